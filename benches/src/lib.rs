@@ -1,0 +1,1 @@
+//! Radiosonde beside its peers, in one run.

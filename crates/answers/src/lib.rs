@@ -1,0 +1,1 @@
+//! Pure functions from telemetry to answers: why, memory, queue, compare.

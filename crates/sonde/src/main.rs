@@ -1,0 +1,3 @@
+//! Radiosonde beside your program: what it is doing, now and last week.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! A real language model, observed end to end.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One example a task, all run in CI.

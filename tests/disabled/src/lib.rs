@@ -1,0 +1,1 @@
+//! The whole public API with recording compiled out must do nothing.
