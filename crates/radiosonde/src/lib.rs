@@ -1,1 +1,5 @@
-//! Observability for programs that run models: one init, one trace ID over logs, traces, metrics and profiles.
+//! Observability for programs that run models.
+
+pub mod exporter;
+
+pub use radiosonde_core as core;

@@ -1,0 +1,223 @@
+//! Typed events and how one definition describes them to everything else.
+//!
+//! `#[derive(Event)]` writes the [`Event`] implementation. From its [`Descriptor`] come the record's layout, the
+//! JSON shape, the metric instruments, the row in `docs/events.md` and the bound on label sets; nothing else in
+//! the project repeats what an event's fields are.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    fields::{FieldWriter, Full, Words},
+    model::Severity,
+};
+
+/// A typed fact with labels and measurements.
+///
+/// Implement it by `#[derive(Event)]`.
+pub trait Event {
+    /// What the event is: its names, level and fields, in the order in which [`encode`](Event::encode) visits them.
+    const DESCRIPTOR: &'static Descriptor;
+
+    /// Hands every field that has a value to `encoder`, by its index in the descriptor.
+    fn encode(&self, encoder: &mut Encoder<'_>);
+}
+
+/// The static description of an event type.
+#[derive(Debug, PartialEq)]
+pub struct Descriptor {
+    /// The OpenTelemetry-style name: lower case, dotted, for example `gpu.op`.
+    pub name: &'static str,
+    /// The `type` in JSON: the struct's name, for example `GpuOpCompleted`.
+    pub type_name: &'static str,
+    /// What it means, in a sentence: the struct's doc comment.
+    pub description: &'static str,
+    /// How severe an occurrence is.
+    pub severity: Severity,
+    /// The filter target; `metrics` unless said otherwise, so that `metrics=off` silences events.
+    pub target: &'static str,
+    /// Other names under which the same event is known, accepted on input and offered on output.
+    pub aliases: &'static [&'static str],
+    /// The fields, in order.
+    pub fields: &'static [FieldDescriptor],
+    /// Most label sets its metrics may have before further ones share the overflow series.
+    pub series_max: usize,
+}
+
+/// What an event whose description is missing is shown as; a batch never holds one.
+pub(crate) static UNKNOWN: Descriptor = Descriptor {
+    name: "",
+    type_name: "Unknown",
+    description: "",
+    severity: Severity::Info,
+    target: "metrics",
+    aliases: &[],
+    fields: &[],
+    series_max: Descriptor::SERIES_MAX_DEFAULT,
+};
+
+impl Descriptor {
+    /// Most label sets of an instrument unless the event says otherwise (OpenTelemetry metrics SDK, cardinality limits).
+    pub const SERIES_MAX_DEFAULT: usize = 2000;
+}
+
+/// The static description of one field of an event.
+#[derive(Debug, PartialEq)]
+pub struct FieldDescriptor {
+    /// The name in JSON and as an attribute.
+    pub name: &'static str,
+    /// What it means: the field's doc comment.
+    pub description: &'static str,
+    /// What it is for.
+    pub role: Role,
+    /// The unit, in UCUM as OpenTelemetry writes it (`s`, `By`, `{token}`), or empty.
+    pub unit: &'static str,
+}
+
+/// What a field is for.
+#[derive(Debug, PartialEq)]
+pub enum Role {
+    /// Splits the event's metrics into series. Of low cardinality.
+    Label,
+    /// Adds to a counter of this name.
+    Counter {
+        /// The metric's name, for example `gpu.cache.bytes`.
+        metric: &'static str,
+    },
+    /// Sets a gauge of this name.
+    Gauge {
+        /// The metric's name.
+        metric: &'static str,
+    },
+    /// Recorded in a histogram of this name. Durations are recorded in seconds.
+    Histogram {
+        /// The metric's name.
+        metric: &'static str,
+        /// Upper bounds in the metric's unit, or empty for an exponential histogram.
+        bounds: &'static [f64],
+    },
+    /// Carried with the event only.
+    Attribute,
+}
+
+/// Receives an event's fields.
+pub struct Encoder<'a> {
+    sink: &'a mut dyn Sink,
+}
+
+/// Object-safe face of [`FieldWriter`], so that derived code is not generic over where it writes.
+trait Sink {
+    fn field(&mut self, key: u16, value: FieldValue<'_>);
+}
+
+enum FieldValue<'a> {
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Str(&'a str),
+    U64s(&'a [u64]),
+    Shapes(&'a [&'a [u64]]),
+    Display(fmt::Arguments<'a>),
+}
+
+/// Writes to words, remembering whether everything fitted.
+struct WordSink<'w, W: Words> {
+    words: &'w mut W,
+    full: bool,
+}
+
+impl<W: Words> Sink for WordSink<'_, W> {
+    #[inline]
+    fn field(&mut self, key: u16, value: FieldValue<'_>) {
+        let mut writer = FieldWriter(self.words);
+        let written = match value {
+            FieldValue::Bool(value) => writer.bool(key, value),
+            FieldValue::I64(value) => writer.i64(key, value),
+            FieldValue::U64(value) => writer.u64(key, value),
+            FieldValue::F64(value) => writer.f64(key, value),
+            FieldValue::Str(value) => writer.text(key, value),
+            FieldValue::U64s(value) => writer.u64s(key, value),
+            FieldValue::Shapes(value) => writer.shapes(key, value),
+            FieldValue::Display(value) => writer.display(key, value),
+        };
+        self.full |= written.is_err();
+    }
+}
+
+/// Writes all fields of `event` to `words`.
+pub(crate) fn encode<E: Event + ?Sized, W: Words>(event: &E, words: &mut W) -> Result<(), Full> {
+    let mut sink = WordSink { words, full: false };
+    event.encode(&mut Encoder { sink: &mut sink });
+    if sink.full { Err(Full) } else { Ok(()) }
+}
+
+impl Encoder<'_> {
+    /// Records the field at `index` of the descriptor. A field that has no value (`None`) is left out.
+    #[inline]
+    pub fn field<V: EventValue + ?Sized>(&mut self, index: u16, value: &V) {
+        value.encode(index, self);
+    }
+}
+
+/// A type that an event's field may have: integers, floats, `bool`, text, [`Duration`] (whole nanoseconds),
+/// shapes (`[u64]`), several shapes (`[&[u64]]`), and `Option` or a reference of any of them.
+pub trait EventValue {
+    /// Hands the value to `encoder` under `index`, or nothing where there is no value.
+    fn encode(&self, index: u16, encoder: &mut Encoder<'_>);
+}
+
+macro_rules! event_value {
+    ($($type:ty => |$value:ident| $variant:ident($conversion:expr)),* $(,)?) => { $(
+        impl EventValue for $type {
+            #[inline]
+            fn encode(&self, index: u16, encoder: &mut Encoder<'_>) {
+                let $value = self;
+                encoder.sink.field(index, FieldValue::$variant($conversion));
+            }
+        }
+    )* };
+}
+
+event_value! {
+    bool => |v| Bool(*v),
+    i8 => |v| I64(i64::from(*v)), i16 => |v| I64(i64::from(*v)), i32 => |v| I64(i64::from(*v)), i64 => |v| I64(*v), isize => |v| I64(*v as i64),
+    u8 => |v| U64(u64::from(*v)), u16 => |v| U64(u64::from(*v)), u32 => |v| U64(u64::from(*v)), u64 => |v| U64(*v), usize => |v| U64(*v as u64),
+    f32 => |v| F64(f64::from(*v)), f64 => |v| F64(*v),
+    str => |v| Str(v), String => |v| Str(v), std::borrow::Cow<'_, str> => |v| Str(v),
+    [u64] => |v| U64s(v), Vec<u64> => |v| U64s(v), [&[u64]] => |v| Shapes(v), Vec<&[u64]> => |v| Shapes(v),
+    // 2^64 nanoseconds are 584 years.
+    Duration => |v| U64(v.as_nanos() as u64),
+    fmt::Arguments<'_> => |v| Display(*v),
+}
+
+/// A launch grid: three counts, written as one list.
+impl EventValue for (u32, u32, u32) {
+    fn encode(&self, index: u16, encoder: &mut Encoder<'_>) {
+        encoder.sink.field(
+            index,
+            FieldValue::U64s(&[u64::from(self.0), u64::from(self.1), u64::from(self.2)]),
+        );
+    }
+}
+
+impl<const N: usize> EventValue for [u64; N] {
+    fn encode(&self, index: u16, encoder: &mut Encoder<'_>) {
+        self.as_slice().encode(index, encoder);
+    }
+}
+
+impl<V: EventValue + ?Sized> EventValue for &V {
+    #[inline]
+    fn encode(&self, index: u16, encoder: &mut Encoder<'_>) {
+        (**self).encode(index, encoder);
+    }
+}
+
+impl<V: EventValue> EventValue for Option<V> {
+    #[inline]
+    fn encode(&self, index: u16, encoder: &mut Encoder<'_>) {
+        if let Some(value) = self {
+            value.encode(index, encoder);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Metrics: handles that one thread writes without sharing, summed when read.
+
+pub mod snapshot;

@@ -1,0 +1,67 @@
+//! The one seam at which telemetry leaves: [`Exporter`], with one file an implementer under `exporter/`.
+
+use std::time::Duration;
+
+use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot};
+
+/// Sends telemetry somewhere. Each exporter runs on a thread of its own behind a bounded queue, so one that hangs or
+/// panics harms no other; what it does not take in time is counted by reason.
+pub trait Exporter: Send {
+    /// A short, stable name: `console`, `jsonl`, `otlp` ...
+    fn name(&self) -> &'static str;
+
+    /// Sends spans, logs and events.
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError>;
+
+    /// Sends metrics; nothing unless the destination takes metrics.
+    fn export_metrics(&mut self, _snapshot: &Snapshot) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    /// Makes everything accepted so far durable or delivered.
+    fn flush(&mut self) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+/// Why an export failed. The runner counts the loss and reports it once a minute; an exporter reports nothing itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The destination refused some records for good.
+    #[error("{destination} refused {records} records: {reason}")]
+    Rejected {
+        /// Where to.
+        destination: String,
+        /// How many records.
+        records: u64,
+        /// What it said.
+        reason: String,
+    },
+    /// The destination cannot be reached or asks to be tried again.
+    #[error("{destination} is unavailable: {reason}")]
+    Unavailable {
+        /// Where to.
+        destination: String,
+        /// What happened.
+        reason: String,
+        /// When the destination said to come back.
+        retry_after: Option<Duration>,
+    },
+    /// Writing a file or database failed.
+    #[error("cannot write {path}: {source}; {mend}")]
+    Write {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// The in-process receiver is gone.
+    #[error("the receiver of channel {name} is gone")]
+    ReceiverGone {
+        /// The channel's name.
+        name: String,
+    },
+}
