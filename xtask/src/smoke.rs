@@ -1,0 +1,164 @@
+//! Programs that a newcomer runs first, run as a newcomer would.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{packages, shell};
+
+/// No example may keep a reader waiting longer.
+const EXAMPLE_SECONDS_MAX: u64 = 60;
+
+/// Keys that every recorded line has (docs: the recording format).
+const LINE_KEYS: [&str; 4] = ["ts", "trace_id", "span_id", "event"];
+
+/// Runs every program of `examples/`, each in an empty folder of its own.
+pub fn examples() -> Result<()> {
+    let programs = packages::build_programs(
+        packages::select_all(shell::cargo().args(["build", "--bins"]))?,
+        packages::EXAMPLES,
+    )?;
+    for program in &programs {
+        let folder = shell::scratch(&format!("examples/{}", program.name))?;
+        let mut command = shell::tool(&program.path);
+        shell::run_within(
+            command.current_dir(&folder),
+            Duration::from_secs(EXAMPLE_SECONDS_MAX),
+        )?;
+    }
+    println!("examples: {} ran", programs.len());
+    Ok(())
+}
+
+/// Runs the demo with the tiny model and checks what it leaves behind.
+pub fn demo() -> Result<()> {
+    let programs = packages::build_programs(
+        packages::select_all(shell::cargo().args(["build", "--bins"]))?,
+        packages::DEMO,
+    )?;
+    let program = programs
+        .first()
+        .with_context(|| format!("{} has no program", packages::DEMO))?;
+    let folder = shell::scratch("demo")?;
+    let mut command = shell::tool(&program.path);
+    command
+        .args([
+            "--model",
+            "tiny",
+            "--requests",
+            "6",
+            "--once",
+            "--format",
+            "json",
+            "--out",
+        ])
+        .arg(&folder);
+    println!("$ {}", shell::line(&command));
+    let report = shell::output(&mut command)?;
+    let report: Value =
+        serde_json::from_str(&report).context("standard output is not one JSON value")?;
+    ensure!(report.is_object(), "the report is not an object: {report}");
+    let saved =
+        fs::read_to_string(folder.join("report.json")).context("the demo left no report.json")?;
+    let saved: Value = serde_json::from_str(&saved).context("report.json is not JSON")?;
+    ensure!(
+        saved == report,
+        "report.json is not what standard output says"
+    );
+    let lines = recorded_lines(&folder.join("events.jsonl"))?;
+    println!(
+        "demo: {lines} recorded lines, a report with {} parts",
+        report.as_object().map_or(0, serde_json::Map::len)
+    );
+    rows_equal_lines(&folder.join("telemetry.sqlite"), lines)
+}
+
+/// Counts the lines of a recording, each of which must be whole.
+fn recorded_lines(path: &Path) -> Result<usize> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("the demo left no {}", path.display()))?;
+    ensure!(
+        !text.is_empty() && text.ends_with('\n'),
+        "{} is empty or its last line is torn",
+        path.display()
+    );
+    for (index, line) in text.lines().enumerate() {
+        let place = || format!("{}:{}", path.display(), index + 1);
+        let line: Value = serde_json::from_str(line).with_context(place)?;
+        for key in LINE_KEYS {
+            ensure!(
+                line.get(key).is_some(),
+                "{}: has no `{key}`: {line}",
+                place()
+            );
+        }
+        let event = &line["event"];
+        ensure!(
+            event["type"].is_string() && event.get("data").is_some(),
+            "{}: its event has no type or no data",
+            place()
+        );
+    }
+    Ok(text.lines().count())
+}
+
+/// Every line of the recording is one row of the database too. Asked of Python's own SQLite, which is not ours.
+fn rows_equal_lines(database: &Path, lines: usize) -> Result<()> {
+    ensure!(
+        database.is_file(),
+        "the demo left no {}",
+        database.display()
+    );
+    let query = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from metric_event').fetchone()[0])";
+    if !shell::works(shell::tool("python3").args(["-c", "import sqlite3"])) {
+        println!(
+            "demo: SKIPPED counting the rows of {}: there is no python3 with sqlite3",
+            database.display()
+        );
+        return Ok(());
+    }
+    let rows = shell::output(shell::tool("python3").args(["-c", query]).arg(database))?;
+    if rows.trim() != lines.to_string() {
+        bail!(
+            "{} has {} rows, and the recording {lines} lines",
+            database.display(),
+            rows.trim()
+        );
+    }
+    println!("demo: {lines} rows in the database");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording(text: &str) -> Result<usize> {
+        let file = tempfile::NamedTempFile::new()?;
+        fs::write(file.path(), text)?;
+        recorded_lines(file.path())
+    }
+
+    #[test]
+    fn whole_recordings_are_counted() {
+        let line = r#"{"ts":1,"trace_id":"a","span_id":"b","event":{"type":"Log","data":{}}}"#;
+        assert_eq!(recording(&format!("{line}\n{line}\n")).unwrap(), 2);
+    }
+
+    #[test]
+    fn damaged_recordings_are_refused_by_place() {
+        let line = r#"{"ts":1,"trace_id":"a","span_id":"b","event":{"type":"Log","data":{}}}"#;
+        for bad in [
+            String::new(),
+            line.to_owned(),
+            format!("{line}\n{{\n"),
+            format!("{line}\n{{}}\n"),
+            format!("{line}\n{}\n", line.replace("type", "kind")),
+        ] {
+            assert!(recording(&bad).is_err(), "{bad}");
+        }
+        let error = format!("{:#}", recording(&format!("{line}\n{{}}\n")).unwrap_err());
+        assert!(error.contains(":2: has no `ts`"), "{error}");
+    }
+}
