@@ -4,7 +4,11 @@
 //! parts, and the slow lanes that the gate does not have the time for.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a command's output is its job")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's output is its job"
+)]
 
 mod bench;
 mod ci;
@@ -18,7 +22,7 @@ mod smoke;
 mod test;
 mod tidy;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -92,8 +96,19 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes on one line, without a backtrace: commands fail because a tool failed.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
         Task::Ci { steps, list } => ci::ci(&steps, list),
         Task::Test { runner_arguments } => test::test(&runner_arguments),
         Task::Tidy => tidy::tidy(),
