@@ -1,8 +1,9 @@
 //! The one seam at which telemetry leaves: [`Exporter`], with one file an implementer under `exporter/`.
+//! `runner::FanOut` gives each exporter a thread and a bounded queue of its own.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot};
+use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
 
 /// Sends telemetry somewhere. Each exporter runs on a thread of its own behind a bounded queue, so one that hangs or
 /// panics harms no other; what it does not take in time is counted by reason.
@@ -22,6 +23,12 @@ pub trait Exporter: Send {
     fn flush(&mut self) -> Result<(), ExportError> {
         Ok(())
     }
+
+    /// How long accepted records may wait before [`flush`](Exporter::flush) is called; `None` for an exporter
+    /// that keeps nothing back.
+    fn flush_interval(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Why an export failed. The runner counts the loss and reports it once a minute; an exporter reports nothing itself.
@@ -38,7 +45,7 @@ pub enum ExportError {
         /// What it said.
         reason: String,
     },
-    /// The destination cannot be reached or asks to be tried again.
+    /// The destination cannot be reached or asks to be tried again. The whole batch is given up.
     #[error("{destination} is unavailable: {reason}")]
     Unavailable {
         /// Where to.
@@ -52,16 +59,31 @@ pub enum ExportError {
     #[error("cannot write {path}: {source}; {mend}")]
     Write {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
         /// What to do about it.
         mend: &'static str,
+        /// How many records are lost by it: fewer than the batch where they are kept for another try, more where
+        /// earlier ones waited for the same write.
+        records: u64,
     },
-    /// The in-process receiver is gone.
+    /// The in-process receiver is gone. The whole batch is given up.
     #[error("the receiver of channel {name} is gone")]
     ReceiverGone {
         /// The channel's name.
         name: String,
     },
+}
+
+impl ExportError {
+    /// The reason and number of records lost, where the failed call was given `records`.
+    pub const fn lost(&self, records: u64) -> (Lost, u64) {
+        match self {
+            Self::Rejected { records, .. } => (Lost::Rejected, *records),
+            Self::Unavailable { .. } => (Lost::RetryExhausted, records),
+            Self::Write { records, .. } => (Lost::WriteFailed, *records),
+            Self::ReceiverGone { .. } => (Lost::ReceiverGone, records),
+        }
+    }
 }
