@@ -60,6 +60,10 @@ reasons! {
     MalformedContext = "malformed_context",
     /// A metric had as many label sets as its limit; the measurement went to the overflow series.
     SeriesLimit = "series_limit",
+    /// A metric was asked for with another kind or unit than it already has; those measurements are not shown.
+    MetricConflict = "metric_conflict",
+    /// A measurement was not a finite number, or negative where the metric only grows.
+    InvalidMeasurement = "invalid_measurement",
     /// A table of names had as many entries as its limit.
     NameLimit = "name_limit",
     /// The rate limit for repeated log lines held the line back.

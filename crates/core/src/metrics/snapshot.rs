@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     ids::{SpanId, TraceId},
-    model::{Attributes, Resource, Text},
+    model::{Resource, Text, Value},
 };
+
+/// A series' labels, sorted by name. Shared, so that reading 10,000 series copies none of their labels.
+pub type Labels = Arc<[(Text, Value)]>;
 
 /// Every metric at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +53,10 @@ pub enum Data {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series<T> {
     /// The labels, sorted by name. `otel.metric.overflow=true` marks the overflow series.
-    pub labels: Attributes,
+    pub labels: Labels,
+    /// When the value started from zero, in nanoseconds since the Unix epoch: later than the snapshot's start where the
+    /// series was made later or came back after it had been idle.
+    pub start_unix_ns: u64,
     /// The value.
     pub value: T,
     /// Measurements that stand for others, with the trace they were made in.
@@ -79,6 +85,8 @@ pub struct Exemplar {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
+    /// Whether the measured work failed.
+    pub failed: bool,
 }
 
 /// A distribution.
