@@ -1,3 +1,132 @@
 //! A real language model, observed end to end.
+//!
+//! `cargo demo` fetches SmolLM2-135M-Instruct (once), lets two workers answer a handful of requests with it on
+//! the CPU, and reports what happened. Read on in this order: [`serve`] is the program being observed,
+//! [`model`] its forward pass, [`observe`] the one place where radiosonde is joined, [`report`] the result.
+//!
+//! stdout carries the result alone: the answers and the report, or with `--format json` one JSON document.
+//! Everything else goes to stderr.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod cli;
+mod cpu;
+mod engine;
+mod fetch;
+mod generate;
+mod model;
+mod observe;
+mod queue;
+mod report;
+mod rng;
+mod sample;
+mod serve;
+mod threads;
+mod tokenizer;
+mod view;
+
+use std::fs;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::Parser;
+
+use cli::{Args, Format, Recording};
+use engine::Loaded;
+use report::Report;
+use serve::{Load, Outcome};
+use view::{Ticker, Transcript};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(error) = threads::restart_with_one_thread_per_operation() {
+        say(&format!(
+            "cannot start anew with one thread per operation ({error}): the model may run slower"
+        ));
+    }
+    match run(&args) {
+        Ok(report) if report.totals.failed == 0 => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<Report> {
+    if let Some(folder) = &args.out {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create --out {}", folder.display()))?;
+    }
+    let loaded = engine::load(args, &mut say)?;
+    observe::weights_loaded(&loaded.identity.label, loaded.engine.model.footprint());
+    let load = Load {
+        requests: args.requests,
+        workers: args.workers,
+        tokens_max: args.max_tokens,
+        seed: args.seed,
+    };
+    let start = Instant::now();
+    let outcomes = match args.format {
+        Format::Text => answer_as_text(&loaded, load)?,
+        Format::Json => {
+            let mut ticker = Ticker::new(io::stderr(), load.requests);
+            serve::run(&loaded.engine, load, |progress| -> anyhow::Result<()> {
+                Ok(ticker.on(&progress)?)
+            })?
+        }
+    };
+    let report = Report::new(
+        &loaded.identity,
+        &loaded.engine.model,
+        load,
+        args.recording == Recording::On,
+        outcomes,
+        start.elapsed().as_secs_f64(),
+    );
+    publish(args, &report)?;
+    Ok(report)
+}
+
+/// Runs the requests and shows their answers on stdout as they are generated.
+fn answer_as_text(loaded: &Loaded, load: Load) -> anyhow::Result<Vec<Outcome>> {
+    let mut stdout = io::stdout();
+    writeln!(
+        stdout,
+        "{}: {} requests for {} workers\n",
+        loaded.identity.label, load.requests, load.workers
+    )
+    .context(STDOUT)?;
+    let mut transcript = Transcript::new(stdout);
+    serve::run(&loaded.engine, load, |progress| -> anyhow::Result<()> {
+        transcript.on(progress).context(STDOUT)
+    })
+}
+
+/// What is said when the result cannot be shown.
+const STDOUT: &str = "cannot write to stdout";
+
+/// Writes `report.json` where asked, and the report to stdout.
+fn publish(args: &Args, report: &Report) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
+    if let Some(folder) = &args.out {
+        let path = folder.join("report.json");
+        fs::write(&path, format!("{json}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let mut stdout = io::stdout();
+    match args.format {
+        Format::Text => write!(stdout, "{report}"),
+        Format::Json => writeln!(stdout, "{json}"),
+    }
+    .and_then(|()| stdout.flush())
+    .context(STDOUT)
+}
+
+/// A line on stderr. A closed stderr is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

