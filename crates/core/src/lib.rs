@@ -4,6 +4,7 @@ pub mod batch;
 mod correlation;
 pub mod event;
 mod fields;
+pub mod filter;
 pub mod ids;
 pub mod loss;
 pub mod metrics;
