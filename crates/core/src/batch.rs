@@ -11,6 +11,7 @@ use std::{borrow::Cow, fmt, ptr, sync::Arc};
 use tracing_core::Metadata;
 
 use crate::{
+    context::SAMPLED,
     correlation,
     event::Descriptor,
     fields::{FieldReader, KEY_INLINE, KEY_LINK, RawField, ValueRef},
@@ -110,6 +111,12 @@ fn static_ref<T>(address: u64) -> Option<&'static T> {
     unsafe { ptr::with_exposed_provenance::<T>(address as usize).as_ref() }
 }
 
+/// The callsite whose address is `address`.
+#[inline]
+pub(crate) fn metadata_at(address: u64) -> Option<&'static Metadata<'static>> {
+    static_ref(address)
+}
+
 /// Many records in the order in which the pump read them, with the resource that produced them.
 #[derive(Debug)]
 pub struct Batch {
@@ -134,6 +141,13 @@ impl Batch {
             words,
             records,
         }
+    }
+
+    /// The memory, empty, for the next batch; given up where it grew far beyond a usual batch.
+    pub(crate) fn into_words(mut self) -> Vec<u64> {
+        self.words.clear();
+        self.words.shrink_to(1 << 18);
+        self.words
     }
 
     /// What produced the records.
@@ -335,6 +349,15 @@ impl<'a> RecordRef<'a> {
             Self::Log(log) => log.time_unix_ns(),
             Self::Event(event) => event.time_unix_ns(),
         }
+    }
+
+    /// Whether its trace is recorded. Logs are kept in any case; spans outside the sample never get this far; an event
+    /// outside the sample counts in its metrics and goes no further.
+    pub fn is_kept(&self) -> bool {
+        let frame = self.frame();
+        !matches!(self, Self::Event(_))
+            || frame.trace_id().is_none()
+            || frame.flags() & SAMPLED != 0
     }
 
     /// The trace it belongs to, if any.

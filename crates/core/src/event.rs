@@ -109,7 +109,9 @@ trait Sink {
     fn field(&mut self, key: u16, value: FieldValue<'_>);
 }
 
-enum FieldValue<'a> {
+/// A value on its way into a record.
+#[derive(Clone, Copy)]
+pub(crate) enum FieldValue<'a> {
     Bool(bool),
     I64(i64),
     U64(u64),
@@ -118,6 +120,24 @@ enum FieldValue<'a> {
     U64s(&'a [u64]),
     Shapes(&'a [&'a [u64]]),
     Display(fmt::Arguments<'a>),
+}
+
+impl FieldValue<'_> {
+    /// Appends the field to `words`, whole or not at all.
+    #[inline]
+    pub(crate) fn write<W: Words>(self, key: u16, words: &mut W) -> Result<(), Full> {
+        let mut writer = FieldWriter(words);
+        match self {
+            FieldValue::Bool(value) => writer.bool(key, value),
+            FieldValue::I64(value) => writer.i64(key, value),
+            FieldValue::U64(value) => writer.u64(key, value),
+            FieldValue::F64(value) => writer.f64(key, value),
+            FieldValue::Str(value) => writer.text(key, value),
+            FieldValue::U64s(value) => writer.u64s(key, value),
+            FieldValue::Shapes(value) => writer.shapes(key, value),
+            FieldValue::Display(value) => writer.display(key, value),
+        }
+    }
 }
 
 /// Writes to words, remembering whether everything fitted.
@@ -129,18 +149,7 @@ struct WordSink<'w, W: Words> {
 impl<W: Words> Sink for WordSink<'_, W> {
     #[inline]
     fn field(&mut self, key: u16, value: FieldValue<'_>) {
-        let mut writer = FieldWriter(self.words);
-        let written = match value {
-            FieldValue::Bool(value) => writer.bool(key, value),
-            FieldValue::I64(value) => writer.i64(key, value),
-            FieldValue::U64(value) => writer.u64(key, value),
-            FieldValue::F64(value) => writer.f64(key, value),
-            FieldValue::Str(value) => writer.text(key, value),
-            FieldValue::U64s(value) => writer.u64s(key, value),
-            FieldValue::Shapes(value) => writer.shapes(key, value),
-            FieldValue::Display(value) => writer.display(key, value),
-        };
-        self.full |= written.is_err();
+        self.full |= value.write(key, self.words).is_err();
     }
 }
 

@@ -1,15 +1,31 @@
 //! The record path of Radiosonde.
 
 pub mod batch;
-mod correlation;
+pub mod clock;
+pub mod context;
+pub mod correlation;
 pub mod event;
 mod fields;
 pub mod filter;
 pub mod ids;
+mod lane;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod provenance;
-mod subscriber;
+pub mod pump;
+mod random;
+mod record;
+mod ring;
+mod sampling;
+mod slab;
+pub mod subscriber;
+mod sync;
 
-pub use fields::{Shapes, TEXT_BYTES_MAX, ValueRef};
+pub use crate::{
+    event::Event,
+    fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
+    lane::{LANES_MAX, Silence, count as lane_count, silence, thread_name},
+    record::{WhenFull, record, when_full},
+};

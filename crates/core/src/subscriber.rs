@@ -1,6 +1,439 @@
-//! tracing's global subscriber.
-use tracing_core::{Callsite as _, Metadata};
+//! The global `tracing` subscriber: spans and logs straight into the calling thread's lane.
+//!
+//! Being the subscriber, not a layer on a registry, is what makes a span cost tens of nanoseconds: no shared slab, no
+//! reference counts on parents, no extensions. Where the span lives on one thread nothing here locks, allocates, makes
+//! a system call or uses an atomic read-modify-write.
 
+use std::{error::Error, fmt};
+
+use tracing_core::{
+    Callsite as _, Event, Interest, LevelFilter, Metadata,
+    field::{Field, Visit},
+    span::{Attributes, Current, Id, Record},
+};
+
+use crate::{
+    batch::{HEADER_WORDS, Header, Kind, address},
+    clock,
+    context::RANDOM,
+    event::FieldValue,
+    fields::{Full, KEY_LINK},
+    filter,
+    lane::{self, Lane},
+    loss::{self, Lost},
+    record,
+    ring::{FRAME_WORDS_MAX, Writer},
+    sampling,
+    slab::{Found, Inline, LocalId, Opening},
+    sync::Ordering,
+};
+
+/// The id of a span that is not recorded.
+const REFUSED: u64 = u64::MAX;
+
+/// Records `tracing` spans and events. Make it the global default with
+/// [`set_global_default`](tracing::subscriber::set_global_default), or let `radiosonde::init` do so.
+#[derive(Debug, Default)]
+pub struct Subscriber {
+    _private: (),
+}
+
+impl Subscriber {
+    /// A subscriber that asks [`filter`](crate::filter) what to record.
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+}
+
+impl tracing_core::Subscriber for Subscriber {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        filter::interest(metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        filter::enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(filter::max_level_hint())
+    }
+
+    #[inline]
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        Id::from_u64(
+            lane::current()
+                .and_then(|lane| open(lane, attributes))
+                .unwrap_or(REFUSED),
+        )
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        if let Some((lane, span)) = find(id) {
+            record_on(lane, span, |visitor| values.record(visitor));
+        }
+        if filter::watches_spans() {
+            filter::span_recorded(id, values);
+        }
+    }
+
+    fn record_follows_from(&self, id: &Id, follows: &Id) {
+        let (Some((lane, span)), Some((_, cause))) = (find(id), find(follows)) else {
+            return;
+        };
+        let [high, low, cause, ..] = cause.place();
+        record_on(lane, span, |visitor| {
+            visitor.write(KEY_LINK, FieldValue::U64s(&[high, low, cause]))
+        });
+    }
+
+    #[inline]
+    fn event(&self, event: &Event<'_>) {
+        let Some(lane) = lane::current() else { return };
+        let place = if event.is_contextual() {
+            lane.context.place()
+        } else {
+            event
+                .parent()
+                .and_then(find)
+                .map_or([0; 6], |(_, span)| span.place())
+        };
+        record::write(
+            lane,
+            Kind::Log,
+            &place,
+            address(event.metadata()),
+            |writer| {
+                let mut visitor = WriterVisitor {
+                    writer,
+                    full: false,
+                };
+                event.record(&mut visitor);
+                if visitor.full { Err(Full) } else { Ok(()) }
+            },
+        );
+    }
+
+    #[inline]
+    fn enter(&self, id: &Id) {
+        if let (Some(lane), Some((_, span))) = (lane::current(), find(id)) {
+            lane.context.enter(id.into_u64(), &span.place());
+        }
+        if filter::watches_spans() {
+            filter::span_entered(id);
+        }
+    }
+
+    #[inline]
+    fn exit(&self, id: &Id) {
+        if let Some(lane) = lane::existing() {
+            lane.context.leave(id.into_u64());
+        }
+        if filter::watches_spans() {
+            filter::span_exited(id);
+        }
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if let Some((_, span)) = find(id) {
+            span.add_handle();
+        }
+        id.clone()
+    }
+
+    #[inline]
+    fn try_close(&self, id: Id) -> bool {
+        let Some((owner, span)) = find(&id) else {
+            return false;
+        };
+        if !span.drop_handle() {
+            return false;
+        }
+        let end = clock::ticks();
+        if filter::watches_spans() {
+            filter::span_closed(&id);
+        }
+        match lane::current() {
+            Some(lane) => {
+                write_span(lane, &span, end);
+                span.close(std::ptr::eq(lane, owner));
+            }
+            None => {
+                // `current` counted why this thread cannot record; the slot is free either way.
+                span.close(false);
+            }
+        }
+        true
+    }
+
+    fn current_span(&self) -> Current {
+        let id = lane::existing().map_or(0, |lane| lane.context.current_span());
+        match find_local(id).and_then(|(_, span)| span.metadata()) {
+            Some(metadata) => Current::new(Id::from_u64(id), metadata),
+            None => Current::none(),
+        }
+    }
+}
+
+#[inline]
+fn find(id: &Id) -> Option<(&'static Lane, Found<'static>)> {
+    find_local(id.into_u64())
+}
+
+#[inline]
+fn find_local(id: u64) -> Option<(&'static Lane, Found<'static>)> {
+    let id = LocalId(id);
+    // The common case is the calling thread's own lane, found without touching the registry.
+    let lane = match lane::existing() {
+        Some(lane) if lane.index == id.lane() => lane,
+        _ => lane::by_index(id.lane())?,
+    };
+    Some((lane, lane.slab.find(id)?))
+}
+
+#[inline]
+fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
+    let metadata = attributes.metadata();
+    let parent = if attributes.is_contextual() {
+        Some(lane.context.place()).filter(|place| place[2] != 0)
+    } else {
+        attributes
+            .parent()
+            .and_then(find)
+            .map(|(_, span)| span.place())
+    };
+    let span_id = lane.random();
+    let place = match parent {
+        Some([high, low, parent_id, _, _, flags]) => {
+            [high, low, span_id, parent_id, address(metadata), flags]
+        }
+        None => root(lane, span_id, address(metadata)),
+    };
+    let Some((id, span)) = lane.slab.open(&Opening {
+        place,
+        thread: lane.thread(),
+    }) else {
+        loss::count(Lost::SlabFull, 1);
+        return None;
+    };
+    if !metadata.fields().is_empty() {
+        let mut visitor = SlotVisitor {
+            inline: span.inline(),
+            span,
+            priority: None,
+        };
+        attributes.record(&mut visitor);
+        let priority = visitor.priority;
+        visitor.inline.commit();
+        if let (Some(keep), None) = (priority, parent) {
+            span.set_sampled(keep);
+        }
+    }
+    span.set_start(clock::ticks());
+    Some(id.0)
+}
+
+/// The place of a span that starts a trace.
+#[inline]
+fn root(lane: &Lane, span_id: u64, metadata: u64) -> [u64; 6] {
+    let (high, low) = (lane.random(), lane.random());
+    let flags = u64::from(RANDOM) | u64::from(sampling::keeps(low));
+    [high, low, span_id, 0, metadata, flags]
+}
+
+/// Writes a finished span into `lane`, unless it is outside the sample.
+#[inline]
+fn write_span(lane: &'static Lane, span: &Found<'_>, end: u64) {
+    if !span.sampled() {
+        if span.has_extra() {
+            span.take_extra(|_| ());
+        }
+        return;
+    }
+    if span.has_extra() {
+        span.take_extra(|extra| write_span_with(lane, span, end, extra));
+    } else {
+        write_span_with(lane, span, end, &[]);
+    }
+}
+
+#[inline]
+fn write_span_with(lane: &'static Lane, span: &Found<'_>, end: u64, extra: &[u64]) {
+    let fields = span.inline_fields();
+    let length = HEADER_WORDS + fields.len() + extra.len();
+    if length > FRAME_WORDS_MAX {
+        loss::count(Lost::RecordTooLarge, 1);
+        return;
+    }
+    let [
+        trace_high,
+        trace_low,
+        span_id,
+        parent_id,
+        description,
+        flags,
+    ] = span.place();
+    let header = Header {
+        kind: Kind::Span,
+        flags: flags as u8,
+        trace_high,
+        trace_low,
+        span_id,
+        parent_id,
+        time: span.start(),
+        end_or_span: end,
+        description,
+        thread: span.thread(),
+        correlation: (flags >> 32) as u32,
+    };
+    let attempt = || {
+        let mut writer = lane.ring.writer();
+        if !writer.reserve(length) {
+            return false;
+        }
+        header
+            .words(length)
+            .into_iter()
+            .for_each(|word| writer.put(word));
+        fields
+            .iter()
+            .for_each(|word| writer.put(word.load(Ordering::Relaxed)));
+        extra.iter().for_each(|&word| writer.put(word));
+        writer.commit();
+        true
+    };
+    if !attempt() {
+        record::retry(attempt, lane);
+    }
+}
+
+/// Appends fields to a span that is open. The owning thread writes inline, others into the side table.
+fn record_on(
+    owner: &'static Lane,
+    span: Found<'static>,
+    write: impl FnOnce(&mut SlotVisitor<'static>),
+) {
+    let own = lane::existing().is_some_and(|lane| std::ptr::eq(lane, owner));
+    let mut visitor = SlotVisitor {
+        inline: span.inline(),
+        span,
+        priority: None,
+    };
+    if own {
+        write(&mut visitor);
+        visitor.inline.commit();
+    } else {
+        // A full sink sends every field to the side table.
+        visitor.inline.fill();
+        write(&mut visitor);
+    }
+}
+
+/// The field that forces a root span into the sample (`1`, `true`) or out of it (`0`, `false`).
+const PRIORITY: &str = "sampling.priority";
+
+/// Writes fields into a slot.
+struct SlotVisitor<'a> {
+    inline: Inline<'a>,
+    span: Found<'a>,
+    priority: Option<bool>,
+}
+
+impl SlotVisitor<'_> {
+    #[inline]
+    fn write(&mut self, key: u16, value: FieldValue<'_>) {
+        if value.write(key, &mut self.inline).is_err() {
+            self.span.extra(|words| {
+                // A vector takes every field.
+                let _ = value.write(key, words);
+            });
+        }
+    }
+
+    #[inline]
+    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
+        self.write(field.index() as u16, value);
+        if let FieldValue::Bool(_) | FieldValue::I64(_) | FieldValue::U64(_) = value
+            && field.name() == PRIORITY
+        {
+            self.priority = Some(!matches!(
+                value,
+                FieldValue::Bool(false) | FieldValue::I64(..=0) | FieldValue::U64(0)
+            ));
+        }
+    }
+}
+
+/// Writes fields into a lane.
+struct WriterVisitor<'w, 'r> {
+    writer: &'w mut Writer<'r>,
+    full: bool,
+}
+
+impl WriterVisitor<'_, '_> {
+    #[inline]
+    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
+        self.full |= value.write(field.index() as u16, self.writer).is_err();
+    }
+}
+
+macro_rules! visit {
+    ($($visitor:ty),*) => { $(
+        impl Visit for $visitor {
+            #[inline]
+            fn record_f64(&mut self, field: &Field, value: f64) {
+                self.field(field, FieldValue::F64(value));
+            }
+
+            #[inline]
+            fn record_i64(&mut self, field: &Field, value: i64) {
+                self.field(field, FieldValue::I64(value));
+            }
+
+            #[inline]
+            fn record_u64(&mut self, field: &Field, value: u64) {
+                self.field(field, FieldValue::U64(value));
+            }
+
+            #[inline]
+            fn record_bool(&mut self, field: &Field, value: bool) {
+                self.field(field, FieldValue::Bool(value));
+            }
+
+            #[inline]
+            fn record_str(&mut self, field: &Field, value: &str) {
+                self.field(field, FieldValue::Str(value));
+            }
+
+            fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+                self.field(field, FieldValue::Display(format_args!("{}", Chain(value))));
+            }
+
+            #[inline]
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                self.field(field, FieldValue::Display(format_args!("{value:?}")));
+            }
+        }
+    )* };
+}
+
+visit!(SlotVisitor<'_>, WriterVisitor<'_, '_>);
+
+/// An error and what caused it, in one line.
+struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// What a record whose callsite is missing is shown as; a batch never holds one.
 pub(crate) fn unknown_metadata() -> &'static Metadata<'static> {
     tracing::callsite!(name: "unknown", kind: tracing::metadata::Kind::EVENT, fields: ).metadata()
 }

@@ -1,0 +1,319 @@
+//! Time: cheap ticks at the caller, nanoseconds since the Unix epoch at the pump.
+//!
+//! Ticks are the processor's invariant time-stamp counter where there is one, else `std`'s monotonic clock in
+//! nanoseconds. The pump keeps a piecewise linear function from ticks to Unix time. Invariants:
+//! - The function is continuous and never falls, and a point of it never changes once a record was converted with it.
+//!   So a child that started after its parent is shown so.
+//! - A new segment starts where the last one ends and is tilted so that it meets the true time one interval later.
+//!   The error is therefore at most the error of reading one anchor plus [`RATE_ERROR_MAX`] of an interval.
+//! - The wall clock may be stepped; the function follows the monotonic clock and takes a step over only when it is
+//!   larger than [`STEP_NS`].
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Longest time between two anchors.
+pub const ANCHOR_INTERVAL_NS: u64 = 1_000_000_000;
+/// How much faster or slower than the last segment the next one may be: clocks are disciplined by at most 500 parts
+/// per million (adjtimex), and the rest bounds what a disturbed anchor can do.
+pub const RATE_ERROR_MAX: f64 = 0.001;
+/// A wall clock that differs by more than this was stepped.
+pub const STEP_NS: u64 = 500_000_000;
+/// Segments kept for spans that started long ago: over two hours.
+const SEGMENTS_MAX: usize = 8192;
+
+static COUNTER: AtomicBool = AtomicBool::new(false);
+static BASE: OnceLock<Instant> = OnceLock::new();
+
+/// Chooses the source of ticks. Called before the first lane exists.
+pub(crate) fn init() {
+    BASE.get_or_init(|| {
+        COUNTER.store(invariant_counter(), Relaxed);
+        Instant::now()
+    });
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn invariant_counter() -> bool {
+    use std::arch::x86_64::__cpuid;
+    // Leaf 0x8000_0007, EDX bit 8: "TSC invariant" (Intel SDM volume 3, 19.17.4; AMD APM volume 3, E.4.7).
+    __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn invariant_counter() -> bool {
+    false
+}
+
+/// The current tick.
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if COUNTER.load(Relaxed) {
+        // SAFETY: every x86-64 processor has `rdtsc`, and Linux, macOS and Windows allow it in user mode.
+        return unsafe { std::arch::x86_64::_rdtsc() };
+    }
+    monotonic_ns()
+}
+
+/// Nanoseconds since the clock was chosen.
+fn monotonic_ns() -> u64 {
+    BASE.get()
+        .map_or(0, |base| base.elapsed().as_nanos() as u64)
+}
+
+/// The wall clock, in nanoseconds since the Unix epoch.
+pub fn now_unix_ns() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_nanos() as u64)
+}
+
+/// What the monotonic clock said at a tick.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    ticks: u64,
+    monotonic_ns: u64,
+}
+
+impl Anchor {
+    /// Reads both clocks as close together as a few tries allow.
+    fn read() -> Self {
+        let mut best = (
+            u64::MAX,
+            Self {
+                ticks: 0,
+                monotonic_ns: 0,
+            },
+        );
+        for _ in 0..5 {
+            let before = ticks();
+            let monotonic_ns = monotonic_ns();
+            let after = ticks();
+            let width = after.saturating_sub(before);
+            if width < best.0 {
+                best = (
+                    width,
+                    Self {
+                        ticks: before + width / 2,
+                        monotonic_ns,
+                    },
+                );
+            }
+        }
+        best.1
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    ticks: u64,
+    unix_ns: u64,
+    ns_per_tick: f64,
+}
+
+impl Segment {
+    #[inline]
+    fn at(&self, ticks: u64) -> u64 {
+        if ticks >= self.ticks {
+            self.unix_ns + ((ticks - self.ticks) as f64 * self.ns_per_tick) as u64
+        } else {
+            self.unix_ns
+                .saturating_sub(((self.ticks - ticks) as f64 * self.ns_per_tick) as u64)
+        }
+    }
+}
+
+/// Converts ticks. Owned by the pump.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// From oldest to newest; never empty.
+    segments: VecDeque<Segment>,
+    last: Segment,
+    anchor: Anchor,
+    /// Unix time minus monotonic time.
+    offset_ns: u64,
+    interval_ns: u64,
+}
+
+impl Clock {
+    /// Takes two anchors a millisecond apart.
+    pub(crate) fn start() -> Self {
+        init();
+        let first = Anchor::read();
+        let offset_ns = now_unix_ns().saturating_sub(first.monotonic_ns);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        let second = Anchor::read();
+        let ticks = second.ticks.saturating_sub(first.ticks).max(1);
+        let ns_per_tick = (second.monotonic_ns - first.monotonic_ns) as f64 / ticks as f64;
+        let last = Segment {
+            ticks: first.ticks,
+            unix_ns: first.monotonic_ns + offset_ns,
+            ns_per_tick,
+        };
+        Self {
+            segments: VecDeque::from([last]),
+            last,
+            anchor: second,
+            offset_ns,
+            interval_ns: 2_000_000,
+        }
+    }
+
+    /// Unix time of `ticks`, in nanoseconds.
+    #[inline]
+    pub(crate) fn unix_ns(&self, ticks: u64) -> u64 {
+        if ticks >= self.last.ticks {
+            self.last.at(ticks)
+        } else {
+            self.earlier(ticks)
+        }
+    }
+
+    #[cold]
+    fn earlier(&self, ticks: u64) -> u64 {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.ticks <= ticks);
+        self.segments[after.saturating_sub(1)].at(ticks)
+    }
+
+    /// Takes a new anchor when it is time. Every tick converted before must be in the past.
+    pub(crate) fn refresh(&mut self) {
+        if self
+            .unix_ns(ticks())
+            .saturating_sub(self.anchor.monotonic_ns + self.offset_ns)
+            >= self.interval_ns
+        {
+            self.bend(Anchor::read());
+        }
+    }
+
+    fn bend(&mut self, anchor: Anchor) {
+        let elapsed_ns = anchor.monotonic_ns.saturating_sub(self.anchor.monotonic_ns);
+        let elapsed_ticks = anchor.ticks.saturating_sub(self.anchor.ticks);
+        if elapsed_ns == 0 || elapsed_ticks == 0 {
+            return;
+        }
+        self.interval_ns = (self.interval_ns * 2).min(ANCHOR_INTERVAL_NS);
+        let wall = now_unix_ns();
+        if wall.abs_diff(anchor.monotonic_ns + self.offset_ns) > STEP_NS {
+            self.offset_ns = wall.saturating_sub(anchor.monotonic_ns);
+        }
+        let start = self.last.at(anchor.ticks);
+        let truth = anchor.monotonic_ns + self.offset_ns;
+        let rate = elapsed_ns as f64 / elapsed_ticks as f64;
+        let mut next = Segment {
+            ticks: anchor.ticks,
+            unix_ns: start,
+            ns_per_tick: rate,
+        };
+        if truth.abs_diff(start) > STEP_NS {
+            next.unix_ns = truth;
+        } else {
+            // Meet the true time at the end of the next interval.
+            let error_ns = truth as i64 - start as i64;
+            let tilt =
+                (error_ns as f64 / self.interval_ns as f64).clamp(-RATE_ERROR_MAX, RATE_ERROR_MAX);
+            next.ns_per_tick = rate * (1.0 + tilt);
+        }
+        if self.segments.len() == SEGMENTS_MAX {
+            self.segments.pop_front();
+        }
+        self.segments.push_back(next);
+        self.last = next;
+        self.anchor = anchor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(segment: Segment, anchor: Anchor) -> Clock {
+        Clock {
+            segments: VecDeque::from([segment]),
+            last: segment,
+            anchor,
+            offset_ns: 1_000_000_000_000,
+            interval_ns: 1_000_000,
+        }
+    }
+
+    #[test]
+    fn a_bent_clock_stays_continuous_rises_and_meets_the_truth() {
+        init();
+        // Two ticks a nanosecond, read 400 ns late: the first rate is wrong by 0.04 %.
+        let segment = Segment {
+            ticks: 1000,
+            unix_ns: now_unix_ns(),
+            ns_per_tick: 0.5002,
+        };
+        let offset = segment.unix_ns - 500;
+        let mut clock = clock(
+            segment,
+            Anchor {
+                ticks: 1000,
+                monotonic_ns: 500,
+            },
+        );
+        clock.offset_ns = offset;
+        for step in 1..200_u64 {
+            let ticks = 1000 + step * 4_000_000;
+            let before = clock.unix_ns(ticks);
+            clock.bend(Anchor {
+                ticks,
+                monotonic_ns: 500 + step * 2_000_000,
+            });
+            assert_eq!(clock.unix_ns(ticks), before, "a converted time changed");
+            assert!(clock.unix_ns(ticks + 10) >= before);
+            assert_eq!(clock.unix_ns(1000), segment.unix_ns);
+        }
+        let ticks = 1000 + 199 * 4_000_000;
+        let error = clock
+            .unix_ns(ticks)
+            .abs_diff(offset + 500 + 199 * 2_000_000);
+        assert!(error < 2_000, "{error} ns off");
+    }
+
+    #[test]
+    fn a_stepped_wall_clock_is_taken_over() {
+        init();
+        let segment = Segment {
+            ticks: 0,
+            unix_ns: 1_000_000_000_000,
+            ns_per_tick: 1.0,
+        };
+        let mut clock = clock(
+            segment,
+            Anchor {
+                ticks: 0,
+                monotonic_ns: 0,
+            },
+        );
+        clock.bend(Anchor {
+            ticks: 2_000_000,
+            monotonic_ns: 2_000_000,
+        });
+        assert!(clock.unix_ns(2_000_000).abs_diff(now_unix_ns()) < STEP_NS);
+        assert_eq!(
+            clock.unix_ns(1_999_999),
+            1_000_001_999_999,
+            "the past keeps its times"
+        );
+    }
+
+    #[test]
+    fn the_real_clock_agrees_with_the_system() {
+        let clock = Clock::start();
+        let times: Vec<u64> = (0..100).map(|_| clock.unix_ns(ticks())).collect();
+        assert!(times.is_sorted());
+        assert!(times[99].abs_diff(now_unix_ns()) < STEP_NS);
+    }
+}

@@ -1,0 +1,289 @@
+//! Lanes: what each recording thread owns, and the registry that hands them out.
+//!
+//! A lane is one region of memory ([`crate::memory`]) with the thread's context slot, its open spans and its ring to
+//! the pump. Invariants:
+//! - A lane has at most one owning thread. A thread that ends gives its lane back, the next thread takes it over with
+//!   whatever it still holds; lanes are never freed, so threads that come and go leak none.
+//! - [`current`] neither locks nor allocates after a thread's first use.
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32},
+    },
+};
+
+use crate::{
+    clock,
+    context::Slot,
+    loss::{self, Lost},
+    memory::{
+        self, CONTEXT_START, HEAD, LAYOUT_VERSION, MAGIC, REGION_WORDS, RING_START, SLAB_START,
+        TAIL,
+    },
+    random,
+    ring::Ring,
+    slab::{CHUNK_SLOTS, SLOT_WORDS, Slab},
+    sync::{AtomicU64, Ordering},
+};
+
+/// Most threads that can record at once.
+pub const LANES_MAX: usize = 4096;
+
+/// What one recording thread owns.
+pub(crate) struct Lane {
+    /// Its number, from 1.
+    pub(crate) index: u16,
+    pub(crate) context: Slot,
+    pub(crate) slab: Slab,
+    pub(crate) ring: Ring,
+    /// State of the identifier generator; used by the owner only.
+    random: AtomicU64,
+    /// The number of the thread that owns it.
+    thread: AtomicU32,
+    words: &'static [AtomicU64],
+}
+
+impl Lane {
+    fn new(index: u16) -> Option<Self> {
+        let words = memory::words(REGION_WORDS)?;
+        words[0].store(MAGIC, Ordering::Relaxed);
+        words[1].store(LAYOUT_VERSION, Ordering::Relaxed);
+        let slab = &words[SLAB_START..SLAB_START + CHUNK_SLOTS * SLOT_WORDS];
+        Some(Self {
+            index,
+            context: Slot::new(
+                words[CONTEXT_START..].first_chunk()?,
+                &words[memory::STACK_START..SLAB_START],
+            ),
+            slab: Slab::new(index, slab),
+            ring: Ring::new(
+                words[RING_START..].first_chunk()?,
+                &words[HEAD],
+                &words[TAIL],
+            ),
+            random: AtomicU64::new(random::seed()),
+            thread: AtomicU32::new(0),
+            words,
+        })
+    }
+
+    /// The number of the owning thread: the operating system's where it has one.
+    #[inline]
+    pub(crate) fn thread(&self) -> u32 {
+        self.thread.load(Ordering::Relaxed)
+    }
+
+    /// The next 64 random bits. Only the owning thread may call this.
+    #[inline]
+    pub(crate) fn random(&self) -> u64 {
+        let (state, value) = random::next(self.random.load(Ordering::Relaxed));
+        self.random.store(state, Ordering::Relaxed);
+        value
+    }
+}
+
+static LANES: [OnceLock<Lane>; LANES_MAX] = [const { OnceLock::new() }; LANES_MAX];
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static FREE: Mutex<Vec<&'static Lane>> = Mutex::new(Vec::new());
+/// Whether anything is recorded at all: set while a pump runs.
+static RECORDING: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The lane of this thread. Without a destructor, so that reading it costs one load.
+    static CURRENT: Cell<State> = const { Cell::new(State::Unused) };
+    /// Gives the lane back when the thread ends.
+    static EXIT: Exit = const { Exit };
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// Nothing recorded so far.
+    Unused,
+    Open(&'static Lane),
+    /// One of our own threads, or inside [`silence`]: nothing is recorded and nothing counted as lost.
+    Silent(Option<&'static Lane>),
+    /// The thread's destructors run, or there was no lane for it.
+    Gone(Lost),
+}
+
+struct Exit;
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        let state = CURRENT.replace(State::Gone(Lost::ThreadExiting));
+        if let State::Open(lane) | State::Silent(Some(lane)) = state {
+            lane.context.clear();
+            lane.words[2].store(0, Ordering::Relaxed);
+            FREE.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(lane);
+        }
+    }
+}
+
+/// The calling thread's lane, or `None` when nothing is recorded here: no pump runs, the thread is silent, or it has
+/// no lane (which is counted).
+#[inline]
+pub(crate) fn current() -> Option<&'static Lane> {
+    match CURRENT.get() {
+        State::Open(lane) => RECORDING.load(Ordering::Relaxed).then_some(lane),
+        state => acquire(state),
+    }
+}
+
+/// The calling thread's lane if it already has one; counts nothing and makes none.
+#[inline]
+pub(crate) fn existing() -> Option<&'static Lane> {
+    match CURRENT.get() {
+        State::Open(lane) => Some(lane),
+        _ => None,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn acquire(state: State) -> Option<&'static Lane> {
+    match state {
+        State::Unused if RECORDING.load(Ordering::Relaxed) => {
+            // Registers the destructor; a thread that is already being torn down cannot.
+            let reason = if EXIT.try_with(|_| ()).is_err() {
+                Lost::ThreadExiting
+            } else if let Some(lane) = take() {
+                CURRENT.set(State::Open(lane));
+                return Some(lane);
+            } else {
+                Lost::LaneLimit
+            };
+            CURRENT.set(State::Gone(reason));
+            loss::count(reason, 1);
+            None
+        }
+        State::Gone(reason) if RECORDING.load(Ordering::Relaxed) => {
+            loss::count(reason, 1);
+            None
+        }
+        _ => None,
+    }
+}
+
+fn take() -> Option<&'static Lane> {
+    let recycled = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let lane = match recycled {
+        Some(lane) => lane,
+        None => create()?,
+    };
+    let thread = thread_number();
+    lane.thread.store(thread, Ordering::Relaxed);
+    lane.words[2].store(u64::from(thread), Ordering::Relaxed);
+    remember_name(thread);
+    Some(lane)
+}
+
+fn create() -> Option<&'static Lane> {
+    clock::init();
+    let mut count = COUNT.load(Ordering::Relaxed);
+    loop {
+        if count as usize == LANES_MAX {
+            return None;
+        }
+        match COUNT.compare_exchange_weak(count, count + 1, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => count = now,
+        }
+    }
+    let lane = Lane::new(count as u16 + 1)?;
+    Some(LANES[count as usize].get_or_init(|| lane))
+}
+
+/// The lane with this number.
+#[inline]
+pub(crate) fn by_index(index: u16) -> Option<&'static Lane> {
+    LANES.get(usize::from(index).wrapping_sub(1))?.get()
+}
+
+/// Every lane that exists.
+pub(crate) fn all() -> impl Iterator<Item = &'static Lane> {
+    LANES[..COUNT.load(Ordering::Acquire) as usize]
+        .iter()
+        .filter_map(OnceLock::get)
+}
+
+/// How many lanes exist, in use or waiting for the next thread.
+pub fn count() -> usize {
+    COUNT.load(Ordering::Relaxed) as usize
+}
+
+/// Says whether records are taken; the pump switches it.
+pub(crate) fn set_recording(recording: bool) {
+    RECORDING.store(recording, Ordering::Relaxed);
+}
+
+/// Whether records are taken.
+#[inline]
+pub(crate) fn recording() -> bool {
+    RECORDING.load(Ordering::Relaxed)
+}
+
+/// While the guard lives, the calling thread records nothing. Threads that export telemetry hold one, so that their
+/// own spans and logs do not feed back.
+#[must_use = "recording resumes when the guard is dropped"]
+pub fn silence() -> Silence {
+    let before = CURRENT.get();
+    if let State::Open(lane) = before {
+        CURRENT.set(State::Silent(Some(lane)));
+    } else if matches!(before, State::Unused) {
+        CURRENT.set(State::Silent(None));
+    }
+    Silence {
+        before,
+        not_send: std::marker::PhantomData,
+    }
+}
+
+/// See [`silence`].
+pub struct Silence {
+    before: State,
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+static NAMES: Mutex<Option<HashMap<u32, String>>> = Mutex::new(None);
+
+fn remember_name(thread: u32) {
+    let current = std::thread::current();
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = names.get_or_insert_default();
+    if names.len() < LANES_MAX || names.contains_key(&thread) {
+        names.insert(thread, current.name().unwrap_or_default().to_owned());
+    }
+}
+
+/// The name of the thread with this number, where it had one when it first recorded.
+pub fn thread_name(thread: u32) -> Option<String> {
+    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    names
+        .as_ref()?
+        .get(&thread)
+        .filter(|name| !name.is_empty())
+        .cloned()
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+fn thread_number() -> u32 {
+    // SAFETY: `gettid` takes no arguments and cannot fail.
+    (unsafe { libc::gettid() }) as u32
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn thread_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

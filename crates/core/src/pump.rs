@@ -1,0 +1,347 @@
+//! The pump: one thread that empties every lane, turns ticks into time and hands batches on.
+//!
+//! It wakes by a timed park, soon while records come and rarely while none do; recording threads never wake it.
+//! [`Pump::flush`] does. Invariants: a flush that returns `true` means that everything recorded before it was handed to
+//! every consumer and each said that it is delivered; stopping and dropping never wait longer than their deadline.
+
+use std::{
+    fmt, panic,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::{self, JoinHandle, Thread},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    batch::{Batch, END_WORD, HEADER_WORDS, Kind, TIME_WORD, frame_length},
+    clock::Clock,
+    lane,
+    loss::{self, Lost},
+    model::Resource,
+    ring::RING_WORDS,
+};
+
+/// Park while records come.
+const BUSY_INTERVAL: Duration = Duration::from_millis(1);
+/// Longest park while none come: a lane of [`RING_WORDS`] words must not fill in it at a usual rate.
+const IDLE_INTERVAL_MAX: Duration = Duration::from_millis(10);
+/// A lane this full when it is read is read again at once.
+const PRESSED_WORDS: usize = RING_WORDS / 4;
+/// Words in a batch before it is handed on.
+const BATCH_WORDS_MAX: usize = 1 << 16;
+/// How long dropping the pump waits for its last flush.
+const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Takes batches from the pump: aggregation, handlers, exporters. Called on the pump's thread, so it hands on and
+/// returns; whatever may block has a thread and a bounded queue of its own.
+pub trait Consumer: Send {
+    /// Takes a batch.
+    fn consume(&mut self, batch: &Arc<Batch>);
+
+    /// Delivers everything taken so far, by `deadline` at the latest. `false` when something is still waiting then.
+    fn flush(&mut self, deadline: Instant) -> bool {
+        let _ = deadline;
+        true
+    }
+}
+
+/// What a pump needs.
+pub struct Config {
+    /// What produces the telemetry.
+    pub resource: Arc<Resource>,
+    /// Who takes batches, in order.
+    pub consumers: Vec<Box<dyn Consumer>>,
+}
+
+/// A pump could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A pump runs already: there is one a process.
+    AlreadyRunning,
+    /// The operating system gave no thread.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRunning => {
+                f.write_str("recording is already on in this process; keep the first guard instead")
+            }
+            Self::Thread(error) => write!(f, "cannot start the pump's thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::AlreadyRunning => None,
+            Self::Thread(error) => Some(error),
+        }
+    }
+}
+
+static RUNNING: Mutex<bool> = Mutex::new(false);
+
+/// A running pump. Dropping it flushes, for at most five seconds, and stops recording.
+pub struct Pump {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Flushes a pump from anywhere: a panic hook, a signal thread, another task.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    pump: Thread,
+}
+
+struct Shared {
+    requests: Mutex<Requests>,
+    answered: Condvar,
+}
+
+struct Requests {
+    /// Flushes asked for, and the latest deadline among those that wait.
+    asked: u64,
+    deadline: Instant,
+    /// Flushes answered, and whether the last one delivered everything.
+    answered: u64,
+    delivered: bool,
+    stop: bool,
+}
+
+/// Starts the pump; from here on records are taken.
+pub fn start(config: Config) -> Result<Pump, StartError> {
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if *running {
+        return Err(StartError::AlreadyRunning);
+    }
+    let requests = Requests {
+        asked: 0,
+        deadline: Instant::now(),
+        answered: 0,
+        delivered: true,
+        stop: false,
+    };
+    let shared = Arc::new(Shared {
+        requests: Mutex::new(requests),
+        answered: Condvar::new(),
+    });
+    let mut worker = Worker {
+        shared: Arc::clone(&shared),
+        clock: Clock::start(),
+        resource: config.resource,
+        consumers: config.consumers.into_iter().map(Some).collect(),
+        words: Vec::new(),
+        records: 0,
+    };
+    let thread = thread::Builder::new()
+        .name("radiosonde-pump".to_owned())
+        .spawn(move || worker.run())
+        .map_err(StartError::Thread)?;
+    lane::set_recording(true);
+    *running = true;
+    Ok(Pump {
+        handle: Handle {
+            shared,
+            pump: thread.thread().clone(),
+        },
+        thread: Some(thread),
+    })
+}
+
+impl Pump {
+    /// A handle that can flush from anywhere.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Hands on everything recorded so far and waits until it is delivered, for at most `timeout`. `false` when the
+    /// time was not enough.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.handle.flush(timeout)
+    }
+
+    /// Flushes for at most `timeout` and stops recording. `false` when the time was not enough.
+    pub fn stop(mut self, timeout: Duration) -> bool {
+        self.halt(timeout)
+    }
+
+    fn halt(&mut self, timeout: Duration) -> bool {
+        let Some(thread) = self.thread.take() else {
+            return true;
+        };
+        lane::set_recording(false);
+        let delivered = self.handle.flush(timeout);
+        self.handle.shared.lock().stop = true;
+        self.handle.pump.unpark();
+        if delivered {
+            // The pump has nothing left to do, so it ends at once. One that hangs in a consumer is left behind.
+            let _ = thread.join();
+        }
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        delivered
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.halt(DROP_TIMEOUT);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    /// Hands on everything recorded so far and waits until it is delivered, for at most `timeout`. `false` when the
+    /// time was not enough, or when called on the pump's own thread.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        if thread::current().id() == self.pump.id() {
+            return false;
+        }
+        let deadline = Instant::now() + timeout;
+        let mut requests = self.shared.lock();
+        requests.asked += 1;
+        requests.deadline = requests.deadline.max(deadline);
+        let ticket = requests.asked;
+        self.pump.unpark();
+        while requests.answered < ticket {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return false;
+            };
+            let wait = self.shared.answered.wait_timeout(requests, left);
+            requests = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        requests.delivered
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    clock: Clock,
+    resource: Arc<Resource>,
+    /// `None` where a consumer panicked.
+    consumers: Vec<Option<Box<dyn Consumer>>>,
+    words: Vec<u64>,
+    records: usize,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        let _silence = lane::silence();
+        let mut park = BUSY_INTERVAL;
+        loop {
+            let asked = {
+                let requests = self.shared.lock();
+                if requests.stop {
+                    return;
+                }
+                (requests.asked > requests.answered).then_some((requests.asked, requests.deadline))
+            };
+            let (any, pressed) = self.drain();
+            self.hand_on();
+            if let Some((ticket, deadline)) = asked {
+                self.answer(ticket, deadline);
+            }
+            if pressed || asked.is_some() {
+                continue;
+            }
+            park = if any {
+                BUSY_INTERVAL
+            } else {
+                (park * 2).min(IDLE_INTERVAL_MAX)
+            };
+            thread::park_timeout(park);
+        }
+    }
+
+    /// Reads every lane once. Says whether anything came, and whether some lane was filling fast.
+    fn drain(&mut self) -> (bool, bool) {
+        let (mut any, mut pressed) = (false, false);
+        for lane in lane::all() {
+            let start = self.words.len();
+            lane.ring.drain(&mut self.words);
+            let read = self.words.len() - start;
+            if read == 0 {
+                continue;
+            }
+            any = true;
+            pressed |= read >= PRESSED_WORDS;
+            self.records += convert(&mut self.words[start..], &self.clock);
+            if self.words.len() >= BATCH_WORDS_MAX {
+                self.hand_on();
+            }
+        }
+        // Everything converted so far is in the past, as a new anchor requires.
+        self.clock.refresh();
+        (any, pressed)
+    }
+
+    fn hand_on(&mut self) {
+        if self.words.is_empty() {
+            return;
+        }
+        let words = std::mem::take(&mut self.words);
+        let batch = Arc::new(Batch::from_words(
+            Arc::clone(&self.resource),
+            words,
+            self.records,
+        ));
+        self.records = 0;
+        self.each(|consumer| consumer.consume(&batch));
+        // When every consumer is done with it, its memory serves the next batch.
+        if let Some(batch) = Arc::into_inner(batch) {
+            self.words = batch.into_words();
+        }
+    }
+
+    /// Calls every consumer; one that panics is set aside and counted.
+    fn each(&mut self, mut call: impl FnMut(&mut dyn Consumer)) {
+        for place in &mut self.consumers {
+            let Some(consumer) = place else { continue };
+            let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| call(consumer.as_mut())));
+            if outcome.is_err() {
+                *place = None;
+                loss::count(Lost::ExporterFailed, 1);
+            }
+        }
+    }
+
+    fn answer(&mut self, ticket: u64, deadline: Instant) {
+        let mut delivered = true;
+        self.each(|consumer| delivered &= consumer.flush(deadline));
+        let mut requests = self.shared.lock();
+        requests.answered = ticket;
+        requests.delivered = delivered;
+        drop(requests);
+        self.shared.answered.notify_all();
+    }
+}
+
+/// Turns the times of the frames in `words` from ticks into Unix nanoseconds and returns how many frames there are.
+fn convert(words: &mut [u64], clock: &Clock) -> usize {
+    let mut rest = words;
+    let mut records = 0;
+    while let Some(&first) = rest.first() {
+        let length = frame_length(first);
+        if length < HEADER_WORDS {
+            break;
+        }
+        let Some((frame, tail)) = rest.split_at_mut_checked(length) else {
+            break;
+        };
+        frame[TIME_WORD] = clock.unix_ns(frame[TIME_WORD]);
+        if first as u8 == Kind::Span as u8 {
+            frame[END_WORD] = clock.unix_ns(frame[END_WORD]);
+        }
+        records += 1;
+        rest = tail;
+    }
+    records
+}

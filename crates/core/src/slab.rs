@@ -1,0 +1,401 @@
+//! Open spans of one thread: slots in fixed memory, found by an id that carries lane, slot and generation.
+//!
+//! The thread that owns the lane opens spans; any thread may enter, record on, clone or close one (async). Invariants:
+//! - A slot's words are atomics, so no use of a stale or forged id can be undefined behaviour; a wrong generation is
+//!   "no such span".
+//! - The number of handles is 1 unless the span was cloned. Who finds 1 holds the only handle and needs no
+//!   read-modify-write: nobody else can clone it. Who finds more subtracts atomically.
+//! - Fields inline in the slot are written by the owning thread only. Other threads, and fields that do not fit, go to
+//!   `extra` under its lock. Dropping the last handle happens after every use of a handle, so the closing thread
+//!   sees both.
+//! - A slot closed by another thread returns through `returned`, a stack that the owner takes whole.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use tracing_core::Metadata;
+
+use crate::{
+    batch,
+    fields::{Full, Words},
+    memory,
+    sync::{AtomicU64, Ordering},
+};
+
+/// Words of a slot.
+pub(crate) const SLOT_WORDS: usize = 64;
+/// Slots of a chunk.
+pub(crate) const CHUNK_SLOTS: usize = if cfg!(loom) { 2 } else { 512 };
+/// Chunks a lane may have: 65,536 spans open at once on one thread.
+const CHUNKS_MAX: usize = if cfg!(loom) { 1 } else { 128 };
+
+// Positions in a slot. `TRACE_HIGH..=FLAGS` stand in the order of the context slot.
+const GENERATION: usize = 0;
+const HANDLES: usize = 1;
+pub(crate) const TRACE_HIGH: usize = 2;
+const FLAGS: usize = 7;
+const START: usize = 8;
+const INLINE_WORDS: usize = 9;
+const HAS_EXTRA: usize = 10;
+const NEXT_FREE: usize = 11;
+const THREAD: usize = 12;
+const FIELDS: usize = 13;
+/// Words for fields inside a slot.
+const FIELD_WORDS: usize = SLOT_WORDS - FIELDS;
+
+const GENERATION_BITS: u32 = 28;
+const SLOT_BITS: u32 = 20;
+const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
+
+/// A span's id within the process: lane (16 bits), slot (20 bits), generation (28 bits).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LocalId(pub(crate) u64);
+
+impl LocalId {
+    const fn new(lane: u16, slot: u32, generation: u64) -> Self {
+        Self(
+            (lane as u64) << (SLOT_BITS + GENERATION_BITS)
+                | (slot as u64) << GENERATION_BITS
+                | generation & GENERATION_MASK,
+        )
+    }
+
+    /// The lane, from 1.
+    #[inline]
+    pub(crate) const fn lane(self) -> u16 {
+        (self.0 >> (SLOT_BITS + GENERATION_BITS)) as u16
+    }
+
+    #[inline]
+    const fn slot(self) -> usize {
+        (self.0 >> GENERATION_BITS) as usize & ((1 << SLOT_BITS) - 1)
+    }
+
+    #[inline]
+    const fn generation(self) -> u64 {
+        self.0 & GENERATION_MASK
+    }
+}
+
+/// What is known of a span when it opens.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening {
+    /// Trace (upper, lower half), span ID, parent ID, metadata address, flags and correlation.
+    pub(crate) place: [u64; 6],
+    pub(crate) thread: u32,
+}
+
+type Slot = [AtomicU64; SLOT_WORDS];
+type Chunk = &'static [Slot];
+
+/// The open spans of a lane.
+pub(crate) struct Slab {
+    lane: u16,
+    chunks: [OnceLock<Chunk>; CHUNKS_MAX],
+    /// Chunks that exist; written by the owner.
+    chunk_count: AtomicU64,
+    /// Slot + 1 of the first free slot, 0 for none; used by the owner only.
+    free: AtomicU64,
+    /// Slot + 1 of the last slot that another thread closed.
+    returned: AtomicU64,
+    extra: Mutex<HashMap<usize, Vec<u64>>>,
+}
+
+/// Words of buffer a slot keeps for fields that did not fit.
+const EXTRA_WORDS_KEPT: usize = 512;
+
+/// A slot that an id was checked against.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    slab: &'a Slab,
+    slot: &'a Slot,
+    index: usize,
+}
+
+impl Slab {
+    pub(crate) fn new(lane: u16, first: &'static [AtomicU64]) -> Self {
+        let slab = Self {
+            lane,
+            chunks: [const { OnceLock::new() }; CHUNKS_MAX],
+            chunk_count: AtomicU64::new(0),
+            free: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
+            extra: Mutex::new(HashMap::new()),
+        };
+        slab.add_chunk(first);
+        slab
+    }
+
+    #[cold]
+    fn add_chunk(&self, words: &'static [AtomicU64]) {
+        let (slots, _) = words.as_chunks::<SLOT_WORDS>();
+        let count = self.chunk_count.load(Ordering::Relaxed) as usize;
+        if self.chunks[count].set(slots).is_err() {
+            return;
+        }
+        self.chunk_count.store(count as u64 + 1, Ordering::Relaxed);
+        let mut next = self.free.load(Ordering::Relaxed);
+        for (offset, slot) in slots.iter().enumerate().rev() {
+            slot[NEXT_FREE].store(next, Ordering::Relaxed);
+            next = (count * CHUNK_SLOTS + offset) as u64 + 1;
+        }
+        self.free.store(next, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn slot(&self, index: usize) -> Option<&Slot> {
+        self.chunks
+            .get(index / CHUNK_SLOTS)?
+            .get()?
+            .get(index % CHUNK_SLOTS)
+    }
+
+    /// The open span with this id, from any thread.
+    #[inline]
+    pub(crate) fn find(&self, id: LocalId) -> Option<Found<'_>> {
+        let slot = self.slot(id.slot())?;
+        let current = slot[GENERATION].load(Ordering::Relaxed) & GENERATION_MASK == id.generation();
+        current.then_some(Found {
+            slab: self,
+            slot,
+            index: id.slot(),
+        })
+    }
+
+    /// A slot for a new span, with one handle and no fields. Only the owning thread may call this.
+    /// `None` when [`CHUNKS_MAX`] chunks are full or there is no memory.
+    #[inline]
+    pub(crate) fn open(&self, opening: &Opening) -> Option<(LocalId, Found<'_>)> {
+        let mut free = self.free.load(Ordering::Relaxed);
+        if free == 0 {
+            free = self.refill()?;
+        }
+        let index = free as usize - 1;
+        let slot = self.slot(index)?;
+        self.free
+            .store(slot[NEXT_FREE].load(Ordering::Relaxed), Ordering::Relaxed);
+        for (offset, word) in opening.place.into_iter().enumerate() {
+            slot[TRACE_HIGH + offset].store(word, Ordering::Relaxed);
+        }
+        slot[HANDLES].store(1, Ordering::Relaxed);
+        slot[INLINE_WORDS].store(0, Ordering::Relaxed);
+        slot[HAS_EXTRA].store(0, Ordering::Relaxed);
+        slot[THREAD].store(u64::from(opening.thread), Ordering::Relaxed);
+        let id = LocalId::new(
+            self.lane,
+            index as u32,
+            slot[GENERATION].load(Ordering::Relaxed),
+        );
+        Some((
+            id,
+            Found {
+                slab: self,
+                slot,
+                index,
+            },
+        ))
+    }
+
+    #[cold]
+    fn refill(&self) -> Option<u64> {
+        let returned = self.returned.swap(0, Ordering::Acquire);
+        if returned != 0 {
+            self.free.store(returned, Ordering::Relaxed);
+            return Some(returned);
+        }
+        if self.chunk_count.load(Ordering::Relaxed) as usize == CHUNKS_MAX {
+            return None;
+        }
+        self.add_chunk(memory::words(CHUNK_SLOTS * SLOT_WORDS)?);
+        Some(self.free.load(Ordering::Relaxed))
+    }
+}
+
+impl<'a> Found<'a> {
+    #[inline]
+    fn load(&self, position: usize) -> u64 {
+        self.slot[position].load(Ordering::Relaxed)
+    }
+
+    /// Trace, span, parent, metadata, flags and correlation, in the order of the context slot.
+    #[inline]
+    pub(crate) fn place(&self) -> [u64; 6] {
+        std::array::from_fn(|offset| self.load(TRACE_HIGH + offset))
+    }
+
+    #[inline]
+    pub(crate) fn set_start(&self, ticks: u64) {
+        self.slot[START].store(ticks, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn start(&self) -> u64 {
+        self.load(START)
+    }
+
+    #[inline]
+    pub(crate) fn thread(&self) -> u32 {
+        self.load(THREAD) as u32
+    }
+
+    #[inline]
+    pub(crate) fn sampled(&self) -> bool {
+        self.load(FLAGS) & 1 != 0
+    }
+
+    /// Replaces the trace flags, before the span is shown to anybody.
+    pub(crate) fn set_sampled(&self, sampled: bool) {
+        let flags = self.load(FLAGS);
+        self.slot[FLAGS].store(flags & !1 | u64::from(sampled), Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn add_handle(&self) {
+        self.slot[HANDLES].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives one handle back. `true` when it was the last, after which the caller must [`close`](Self::close).
+    #[inline]
+    pub(crate) fn drop_handle(&self) -> bool {
+        // Acquire and Release order every use of a handle before the close, as in `Arc`.
+        if self.slot[HANDLES].load(Ordering::Acquire) == 1 {
+            return true;
+        }
+        self.slot[HANDLES].fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// The inline fields, for the owning thread to append to.
+    #[inline]
+    pub(crate) fn inline(self) -> Inline<'a> {
+        Inline {
+            slot: self.slot,
+            at: self.load(INLINE_WORDS) as usize,
+        }
+    }
+
+    /// Appends whole fields from any thread, by what `write` pushes.
+    #[cold]
+    pub(crate) fn extra(&self, write: impl FnOnce(&mut Vec<u64>)) {
+        let mut extra = self
+            .slab
+            .extra
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        write(extra.entry(self.index).or_default());
+        self.slot[HAS_EXTRA].store(1, Ordering::Release);
+    }
+
+    /// The inline field words.
+    #[inline]
+    pub(crate) fn inline_fields(&self) -> &'a [AtomicU64] {
+        let count = (self.load(INLINE_WORDS) as usize).min(FIELD_WORDS);
+        &self.slot[FIELDS..FIELDS + count]
+    }
+
+    /// Whether there are fields beside the inline ones.
+    #[inline]
+    pub(crate) fn has_extra(&self) -> bool {
+        self.slot[HAS_EXTRA].load(Ordering::Acquire) != 0
+    }
+
+    /// Hands the fields beside the inline ones to `read` and forgets them. Their buffer is kept for the slot's next
+    /// span, unless it is large.
+    #[cold]
+    pub(crate) fn take_extra<R>(&self, read: impl FnOnce(&[u64]) -> R) -> R {
+        let mut extra = self
+            .slab
+            .extra
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let words = extra.entry(self.index).or_default();
+        let result = read(words);
+        words.clear();
+        words.shrink_to(EXTRA_WORDS_KEPT);
+        result
+    }
+
+    /// The callsite.
+    pub(crate) fn metadata(&self) -> Option<&'static Metadata<'static>> {
+        batch::metadata_at(self.load(TRACE_HIGH + 4))
+    }
+
+    /// Ends the span: its id finds nothing from here on and its slot is free. `owner` says whether the calling
+    /// thread owns the lane.
+    #[inline]
+    pub(crate) fn close(&self, owner: bool) {
+        let generation = self.load(GENERATION);
+        self.slot[GENERATION].store(generation.wrapping_add(1), Ordering::Relaxed);
+        let link = self.index as u64 + 1;
+        if owner {
+            self.slot[NEXT_FREE].store(self.slab.free.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.slab.free.store(link, Ordering::Relaxed);
+        } else {
+            self.give_back(link);
+        }
+    }
+
+    #[cold]
+    fn give_back(&self, link: u64) {
+        let mut last = self.slab.returned.load(Ordering::Relaxed);
+        loop {
+            self.slot[NEXT_FREE].store(last, Ordering::Relaxed);
+            match self.slab.returned.compare_exchange_weak(
+                last,
+                link,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(now) => last = now,
+            }
+        }
+    }
+}
+
+/// The inline field words of a slot, as a sink.
+pub(crate) struct Inline<'a> {
+    slot: &'a Slot,
+    at: usize,
+}
+
+impl Inline<'_> {
+    /// Makes what was pushed part of the span.
+    #[inline]
+    pub(crate) fn commit(self) {
+        self.slot[INLINE_WORDS].store(self.at as u64, Ordering::Relaxed);
+    }
+}
+
+impl Inline<'_> {
+    /// Refuses every further word.
+    pub(crate) fn fill(&mut self) {
+        self.at = FIELD_WORDS;
+    }
+}
+
+impl Words for Inline<'_> {
+    #[inline]
+    fn push(&mut self, word: u64) -> Result<(), Full> {
+        let Some(place) = self.slot[FIELDS..].get(self.at) else {
+            return Err(Full);
+        };
+        place.store(word, Ordering::Relaxed);
+        self.at += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn set(&mut self, position: usize, word: u64) {
+        self.slot[FIELDS + position].store(word, Ordering::Relaxed);
+    }
+
+    fn rewind(&mut self, position: usize) {
+        self.at = position;
+    }
+}
