@@ -11,9 +11,61 @@ use crate::{
     model::Severity,
 };
 
+mod json;
+mod kind;
+mod read;
+
+#[doc(hidden)]
+pub use json::{deserialize, serialize};
+#[doc(hidden)]
+pub use kind::WholeMicros;
+pub use kind::{FieldKind, FieldType, ShapeList};
+#[doc(hidden)]
+pub use read::read_field;
+pub use read::{AnyEvent, FieldView, FromField, ReadError, ReadEvent, Source};
+
 /// A typed fact with labels and measurements.
 ///
-/// Implement it by `#[derive(Event)]`.
+/// Implement it by `#[derive(Event)]`, which takes everything from the struct:
+///
+/// ```
+/// use std::time::Duration;
+/// use radiosonde_core::Event;
+///
+/// /// A batch left an exporter.
+/// #[derive(Event)]
+/// #[event(name = "shop.export", level = "debug", alias("batch_exported"))]
+/// pub struct Exported<'a> {
+///     /// The exporter's name.
+///     #[label]
+///     pub exporter: &'a str,
+///     /// Records in the batch.
+///     #[measure(counter, unit = "{record}")]
+///     pub records: u64,
+///     /// From the first byte to the acknowledgement.
+///     #[measure(histogram, bounds = [0.01, 0.1, 1.0])]
+///     pub duration: Duration,
+///     /// The address it went to.
+///     pub peer: &'a str,
+/// }
+///
+/// let event = Exported { exporter: "otlp", records: 3, duration: Duration::from_millis(2), peer: "::1" };
+/// assert_eq!(
+///     serde_json::to_string(&event).unwrap(),
+///     r#"{"type":"Exported","data":{"exporter":"otlp","records":3,"duration_ns":2000000,"peer":"::1"}}"#,
+/// );
+/// ```
+///
+/// On the struct, `#[event(...)]` takes `name` (required: lower case words with dots), `level` (`info` unless said),
+/// `type` (the `type` in JSON; the struct's name unless said), `target` (`metrics` unless said), `alias("...")`,
+/// `count = "metric.name"` (a counter of occurrences), `series_max` and `crate = path` (where the runtime is, for
+/// a crate that renames its dependency). Doc comments are required: they are the help text.
+///
+/// On a field: `#[label]`; `#[measure(counter)]`, `gauge` or `histogram` with `name` (`<event>.<field>` unless said),
+/// `unit` and, for a histogram, `bounds` (exponential unless said); and `#[event(...)]` with `rename`, `alias("...")`
+/// or `alias("...", times = 1000)` (accepted on input), `unit`, and `micros = "duration_us"` (a duration is written
+/// in whole microseconds as well).
+/// A `Duration` is written in nanoseconds under its name with `_ns`, and measured in seconds.
 pub trait Event {
     /// What the event is: its names, level and fields, in the order in which [`encode`](Event::encode) visits them.
     const DESCRIPTOR: &'static Descriptor;
@@ -37,6 +89,8 @@ pub struct Descriptor {
     pub target: &'static str,
     /// Other names under which the same event is known, accepted on input and offered on output.
     pub aliases: &'static [&'static str],
+    /// The counter that every occurrence adds 1 to, split by the labels; none unless asked for.
+    pub count: Option<&'static str>,
     /// The fields, in order.
     pub fields: &'static [FieldDescriptor],
     /// Most label sets its metrics may have before further ones share the overflow series.
@@ -51,6 +105,7 @@ pub(crate) static UNKNOWN: Descriptor = Descriptor {
     severity: Severity::Info,
     target: "metrics",
     aliases: &[],
+    count: None,
     fields: &[],
     series_max: Descriptor::SERIES_MAX_DEFAULT,
 };
@@ -69,8 +124,22 @@ pub struct FieldDescriptor {
     pub description: &'static str,
     /// What it is for.
     pub role: Role,
-    /// The unit, in UCUM as OpenTelemetry writes it (`s`, `By`, `{token}`), or empty.
+    /// The unit of the metric, in UCUM as OpenTelemetry writes it (`s`, `By`, `{token}`), or empty. The value in
+    /// the record of a [`FieldKind::Duration`] is in nanoseconds whatever the unit.
     pub unit: &'static str,
+    /// What kind of value it holds.
+    pub field_type: FieldKind,
+    /// Other names under which the field is accepted on input.
+    pub aliases: &'static [FieldAlias],
+}
+
+/// Another name for a field on input.
+#[derive(Debug, PartialEq)]
+pub struct FieldAlias {
+    /// The name.
+    pub name: &'static str,
+    /// What a value under that name is multiplied by: 1000 for microseconds that become nanoseconds.
+    pub times: u64,
 }
 
 /// What a field is for.
@@ -170,6 +239,11 @@ impl Encoder<'_> {
 
 /// A type that an event's field may have: integers, floats, `bool`, text, [`Duration`] (whole nanoseconds),
 /// shapes (`[u64]`), several shapes (`[&[u64]]`), and `Option` or a reference of any of them.
+#[diagnostic::on_unimplemented(
+    message = "a field of an event cannot be a `{Self}`",
+    label = "not a value that an event can hold",
+    note = "fields are integers, floats, bool, text, Duration, shapes (`&[u64]`), or an Option or reference of these"
+)]
 pub trait EventValue {
     /// Hands the value to `encoder` under `index`, or nothing where there is no value.
     fn encode(&self, index: u16, encoder: &mut Encoder<'_>);

@@ -1,5 +1,11 @@
 //! The record path of Radiosonde.
 
+// Lets the derive name this crate in the same way here as in every other crate.
+extern crate self as radiosonde_core;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod batch;
 pub mod clock;
 pub mod context;
@@ -29,3 +35,5 @@ pub use crate::{
     lane::{LANES_MAX, Silence, count as lane_count, silence, thread_name},
     record::{WhenFull, record, when_full},
 };
+#[doc(inline)]
+pub use radiosonde_macros::Event;

@@ -7,10 +7,9 @@ use std::{
 };
 
 use radiosonde_core::{
+    Event,
     batch::Batch,
-    context,
-    event::{Descriptor, Encoder, Event, FieldDescriptor, Role},
-    loss,
+    context, loss,
     model::{Link, Log, Record, Resource, Severity, Span, Value},
     pump::{self, Consumer, Pump},
     subscriber::Subscriber,
@@ -187,48 +186,17 @@ fn a_span_may_live_on_several_threads() {
     );
 }
 
+/// An operation completed.
+#[derive(Event)]
+#[event(name = "test.op")]
 struct OpCompleted<'a> {
+    /// Which operation.
+    #[label]
     op_name: &'a str,
+    /// How long it took.
     duration: Duration,
+    /// Its launch grid.
     grid: (u32, u32, u32),
-}
-
-impl Event for OpCompleted<'_> {
-    const DESCRIPTOR: &'static Descriptor = &Descriptor {
-        name: "test.op",
-        type_name: "OpCompleted",
-        description: "An operation completed.",
-        severity: Severity::Info,
-        target: "metrics",
-        aliases: &[],
-        fields: &[
-            FieldDescriptor {
-                name: "op_name",
-                description: "",
-                role: Role::Label,
-                unit: "",
-            },
-            FieldDescriptor {
-                name: "duration",
-                description: "",
-                role: Role::Attribute,
-                unit: "s",
-            },
-            FieldDescriptor {
-                name: "grid",
-                description: "",
-                role: Role::Attribute,
-                unit: "",
-            },
-        ],
-        series_max: 10,
-    };
-
-    fn encode(&self, encoder: &mut Encoder<'_>) {
-        encoder.field(0, self.op_name);
-        encoder.field(1, &self.duration);
-        encoder.field(2, &self.grid);
-    }
 }
 
 #[test]
@@ -258,7 +226,7 @@ fn a_typed_event_keeps_the_span_it_was_recorded_in() {
     );
     assert!(place.parent_id.is_some());
     assert_eq!(event.type_name, "OpCompleted");
-    assert_eq!(event.field("duration"), Some(&Value::U64(152_000)));
+    assert_eq!(event.field("duration_ns"), Some(&Value::U64(152_000)));
     assert_eq!(
         event.field("grid"),
         Some(&Value::List(vec![
