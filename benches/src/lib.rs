@@ -1,1 +1,0 @@
-//! Radiosonde beside its peers, in one run.
