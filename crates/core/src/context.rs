@@ -79,14 +79,22 @@ impl Context {
     /// Makes this the calling thread's context until the guard is dropped.
     #[must_use = "the context is left when the guard is dropped"]
     pub fn attach(self) -> Attached {
-        let id = lane::current().map(|lane| (lane, lane.context.attach(&self)));
-        Attached {
-            id,
-            not_send: PhantomData,
-        }
+        attach_place(&self.place())
     }
 
-    const fn words(&self) -> [u64; 6] {
+    /// The context of a slot's words 1-6, if there is one.
+    pub(crate) fn from_place(place: &[u64; 6]) -> Option<Self> {
+        let [high, low, span, _, _, flags] = *place;
+        Some(Self {
+            trace_id: TraceId::from_words(high, low)?,
+            span_id: SpanId::new(span)?,
+            flags: flags as u8,
+            correlation: (flags >> 32) as u32,
+        })
+    }
+
+    /// The context as a slot's words 1-6.
+    pub(crate) const fn place(&self) -> [u64; 6] {
         let (high, low) = self.trace_id.words();
         [
             high,
@@ -97,6 +105,20 @@ impl Context {
             self.flags as u64 | (self.correlation as u64) << 32,
         ]
     }
+}
+
+/// Makes `place`, words 1-6 of a slot, what the calling thread is in.
+pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
+    let id = lane::current().map(|lane| (lane, lane.context.attach(place)));
+    Attached {
+        id,
+        not_send: PhantomData,
+    }
+}
+
+/// Words 1-6 of the calling thread's slot; all 0 where it has none.
+pub(crate) fn place() -> [u64; 6] {
+    lane::existing().map_or([0; 6], |lane| lane.context.place())
 }
 
 /// Keeps a context attached to the thread; see [`Context::attach`].
@@ -149,13 +171,7 @@ impl Slot {
     }
 
     pub(crate) fn read(&self) -> Option<Context> {
-        let [high, low, span, _, _, flags] = self.place();
-        Some(Context {
-            trace_id: TraceId::from_words(high, low)?,
-            span_id: SpanId::new(span)?,
-            flags: flags as u8,
-            correlation: (flags >> 32) as u32,
-        })
+        Context::from_place(&self.place())
     }
 
     #[inline]
@@ -240,10 +256,10 @@ impl Slot {
         ids.into_iter().find(|id| id & ATTACHED == 0).unwrap_or(0)
     }
 
-    fn attach(&self, context: &Context) -> u64 {
+    fn attach(&self, place: &[u64; 6]) -> u64 {
         let id = self.attached.load(Ordering::Relaxed) + 1;
         self.attached.store(id, Ordering::Relaxed);
-        self.enter(id, &context.words());
+        self.enter(id, place);
         id
     }
 

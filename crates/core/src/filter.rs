@@ -146,7 +146,7 @@ impl Filter {
                 .statics
                 .iter()
                 .find(|directive| directive.fields.is_empty() && directive.matches_target(target))
-                .is_some_and(|directive| directive.admits(&level))
+                .is_some_and(|directive| directive.admits(level))
     }
 
     /// The finest level that anything can be recorded at.
@@ -173,7 +173,7 @@ impl Filter {
         self.statics
             .iter()
             .find(|directive| directive.matches_callsite(metadata))
-            .is_some_and(|directive| directive.admits(metadata.level()))
+            .is_some_and(|directive| directive.admits(*metadata.level()))
     }
 
     /// Whether it is a span that a directive follows; such a span is always recorded.

@@ -159,8 +159,15 @@ mod tests {
             let trace = TraceId::from_words(step, low).unwrap();
             let decided = frontend.decide(trace, None, None);
             assert_eq!(decided, backend.decide(trace, None, None), "both begin it");
-            assert_eq!(decided, backend.decide(trace, Some(decided), None), "one calls the other");
-            assert!(!decided || generous.decide(trace, None, None), "a higher ratio keeps more");
+            assert_eq!(
+                decided,
+                backend.decide(trace, Some(decided), None),
+                "one calls the other"
+            );
+            assert!(
+                !decided || generous.decide(trace, None, None),
+                "a higher ratio keeps more"
+            );
             kept += usize::from(decided);
         }
         assert!((2_450..=2_550).contains(&kept), "{kept}");

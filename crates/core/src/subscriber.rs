@@ -193,8 +193,9 @@ fn find_local(id: u64) -> Option<(&'static Lane, Found<'static>)> {
 #[inline]
 fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
     let metadata = attributes.metadata();
+    let around = lane.context.place();
     let parent = if attributes.is_contextual() {
-        Some(lane.context.place()).filter(|place| place[2] != 0)
+        Some(around).filter(|place| place[2] != 0)
     } else {
         attributes
             .parent()
@@ -206,7 +207,7 @@ fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
         Some([high, low, parent_id, _, _, flags]) => {
             [high, low, span_id, parent_id, address(metadata), flags]
         }
-        None => root(lane, span_id, address(metadata)),
+        None => root(lane, span_id, address(metadata), around[5]),
     };
     let Some((id, span)) = lane.slab.open(&Opening {
         place,
@@ -232,12 +233,14 @@ fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
     Some(id.0)
 }
 
-/// The place of a span that starts a trace.
+/// The place of a span that starts a trace. It keeps the correlation ID in `around`, the flags of the slot: a caller
+/// may bring a request ID without a trace.
 #[inline]
-fn root(lane: &Lane, span_id: u64, metadata: u64) -> [u64; 6] {
+fn root(lane: &Lane, span_id: u64, metadata: u64, around: u64) -> [u64; 6] {
     let (high, low) = (lane.random(), lane.random());
     let flags = u64::from(RANDOM) | u64::from(sampling::keeps(low));
-    [high, low, span_id, 0, metadata, flags]
+    let correlation = around & !u64::from(u32::MAX);
+    [high, low, span_id, 0, metadata, flags | correlation]
 }
 
 /// Writes a finished span into `lane`, unless it is outside the sample.

@@ -427,8 +427,7 @@ mod tests {
             seen: Arc::clone(&seen),
         };
         tracing::subscriber::with_default(subscriber, program);
-        let seen = seen.lock().unwrap().clone();
-        seen
+        std::mem::take(&mut *seen.lock().unwrap())
     }
 
     fn theirs(filter: &str, program: fn()) -> Vec<String> {
@@ -438,8 +437,7 @@ mod tests {
             .with(filter)
             .with(NotingLayer(Arc::clone(&seen)));
         tracing::subscriber::with_default(subscriber, program);
-        let seen = seen.lock().unwrap().clone();
-        seen
+        std::mem::take(&mut *seen.lock().unwrap())
     }
 
     fn inside(user: &'static str, n: u64) {

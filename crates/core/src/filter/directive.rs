@@ -161,8 +161,8 @@ impl Directive {
                 .all(|field| metadata.fields().field(field.name.as_str()).is_some())
     }
 
-    pub(super) fn admits(&self, level: &Level) -> bool {
-        self.level >= *level
+    pub(super) fn admits(&self, level: Level) -> bool {
+        self.level >= level
     }
 }
 

@@ -84,25 +84,46 @@ mod tests {
         extract(&[("b3", text)][..])
     }
 
-    fn read(sampled: Option<bool>) -> Result<Option<B3>, Malformed> {
-        Ok(Some(B3 {
+    fn read(sampled: Option<bool>) -> B3 {
+        B3 {
             trace_id: TRACE.parse().unwrap(),
             span_id: SPAN.parse().unwrap(),
             sampled,
-        }))
+        }
     }
 
     #[test]
     fn one_header() {
-        assert_eq!(single(&format!("{TRACE}-{SPAN}")), read(None));
-        assert_eq!(single(&format!("{TRACE}-{SPAN}-1")), read(Some(true)));
-        assert_eq!(single(&format!("{TRACE}-{SPAN}-0-05e3ac9a4f6e3b90")), read(Some(false)));
-        assert_eq!(single(&format!("{TRACE}-{SPAN}-d")), read(Some(true)));
+        assert_eq!(single(&format!("{TRACE}-{SPAN}")), Ok(Some(read(None))));
+        assert_eq!(
+            single(&format!("{TRACE}-{SPAN}-1")),
+            Ok(Some(read(Some(true))))
+        );
+        assert_eq!(
+            single(&format!("{TRACE}-{SPAN}-0-05e3ac9a4f6e3b90")),
+            Ok(Some(read(Some(false))))
+        );
+        assert_eq!(
+            single(&format!("{TRACE}-{SPAN}-d")),
+            Ok(Some(read(Some(true))))
+        );
         assert_eq!(single("0"), Ok(None));
         let short = single(&format!("{SPAN}-{SPAN}")).unwrap().unwrap();
-        assert_eq!(short.trace_id.to_string(), format!("0000000000000000{SPAN}"));
-        for text in ["", "2", TRACE, "-", "a-b", &format!("{TRACE}-{SPAN}-x"), &format!("{TRACE}-{SPAN}-1-x"),
-            &format!("{TRACE}-{SPAN}-1-{SPAN}-1"), &format!("{SPAN}0-{SPAN}")] {
+        assert_eq!(
+            short.trace_id.to_string(),
+            format!("0000000000000000{SPAN}")
+        );
+        for text in [
+            "",
+            "2",
+            TRACE,
+            "-",
+            "a-b",
+            &format!("{TRACE}-{SPAN}-x"),
+            &format!("{TRACE}-{SPAN}-1-x"),
+            &format!("{TRACE}-{SPAN}-1-{SPAN}-1"),
+            &format!("{SPAN}0-{SPAN}"),
+        ] {
             assert_eq!(single(text), Err(Malformed), "{text}");
         }
     }
@@ -110,11 +131,11 @@ mod tests {
     #[test]
     fn several_headers() {
         let ids = [("X-B3-TraceId", TRACE), ("X-B3-SpanId", SPAN)];
-        assert_eq!(extract(&ids[..]), read(None));
+        assert_eq!(extract(&ids[..]), Ok(Some(read(None))));
         let with = |name, value| extract(&[ids[0], ids[1], (name, value)][..]);
-        assert_eq!(with("x-b3-sampled", "0"), read(Some(false)));
-        assert_eq!(with("x-b3-sampled", "true"), read(Some(true)));
-        assert_eq!(with("x-b3-flags", "1"), read(Some(true)));
+        assert_eq!(with("x-b3-sampled", "0"), Ok(Some(read(Some(false)))));
+        assert_eq!(with("x-b3-sampled", "true"), Ok(Some(read(Some(true)))));
+        assert_eq!(with("x-b3-flags", "1"), Ok(Some(read(Some(true)))));
         assert_eq!(with("x-b3-sampled", "maybe"), Err(Malformed));
         assert_eq!(extract(&ids[..1]), Err(Malformed));
         assert_eq!(extract(&[("x-b3-sampled", "1")][..]), Ok(None));

@@ -281,7 +281,16 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_left_out_and_counted() {
-        for text in ["k", "=v", "k y=v", "k=v w", "k=\"v\"", "k=é", "k=v;p\u{1}", "k=v\\"] {
+        for text in [
+            "k",
+            "=v",
+            "k y=v",
+            "k=v w",
+            "k=\"v\"",
+            "k=é",
+            "k=v;p\u{1}",
+            "k=v\\",
+        ] {
             assert_eq!(Baggage::parse(text), (Baggage::new(), 1), "{text:?}");
         }
         assert_eq!(Baggage::parse(" ,\t, "), (Baggage::new(), 0));
@@ -291,14 +300,21 @@ mod tests {
 
     #[test]
     fn limits_hold_on_the_way_in_and_when_adding() {
-        let many = (0..70).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let many = (0..70)
+            .map(|n| format!("k{n}=v"))
+            .collect::<Vec<_>>()
+            .join(",");
         let (mut baggage, refused) = Baggage::parse(&many);
         assert_eq!((baggage.members().len(), refused), (64, 6));
-        assert_eq!(baggage.insert("one", "more"), Err(BaggageError::Full("one".to_owned())));
+        assert_eq!(
+            baggage.insert("one", "more"),
+            Err(BaggageError::Full("one".to_owned()))
+        );
         baggage.insert("k0", "replaced").unwrap();
         assert!(baggage.remove("k1") && !baggage.remove("k1"));
         baggage.insert("one", "more").unwrap();
-        let (_, refused) = Baggage::parse(&format!("a={},b={}", "x".repeat(5000), "y".repeat(5000)));
+        let (_, refused) =
+            Baggage::parse(&format!("a={},b={}", "x".repeat(5000), "y".repeat(5000)));
         assert_eq!(refused, 1);
         insta::assert_snapshot!(
             format!("{}\n{}", baggage.insert("a b", "").unwrap_err(), baggage.insert("z", &"é".repeat(9000)).unwrap_err()),

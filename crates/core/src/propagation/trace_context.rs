@@ -135,9 +135,9 @@ fn is_member(member: &str) -> bool {
     let key_start = key.as_bytes().first();
     key.len() <= 256
         && key_start.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        && key.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b)
-        })
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b))
         && (1..=256).contains(&value.len())
         && value
             .bytes()
@@ -205,7 +205,10 @@ mod tests {
             &GOOD.replacen("00", "0G", 1),
             &GOOD.replacen("00", "01", 1).replace("-01", "-01."),
             &GOOD.to_ascii_uppercase(),
-            &GOOD.replace("0af7651916cd43dd8448eb211c80319c", "00000000000000000000000000000000"),
+            &GOOD.replace(
+                "0af7651916cd43dd8448eb211c80319c",
+                "00000000000000000000000000000000",
+            ),
             &GOOD.replace("b7ad6b7169203331", "0000000000000000"),
             &GOOD.replace('-', "_"),
             "00-éaf7651916cd43dd8448eb211c8031-b7ad6b7169203331-01",
@@ -228,7 +231,10 @@ mod tests {
 
     #[test]
     fn what_is_not_a_tracestate_is_refused() {
-        let too_many = (0..33).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let too_many = (0..33)
+            .map(|n| format!("k{n}=v"))
+            .collect::<Vec<_>>()
+            .join(",");
         let long = "v".repeat(257);
         for text in [
             "novalue",
@@ -246,18 +252,26 @@ mod tests {
         ] {
             assert_eq!(TraceState::parse(text), Err(Malformed), "{text}");
         }
-        assert!(TraceState::parse(&too_many[..too_many.len() - 6]).is_ok(), "32 are fine");
+        assert!(
+            TraceState::parse(&too_many[..too_many.len() - 6]).is_ok(),
+            "32 are fine"
+        );
     }
 
     #[test]
     fn a_long_tracestate_loses_its_long_members_first() {
         let long = format!("long={}", "x".repeat(200));
-        let short: Vec<String> = (0..12).map(|n| format!("k{n}={}", "y".repeat(36))).collect();
+        let short: Vec<String> = (0..12)
+            .map(|n| format!("k{n}={}", "y".repeat(36)))
+            .collect();
         let text = format!("{long},{}", short.join(","));
         let (state, cut) = TraceState::parse(&text).unwrap();
         assert!(cut);
         assert_eq!(state.unwrap().as_str(), short[..12].join(","));
-        let text = (0..30).map(|n| format!("k{n:02}={}", "y".repeat(20))).collect::<Vec<_>>().join(",");
+        let text = (0..30)
+            .map(|n| format!("k{n:02}={}", "y".repeat(20)))
+            .collect::<Vec<_>>()
+            .join(",");
         let (state, _) = TraceState::parse(&text).unwrap();
         assert_eq!(state.unwrap().as_str(), &text[..20 * 25 - 1]);
     }
