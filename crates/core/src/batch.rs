@@ -6,6 +6,8 @@
 //! Invariant: the description word of a frame is the address of a `&'static` description of the frame's kind.
 //! Only [`Header::words`] makes frames, and it takes references.
 
+mod build;
+
 use std::{borrow::Cow, fmt, ptr, sync::Arc};
 
 use tracing_core::Metadata;
@@ -21,6 +23,8 @@ use crate::{
         Status, Text, Value,
     },
 };
+
+pub use build::Parts;
 
 /// Words before a frame's fields.
 pub(crate) const HEADER_WORDS: usize = 9;

@@ -1,5 +1,6 @@
 //! Observability for programs that run models.
 
+pub mod encode;
 pub mod exporter;
 
 pub use radiosonde_core as core;

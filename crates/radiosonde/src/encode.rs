@@ -1,0 +1,3 @@
+//! Bytes for the outside, written straight from batches and snapshots.
+
+pub mod otlp;
