@@ -12,6 +12,7 @@ pub mod clock;
 pub mod context;
 pub mod correlation;
 pub mod event;
+pub mod events;
 mod fields;
 pub mod filter;
 pub mod ids;
