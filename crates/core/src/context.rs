@@ -1,20 +1,26 @@
 //! The one context: which trace and span the calling thread is in.
 //!
-//! Each lane has one slot of eight words ([`crate::memory`] says where), written when a span is entered or left or a
-//! context is attached. Logs, events, metric exemplars, profilers and outgoing headers read this slot and nothing else.
+//! Each lane has one slot ([`crate::memory`] says where): a count of entries and the entries themselves, the innermost
+//! last. The innermost entry is the context. It is written when a span is entered or left or a context is attached.
+//! Logs, events, metric exemplars, profilers and outgoing headers read it and nothing else.
 //!
-//! | word | what |
+//! | word of the slot | what |
 //! |---|---|
-//! | 0 | sequence: odd while the slot is being written |
+//! | 0 | sequence: goes up before an entry is written |
+//! | 1 | depth: how many entries are entered; 0 when there is no context |
+//!
+//! | word of an entry | what |
+//! |---|---|
+//! | 0 | local id of the span, or of the attachment |
 //! | 1, 2 | trace ID, upper and lower half |
-//! | 3 | span ID; 0 when there is no context |
+//! | 3 | span ID |
 //! | 4 | the span's parent, 0 for none |
 //! | 5 | address of the span's tracing `Metadata`, 0 for a remote or attached context |
 //! | 6 | trace flags (bits 0-7), correlation handle (32-63) |
-//! | 7 | depth of the stack |
 //!
-//! Invariant: a reader on the same thread (a signal handler) that sees an even sequence sees a whole context. A reader
-//! on another thread reads the sequence before and after and takes the rest only if it is even and unchanged.
+//! Invariant: entries below the depth are whole. So a reader on the same thread (a signal handler) needs no more than
+//! the depth and the entry. A reader on another thread reads the sequence before and after and takes what it read only
+//! if it did not change.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -31,7 +37,7 @@ pub const SAMPLED: u8 = 1;
 /// W3C trace flag: the lower 56 bits of the trace ID are random.
 pub const RANDOM: u8 = 2;
 
-/// Stack entries that are not spans but attached contexts have this bit in their id.
+/// Entries that are not spans but attached contexts have this bit in their id.
 const ATTACHED: u64 = 1 << 63;
 
 /// Which trace and span something belongs to. Small and `Copy`: take it where work starts and attach it where the work
@@ -141,119 +147,125 @@ pub fn current() -> Option<Context> {
     lane::existing()?.context.read()
 }
 
-/// A lane's context slot and the stack behind it. Written by the owning thread only.
+/// A lane's context slot and its entries. Written by the owning thread only.
 pub(crate) struct Slot {
     words: &'static [AtomicU64; 8],
-    stack: &'static [[AtomicU64; ENTRY_WORDS]],
+    entries: &'static [Entry; STACK_DEPTH],
     attached: AtomicU64,
 }
 
-const DEPTH: usize = 7;
+type Entry = [AtomicU64; ENTRY_WORDS];
+
+const SEQUENCE: usize = 0;
+const DEPTH: usize = 1;
 
 impl Slot {
-    pub(crate) fn new(words: &'static [AtomicU64; 8], stack: &'static [AtomicU64]) -> Self {
-        Self {
+    /// `None` when there are fewer than [`STACK_DEPTH`] entries.
+    pub(crate) fn new(
+        words: &'static [AtomicU64; 8],
+        entries: &'static [AtomicU64],
+    ) -> Option<Self> {
+        let entries = entries.as_chunks().0.first_chunk()?;
+        Some(Self {
             words,
-            stack: stack.as_chunks().0,
+            entries,
             attached: AtomicU64::new(ATTACHED),
-        }
+        })
     }
 
     #[inline]
-    fn load(&self, position: usize) -> u64 {
-        self.words[position].load(Ordering::Relaxed)
+    fn depth(&self) -> usize {
+        self.words[DEPTH].load(Ordering::Relaxed) as usize
     }
 
-    /// Words 1-6 of the slot.
+    #[inline]
+    fn set_depth(&self, depth: usize) {
+        // Release: an entry is whole before it counts.
+        self.words[DEPTH].store(depth as u64, Ordering::Release);
+    }
+
+    /// Says that an entry is about to change.
+    #[inline]
+    fn step(&self) {
+        let sequence = self.words[SEQUENCE].load(Ordering::Relaxed);
+        self.words[SEQUENCE].store(sequence + 1, Ordering::Relaxed);
+    }
+
+    /// Words 1-6 of the innermost entry; zeros when there is none.
     #[inline]
     pub(crate) fn place(&self) -> [u64; 6] {
-        std::array::from_fn(|offset| self.load(1 + offset))
+        let depth = self.depth();
+        if depth == 0 {
+            return [0; 6];
+        }
+        let entry = &self.entries[(depth - 1).min(STACK_DEPTH - 1)];
+        std::array::from_fn(|offset| entry[1 + offset].load(Ordering::Relaxed))
     }
 
     pub(crate) fn read(&self) -> Option<Context> {
         Context::from_place(&self.place())
     }
 
-    #[inline]
-    fn write(&self, place: &[u64; 6]) {
-        let sequence = self.load(0);
-        self.words[0].store(sequence + 1, Ordering::Relaxed);
-        for (word, &value) in self.words[1..7].iter().zip(place) {
-            // Release keeps these behind the odd sequence; on x86-64 it is a plain store.
-            word.store(value, Ordering::Release);
-        }
-        self.words[0].store(sequence + 2, Ordering::Release);
-    }
-
     /// Enters `id`, a span's local id or an attached context.
     #[inline]
     pub(crate) fn enter(&self, id: u64, place: &[u64; 6]) {
-        let depth = self.load(DEPTH);
-        self.words[DEPTH].store(depth + 1, Ordering::Relaxed);
-        // Deeper than the stack: the last entry stays the context, and leaving only counts down.
-        let Some(entry) = self.stack.get(depth as usize) else {
-            return;
-        };
-        entry[0].store(id, Ordering::Relaxed);
-        for (word, &value) in entry[1..7].iter().zip(place) {
-            word.store(value, Ordering::Relaxed);
+        let depth = self.depth();
+        // Deeper than the entries: the last one stays the context, and leaving only counts down.
+        if let Some(entry) = self.entries.get(depth) {
+            self.step();
+            entry[0].store(id, Ordering::Relaxed);
+            for (word, &value) in entry[1..7].iter().zip(place) {
+                // Release keeps these behind the sequence; on x86-64 it is a plain store.
+                word.store(value, Ordering::Release);
+            }
         }
-        self.write(place);
+        self.set_depth(depth + 1);
     }
 
-    /// Leaves `id`, wherever on the stack it is.
+    /// Leaves `id`, wherever among the entries it is.
     #[inline]
     pub(crate) fn leave(&self, id: u64) {
-        let depth = self.load(DEPTH) as usize;
-        if depth == 0 {
-            return;
-        }
-        if depth > STACK_DEPTH {
-            self.words[DEPTH].store(depth as u64 - 1, Ordering::Relaxed);
-            return;
-        }
-        if self.stack[depth - 1][0].load(Ordering::Relaxed) == id || self.take_out(id, depth) {
-            self.words[DEPTH].store(depth as u64 - 1, Ordering::Relaxed);
-            self.restore(depth - 1);
+        let depth = self.depth();
+        if let Some(entry) = self.entries.get(depth.wrapping_sub(1))
+            && entry[0].load(Ordering::Relaxed) == id
+        {
+            self.set_depth(depth - 1);
+        } else if depth > STACK_DEPTH {
+            self.set_depth(depth - 1);
+        } else {
+            self.take_out(id, depth);
         }
     }
 
-    /// Removes an entry that is not the last one, by moving the later ones down.
+    /// Removes an entry that is not the innermost, by moving the inner ones outwards.
     #[cold]
-    fn take_out(&self, id: u64, depth: usize) -> bool {
-        let Some(at) = self.stack[..depth]
+    fn take_out(&self, id: u64, depth: usize) {
+        let Some(at) = self.entries[..depth]
             .iter()
             .rposition(|entry| entry[0].load(Ordering::Relaxed) == id)
         else {
-            return false;
+            return;
         };
+        // A signal handler in between sees the context outside of the one that is left.
+        self.set_depth(at);
+        self.step();
         for index in at..depth - 1 {
             for position in 0..ENTRY_WORDS {
-                let word = self.stack[index + 1][position].load(Ordering::Relaxed);
-                self.stack[index][position].store(word, Ordering::Relaxed);
+                let word = self.entries[index + 1][position].load(Ordering::Relaxed);
+                self.entries[index][position].store(word, Ordering::Release);
             }
         }
-        true
-    }
-
-    #[inline]
-    fn restore(&self, depth: usize) {
-        match depth.checked_sub(1).and_then(|top| self.stack.get(top)) {
-            Some(entry) => self.write(&std::array::from_fn(|offset| {
-                entry[1 + offset].load(Ordering::Relaxed)
-            })),
-            None => self.write(&[0; 6]),
-        }
+        self.set_depth(depth - 1);
     }
 
     /// The id of the innermost span entered on this thread, 0 for none.
     pub(crate) fn current_span(&self) -> u64 {
-        let depth = (self.load(DEPTH) as usize).min(STACK_DEPTH);
-        let ids = self.stack[..depth]
+        let entered = &self.entries[..self.depth().min(STACK_DEPTH)];
+        let mut ids = entered
             .iter()
             .rev()
             .map(|entry| entry[0].load(Ordering::Relaxed));
-        ids.into_iter().find(|id| id & ATTACHED == 0).unwrap_or(0)
+        ids.find(|id| id & ATTACHED == 0).unwrap_or(0)
     }
 
     fn attach(&self, place: &[u64; 6]) -> u64 {
@@ -265,7 +277,6 @@ impl Slot {
 
     /// Forgets everything: the thread ends.
     pub(crate) fn clear(&self) {
-        self.words[DEPTH].store(0, Ordering::Relaxed);
-        self.write(&[0; 6]);
+        self.set_depth(0);
     }
 }

@@ -9,6 +9,7 @@
 use std::{
     cell::Cell,
     collections::HashMap,
+    marker::PhantomData,
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32},
@@ -57,8 +58,8 @@ impl Lane {
             context: Slot::new(
                 words[CONTEXT_START..].first_chunk()?,
                 &words[memory::STACK_START..SLAB_START],
-            ),
-            slab: Slab::new(index, slab),
+            )?,
+            slab: Slab::new(index, slab)?,
             ring: Ring::new(
                 words[RING_START..].first_chunk()?,
                 &words[HEAD],
@@ -92,17 +93,18 @@ static FREE: Mutex<Vec<&'static Lane>> = Mutex::new(Vec::new());
 static RECORDING: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// The lane of this thread. Without a destructor, so that reading it costs one load.
-    static CURRENT: Cell<State> = const { Cell::new(State::Unused) };
+    /// The lane that this thread records into. Without a destructor, so that reading it costs one load.
+    static OPEN: Cell<Option<&'static Lane>> = const { Cell::new(None) };
+    /// Why there is none.
+    static CLOSED: Cell<Closed> = const { Cell::new(Closed::Unused) };
     /// Gives the lane back when the thread ends.
     static EXIT: Exit = const { Exit };
 }
 
 #[derive(Clone, Copy)]
-enum State {
+enum Closed {
     /// Nothing recorded so far.
     Unused,
-    Open(&'static Lane),
     /// One of our own threads, or inside [`silence`]: nothing is recorded and nothing counted as lost.
     Silent(Option<&'static Lane>),
     /// The thread's destructors run, or there was no lane for it.
@@ -113,8 +115,11 @@ struct Exit;
 
 impl Drop for Exit {
     fn drop(&mut self) {
-        let state = CURRENT.replace(State::Gone(Lost::ThreadExiting));
-        if let State::Open(lane) | State::Silent(Some(lane)) = state {
+        let silent = match CLOSED.replace(Closed::Gone(Lost::ThreadExiting)) {
+            Closed::Silent(lane) => lane,
+            _ => None,
+        };
+        if let Some(lane) = OPEN.take().or(silent) {
             lane.context.clear();
             lane.words[2].store(0, Ordering::Relaxed);
             FREE.lock()
@@ -128,45 +133,37 @@ impl Drop for Exit {
 /// no lane (which is counted).
 #[inline]
 pub(crate) fn current() -> Option<&'static Lane> {
-    match CURRENT.get() {
-        State::Open(lane) => RECORDING.load(Ordering::Relaxed).then_some(lane),
-        state => acquire(state),
+    if !RECORDING.load(Ordering::Relaxed) {
+        return None;
     }
+    OPEN.get().or_else(acquire)
 }
 
 /// The calling thread's lane if it already has one; counts nothing and makes none.
 #[inline]
 pub(crate) fn existing() -> Option<&'static Lane> {
-    match CURRENT.get() {
-        State::Open(lane) => Some(lane),
-        _ => None,
-    }
+    OPEN.get()
 }
 
 #[cold]
 #[inline(never)]
-fn acquire(state: State) -> Option<&'static Lane> {
-    match state {
-        State::Unused if RECORDING.load(Ordering::Relaxed) => {
-            // Registers the destructor; a thread that is already being torn down cannot.
-            let reason = if EXIT.try_with(|_| ()).is_err() {
-                Lost::ThreadExiting
-            } else if let Some(lane) = take() {
-                CURRENT.set(State::Open(lane));
+fn acquire() -> Option<&'static Lane> {
+    let reason = match CLOSED.get() {
+        Closed::Silent(_) => return None,
+        Closed::Gone(reason) => reason,
+        // Registers the destructor; a thread that is already being torn down cannot.
+        Closed::Unused if EXIT.try_with(|_| ()).is_err() => Lost::ThreadExiting,
+        Closed::Unused => match take() {
+            Some(lane) => {
+                OPEN.set(Some(lane));
                 return Some(lane);
-            } else {
-                Lost::LaneLimit
-            };
-            CURRENT.set(State::Gone(reason));
-            loss::count(reason, 1);
-            None
-        }
-        State::Gone(reason) if RECORDING.load(Ordering::Relaxed) => {
-            loss::count(reason, 1);
-            None
-        }
-        _ => None,
-    }
+            }
+            None => Lost::LaneLimit,
+        },
+    };
+    CLOSED.set(Closed::Gone(reason));
+    loss::count(reason, 1);
+    None
 }
 
 fn take() -> Option<&'static Lane> {
@@ -231,27 +228,29 @@ pub(crate) fn recording() -> bool {
 /// own spans and logs do not feed back.
 #[must_use = "recording resumes when the guard is dropped"]
 pub fn silence() -> Silence {
-    let before = CURRENT.get();
-    if let State::Open(lane) = before {
-        CURRENT.set(State::Silent(Some(lane)));
-    } else if matches!(before, State::Unused) {
-        CURRENT.set(State::Silent(None));
+    let before = (OPEN.get(), CLOSED.get());
+    match before {
+        (Some(lane), _) => CLOSED.set(Closed::Silent(Some(lane))),
+        (None, Closed::Unused) => CLOSED.set(Closed::Silent(None)),
+        (None, _) => {}
     }
+    OPEN.set(None);
     Silence {
         before,
-        not_send: std::marker::PhantomData,
+        not_send: PhantomData,
     }
 }
 
 /// See [`silence`].
 pub struct Silence {
-    before: State,
-    not_send: std::marker::PhantomData<*const ()>,
+    before: (Option<&'static Lane>, Closed),
+    not_send: PhantomData<*const ()>,
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        OPEN.set(self.before.0);
+        CLOSED.set(self.before.1);
     }
 }
 

@@ -7,10 +7,10 @@
 //! | 0 | [`MAGIC`] |
 //! | 1 | [`LAYOUT_VERSION`] |
 //! | 2 | operating-system thread id of the thread that owns the lane, 0 when none does |
-//! | 8-15 | the context slot ([`crate::context`]) |
+//! | 8-15 | the context slot's sequence and depth ([`crate::context`]) |
 //! | 16 | ring head: words written, ever |
 //! | 24 | ring tail: words read, ever |
-//! | [`STACK_START`].. | [`STACK_DEPTH`] entries of 8 words: entered spans, outermost first |
+//! | [`STACK_START`].. | [`STACK_DEPTH`] entries of 8 words: entered spans and attached contexts, outermost first |
 //! | [`SLAB_START`].. | [`CHUNK_SLOTS`](crate::slab::CHUNK_SLOTS) slots of [`SLOT_WORDS`](crate::slab::SLOT_WORDS) words: open spans |
 //! | [`RING_START`].. | [`RING_WORDS`](crate::ring::RING_WORDS) words: frames on their way to the pump |
 //!

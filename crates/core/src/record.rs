@@ -86,10 +86,7 @@ fn try_write(
     if !writer.reserve(HEADER_WORDS) {
         return false;
     }
-    header
-        .words(0)
-        .into_iter()
-        .for_each(|word| writer.put(word));
+    writer.put_all(&header.words(0));
     if fields(&mut writer).is_err() {
         return false;
     }

@@ -121,6 +121,21 @@ impl Writer<'_> {
         self.at += 1;
     }
 
+    /// Appends words for which [`reserve`](Self::reserve) said that there is room.
+    #[inline]
+    pub(crate) fn put_all<const N: usize>(&mut self, words: &[u64; N]) {
+        let from = self.at as usize % RING_WORDS;
+        if let Some(places) = self.ring.words[from..].first_chunk::<N>() {
+            places
+                .iter()
+                .zip(words)
+                .for_each(|(place, &word)| place.store(word, Ordering::Relaxed));
+            self.at += N as u64;
+        } else {
+            words.iter().for_each(|&word| self.put(word));
+        }
+    }
+
     /// Replaces word `position` of the frame.
     #[inline]
     pub(crate) fn put_at(&mut self, position: usize, word: u64) {

@@ -7,7 +7,7 @@
 //!   read-modify-write: nobody else can clone it. Who finds more subtracts atomically.
 //! - Fields inline in the slot are written by the owning thread only. Other threads, and fields that do not fit, go to
 //!   `extra` under its lock. Dropping the last handle happens after every use of a handle, so the closing thread
-//!   sees both.
+//!   sees both. A slot on the free list has one handle and no extra fields.
 //! - A slot closed by another thread returns through `returned`, a stack that the owner takes whole.
 
 use std::{
@@ -28,8 +28,8 @@ use crate::{
 pub(crate) const SLOT_WORDS: usize = 64;
 /// Slots of a chunk.
 pub(crate) const CHUNK_SLOTS: usize = if cfg!(loom) { 2 } else { 512 };
-/// Chunks a lane may have: 65,536 spans open at once on one thread.
-const CHUNKS_MAX: usize = if cfg!(loom) { 1 } else { 128 };
+/// Chunks a lane may have beside the first: 65,536 spans open at once on one thread.
+const CHUNKS_MAX: usize = if cfg!(loom) { 1 } else { 127 };
 
 // Positions in a slot. `TRACE_HIGH..=FLAGS` stand in the order of the context slot.
 const GENERATION: usize = 0;
@@ -93,8 +93,10 @@ type Chunk = &'static [Slot];
 /// The open spans of a lane.
 pub(crate) struct Slab {
     lane: u16,
+    first: &'static [Slot; CHUNK_SLOTS],
+    /// Further chunks; more than 512 spans open at once on one thread are rare.
     chunks: [OnceLock<Chunk>; CHUNKS_MAX],
-    /// Chunks that exist; written by the owner.
+    /// How many of them exist; written by the owner.
     chunk_count: AtomicU64,
     /// Slot + 1 of the first free slot, 0 for none; used by the owner only.
     free: AtomicU64,
@@ -115,17 +117,19 @@ pub(crate) struct Found<'a> {
 }
 
 impl Slab {
-    pub(crate) fn new(lane: u16, first: &'static [AtomicU64]) -> Self {
+    /// `None` when `first` is shorter than a chunk.
+    pub(crate) fn new(lane: u16, first: &'static [AtomicU64]) -> Option<Self> {
         let slab = Self {
             lane,
+            first: first.as_chunks().0.first_chunk()?,
             chunks: [const { OnceLock::new() }; CHUNKS_MAX],
             chunk_count: AtomicU64::new(0),
             free: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             extra: Mutex::new(HashMap::new()),
         };
-        slab.add_chunk(first);
-        slab
+        slab.free_all(slab.first, 0);
+        Some(slab)
     }
 
     #[cold]
@@ -136,20 +140,29 @@ impl Slab {
             return;
         }
         self.chunk_count.store(count as u64 + 1, Ordering::Relaxed);
+        self.free_all(slots, (count + 1) * CHUNK_SLOTS);
+    }
+
+    /// Puts new slots, numbered from `start`, on the free list.
+    fn free_all(&self, slots: &[Slot], start: usize) {
         let mut next = self.free.load(Ordering::Relaxed);
         for (offset, slot) in slots.iter().enumerate().rev() {
+            slot[HANDLES].store(1, Ordering::Relaxed);
             slot[NEXT_FREE].store(next, Ordering::Relaxed);
-            next = (count * CHUNK_SLOTS + offset) as u64 + 1;
+            next = (start + offset) as u64 + 1;
         }
         self.free.store(next, Ordering::Relaxed);
     }
 
     #[inline]
     fn slot(&self, index: usize) -> Option<&Slot> {
-        self.chunks
-            .get(index / CHUNK_SLOTS)?
-            .get()?
-            .get(index % CHUNK_SLOTS)
+        self.first.get(index).or_else(|| self.far_slot(index))
+    }
+
+    #[cold]
+    fn far_slot(&self, index: usize) -> Option<&Slot> {
+        let chunk = self.chunks.get(index / CHUNK_SLOTS - 1)?.get()?;
+        chunk.get(index % CHUNK_SLOTS)
     }
 
     /// The open span with this id, from any thread.
@@ -179,9 +192,7 @@ impl Slab {
         for (offset, word) in opening.place.into_iter().enumerate() {
             slot[TRACE_HIGH + offset].store(word, Ordering::Relaxed);
         }
-        slot[HANDLES].store(1, Ordering::Relaxed);
         slot[INLINE_WORDS].store(0, Ordering::Relaxed);
-        slot[HAS_EXTRA].store(0, Ordering::Relaxed);
         slot[THREAD].store(u64::from(opening.thread), Ordering::Relaxed);
         let id = LocalId::new(
             self.lane,
@@ -263,7 +274,12 @@ impl<'a> Found<'a> {
         if self.slot[HANDLES].load(Ordering::Acquire) == 1 {
             return true;
         }
-        self.slot[HANDLES].fetch_sub(1, Ordering::AcqRel) == 1
+        let last = self.slot[HANDLES].fetch_sub(1, Ordering::AcqRel) == 1;
+        if last {
+            // A free slot has one handle, for its next span.
+            self.slot[HANDLES].store(1, Ordering::Relaxed);
+        }
+        last
     }
 
     /// The inline fields, for the owning thread to append to.
@@ -313,6 +329,7 @@ impl<'a> Found<'a> {
         let result = read(words);
         words.clear();
         words.shrink_to(EXTRA_WORDS_KEPT);
+        self.slot[HAS_EXTRA].store(0, Ordering::Relaxed);
         result
     }
 
@@ -325,6 +342,9 @@ impl<'a> Found<'a> {
     /// thread owns the lane.
     #[inline]
     pub(crate) fn close(&self, owner: bool) {
+        if self.has_extra() {
+            self.take_extra(|_| ());
+        }
         let generation = self.load(GENERATION);
         self.slot[GENERATION].store(generation.wrapping_add(1), Ordering::Relaxed);
         let link = self.index as u64 + 1;

@@ -25,7 +25,7 @@ use crate::{
     ring::{FRAME_WORDS_MAX, Writer},
     sampling,
     slab::{Found, Inline, LocalId, Opening},
-    sync::Ordering,
+    sync::{AtomicU64, Ordering},
 };
 
 /// The id of a span that is not recorded.
@@ -60,11 +60,12 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        Id::from_u64(
-            lane::current()
-                .and_then(|lane| open(lane, attributes))
-                .unwrap_or(REFUSED),
-        )
+        let id = lane::current().and_then(|lane| open(lane, attributes));
+        let id = Id::from_u64(id.unwrap_or(REFUSED));
+        if filter::watches_spans() {
+            filter::span_created(attributes, &id);
+        }
+        id
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
@@ -115,7 +116,9 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn enter(&self, id: &Id) {
-        if let (Some(lane), Some((_, span))) = (lane::current(), find(id)) {
+        if let Some(lane) = lane::current()
+            && let Some((_, span)) = find_from(Some(lane), id.into_u64())
+        {
             lane.context.enter(id.into_u64(), &span.place());
         }
         if filter::watches_spans() {
@@ -142,7 +145,8 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn try_close(&self, id: Id) -> bool {
-        let Some((owner, span)) = find(&id) else {
+        let here = lane::current();
+        let Some((owner, span)) = find_from(here, id.into_u64()) else {
             return false;
         };
         if !span.drop_handle() {
@@ -152,7 +156,7 @@ impl tracing_core::Subscriber for Subscriber {
         if filter::watches_spans() {
             filter::span_closed(&id);
         }
-        match lane::current() {
+        match here {
             Some(lane) => {
                 write_span(lane, &span, end);
                 span.close(std::ptr::eq(lane, owner));
@@ -167,23 +171,24 @@ impl tracing_core::Subscriber for Subscriber {
 
     fn current_span(&self) -> Current {
         let id = lane::existing().map_or(0, |lane| lane.context.current_span());
-        match find_local(id).and_then(|(_, span)| span.metadata()) {
+        match find_from(lane::existing(), id).and_then(|(_, span)| span.metadata()) {
             Some(metadata) => Current::new(Id::from_u64(id), metadata),
             None => Current::none(),
         }
     }
 }
 
-#[inline]
+/// The open span with this id and the lane it lives in, from any thread.
 fn find(id: &Id) -> Option<(&'static Lane, Found<'static>)> {
-    find_local(id.into_u64())
+    find_from(lane::existing(), id.into_u64())
 }
 
+/// The same, where the calling thread's lane is already at hand: most spans live in it, and are found without touching
+/// the registry.
 #[inline]
-fn find_local(id: u64) -> Option<(&'static Lane, Found<'static>)> {
+fn find_from(here: Option<&'static Lane>, id: u64) -> Option<(&'static Lane, Found<'static>)> {
     let id = LocalId(id);
-    // The common case is the calling thread's own lane, found without touching the registry.
-    let lane = match lane::existing() {
+    let lane = match here {
         Some(lane) if lane.index == id.lane() => lane,
         _ => lane::by_index(id.lane())?,
     };
@@ -220,12 +225,13 @@ fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
         let mut visitor = SlotVisitor {
             inline: span.inline(),
             span,
+            is_root: parent.is_none(),
             priority: None,
         };
         attributes.record(&mut visitor);
         let priority = visitor.priority;
         visitor.inline.commit();
-        if let (Some(keep), None) = (priority, parent) {
+        if let Some(keep) = priority {
             span.set_sampled(keep);
         }
     }
@@ -247,9 +253,6 @@ fn root(lane: &Lane, span_id: u64, metadata: u64, around: u64) -> [u64; 6] {
 #[inline]
 fn write_span(lane: &'static Lane, span: &Found<'_>, end: u64) {
     if !span.sampled() {
-        if span.has_extra() {
-            span.take_extra(|_| ());
-        }
         return;
     }
     if span.has_extra() {
@@ -288,25 +291,29 @@ fn write_span_with(lane: &'static Lane, span: &Found<'_>, end: u64, extra: &[u64
         thread: span.thread(),
         correlation: (flags >> 32) as u32,
     };
-    let attempt = || {
-        let mut writer = lane.ring.writer();
-        if !writer.reserve(length) {
-            return false;
-        }
-        header
-            .words(length)
-            .into_iter()
-            .for_each(|word| writer.put(word));
-        fields
-            .iter()
-            .for_each(|word| writer.put(word.load(Ordering::Relaxed)));
-        extra.iter().for_each(|&word| writer.put(word));
-        writer.commit();
-        true
-    };
-    if !attempt() {
-        record::retry(attempt, lane);
+    if !write_frame(lane, &header, fields, extra) {
+        record::retry(|| write_frame(lane, &header, fields, extra), lane);
     }
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "its second use is the cold retry, which must not keep the first from inlining"
+)]
+fn write_frame(lane: &Lane, header: &Header, fields: &[AtomicU64], extra: &[u64]) -> bool {
+    let length = HEADER_WORDS + fields.len() + extra.len();
+    let mut writer = lane.ring.writer();
+    if !writer.reserve(length) {
+        return false;
+    }
+    writer.put_all(&header.words(length));
+    fields
+        .iter()
+        .for_each(|word| writer.put(word.load(Ordering::Relaxed)));
+    extra.iter().for_each(|&word| writer.put(word));
+    writer.commit();
+    true
 }
 
 /// Appends fields to a span that is open. The owning thread writes inline, others into the side table.
@@ -319,6 +326,7 @@ fn record_on(
     let mut visitor = SlotVisitor {
         inline: span.inline(),
         span,
+        is_root: false,
         priority: None,
     };
     if own {
@@ -338,26 +346,45 @@ const PRIORITY: &str = "sampling.priority";
 struct SlotVisitor<'a> {
     inline: Inline<'a>,
     span: Found<'a>,
+    /// Whether [`PRIORITY`] counts: only where a trace starts.
+    is_root: bool,
     priority: Option<bool>,
 }
 
 impl SlotVisitor<'_> {
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the kind of value is known where it is called, which removes the match"
+    )]
     fn write(&mut self, key: u16, value: FieldValue<'_>) {
         if value.write(key, &mut self.inline).is_err() {
-            self.span.extra(|words| {
-                // A vector takes every field.
-                let _ = value.write(key, words);
-            });
+            self.write_extra(key, value);
         }
     }
 
-    #[inline]
+    #[cold]
+    #[inline(never)]
+    fn write_extra(&mut self, key: u16, value: FieldValue<'_>) {
+        self.span.extra(|words| {
+            // A vector takes every field.
+            let _ = value.write(key, words);
+        });
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `write`")]
     fn field(&mut self, field: &Field, value: FieldValue<'_>) {
         self.write(field.index() as u16, value);
-        if let FieldValue::Bool(_) | FieldValue::I64(_) | FieldValue::U64(_) = value
-            && field.name() == PRIORITY
-        {
+        if self.is_root {
+            self.look_for_priority(field, value);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_for_priority(&mut self, field: &Field, value: FieldValue<'_>) {
+        if field.name() == PRIORITY {
             self.priority = Some(!matches!(
                 value,
                 FieldValue::Bool(false) | FieldValue::I64(..=0) | FieldValue::U64(0)
@@ -373,7 +400,11 @@ struct WriterVisitor<'w, 'r> {
 }
 
 impl WriterVisitor<'_, '_> {
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the kind of value is known where it is called, which removes the match"
+    )]
     fn field(&mut self, field: &Field, value: FieldValue<'_>) {
         self.full |= value.write(field.index() as u16, self.writer).is_err();
     }
