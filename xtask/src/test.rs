@@ -23,7 +23,7 @@ pub fn test(runner_arguments: &[String]) -> Result<()> {
 fn runner() -> std::process::Command {
     let mut command = shell::cargo();
     if has_nextest() {
-        command.args(["nextest", "run", "--no-fail-fast"]);
+        command.args(["nextest", "run"]);
     } else {
         command.args(["test", "--all-targets", "--no-fail-fast"]);
     }
