@@ -2,9 +2,13 @@
 
 pub mod encode;
 pub mod exporter;
+pub mod init;
+pub mod report;
 
 pub use radiosonde_core as core;
 #[doc(hidden)]
 pub use radiosonde_core::__private;
-pub use radiosonde_core::event::Event;
+pub use radiosonde_core::{event::Event, record};
 pub use radiosonde_macros::EventFromRadiosonde as Event;
+
+pub use crate::init::{Builder, Guard, InitError, builder, flush, init, report, set_filter};

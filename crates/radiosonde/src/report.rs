@@ -1,0 +1,244 @@
+//! What was recorded so far, in a few numbers.
+//!
+//! An operation is a span that ended; it failed when its status is an error. Durations fall into four [`Speed`]s.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use radiosonde_core::{
+    batch::Batch,
+    loss::{self, Lost},
+    pump::Consumer,
+};
+
+/// From this share of failed operations on, [`Health::Degraded`].
+pub const DEGRADED_ERROR_RATE: f64 = 0.05;
+/// From this share of failed operations on, [`Health::Critical`].
+pub const CRITICAL_ERROR_RATE: f64 = 0.5;
+
+/// How fast an operation was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speed {
+    /// Under 1 ms.
+    Fast,
+    /// From 1 ms to under 10 ms.
+    Normal,
+    /// From 10 ms to 100 ms.
+    Slow,
+    /// Over 100 ms.
+    VerySlow,
+}
+
+impl Speed {
+    /// Every category, fastest first.
+    pub const ALL: [Self; 4] = [Self::Fast, Self::Normal, Self::Slow, Self::VerySlow];
+
+    /// The category of a duration in nanoseconds.
+    pub const fn of_ns(duration_ns: u64) -> Self {
+        match duration_ns {
+            0..1_000_000 => Self::Fast,
+            1_000_000..10_000_000 => Self::Normal,
+            10_000_000..=100_000_000 => Self::Slow,
+            _ => Self::VerySlow,
+        }
+    }
+
+    /// `fast`, `normal`, `slow` or `very_slow`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Normal => "normal",
+            Self::Slow => "slow",
+            Self::VerySlow => "very_slow",
+        }
+    }
+}
+
+/// How the program is doing, by its error rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// Fewer than [`DEGRADED_ERROR_RATE`] failed.
+    Healthy,
+    /// At least [`DEGRADED_ERROR_RATE`] failed.
+    Degraded,
+    /// At least [`CRITICAL_ERROR_RATE`] failed.
+    Critical,
+}
+
+impl Health {
+    fn of(error_rate: f64) -> Self {
+        if error_rate >= CRITICAL_ERROR_RATE {
+            Self::Critical
+        } else if error_rate >= DEGRADED_ERROR_RATE {
+            Self::Degraded
+        } else {
+            Self::Healthy
+        }
+    }
+
+    /// `healthy`, `degraded` or `critical`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Totals since recording was started. Its `Display` is the text for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Operations that ended.
+    pub total_operations: u64,
+    /// Of those, the ones that failed.
+    pub failed_operations: u64,
+    /// Failed operations by all operations; 0 when there was none.
+    pub error_rate: f64,
+    /// What the error rate means.
+    pub status: Health,
+    /// Operations by how long they took, fastest first.
+    pub by_speed: [(Speed, u64); 4],
+    /// Logs recorded.
+    pub logs: u64,
+    /// Typed events recorded.
+    pub events: u64,
+    /// Records that were not kept, by reason. Reasons that lost nothing are left out.
+    pub lost: Vec<(Lost, u64)>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: {} operations, {} failed ({:.1} %); {} logs, {} events",
+            self.status.label(),
+            self.total_operations,
+            self.failed_operations,
+            self.error_rate * 100.0,
+            self.logs,
+            self.events
+        )?;
+        f.write_str("by speed:")?;
+        for (speed, operations) in self.by_speed {
+            write!(f, " {} {operations}", speed.label())?;
+        }
+        if self.lost.is_empty() {
+            return f.write_str("\nnothing was lost");
+        }
+        f.write_str("\nlost:")?;
+        for (reason, records) in &self.lost {
+            write!(f, " {} {records}", reason.label())?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts records on their way out.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    failed: AtomicU64,
+    by_speed: [AtomicU64; 4],
+    logs: AtomicU64,
+    events: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn report(&self) -> Report {
+        let mut total = 0;
+        let by_speed = Speed::ALL.map(|speed| {
+            let operations = self.by_speed[speed as usize].load(Relaxed);
+            total += operations;
+            (speed, operations)
+        });
+        let failed = self.failed.load(Relaxed);
+        let error_rate = if total == 0 {
+            0.0
+        } else {
+            failed as f64 / total as f64
+        };
+        Report {
+            total_operations: total,
+            failed_operations: failed,
+            error_rate,
+            status: Health::of(error_rate),
+            by_speed,
+            logs: self.logs.load(Relaxed),
+            events: self.events.load(Relaxed),
+            lost: loss::report(),
+        }
+    }
+
+    fn count(&self, batch: &Batch) {
+        let mut spans = 0;
+        for span in batch.spans() {
+            let duration_ns = span.end_unix_ns() - span.start_unix_ns();
+            self.by_speed[Speed::of_ns(duration_ns) as usize].fetch_add(1, Relaxed);
+            if span.overrides().ok == Some(false) {
+                self.failed.fetch_add(1, Relaxed);
+            }
+            spans += 1;
+        }
+        let logs = batch.logs().count() as u64;
+        self.logs.fetch_add(logs, Relaxed);
+        self.events
+            .fetch_add((batch.len() as u64).saturating_sub(spans + logs), Relaxed);
+    }
+}
+
+/// Feeds a [`Tally`] from the pump.
+pub(crate) struct TallyConsumer(pub(crate) Arc<Tally>);
+
+impl Consumer for TallyConsumer {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        self.0.count(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_of_speeds() {
+        for (duration_us, speed) in [
+            (999, Speed::Fast),
+            (1_000, Speed::Normal),
+            (9_999, Speed::Normal),
+            (10_000, Speed::Slow),
+            (100_000, Speed::Slow),
+            (100_001, Speed::VerySlow),
+        ] {
+            assert_eq!(Speed::of_ns(duration_us * 1_000), speed, "{duration_us} us");
+        }
+    }
+
+    #[test]
+    fn ten_operations_of_which_one_failed() {
+        let tally = Tally::default();
+        tally.by_speed[0].store(7, Relaxed);
+        tally.by_speed[3].store(3, Relaxed);
+        tally.failed.store(1, Relaxed);
+        let report = tally.report();
+        assert_eq!((report.total_operations, report.failed_operations), (10, 1));
+        assert!((report.error_rate - 0.1).abs() < 1e-12);
+        assert_eq!(report.status, Health::Degraded);
+        assert_eq!(Health::of(0.049), Health::Healthy);
+        assert_eq!(Health::of(0.5), Health::Critical);
+        let report = Report {
+            lost: vec![(Lost::QueueFull, 4)],
+            ..report
+        };
+        insta::assert_snapshot!(report, @"
+        degraded: 10 operations, 1 failed (10.0 %); 0 logs, 0 events
+        by speed: fast 7 normal 0 slow 0 very_slow 3
+        lost: queue_full 4
+        ");
+        assert_eq!(Tally::default().report().error_rate.to_bits(), 0);
+    }
+}
