@@ -32,7 +32,7 @@ pub use self::active::{
 };
 use self::directive::Directive;
 pub use self::{
-    active::{allows, current, enabled, generation, interest, max_level_hint, set},
+    active::{allows, current, enabled, generation, interest, max_level_hint, on_change, set},
     directive::FilterError,
 };
 
@@ -161,6 +161,14 @@ impl Filter {
             // A span that a directive names is recorded whatever its own level.
             LevelFilter::TRACE
         }
+    }
+
+    /// The finest level that something without a callsite can be recorded at.
+    pub fn max_level_without_callsite(&self) -> LevelFilter {
+        let statics = self.statics.iter().map(|directive| directive.level).max();
+        statics
+            .unwrap_or(LevelFilter::OFF)
+            .max(self.dynamic_level())
     }
 
     /// Whether any directive follows spans.

@@ -15,6 +15,8 @@ pub mod event;
 pub mod events;
 mod fields;
 pub mod filter;
+#[doc(hidden)]
+pub mod foreign;
 pub mod ids;
 mod lane;
 pub mod loss;

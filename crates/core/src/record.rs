@@ -71,8 +71,18 @@ pub(crate) fn write(
         thread: lane.thread(),
         correlation: (place[5] >> 32) as u32,
     };
-    if !try_write(lane, &header, &fields) {
-        retry(|| try_write(lane, &header, &fields), lane);
+    write_frame(lane, &header, fields);
+}
+
+/// Writes a frame of any kind.
+#[inline]
+pub(crate) fn write_frame(
+    lane: &'static Lane,
+    header: &Header,
+    fields: impl Fn(&mut Writer<'_>) -> Result<(), Full>,
+) {
+    if !try_write(lane, header, &fields) {
+        retry(|| try_write(lane, header, &fields), lane);
     }
 }
 

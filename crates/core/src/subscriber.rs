@@ -98,20 +98,7 @@ impl tracing_core::Subscriber for Subscriber {
                 .and_then(find)
                 .map_or([0; 6], |(_, span)| span.place())
         };
-        record::write(
-            lane,
-            Kind::Log,
-            &place,
-            address(event.metadata()),
-            |writer| {
-                let mut visitor = WriterVisitor {
-                    writer,
-                    full: false,
-                };
-                event.record(&mut visitor);
-                if visitor.full { Err(Full) } else { Ok(()) }
-            },
-        );
+        write_event(lane, event, &place);
     }
 
     #[inline]
@@ -178,6 +165,20 @@ impl tracing_core::Subscriber for Subscriber {
     }
 }
 
+/// Writes a log in `place`, words 1-6 of a context slot.
+#[inline]
+pub(crate) fn write_event(lane: &'static Lane, event: &Event<'_>, place: &[u64; 6]) {
+    let description = address(event.metadata());
+    record::write(lane, Kind::Log, place, description, |writer| {
+        let mut visitor = WriterVisitor {
+            writer,
+            full: false,
+        };
+        event.record(&mut visitor);
+        if visitor.full { Err(Full) } else { Ok(()) }
+    });
+}
+
 /// The open span with this id and the lane it lives in, from any thread.
 fn find(id: &Id) -> Option<(&'static Lane, Found<'static>)> {
     find_from(lane::existing(), id.into_u64())
@@ -242,7 +243,7 @@ fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
 /// The place of a span that starts a trace. It keeps the correlation ID in `around`, the flags of the slot: a caller
 /// may bring a request ID without a trace.
 #[inline]
-fn root(lane: &Lane, span_id: u64, metadata: u64, around: u64) -> [u64; 6] {
+pub(crate) fn root(lane: &Lane, span_id: u64, metadata: u64, around: u64) -> [u64; 6] {
     let (high, low) = (lane.random(), lane.random());
     let flags = u64::from(RANDOM) | u64::from(sampling::keeps(low));
     let correlation = around & !u64::from(u32::MAX);
@@ -342,6 +343,33 @@ fn record_on(
 /// The field that forces a root span into the sample (`1`, `true`) or out of it (`0`, `false`).
 const PRIORITY: &str = "sampling.priority";
 
+/// What the field says about sampling, if it is [`PRIORITY`].
+#[inline]
+fn priority(field: &Field, value: &FieldValue<'_>) -> Option<bool> {
+    let keep = match *value {
+        FieldValue::Bool(value) => value,
+        FieldValue::I64(value) => value > 0,
+        FieldValue::U64(value) => value > 0,
+        _ => return None,
+    };
+    (field.name() == PRIORITY).then_some(keep)
+}
+
+/// Writes fields into a vector, for spans that are not in a slab.
+#[derive(Default)]
+pub(crate) struct VectorVisitor {
+    pub(crate) words: Vec<u64>,
+    pub(crate) priority: Option<bool>,
+}
+
+impl VectorVisitor {
+    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
+        self.priority = priority(field, &value).or(self.priority);
+        // A vector takes every field.
+        let _ = value.write(field.index() as u16, &mut self.words);
+    }
+}
+
 /// Writes fields into a slot.
 struct SlotVisitor<'a> {
     inline: Inline<'a>,
@@ -384,12 +412,7 @@ impl SlotVisitor<'_> {
     #[cold]
     #[inline(never)]
     fn look_for_priority(&mut self, field: &Field, value: FieldValue<'_>) {
-        if field.name() == PRIORITY {
-            self.priority = Some(!matches!(
-                value,
-                FieldValue::Bool(false) | FieldValue::I64(..=0) | FieldValue::U64(0)
-            ));
-        }
+        self.priority = priority(field, &value).or(self.priority);
     }
 }
 
@@ -450,7 +473,7 @@ macro_rules! visit {
     )* };
 }
 
-visit!(SlotVisitor<'_>, WriterVisitor<'_, '_>);
+visit!(SlotVisitor<'_>, WriterVisitor<'_, '_>, VectorVisitor);
 
 /// An error and what caused it, in one line.
 struct Chain<'a>(&'a (dyn Error + 'static));

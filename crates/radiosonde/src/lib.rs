@@ -3,6 +3,9 @@
 pub mod encode;
 pub mod exporter;
 pub mod init;
+pub mod layer;
+pub mod log_bridge;
+pub mod propagation;
 pub mod report;
 
 pub use radiosonde_core as core;

@@ -30,6 +30,8 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 static ACTIVE: LazyLock<RwLock<Arc<Active>>> =
     LazyLock::new(|| RwLock::new(Arc::new(Active::new(Filter::default()))));
 
+static LISTENERS: Mutex<Vec<fn(&Filter)>> = Mutex::new(Vec::new());
+
 thread_local! {
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { number: 0, spans: Vec::new() }) };
 }
@@ -271,8 +273,22 @@ pub fn set(filter: Filter) {
         GENERATION.store(next.number, Relaxed);
         *current = Arc::new(next);
     }
+    let listeners = LISTENERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    listeners.iter().for_each(|listener| listener(&current()));
     // Asks every callsite's subscriber again, which reads the filter: the lock must be free by now.
     tracing_core::callsite::rebuild_interest_cache();
+}
+
+/// Calls `listener` now and with each [`set`], for those who keep what a filter says elsewhere.
+pub fn on_change(listener: fn(&Filter)) {
+    LISTENERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(listener);
+    listener(&current());
 }
 
 /// The process's filter; `info` until [`set`].
