@@ -1,0 +1,652 @@
+//! Turns typed events into metrics: what a `#[derive(Event)]` calls a label splits, what it calls a measurement counts.
+//!
+//! For each event type a plan is made once; for each label set the handles are found once. From then on an event costs
+//! a hash of its labels and its measurements, without allocation.
+//!
+//! Invariant: a plan keeps handles for at most `series_max` label sets. Further ones share the overflow series and are
+//! counted under [`Lost::SeriesLimit`]; sets that do not come any more are dropped, so that their series can be
+//! forgotten.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    ops::Deref,
+    ptr,
+    sync::Arc,
+};
+
+use super::{
+    Counter, Family, Gauge, Histogram, IDLE_DEFAULT, Registry,
+    exemplar::Origin,
+    labels::{hash_value, is},
+};
+use crate::{
+    batch::{Batch, EventRef},
+    context::SAMPLED,
+    event::{Descriptor, FieldDescriptor, FieldKind, Role},
+    fields::ValueRef,
+    loss::{self, Lost},
+    model::{Severity, Value},
+    pump::Consumer,
+};
+
+/// How long the handles of a label set that does not come any more are kept.
+const KEEP_NS: u64 = IDLE_DEFAULT.as_nanos() as u64 / 3;
+
+/// Feeds the measurements of events into a registry.
+#[derive(Debug)]
+pub struct Aggregator<R = &'static Registry> {
+    registry: R,
+    plans: Vec<Plan>,
+    /// Plans by the address of their event's description.
+    by_descriptor: HashMap<usize, usize>,
+    /// The plan of the last event: events of a type tend to come together.
+    last: Option<(usize, usize)>,
+    swept_unix_ns: u64,
+}
+
+impl Default for Aggregator {
+    fn default() -> Self {
+        Self::new(super::global())
+    }
+}
+
+impl<R: Deref<Target = Registry>> Aggregator<R> {
+    /// An aggregator that feeds `registry`.
+    pub fn new(registry: R) -> Self {
+        Self {
+            registry,
+            plans: Vec::new(),
+            by_descriptor: HashMap::new(),
+            last: None,
+            swept_unix_ns: 0,
+        }
+    }
+
+    /// Takes the measurements of a batch's events.
+    pub fn aggregate(&mut self, batch: &Batch) {
+        let mut newest = 0;
+        for event in batch.events() {
+            newest = newest.max(event.time_unix_ns());
+            self.plan(event.descriptor()).measure(event);
+        }
+        self.sweep(newest);
+    }
+
+    fn plan(&mut self, descriptor: &'static Descriptor) -> &mut Plan {
+        let address = ptr::from_ref(descriptor).addr();
+        let at = match self.last {
+            Some((last, at)) if last == address => at,
+            _ => *self.by_descriptor.entry(address).or_insert_with(|| {
+                self.plans.push(Plan::new(&self.registry, descriptor));
+                self.plans.len() - 1
+            }),
+        };
+        self.last = Some((address, at));
+        &mut self.plans[at]
+    }
+
+    /// Drops the handles of label sets that have not come for a while.
+    fn sweep(&mut self, now_unix_ns: u64) {
+        if now_unix_ns.saturating_sub(self.swept_unix_ns) >= KEEP_NS / 4 {
+            self.swept_unix_ns = now_unix_ns;
+            for plan in &mut self.plans {
+                plan.sweep(now_unix_ns);
+            }
+        }
+    }
+}
+
+impl<R: Deref<Target = Registry> + Send> Consumer for Aggregator<R> {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        self.aggregate(batch);
+    }
+}
+
+/// What one field does.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Nothing,
+    Label,
+    /// The measurement at this index.
+    Measure(usize),
+}
+
+/// How one event type becomes metrics.
+#[derive(Debug)]
+struct Plan {
+    descriptor: &'static Descriptor,
+    uses: Box<[Use]>,
+    measures: Vec<Measure>,
+    /// Counts occurrences.
+    count: Option<Family<Counter>>,
+    /// The field whose presence says that the event is about a failure.
+    error: Option<usize>,
+    state: RandomState,
+    sets: Vec<LabelSet>,
+    /// The first set of each hash.
+    heads: HashMap<u64, usize>,
+    overflow: Option<Handles>,
+}
+
+#[derive(Debug)]
+struct Measure {
+    family: MeasureFamily,
+    /// What a value is divided by: durations are recorded in nanoseconds.
+    divisor: f64,
+}
+
+#[derive(Debug)]
+enum MeasureFamily {
+    Whole(Family<Counter>),
+    Counter(Family<Counter<f64>>),
+    Gauge(Family<Gauge>),
+    Histogram(Family<Histogram>),
+}
+
+#[derive(Clone, Debug)]
+enum MeasureHandle {
+    Whole(Counter),
+    Counter(Counter<f64>),
+    Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+#[derive(Clone, Debug)]
+struct Handles {
+    count: Option<Counter>,
+    measures: Box<[MeasureHandle]>,
+}
+
+#[derive(Debug)]
+struct LabelSet {
+    /// Field and value, in the order of the record.
+    labels: Vec<(usize, Value)>,
+    hash: u64,
+    next: Option<usize>,
+    used_unix_ns: u64,
+    handles: Handles,
+}
+
+impl Plan {
+    fn new(registry: &Registry, descriptor: &'static Descriptor) -> Self {
+        let mut measures = Vec::new();
+        let mut use_of = |field: &'static FieldDescriptor| match field.role {
+            Role::Label => Use::Label,
+            Role::Attribute => Use::Nothing,
+            _ => match Measure::new(registry, descriptor, field) {
+                Some(measure) => {
+                    measures.push(measure);
+                    Use::Measure(measures.len() - 1)
+                }
+                None => Use::Nothing,
+            },
+        };
+        let uses = descriptor.fields.iter().map(&mut use_of).collect();
+        let count = descriptor.count.map(|name| {
+            registry
+                .counter(name)
+                .unit("{event}")
+                .description(descriptor.description)
+                .series_max(descriptor.series_max)
+                .build()
+        });
+        Self {
+            descriptor,
+            uses,
+            measures,
+            count,
+            error: descriptor
+                .fields
+                .iter()
+                .position(|field| matches!(field.name, "error.type" | "error_type" | "error")),
+            state: RandomState::new(),
+            sets: Vec::new(),
+            heads: HashMap::new(),
+            overflow: None,
+        }
+    }
+
+    fn measure(&mut self, event: EventRef<'_>) {
+        if self.measures.is_empty() && self.count.is_none() {
+            return;
+        }
+        let hash = self.hash(event);
+        if let Some(at) = self.find(hash, event) {
+            self.sets[at].used_unix_ns = event.time_unix_ns();
+            return self.record(&self.sets[at].handles, event);
+        }
+        if let Some(at) = self.add(hash, event) {
+            return self.record(&self.sets[at].handles, event);
+        }
+        loss::count(Lost::SeriesLimit, 1);
+        if let Some(handles) = &self.overflow {
+            self.record(handles, event);
+        }
+    }
+
+    fn labels<'a>(&self, event: EventRef<'a>) -> impl Iterator<Item = (usize, ValueRef<'a>)> {
+        event
+            .described_fields()
+            .filter(|&(field, _)| matches!(self.uses.get(field), Some(Use::Label)))
+    }
+
+    fn hash(&self, event: EventRef<'_>) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        for (field, value) in self.labels(event) {
+            field.hash(&mut hasher);
+            hash_value(value, &mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn find(&self, hash: u64, event: EventRef<'_>) -> Option<usize> {
+        let mut next = self.heads.get(&hash).copied();
+        while let Some(at) = next {
+            let set = &self.sets[at];
+            let mut kept = set.labels.iter();
+            let is_same = self.labels(event).all(|(field, value)| {
+                kept.next()
+                    .is_some_and(|(kept_field, kept)| *kept_field == field && is(kept, value))
+            });
+            if is_same && kept.next().is_none() {
+                return Some(at);
+            }
+            next = set.next;
+        }
+        None
+    }
+
+    /// Finds the handles of a new label set, or of the overflow series when there are too many.
+    #[cold]
+    fn add(&mut self, hash: u64, event: EventRef<'_>) -> Option<usize> {
+        if self.overflow.is_some() && self.sets.len() >= self.descriptor.series_max {
+            return None;
+        }
+        let labels: Vec<_> = self.labels(event).collect();
+        let named: Vec<_> = labels
+            .iter()
+            .map(|&(field, value)| (self.descriptor.fields[field].name, value))
+            .collect();
+        let mut overflowed = false;
+        let handles = self.handles(&named, &mut overflowed);
+        if overflowed {
+            self.overflow = Some(handles);
+            return None;
+        }
+        let at = self.sets.len();
+        self.sets.push(LabelSet {
+            labels: labels
+                .iter()
+                .map(|&(field, value)| (field, Value::from(value)))
+                .collect(),
+            hash,
+            next: self.heads.insert(hash, at),
+            used_unix_ns: event.time_unix_ns(),
+            handles,
+        });
+        Some(at)
+    }
+
+    fn handles(&self, labels: &[(&str, ValueRef<'_>)], overflowed: &mut bool) -> Handles {
+        let count = self.count.as_ref().map(|family| {
+            let (handle, over) = family.find(labels);
+            *overflowed |= over;
+            handle
+        });
+        let measures = self
+            .measures
+            .iter()
+            .map(|measure| {
+                let (handle, over) = measure.family.find(labels);
+                *overflowed |= over;
+                handle
+            })
+            .collect();
+        Handles { count, measures }
+    }
+
+    fn record(&self, handles: &Handles, event: EventRef<'_>) {
+        let origin = || {
+            let place = event.place()?;
+            (event.flags() & SAMPLED != 0).then(|| Origin {
+                trace_id: place.trace_id,
+                span_id: place.span_id,
+                time_unix_ns: event.time_unix_ns(),
+            })
+        };
+        if let Some(count) = &handles.count {
+            count.add_from(1, origin);
+        }
+        let failed = self.descriptor.severity >= Severity::Error
+            || self
+                .error
+                .is_some_and(|error| event.described_fields().any(|(field, _)| field == error));
+        for (field, value) in event.described_fields() {
+            if let Some(&Use::Measure(at)) = self.uses.get(field)
+                && let (Some(handle), Some(measure)) =
+                    (handles.measures.get(at), self.measures.get(at))
+            {
+                handle.measure(value, measure.divisor, failed, origin);
+            }
+        }
+    }
+
+    fn sweep(&mut self, now_unix_ns: u64) {
+        let before = self.sets.len();
+        self.sets
+            .retain(|set| now_unix_ns.saturating_sub(set.used_unix_ns) < KEEP_NS);
+        if self.sets.len() == before {
+            return;
+        }
+        self.heads.clear();
+        for (at, set) in self.sets.iter_mut().enumerate() {
+            set.next = self.heads.insert(set.hash, at);
+        }
+    }
+}
+
+impl Measure {
+    fn new(
+        registry: &Registry,
+        event: &'static Descriptor,
+        field: &'static FieldDescriptor,
+    ) -> Option<Self> {
+        macro_rules! described {
+            ($builder:expr) => {
+                $builder
+                    .unit(field.unit)
+                    .description(field.description)
+                    .series_max(event.series_max)
+            };
+        }
+        let is_whole = matches!(
+            field.field_type,
+            FieldKind::U64 | FieldKind::I64 | FieldKind::Bool
+        );
+        let family = match field.role {
+            Role::Counter { metric } if is_whole => {
+                MeasureFamily::Whole(described!(registry.counter(metric)).build())
+            }
+            Role::Counter { metric } => {
+                MeasureFamily::Counter(described!(registry.counter_f64(metric)).build())
+            }
+            Role::Gauge { metric } => {
+                MeasureFamily::Gauge(described!(registry.gauge(metric)).build())
+            }
+            Role::Histogram { metric, bounds: [] } => {
+                MeasureFamily::Histogram(described!(registry.histogram(metric)).build())
+            }
+            Role::Histogram { metric, bounds } => MeasureFamily::Histogram(
+                described!(registry.histogram(metric))
+                    .bounds(bounds)
+                    .build(),
+            ),
+            Role::Label | Role::Attribute => return None,
+        };
+        let divisor = match (field.field_type, field.unit) {
+            (FieldKind::Duration, "s") => 1e9,
+            (FieldKind::Duration, "ms") => 1e6,
+            (FieldKind::Duration, "us") => 1e3,
+            (FieldKind::Duration, "min") => 60e9,
+            (FieldKind::Duration, "h") => 3600e9,
+            _ => 1.0,
+        };
+        Some(Self { family, divisor })
+    }
+}
+
+impl MeasureFamily {
+    fn find(&self, labels: &[(&str, ValueRef<'_>)]) -> (MeasureHandle, bool) {
+        match self {
+            Self::Whole(family) => {
+                let (handle, overflowed) = family.find(labels);
+                (MeasureHandle::Whole(handle), overflowed)
+            }
+            Self::Counter(family) => {
+                let (handle, overflowed) = family.find(labels);
+                (MeasureHandle::Counter(handle), overflowed)
+            }
+            Self::Gauge(family) => {
+                let (handle, overflowed) = family.find(labels);
+                (MeasureHandle::Gauge(handle), overflowed)
+            }
+            Self::Histogram(family) => {
+                let (handle, overflowed) = family.find(labels);
+                (MeasureHandle::Histogram(handle), overflowed)
+            }
+        }
+    }
+}
+
+impl MeasureHandle {
+    fn measure(
+        &self,
+        value: ValueRef<'_>,
+        divisor: f64,
+        failed: bool,
+        origin: impl FnOnce() -> Option<Origin>,
+    ) {
+        if let (Self::Whole(counter), Some(amount)) = (self, whole(value)) {
+            return counter.add_from(amount, origin);
+        }
+        let Some(value) = number(value) else {
+            return loss::count(Lost::InvalidMeasurement, 1);
+        };
+        let value = value / divisor;
+        match self {
+            // Not a whole number that is at least zero.
+            Self::Whole(_) => loss::count(Lost::InvalidMeasurement, 1),
+            Self::Counter(counter) => counter.add_from(value, origin),
+            Self::Gauge(gauge) => gauge.set(value),
+            Self::Histogram(histogram) => histogram.record_from(value, failed, origin),
+        }
+    }
+}
+
+fn whole(value: ValueRef<'_>) -> Option<u64> {
+    match value {
+        ValueRef::U64(value) => Some(value),
+        ValueRef::I64(value) => u64::try_from(value).ok(),
+        ValueRef::Bool(value) => Some(u64::from(value)),
+        _ => None,
+    }
+}
+
+fn number(value: ValueRef<'_>) -> Option<f64> {
+    match value {
+        ValueRef::U64(value) => Some(value as f64),
+        ValueRef::I64(value) => Some(value as f64),
+        ValueRef::F64(value) => Some(value),
+        ValueRef::Bool(value) => Some(f64::from(u8::from(value))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        Event,
+        batch::{HEADER_WORDS, Header, Kind, address},
+        event,
+        ids::TraceId,
+        metrics::snapshot::{Buckets, Data, Number},
+    };
+
+    /// A request was answered.
+    #[derive(Event)]
+    #[event(name = "test.request", count = "test.request.count", series_max = 3)]
+    struct Answered<'a> {
+        /// Which model.
+        #[label]
+        model: &'a str,
+        /// What went wrong.
+        #[label]
+        #[event(rename = "error.type")]
+        error: Option<&'a str>,
+        /// Tokens made.
+        #[measure(counter, unit = "{token}")]
+        tokens: u64,
+        /// How long it took.
+        #[measure(histogram, name = "test.request.time", unit = "ms", bounds = [10, 50])]
+        took: Duration,
+        /// How full the cache was.
+        #[measure(gauge, unit = "1")]
+        fullness: Option<f64>,
+        /// The request.
+        id: u64,
+    }
+
+    fn batch(events: &[Answered<'_>], trace: u64) -> Batch {
+        let mut words = Vec::new();
+        for (at, event) in (0..).zip(events) {
+            let start = words.len();
+            words.resize(start + HEADER_WORDS, 0);
+            event::encode(event, &mut words).unwrap();
+            let header = Header {
+                kind: Kind::Event,
+                flags: SAMPLED,
+                trace_high: 0,
+                trace_low: trace + at,
+                span_id: 1,
+                parent_id: 0,
+                time: 1_000 + at,
+                end_or_span: 0,
+                description: address(Answered::DESCRIPTOR),
+                thread: 0,
+                correlation: 0,
+            };
+            let length = words.len() - start;
+            words[start..start + HEADER_WORDS].copy_from_slice(&header.words(length));
+        }
+        Batch::from_words(Arc::default(), words, events.len())
+    }
+
+    fn answered(model: &str, took_ms: u64) -> Answered<'_> {
+        Answered {
+            model,
+            error: None,
+            tokens: 5,
+            took: Duration::from_millis(took_ms),
+            fullness: None,
+            id: took_ms,
+        }
+    }
+
+    #[test]
+    fn labels_split_measurements_count_and_the_trace_stays_as_exemplar() {
+        let registry = Arc::new(Registry::new());
+        let mut aggregator = Aggregator::new(Arc::clone(&registry));
+        let failed = Answered {
+            error: Some("timeout"),
+            fullness: Some(0.5),
+            ..answered("a", 20)
+        };
+        let events = [
+            answered("a", 10),
+            answered("a", 60),
+            failed,
+            answered("b", 1),
+        ];
+        aggregator.aggregate(&batch(&events, 100));
+        let snapshot = registry.snapshot(&Arc::default());
+        let metrics: HashMap<&str, _> = snapshot
+            .metrics
+            .iter()
+            .map(|metric| (&*metric.name, metric))
+            .collect();
+        let Data::Counter(tokens) = &metrics["test.request.tokens"].data else {
+            panic!()
+        };
+        let values: Vec<_> = tokens
+            .iter()
+            .map(|series| (series.labels.len(), series.value))
+            .collect();
+        assert_eq!(
+            values,
+            [
+                (1, Number::U64(10)),
+                (2, Number::U64(5)),
+                (1, Number::U64(5))
+            ]
+        );
+        assert_eq!(metrics["test.request.tokens"].unit, "{token}");
+        let Data::Gauge(gauge) = &metrics["test.request.fullness"].data else {
+            panic!()
+        };
+        assert_eq!((gauge.len(), gauge[0].value), (1, Number::F64(0.5)));
+        let Data::Counter(count) = &metrics["test.request.count"].data else {
+            panic!()
+        };
+        assert_eq!(count[0].value, Number::U64(2));
+        let Data::Histogram(times) = &metrics["test.request.time"].data else {
+            panic!()
+        };
+        assert_eq!(
+            times[0].value.buckets,
+            Buckets::Explicit {
+                bounds: [10.0, 50.0].into(),
+                counts: vec![1, 0, 1]
+            }
+        );
+        let traces = |at: usize| -> Vec<_> {
+            let exemplars = times[at].exemplars.iter();
+            exemplars
+                .map(|exemplar| (exemplar.trace_id, exemplar.failed))
+                .collect()
+        };
+        let trace = |bits| TraceId::new(bits).unwrap();
+        assert_eq!(traces(0), [(trace(100), false), (trace(101), false)]);
+        assert_eq!(traces(1), [(trace(102), false), (trace(102), true)]);
+    }
+
+    #[test]
+    fn label_sets_beyond_the_limit_share_the_overflow_series() {
+        let registry = Arc::new(Registry::new());
+        let mut aggregator = Aggregator::new(Arc::clone(&registry));
+        let models: Vec<_> = (0..50).map(|model| model.to_string()).collect();
+        let events: Vec<_> = models.iter().map(|model| answered(model, 1)).collect();
+        let before = loss::total(Lost::SeriesLimit);
+        for _ in 0..2 {
+            aggregator.aggregate(&batch(&events, 1));
+        }
+        assert!(loss::total(Lost::SeriesLimit) - before >= 94);
+        let snapshot = registry.snapshot(&Arc::default());
+        for metric in &snapshot.metrics {
+            let Data::Counter(series) = &metric.data else {
+                continue;
+            };
+            assert_eq!(series.len(), 4, "{}", metric.name);
+            assert_eq!(
+                *series[3].labels,
+                [("otel.metric.overflow".into(), true.into())]
+            );
+            let each = if &*metric.name == "test.request.tokens" {
+                5
+            } else {
+                1
+            };
+            assert_eq!(series[3].value, Number::U64(94 * each));
+        }
+    }
+
+    #[test]
+    fn label_sets_that_do_not_come_any_more_are_let_go() {
+        let registry = Arc::new(Registry::new());
+        registry.set_idle(Duration::ZERO);
+        let mut aggregator = Aggregator::new(Arc::clone(&registry));
+        aggregator.aggregate(&batch(&[answered("gone", 1)], 1));
+        let metrics = || registry.snapshot(&Arc::default()).metrics.len();
+        assert_eq!((metrics(), metrics()), (3, 3), "a handle keeps a series");
+        aggregator.sweep(2_000 + KEEP_NS);
+        assert!(aggregator.plans[0].sets.is_empty());
+        assert_eq!(
+            (metrics(), metrics()),
+            (3, 0),
+            "shown once more, then forgotten"
+        );
+    }
+}
