@@ -174,3 +174,117 @@ impl Words for Writer<'_> {
         self.at = self.start + position as u64;
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::memory;
+
+    fn ring() -> Ring {
+        let words = memory::words(RING_WORDS + 2).unwrap();
+        Ring::new(
+            words.first_chunk().unwrap(),
+            &words[RING_WORDS],
+            &words[RING_WORDS + 1],
+        )
+    }
+
+    fn write(ring: &Ring, words: &[u64]) -> bool {
+        let mut writer = ring.writer();
+        if !writer.reserve(words.len()) {
+            return false;
+        }
+        words.iter().for_each(|&word| writer.put(word));
+        writer.commit();
+        true
+    }
+
+    #[test]
+    fn a_full_ring_refuses_whole_frames_and_has_room_again_once_read() {
+        let ring = ring();
+        let frame = vec![7; RING_WORDS / 4];
+        assert!((0..4).all(|_| write(&ring, &frame)));
+        assert!(!write(&ring, &[1]));
+        let mut out = Vec::new();
+        ring.drain(&mut out);
+        assert_eq!(out.len(), RING_WORDS);
+        assert!(write(&ring, &frame[..5]));
+        out.clear();
+        ring.drain(&mut out);
+        assert_eq!(out, [7; 5]);
+    }
+
+    #[test]
+    fn frames_that_wrap_around_the_end_are_whole() {
+        let ring = ring();
+        let mut out = Vec::new();
+        let mut next = 0;
+        for _ in 0..RING_WORDS / 4 {
+            let frame: Vec<u64> = (next..next + 9).collect();
+            next += 9;
+            let mut writer = ring.writer();
+            assert!(writer.reserve(9));
+            writer.put_all::<9>(frame.as_slice().try_into().unwrap());
+            writer.put_at(0, frame[0]);
+            writer.commit();
+            ring.drain(&mut out);
+        }
+        assert!(out.iter().copied().eq(0..next));
+    }
+
+    #[test]
+    fn a_frame_that_was_given_up_is_never_seen() {
+        let ring = ring();
+        let mut writer = ring.writer();
+        assert!(writer.reserve(3));
+        writer.put(1);
+        drop(writer);
+        assert!(write(&ring, &[2]));
+        let mut out = Vec::new();
+        ring.drain(&mut out);
+        assert_eq!(out, [2]);
+    }
+}
+
+/// `cargo xtask loom` explores every interleaving of these.
+#[cfg(all(test, loom))]
+mod loom_models {
+    use super::*;
+    use crate::memory;
+
+    fn ring() -> &'static Ring {
+        let words = memory::words(RING_WORDS + 2).unwrap();
+        Box::leak(Box::new(Ring::new(
+            words.first_chunk().unwrap(),
+            &words[RING_WORDS],
+            &words[RING_WORDS + 1],
+        )))
+    }
+
+    #[test]
+    fn the_pump_sees_whole_frames_in_order_and_no_word_twice() {
+        loom::model(|| {
+            let ring = ring();
+            let writing = loom::thread::spawn(move || {
+                let mut written = Vec::new();
+                for frame in 0..4_u64 {
+                    let mut writer = ring.writer();
+                    if writer.reserve(3) {
+                        (0..3).for_each(|word| writer.put(frame * 3 + word));
+                        writer.commit();
+                        written.extend(frame * 3..frame * 3 + 3);
+                    }
+                }
+                written
+            });
+            let mut read = Vec::new();
+            for _ in 0..2 {
+                ring.drain(&mut read);
+                assert_eq!(read.len() % 3, 0, "half a frame");
+            }
+            let written = writing.join().unwrap();
+            ring.drain(&mut read);
+            assert_eq!(read, written);
+        });
+    }
+}

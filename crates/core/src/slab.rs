@@ -419,3 +419,143 @@ impl Words for Inline<'_> {
         self.at = position;
     }
 }
+
+#[cfg(test)]
+fn slab() -> &'static Slab {
+    let words = memory::words(CHUNK_SLOTS * SLOT_WORDS);
+    let slab = words.and_then(|words| Slab::new(1, words));
+    Box::leak(Box::new(slab.unwrap_or_else(|| unreachable!())))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{collections::HashSet, thread};
+
+    use super::*;
+
+    const OPENING: Opening = Opening {
+        place: [1, 2, 3, 0, 0, 1],
+        thread: 9,
+    };
+
+    #[test]
+    fn a_closed_span_is_not_found_and_its_slot_serves_the_next() {
+        let slab = slab();
+        let (id, span) = slab.open(&OPENING).unwrap();
+        assert_eq!((span.place(), span.thread()), (OPENING.place, 9));
+        assert!(span.drop_handle());
+        span.close(true);
+        assert!(slab.find(id).is_none());
+        let (next, _) = slab.open(&OPENING).unwrap();
+        assert_ne!(next, id);
+        assert!(slab.find(id).is_none() && slab.find(next).is_some());
+    }
+
+    #[test]
+    fn more_spans_than_a_chunk_get_further_chunks_and_no_slot_twice() {
+        let slab = slab();
+        let ids: HashSet<u64> = (0..CHUNK_SLOTS * 3)
+            .map(|_| slab.open(&OPENING).unwrap().0.0)
+            .collect();
+        assert_eq!(ids.len(), CHUNK_SLOTS * 3);
+        for &id in &ids {
+            slab.find(LocalId(id)).unwrap().close(true);
+        }
+        let again = (0..CHUNK_SLOTS * 3).filter(|_| slab.open(&OPENING).is_some());
+        assert_eq!(again.count(), CHUNK_SLOTS * 3);
+        assert_eq!(slab.chunk_count.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn slots_closed_elsewhere_come_back() {
+        let slab = slab();
+        for _ in 0..10 {
+            let ids: Vec<LocalId> = (0..CHUNK_SLOTS)
+                .map(|_| slab.open(&OPENING).unwrap().0)
+                .collect();
+            thread::scope(|scope| {
+                for half in ids.chunks(CHUNK_SLOTS / 2) {
+                    scope.spawn(move || {
+                        half.iter()
+                            .for_each(|&id| slab.find(id).unwrap().close(false))
+                    });
+                }
+            });
+        }
+        assert_eq!(slab.chunk_count.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn fields_that_do_not_fit_are_kept_beside_and_forgotten_with_the_span() {
+        let slab = slab();
+        let (_, span) = slab.open(&OPENING).unwrap();
+        let mut inline = span.inline();
+        assert!((0..FIELD_WORDS as u64).all(|word| inline.push(word).is_ok()));
+        assert!(inline.push(0).is_err());
+        inline.commit();
+        span.extra(|words| words.push(17));
+        assert_eq!(span.inline_fields().len(), FIELD_WORDS);
+        assert_eq!(span.take_extra(<[u64]>::to_vec), [17]);
+        span.extra(|words| words.push(18));
+        span.close(true);
+        let (_, next) = slab.open(&OPENING).unwrap();
+        assert!(!next.has_extra() && next.inline_fields().is_empty());
+    }
+
+    #[test]
+    fn forged_ids_find_nothing_or_a_span_and_never_panic() {
+        let slab = slab();
+        for id in [
+            0,
+            1,
+            u64::MAX,
+            1 << 48,
+            (1 << 48) | (600 << 28),
+            (1 << 48) | (0xf_ffff << 28),
+        ] {
+            let _ = slab.find(LocalId(id));
+        }
+    }
+}
+
+/// `cargo xtask loom` explores every interleaving of these.
+#[cfg(all(test, loom))]
+mod loom_models {
+    use super::*;
+
+    const OPENING: Opening = Opening {
+        place: [1, 2, 3, 0, 0, 1],
+        thread: 9,
+    };
+
+    #[test]
+    fn of_two_handles_exactly_one_drop_is_the_last() {
+        loom::model(|| {
+            let slab = slab();
+            let (id, span) = slab.open(&OPENING).unwrap();
+            span.add_handle();
+            let other =
+                loom::thread::spawn(move || slab.find(id).is_some_and(|span| span.drop_handle()));
+            let here = span.drop_handle();
+            assert!(here ^ other.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_slot_closed_elsewhere_is_never_given_out_twice() {
+        loom::model(|| {
+            let slab = slab();
+            let (first, _) = slab.open(&OPENING).unwrap();
+            let (second, _) = slab.open(&OPENING).unwrap();
+            let closing = loom::thread::spawn(move || {
+                for id in [first, second] {
+                    slab.find(id).unwrap().close(false);
+                }
+            });
+            let third = slab.open(&OPENING).map(|(id, _)| id);
+            let fourth = slab.open(&OPENING).map(|(id, _)| id);
+            closing.join().unwrap();
+            assert!(third.is_none() || third.map(LocalId::slot) != fourth.map(LocalId::slot));
+        });
+    }
+}

@@ -317,20 +317,23 @@ fn write_frame(lane: &Lane, header: &Header, fields: &[AtomicU64], extra: &[u64]
     true
 }
 
-/// Appends fields to a span that is open. The owning thread writes inline, others into the side table.
+/// Appends fields to a span that is open. The owning thread writes inline while there is room, others into the side
+/// table.
 fn record_on(
     owner: &'static Lane,
     span: Found<'static>,
     write: impl FnOnce(&mut SlotVisitor<'static>),
 ) {
-    let own = lane::existing().is_some_and(|lane| std::ptr::eq(lane, owner));
+    // Once there are fields in the side table, later ones go there too: the last value of a key counts.
+    let inline =
+        lane::existing().is_some_and(|lane| std::ptr::eq(lane, owner)) && !span.has_extra();
     let mut visitor = SlotVisitor {
         inline: span.inline(),
         span,
         is_root: false,
         priority: None,
     };
-    if own {
+    if inline {
         write(&mut visitor);
         visitor.inline.commit();
     } else {
