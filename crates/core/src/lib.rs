@@ -1,4 +1,39 @@
-//! The record path of Radiosonde.
+//! The record path of Radiosonde: what libraries link that define events or count things. Applications use `radiosonde`,
+//! which re-exports all of this.
+//!
+//! Data moves one way. A thread *records*: [`tracing`] spans and logs through [`subscriber::Subscriber`], typed events
+//! through [`record()`], measurements through handles of [`metrics`]. Records wait in the thread's own *lane*, a bounded
+//! ring that nobody else writes. One thread, the [`pump`], empties every lane, turns clock ticks into time and hands a
+//! [`batch::Batch`] to each [`pump::Consumer`]. What could not be kept is counted by reason in [`loss`].
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use radiosonde_core::{batch::Batch, pump, subscriber::Subscriber};
+//!
+//! struct Print;
+//!
+//! impl pump::Consumer for Print {
+//!     fn consume(&mut self, batch: &Arc<Batch>) {
+//!         for span in batch.spans() {
+//!             assert_eq!(span.name(), "generate");
+//!         }
+//!     }
+//! }
+//!
+//! tracing::subscriber::set_global_default(Subscriber::new())?;
+//! let pump = pump::start(pump::Config { resource: Arc::default(), consumers: vec![Box::new(Print)] })?;
+//! tracing::info_span!("generate", tokens = 3).in_scope(|| ());
+//! assert!(pump.flush(Duration::from_secs(5)), "delivered within five seconds");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What the record path promises
+//!
+//! For a span that lives on one thread: no lock, no allocation after a thread's first record, no system call, no atomic
+//! read-modify-write, no panic. A span that is entered, recorded on or closed elsewhere may take a lock. Memory is
+//! bounded: a lane is 1 MiB of ring and grows by 256 KiB for each 512 spans that one thread holds open at once; lanes of
+//! threads that ended serve the next. A record that finds its lane full is refused and counted, or waits
+//! ([`when_full`]).
 
 // Lets the derive name this crate in the same way here as in every other crate.
 extern crate self as radiosonde_core;
