@@ -1,1 +1,15 @@
-//! Pure functions from telemetry to answers: why, memory, queue, compare.
+//! Pure functions from telemetry to answers. Nothing here reads a file, a clock or a device: every answer is a
+//! function of the records it was given, so the same records always give the same words.
+//!
+//! * [`why`]: where the time of a request went, and what made it slow, or why that cannot be told.
+//! * [`latency`]: rolling statistics of a model's phases, as rows.
+//! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
+//! * [`weights`]: a model's tensors as a tree that sums to the file.
+
+#![forbid(unsafe_code)]
+
+pub mod latency;
+pub mod memory;
+mod natural;
+pub mod units;
+pub mod weights;

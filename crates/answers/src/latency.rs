@@ -1,0 +1,409 @@
+//! Rolling statistics of a model's phases, and the rows that show them.
+//!
+//! A forward step reports phases by path: `embedding`, `forward`, `forward/block 3`, `forward/block 3/sdpa`, `output`,
+//! `sampling`. A phase is reported when it ends, so a step's inner phases arrive before their root; the root's report
+//! closes its step and the step's phases enter the window together.
+//!
+//! Invariants:
+//! * The window holds the last `steps_max` steps of each root phase, and no more than [`PATHS_MAX`] paths,
+//!   [`PENDING_STEPS_MAX`] unfinished steps and [`PENDING_PHASES_MAX`] phases in each; what exceeds that is counted.
+//! * Levels tile: at every level, in every step and in the sums over the window, the children's times plus `gap` minus
+//!   `overlap` are the parent's time. `overlap` is there only where children ran at the same time.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{natural, units};
+
+/// Separates the phases of a path. A phase's own name does not contain it.
+pub const PATH_SEPARATOR: char = '/';
+/// Steps of each root phase kept unless said otherwise.
+pub const STEPS_MAX_DEFAULT: usize = 256;
+/// Most paths a window keeps.
+pub const PATHS_MAX: usize = 4096;
+/// Deepest path a window keeps.
+pub const DEPTH_MAX: usize = 8;
+/// Most steps whose root has not ended yet; the oldest is given up for a newer one.
+pub const PENDING_STEPS_MAX: usize = 64;
+/// Most phases of one unfinished step.
+pub const PENDING_PHASES_MAX: usize = 16_384;
+
+/// A phase that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase<'a> {
+    /// The forward step it belongs to; unique in the process, so that steps of several workers do not mix.
+    pub step: u64,
+    /// The path from the root phase, separated by [`PATH_SEPARATOR`].
+    pub path: &'a str,
+    /// How long it took, in nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// What the window did not keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Phases beyond [`PATHS_MAX`], [`PENDING_PHASES_MAX`] or [`DEPTH_MAX`], or without a name.
+    pub phases: u64,
+    /// Steps given up because their root had not ended while [`PENDING_STEPS_MAX`] newer ones began.
+    pub steps: u64,
+}
+
+/// The last steps of every root phase.
+#[derive(Debug)]
+pub struct Window {
+    steps_max: usize,
+    paths: BTreeMap<Path, VecDeque<Sample>>,
+    /// How many steps each root phase has closed.
+    closed: BTreeMap<String, u64>,
+    pending: HashMap<u64, Vec<(Path, u64)>>,
+    /// Unfinished steps, oldest first.
+    order: VecDeque<u64>,
+    refused: Refused,
+}
+
+/// One path's time in one step.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// Which step of the root phase.
+    step: u64,
+    ns: u64,
+    calls: u64,
+}
+
+/// Names from the root phase inwards, ordered as the rows are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn parse(text: &str) -> Option<Self> {
+        let names: Vec<_> = text.split(PATH_SEPARATOR).map(str::to_owned).collect();
+        (names.len() <= DEPTH_MAX && names.iter().all(|name| !name.is_empty()))
+            .then_some(Self(names))
+    }
+
+    fn root(&self) -> &str {
+        &self.0[0]
+    }
+
+    fn parent(&self) -> Option<Self> {
+        let (_, inner) = self.0.split_last()?;
+        (!inner.is_empty()).then(|| Self(inner.to_vec()))
+    }
+
+    fn text(&self) -> String {
+        self.0.join("/")
+    }
+}
+
+impl Ord for Path {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // The phases every model has come first, in the order in which they run.
+        let rank = |path: &Self| {
+            ["embedding", "forward", "output", "sampling"]
+                .iter()
+                .position(|name| *name == path.root())
+                .unwrap_or(4)
+        };
+        rank(self).cmp(&rank(other)).then_with(|| {
+            self.0
+                .iter()
+                .zip(&other.0)
+                .map(|(a, b)| natural::compare(a, b))
+                .find(|order| order.is_ne())
+                .unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
+        })
+    }
+}
+
+impl PartialOrd for Path {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::new(STEPS_MAX_DEFAULT)
+    }
+}
+
+impl Window {
+    /// A window over the last `steps_max` steps (at least 1) of each root phase.
+    pub fn new(steps_max: usize) -> Self {
+        Self {
+            steps_max: steps_max.max(1),
+            paths: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            pending: HashMap::new(),
+            order: VecDeque::new(),
+            refused: Refused::default(),
+        }
+    }
+
+    /// What did not fit so far.
+    pub const fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    /// Takes a phase that ended.
+    pub fn record(&mut self, phase: Phase<'_>) {
+        let Some(path) = Path::parse(phase.path) else {
+            self.refused.phases += 1;
+            return;
+        };
+        if path.0.len() == 1 {
+            self.close(phase.step, path, phase.duration_ns);
+            return;
+        }
+        if !self.pending.contains_key(&phase.step) {
+            if self.order.len() == PENDING_STEPS_MAX {
+                self.order
+                    .pop_front()
+                    .map(|step| self.pending.remove(&step));
+                self.refused.steps += 1;
+            }
+            self.order.push_back(phase.step);
+        }
+        let waiting = self.pending.entry(phase.step).or_default();
+        if waiting.len() == PENDING_PHASES_MAX {
+            self.refused.phases += 1;
+        } else {
+            waiting.push((path, phase.duration_ns));
+        }
+    }
+
+    /// The root phase of a step ended: everything that waited for it enters the window.
+    fn close(&mut self, step: u64, root: Path, duration_ns: u64) {
+        let mut totals: BTreeMap<Path, (u64, u64)> = BTreeMap::new();
+        if let Some(waiting) = self.pending.get_mut(&step) {
+            for (path, ns) in waiting.extract_if(.., |(path, _)| path.root() == root.root()) {
+                let total = totals.entry(path).or_default();
+                *total = (total.0.saturating_add(ns), total.1 + 1);
+            }
+            if waiting.is_empty() {
+                self.pending.remove(&step);
+                self.order.retain(|pending| *pending != step);
+            }
+        }
+        imply_parents(&mut totals);
+        let number = self.closed.entry(root.root().to_owned()).or_default();
+        *number += 1;
+        let number = *number;
+        totals.insert(root, (duration_ns, 1));
+        for (path, (ns, calls)) in totals {
+            self.insert(
+                path,
+                Sample {
+                    step: number,
+                    ns,
+                    calls,
+                },
+            );
+        }
+    }
+
+    fn insert(&mut self, path: Path, sample: Sample) {
+        if !self.paths.contains_key(&path) && self.paths.len() == PATHS_MAX {
+            self.refused.phases += 1;
+            return;
+        }
+        let samples = self.paths.entry(path).or_default();
+        samples.push_back(sample);
+        if samples.len() > self.steps_max {
+            samples.pop_front();
+        }
+    }
+
+    /// The samples of `path` that are still in the window: a phase that has not run for a while leaves it.
+    fn samples(&self, path: &Path) -> impl Iterator<Item = Sample> {
+        let closed = self.closed.get(path.root()).copied().unwrap_or(0);
+        let oldest = closed.saturating_sub(self.steps_max as u64);
+        self.paths
+            .get(path)
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(move |sample| sample.step > oldest)
+    }
+}
+
+/// Gives every inner path whose own time was not reported in this step the sum of its children.
+fn imply_parents(totals: &mut BTreeMap<Path, (u64, u64)>) {
+    let reported: BTreeSet<Path> = totals.keys().cloned().collect();
+    for depth in (2..DEPTH_MAX).rev() {
+        let mut sums: BTreeMap<Path, u64> = BTreeMap::new();
+        for (path, (ns, _)) in totals.iter().filter(|(path, _)| path.0.len() == depth + 1) {
+            if let Some(parent) = path.parent().filter(|parent| !reported.contains(parent)) {
+                let sum = sums.entry(parent).or_default();
+                *sum = sum.saturating_add(*ns);
+            }
+        }
+        totals.extend(sums.into_iter().map(|(path, ns)| (path, (ns, 1))));
+    }
+}
+
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowKind {
+    /// A phase that was measured.
+    Phase,
+    /// The parent's time in which none of its phases ran: derived by subtraction.
+    Gap,
+    /// How much longer the phases took together than their parent, because they ran at the same time.
+    Overlap,
+}
+
+/// A phase's statistics over the window. A phase that runs several times in a step counts with its sum in that step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatencyRow {
+    /// The path from the root phase: `forward/block 3/sdpa`.
+    pub path: String,
+    /// How many phases it is inside of.
+    pub depth: usize,
+    /// The last part of the path.
+    pub label: String,
+    /// A phase, or what its siblings leave over.
+    pub kind: RowKind,
+    /// The newest step, in nanoseconds.
+    pub last_ns: u64,
+    /// The mean step, in nanoseconds.
+    pub avg_ns: u64,
+    /// The median step, in nanoseconds (nearest rank).
+    pub p50_ns: u64,
+    /// The 99th percentile, in nanoseconds (nearest rank).
+    pub p99_ns: u64,
+    /// The sum over the window, in nanoseconds.
+    pub sum_ns: u64,
+    /// How many steps of the window it ran in.
+    pub count: u64,
+    /// How many times it ran in them.
+    pub calls: u64,
+    /// Its share of all root phases' time in the window, 0 to 1.
+    pub share: f64,
+}
+
+/// The rows of `window`: root phases in the order embedding, forward, output, sampling, then others by name; below
+/// each its phases in natural order (`block 2` before `block 10`), then `gap`, and `overlap` where phases ran at the
+/// same time.
+pub fn build_latency_rows(window: &Window) -> Vec<LatencyRow> {
+    let mut children: BTreeMap<Path, Vec<&Path>> = BTreeMap::new();
+    let mut roots = Vec::new();
+    for path in window.paths.keys() {
+        match path.parent() {
+            Some(parent) => children.entry(parent).or_default().push(path),
+            None => roots.push(path),
+        }
+    }
+    let whole = roots
+        .iter()
+        .flat_map(|root| window.samples(root))
+        .fold(0_u64, |sum, sample| sum.saturating_add(sample.ns));
+    let builder = RowBuilder {
+        window,
+        children,
+        whole,
+    };
+    let mut rows = Vec::new();
+    for root in roots {
+        builder.push(root, &mut rows);
+    }
+    rows
+}
+
+struct RowBuilder<'a> {
+    window: &'a Window,
+    children: BTreeMap<Path, Vec<&'a Path>>,
+    /// All root phases' time in the window.
+    whole: u64,
+}
+
+impl RowBuilder<'_> {
+    /// Appends the rows of `path` and everything below it. Depth is bounded by [`DEPTH_MAX`].
+    fn push(&self, path: &Path, rows: &mut Vec<LatencyRow>) {
+        let samples: Vec<_> = self.window.samples(path).collect();
+        let Some(row) = self.row(path.clone(), RowKind::Phase, &samples) else {
+            return;
+        };
+        rows.push(row);
+        let Some(children) = self.children.get(path) else {
+            return;
+        };
+        let before = rows.len();
+        for child in children {
+            self.push(child, rows);
+        }
+        if rows.len() > before {
+            self.push_rest(path, &samples, children, rows);
+        }
+    }
+
+    /// Appends what the children of `path` leave over, or take too much.
+    fn push_rest(
+        &self,
+        path: &Path,
+        samples: &[Sample],
+        children: &[&Path],
+        rows: &mut Vec<LatencyRow>,
+    ) {
+        let mut inside: HashMap<u64, u64> = HashMap::new();
+        for sample in children.iter().flat_map(|child| self.window.samples(child)) {
+            let sum = inside.entry(sample.step).or_default();
+            *sum = sum.saturating_add(sample.ns);
+        }
+        let rest = |difference: fn(u64, u64) -> u64| -> Vec<Sample> {
+            samples
+                .iter()
+                .map(|sample| Sample {
+                    ns: difference(sample.ns, inside.get(&sample.step).copied().unwrap_or(0)),
+                    ..*sample
+                })
+                .collect()
+        };
+        let named = |name: &str| {
+            let mut path = path.clone();
+            path.0.push(name.to_owned());
+            path
+        };
+        rows.extend(self.row(named("gap"), RowKind::Gap, &rest(u64::saturating_sub)));
+        let overlap = rest(|own, inside| inside.saturating_sub(own));
+        if overlap.iter().any(|sample| sample.ns > 0) {
+            rows.extend(self.row(named("overlap"), RowKind::Overlap, &overlap));
+        }
+    }
+
+    fn row(&self, path: Path, kind: RowKind, samples: &[Sample]) -> Option<LatencyRow> {
+        let last = samples.last()?;
+        let mut sorted: Vec<u64> = samples.iter().map(|sample| sample.ns).collect();
+        sorted.sort_unstable();
+        let sum = sorted.iter().fold(0_u64, |sum, ns| sum.saturating_add(*ns));
+        let count = sorted.len() as u64;
+        Some(LatencyRow {
+            depth: path.0.len() - 1,
+            label: path.0.last()?.clone(),
+            path: path.text(),
+            kind,
+            last_ns: last.ns,
+            avg_ns: sum / count,
+            p50_ns: nearest_rank(&sorted, 50),
+            p99_ns: nearest_rank(&sorted, 99),
+            sum_ns: sum,
+            count,
+            calls: samples.iter().map(|sample| sample.calls).sum(),
+            share: units::share(sum, self.whole),
+        })
+    }
+}
+
+/// The smallest value that at least `percent` of the sorted values do not exceed; 0 of none.
+pub(crate) fn nearest_rank(sorted: &[u64], percent: usize) -> u64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! Where memory went: a ledger of pools, KV caches, weights, phases and host memory, and the rows that show it.
+//!
+//! Invariants:
+//! * Host rows tile: baseline, the host's weights, pools and KV caches, and `unattributed` add up to the resident set;
+//!   where they exceed it, `over-attributed` says by how much and stands in place of `unattributed`.
+//! * Outstanding bytes are allocations minus releases; more released than allocated is shown as negative, not hidden.
+//! * The ledger keeps at most [`ENTRIES_MAX`] pools, caches and phases each; what exceeds that is counted.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use radiosonde_core::provenance::{Provenance, Reading};
+use serde::{Deserialize, Serialize};
+
+use crate::weights::Node;
+
+mod rows;
+
+pub use rows::build_memory_rows;
+
+/// The device name of the host's own memory; what is on it counts against the resident set.
+pub const HOST: &str = "cpu";
+/// Most pools, KV caches or phases a ledger keeps.
+pub const ENTRIES_MAX: usize = 4096;
+
+/// Something that happened to memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change<'a> {
+    /// A pool was read: what it reserved from the device and how much of that is in use.
+    Pool {
+        /// Whose memory: [`HOST`], `cuda:0` ...
+        device: Cow<'a, str>,
+        /// The pool's name.
+        pool: Cow<'a, str>,
+        /// Bytes taken from the device, where the allocator says.
+        reserved_bytes: Option<u64>,
+        /// Bytes in use.
+        used_bytes: u64,
+    },
+    /// Bytes were allocated from a pool.
+    Allocated {
+        /// Whose memory.
+        device: Cow<'a, str>,
+        /// The pool's name.
+        pool: Cow<'a, str>,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// Bytes went back to a pool.
+    Released {
+        /// Whose memory.
+        device: Cow<'a, str>,
+        /// The pool's name.
+        pool: Cow<'a, str>,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// The KV caches of a device were read.
+    KvCache {
+        /// Whose memory.
+        device: Cow<'a, str>,
+        /// Bytes held.
+        bytes: u64,
+        /// Tokens held.
+        tokens: u64,
+    },
+    /// A phase ended; allocations minus releases inside it, those of inner phases included.
+    PhaseDelta {
+        /// The phase's path.
+        phase: Cow<'a, str>,
+        /// Whose memory.
+        device: Cow<'a, str>,
+        /// Bytes allocated minus bytes released.
+        delta_bytes: i64,
+    },
+    /// The process was measured before the model was loaded.
+    Baseline {
+        /// Its resident set, in bytes.
+        resident_bytes: Reading<u64>,
+    },
+    /// The process was measured.
+    Resident {
+        /// Its resident set, in bytes.
+        resident_bytes: Reading<u64>,
+    },
+    /// A model's weights were read from its file's header.
+    Weights {
+        /// Where the weights are held.
+        device: Cow<'a, str>,
+        /// The tensors.
+        tree: Node,
+    },
+}
+
+/// What is known about memory so far.
+#[derive(Debug)]
+pub struct Ledger {
+    pools: BTreeMap<Key, Pool>,
+    caches: BTreeMap<String, Cache>,
+    phases: BTreeMap<Key, Delta>,
+    weights: BTreeMap<Key, Node>,
+    baseline: Reading<u64>,
+    resident: Reading<u64>,
+    refused: u64,
+}
+
+/// A device and a name on it.
+type Key = (String, String);
+
+#[derive(Debug, Default)]
+struct Pool {
+    reserved: Option<u64>,
+    /// As the allocator reported it; without a report, what is outstanding.
+    used: Option<u64>,
+    outstanding: i64,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    bytes: u64,
+    tokens: u64,
+    /// Bytes and tokens by which it grew, over all readings in which tokens grew.
+    grown: (u64, u64),
+}
+
+#[derive(Debug, Default)]
+struct Delta {
+    last: i64,
+    largest: i64,
+    sum: i64,
+    count: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            pools: BTreeMap::new(),
+            caches: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            weights: BTreeMap::new(),
+            baseline: Reading::unsupported("the baseline was not measured"),
+            resident: Reading::unsupported("the resident set was not measured"),
+            refused: 0,
+        }
+    }
+}
+
+/// The entry of `key`, unless the map is full.
+fn entry<'m, K: Ord, V: Default>(
+    map: &'m mut BTreeMap<K, V>,
+    key: K,
+    refused: &mut u64,
+) -> Option<&'m mut V> {
+    if map.len() == ENTRIES_MAX && !map.contains_key(&key) {
+        *refused += 1;
+        return None;
+    }
+    Some(map.entry(key).or_default())
+}
+
+impl Ledger {
+    /// Takes a change.
+    pub fn apply(&mut self, change: Change<'_>) {
+        match change {
+            Change::Pool {
+                device,
+                pool,
+                reserved_bytes,
+                used_bytes,
+            } => {
+                if let Some(pool) = self.pool(device, pool) {
+                    pool.reserved = reserved_bytes;
+                    pool.used = Some(used_bytes);
+                }
+            }
+            Change::Allocated {
+                device,
+                pool,
+                bytes,
+            } => self.allocate(device, pool, signed(bytes)),
+            Change::Released {
+                device,
+                pool,
+                bytes,
+            } => self.allocate(device, pool, -signed(bytes)),
+            Change::KvCache {
+                device,
+                bytes,
+                tokens,
+            } => self.cache(device, bytes, tokens),
+            Change::PhaseDelta {
+                phase,
+                device,
+                delta_bytes,
+            } => {
+                let key = (device.into_owned(), phase.into_owned());
+                if let Some(delta) = entry(&mut self.phases, key, &mut self.refused) {
+                    delta.largest = if delta.count == 0 {
+                        delta_bytes
+                    } else {
+                        delta.largest.max(delta_bytes)
+                    };
+                    delta.last = delta_bytes;
+                    delta.sum = delta.sum.saturating_add(delta_bytes);
+                    delta.count += 1;
+                }
+            }
+            Change::Baseline { resident_bytes } => self.baseline = resident_bytes,
+            Change::Resident { resident_bytes } => self.resident = resident_bytes,
+            Change::Weights { device, tree } => {
+                let key = (device.into_owned(), tree.label.clone());
+                if let Some(node) = entry(&mut self.weights, key, &mut self.refused) {
+                    *node = tree;
+                }
+            }
+        }
+    }
+
+    /// Changes that were left out because their map was full.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Allocations minus releases of all pools of `device`, in bytes.
+    pub fn outstanding_bytes(&self, device: &str) -> i64 {
+        self.pools
+            .iter()
+            .filter(|((on, _), _)| on == device)
+            .fold(0, |sum, (_, pool)| sum.saturating_add(pool.outstanding))
+    }
+
+    fn pool(&mut self, device: Cow<'_, str>, pool: Cow<'_, str>) -> Option<&mut Pool> {
+        entry(
+            &mut self.pools,
+            (device.into_owned(), pool.into_owned()),
+            &mut self.refused,
+        )
+    }
+
+    fn allocate(&mut self, device: Cow<'_, str>, pool: Cow<'_, str>, bytes: i64) {
+        if let Some(pool) = self.pool(device, pool) {
+            pool.outstanding = pool.outstanding.saturating_add(bytes);
+            // Between the allocator's own readings, its figure moves with what is allocated and released.
+            pool.used = pool.used.map(|used| used.saturating_add_signed(bytes));
+        }
+    }
+
+    fn cache(&mut self, device: Cow<'_, str>, bytes: u64, tokens: u64) {
+        if let Some(cache) = entry(&mut self.caches, device.into_owned(), &mut self.refused) {
+            if tokens > cache.tokens && bytes >= cache.bytes {
+                cache.grown.0 = cache.grown.0.saturating_add(bytes - cache.bytes);
+                cache.grown.1 = cache.grown.1.saturating_add(tokens - cache.tokens);
+            }
+            (cache.bytes, cache.tokens) = (bytes, tokens);
+        }
+    }
+}
+
+/// Bytes as a signed number; 2^63 bytes and more are not memory.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// One line of the account of memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryRow {
+    /// The labels from the outermost row inwards, separated by `/`.
+    pub path: String,
+    /// How many rows it is inside of.
+    pub depth: usize,
+    /// What it is.
+    pub label: String,
+    /// How many bytes, where that is known.
+    pub bytes: Option<i64>,
+    /// Its share of the resident set, 0 to 1; only for rows that count against it.
+    pub share: Option<f64>,
+    /// `measured`, `derived`, `estimated`, `fallback` or `unsupported`.
+    pub provenance: String,
+    /// The method of an estimate, the reason why there is no number, or what else there is to say.
+    pub detail: Option<String>,
+}
+
+impl MemoryRow {
+    fn new(path: &[&str], bytes: Option<i64>, provenance: &Provenance) -> Self {
+        Self {
+            path: path.join("/"),
+            depth: path.len() - 1,
+            label: path.last().copied().unwrap_or_default().to_owned(),
+            bytes,
+            share: None,
+            provenance: provenance.word().to_owned(),
+            detail: provenance.detail().map(str::to_owned),
+        }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! The ledger as rows: host memory first, then pools, KV caches, weights and phases.
+
+use radiosonde_core::provenance::{Provenance, Reading};
+
+use super::{Cache, HOST, Ledger, MemoryRow, Pool, signed};
+use crate::{natural, units, units::Bytes, weights::Node};
+
+/// The rows of `ledger`. Only rows under `host` count against the resident set; the others show the same memory from
+/// their own side, and that of other devices.
+pub fn build_memory_rows(ledger: &Ledger) -> Vec<MemoryRow> {
+    let mut rows = Vec::new();
+    host(ledger, &mut rows);
+    pools(ledger, &mut rows);
+    caches(ledger, &mut rows);
+    for ((device, _), tree) in &ledger.weights {
+        weights(tree, device, &mut rows);
+    }
+    phases(ledger, &mut rows);
+    rows
+}
+
+fn reading(path: &[&str], reading: &Reading<u64>) -> MemoryRow {
+    MemoryRow::new(path, reading.value().map(signed), reading.provenance())
+}
+
+fn derived(path: &[&str], bytes: i64) -> MemoryRow {
+    MemoryRow::new(path, Some(bytes), &Provenance::Derived)
+}
+
+/// What a pool holds of its device: what it reserved, or where the allocator does not say, what is in use.
+fn held(pool: &Pool) -> i64 {
+    pool.reserved.map_or_else(|| used(pool), signed)
+}
+
+fn used(pool: &Pool) -> i64 {
+    pool.used.map_or(pool.outstanding, signed)
+}
+
+fn used_provenance(pool: &Pool) -> Provenance {
+    if pool.used.is_some() {
+        Provenance::Measured
+    } else {
+        Provenance::Derived
+    }
+}
+
+fn held_provenance(pool: &Pool) -> Provenance {
+    if pool.reserved.is_some() {
+        Provenance::Measured
+    } else {
+        used_provenance(pool)
+    }
+}
+
+fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
+    let first = rows.len();
+    rows.push(reading(&["host"], &ledger.resident));
+    rows.push(reading(&["host", "baseline"], &ledger.baseline));
+    for (_, tree) in ledger
+        .weights
+        .iter()
+        .filter(|((device, _), _)| device == HOST)
+    {
+        let assumed = Provenance::Estimated(
+            "from the file's header, as if every tensor were resident".into(),
+        );
+        rows.push(MemoryRow::new(
+            &["host", &format!("weights {}", tree.label)],
+            Some(signed(tree.bytes)),
+            &assumed,
+        ));
+    }
+    for ((_, name), pool) in ledger
+        .pools
+        .iter()
+        .filter(|((device, _), _)| device == HOST)
+    {
+        rows.push(MemoryRow::new(
+            &["host", &format!("pool {name}")],
+            Some(held(pool)),
+            &Provenance::Measured,
+        ));
+    }
+    for (_, cache) in ledger.caches.iter().filter(|(device, _)| *device == HOST) {
+        rows.push(MemoryRow::new(
+            &["host", "KV cache"],
+            Some(signed(cache.bytes)),
+            &Provenance::Measured,
+        ));
+    }
+    let attributed = rows[first + 1..]
+        .iter()
+        .filter_map(|row| row.bytes)
+        .fold(0_i64, i64::saturating_add);
+    let Some(resident) = ledger.resident.value() else {
+        let reason = Provenance::Unsupported(
+            "without the resident set there is nothing to subtract from".into(),
+        );
+        rows.push(MemoryRow::new(&["host", "unattributed"], None, &reason));
+        return;
+    };
+    rows.push(match signed(resident).saturating_sub(attributed) {
+        rest @ 0.. if ledger.baseline.value().is_some() => derived(&["host", "unattributed"], rest),
+        rest @ 0.. => derived(&["host", "unattributed"], rest)
+            .detail("includes the baseline, which was not measured"),
+        excess => derived(&["host", "over-attributed"], excess.saturating_neg()).detail(
+            "the parts exceed the resident set: some of it is not resident, or counted twice",
+        ),
+    });
+    for row in &mut rows[first..] {
+        row.share = row
+            .bytes
+            .map(|bytes| units::share(bytes.unsigned_abs(), resident).copysign(bytes as f64));
+    }
+}
+
+fn pools(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
+    let mut devices: Vec<_> = ledger
+        .pools
+        .keys()
+        .map(|(device, _)| device.as_str())
+        .collect();
+    devices.dedup();
+    for device in devices {
+        let on_device = || ledger.pools.iter().filter(|((on, _), _)| on == device);
+        let top = format!("pools on {device}");
+        let total = on_device().fold(0_i64, |sum, (_, pool)| sum.saturating_add(held(pool)));
+        rows.push(derived(&[&top], total));
+        for ((_, name), pool) in on_device() {
+            rows.push(MemoryRow::new(
+                &[&top, name],
+                Some(held(pool)),
+                &Provenance::Measured,
+            ));
+            rows.push(match pool.reserved {
+                Some(bytes) => MemoryRow::new(
+                    &[&top, name, "reserved"],
+                    Some(signed(bytes)),
+                    &Provenance::Measured,
+                ),
+                None => MemoryRow::new(
+                    &[&top, name, "reserved"],
+                    None,
+                    &Provenance::Unsupported("the allocator does not say what it reserved".into()),
+                ),
+            });
+            rows.push(MemoryRow::new(
+                &[&top, name, "used"],
+                Some(used(pool)),
+                &used_provenance(pool),
+            ));
+        }
+        let outstanding = ledger.outstanding_bytes(device);
+        let row = derived(&[&top, "outstanding"], outstanding);
+        rows.push(if outstanding < 0 {
+            row.detail("more was released than allocated")
+        } else {
+            row
+        });
+    }
+}
+
+fn caches(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
+    for (device, cache) in &ledger.caches {
+        let top = format!("KV cache on {device}");
+        let tokens = format!("{} tokens", cache.tokens);
+        rows.push(
+            MemoryRow::new(&[&top], Some(signed(cache.bytes)), &Provenance::Measured)
+                .detail(tokens),
+        );
+        rows.push(growth(&top, cache));
+    }
+}
+
+fn growth(top: &str, cache: &Cache) -> MemoryRow {
+    let path = [top, "per token"];
+    match cache.grown.0.checked_div(cache.grown.1) {
+        Some(bytes) => derived(&path, signed(bytes)).detail(format!(
+            "grew by {} over {} tokens",
+            Bytes(signed(cache.grown.0)),
+            cache.grown.1
+        )),
+        None => MemoryRow::new(
+            &path,
+            None,
+            &Provenance::Unsupported("the cache has not grown yet".into()),
+        ),
+    }
+}
+
+fn weights(tree: &Node, device: &str, rows: &mut Vec<MemoryRow>) {
+    fn push(node: &Node, parents: &mut Vec<String>, rows: &mut Vec<MemoryRow>) {
+        parents.push(node.label.clone());
+        let path: Vec<&str> = parents.iter().map(String::as_str).collect();
+        let row = derived(&path, signed(node.bytes));
+        rows.push(if node.children.is_empty() {
+            row
+        } else {
+            row.detail(format!("{} tensors", node.tensors))
+        });
+        for child in &node.children {
+            push(child, parents, rows);
+        }
+        parents.pop();
+    }
+    push(tree, &mut vec![format!("weights on {device}")], rows);
+}
+
+fn phases(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
+    let mut keys: Vec<_> = ledger.phases.keys().collect();
+    keys.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| natural::compare(&a.1, &b.1)));
+    for key @ (device, phase) in keys {
+        let delta = &ledger.phases[key];
+        let top = format!("phases on {device}");
+        let path: Vec<&str> = std::iter::once(top.as_str())
+            .chain(phase.split('/'))
+            .collect();
+        rows.push(
+            MemoryRow::new(&path, Some(delta.last), &Provenance::Measured).detail(format!(
+                "largest {}, {} in all of {} steps",
+                Bytes(delta.largest),
+                Bytes(delta.sum),
+                delta.count
+            )),
+        );
+    }
+}

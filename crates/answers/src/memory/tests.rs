@@ -1,0 +1,256 @@
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::weights::tree;
+
+fn picture(rows: &[MemoryRow]) -> String {
+    rows.iter().fold(String::new(), |mut text, row| {
+        let bytes = row
+            .bytes
+            .map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+        let _ = writeln!(
+            text,
+            "{:<26}{bytes:>8} {}{}",
+            format!("{}{}", "  ".repeat(row.depth), row.label),
+            row.provenance,
+            row.detail
+                .as_ref()
+                .map_or_else(String::new, |detail| format!(": {detail}"))
+        );
+        text
+    })
+}
+
+fn measured(bytes: u64) -> Reading<u64> {
+    Reading::measured(bytes)
+}
+
+#[test]
+fn the_ledger_reads_as_rows() {
+    let mut ledger = Ledger::default();
+    for change in [
+        Change::Baseline {
+            resident_bytes: measured(1000),
+        },
+        Change::Resident {
+            resident_bytes: measured(9000),
+        },
+        Change::Weights {
+            device: HOST.into(),
+            tree: tree("m.gguf", [("blk.0.w", 3000), ("blk.1.w", 3000)]),
+        },
+        Change::Pool {
+            device: HOST.into(),
+            pool: "tensors".into(),
+            reserved_bytes: Some(800),
+            used_bytes: 300,
+        },
+        Change::Allocated {
+            device: HOST.into(),
+            pool: "tensors".into(),
+            bytes: 64,
+        },
+        Change::Released {
+            device: HOST.into(),
+            pool: "tensors".into(),
+            bytes: 16,
+        },
+        Change::Allocated {
+            device: "cuda:0".into(),
+            pool: "scratch".into(),
+            bytes: 500,
+        },
+        Change::KvCache {
+            device: HOST.into(),
+            bytes: 100,
+            tokens: 10,
+        },
+        Change::KvCache {
+            device: HOST.into(),
+            bytes: 130,
+            tokens: 13,
+        },
+        Change::PhaseDelta {
+            phase: "forward/block 10".into(),
+            device: HOST.into(),
+            delta_bytes: 10,
+        },
+        Change::PhaseDelta {
+            phase: "forward/block 2".into(),
+            device: HOST.into(),
+            delta_bytes: 48,
+        },
+        Change::PhaseDelta {
+            phase: "forward/block 2".into(),
+            device: HOST.into(),
+            delta_bytes: -8,
+        },
+    ] {
+        ledger.apply(change);
+    }
+    insta::assert_snapshot!(picture(&build_memory_rows(&ledger)), @r"
+    host                          9000 measured
+      baseline                    1000 measured
+      weights m.gguf              6000 estimated: from the file's header, as if every tensor were resident
+      pool tensors                 800 measured
+      KV cache                     130 measured
+      unattributed                1070 derived
+    pools on cpu                   800 derived
+      tensors                      800 measured
+        reserved                   800 measured
+        used                       348 measured
+      outstanding                   48 derived
+    pools on cuda:0                500 derived
+      scratch                      500 measured
+        reserved                     - unsupported: the allocator does not say what it reserved
+        used                       500 derived
+      outstanding                  500 derived
+    KV cache on cpu                130 measured: 13 tokens
+      per token                     10 derived: grew by 130 B over 13 tokens
+      m.gguf                      6000 derived: 2 tensors
+        blk                       6000 derived: 2 tensors
+          0.w                     3000 derived
+          1.w                     3000 derived
+        block 2                     -8 measured: largest 48 B, 40 B in all of 2 steps
+        block 10                    10 measured: largest 10 B, 10 B in all of 1 steps
+    ");
+}
+
+#[test]
+fn more_attributed_than_resident_is_shown_as_over_attribution() {
+    let mut ledger = Ledger::default();
+    ledger.apply(Change::Baseline {
+        resident_bytes: measured(700),
+    });
+    ledger.apply(Change::Resident {
+        resident_bytes: measured(1000),
+    });
+    ledger.apply(Change::KvCache {
+        device: HOST.into(),
+        bytes: 450,
+        tokens: 1,
+    });
+    let rows = build_memory_rows(&ledger);
+    assert!(!rows.iter().any(|row| row.label == "unattributed"));
+    let over = rows
+        .iter()
+        .find(|row| row.label == "over-attributed")
+        .unwrap();
+    assert_eq!((over.bytes, over.share), (Some(150), Some(0.15)));
+}
+
+#[test]
+fn what_was_not_measured_is_unsupported_and_not_zero() {
+    let rows = build_memory_rows(&Ledger::default());
+    insta::assert_snapshot!(picture(&rows), @r"
+    host                             - unsupported: the resident set was not measured
+      baseline                       - unsupported: the baseline was not measured
+      unattributed                   - unsupported: without the resident set there is nothing to subtract from
+    ");
+    assert!(
+        rows.iter()
+            .all(|row| row.bytes.is_none() && row.share.is_none())
+    );
+}
+
+#[test]
+fn more_released_than_allocated_is_flagged() {
+    let mut ledger = Ledger::default();
+    ledger.apply(Change::Released {
+        device: "cuda:0".into(),
+        pool: "p".into(),
+        bytes: 5,
+    });
+    assert_eq!(ledger.outstanding_bytes("cuda:0"), -5);
+    let rows = build_memory_rows(&ledger);
+    let row = rows.iter().find(|row| row.label == "outstanding").unwrap();
+    assert_eq!(
+        row.detail.as_deref(),
+        Some("more was released than allocated")
+    );
+}
+
+#[test]
+fn a_full_ledger_refuses_and_counts() {
+    let mut ledger = Ledger::default();
+    for number in 0..=ENTRIES_MAX {
+        ledger.apply(Change::Allocated {
+            device: HOST.into(),
+            pool: number.to_string().into(),
+            bytes: 1,
+        });
+    }
+    ledger.apply(Change::Allocated {
+        device: HOST.into(),
+        pool: "0".into(),
+        bytes: 1,
+    });
+    assert_eq!(
+        (ledger.refused(), ledger.outstanding_bytes(HOST)),
+        (1, ENTRIES_MAX as i64 + 1)
+    );
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
+    let device = prop::sample::select(vec![HOST, "cuda:0"]);
+    let pool = prop::sample::select(vec!["a", "b"]);
+    let bytes = 0_u64..1_000_000;
+    let change = (0_u8..6, device, pool, bytes.clone(), bytes).prop_map(
+        |(kind, device, pool, bytes, other)| {
+            let (device, pool) = (Cow::Borrowed(device), Cow::Borrowed(pool));
+            match kind {
+                0 => Change::Allocated {
+                    device,
+                    pool,
+                    bytes,
+                },
+                1 => Change::Released {
+                    device,
+                    pool,
+                    bytes,
+                },
+                2 => Change::Pool {
+                    device,
+                    pool,
+                    reserved_bytes: (other % 2 == 0).then_some(bytes),
+                    used_bytes: other,
+                },
+                3 => Change::KvCache {
+                    device,
+                    bytes,
+                    tokens: other,
+                },
+                4 => Change::Baseline {
+                    resident_bytes: measured(bytes),
+                },
+                _ => Change::Resident {
+                    resident_bytes: measured(bytes),
+                },
+            }
+        },
+    );
+    prop::collection::vec(change, 0..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn host_rows_tile_the_resident_set(changes in changes()) {
+        let mut ledger = Ledger::default();
+        for change in changes {
+            ledger.apply(change);
+        }
+        let rows = build_memory_rows(&ledger);
+        if let Some(resident) = rows[0].bytes {
+            let parts: i64 = rows[1..]
+                .iter()
+                .take_while(|row| row.depth > 0)
+                .map(|row| if row.label == "over-attributed" { -row.bytes.unwrap() } else { row.bytes.unwrap_or(0) })
+                .sum();
+            prop_assert_eq!(parts, resident);
+        }
+    }
+}
