@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod event;
 pub mod latency;
 pub mod memory;
 mod natural;

@@ -4,14 +4,13 @@
 //! * Host rows tile: baseline, the host's weights, pools and KV caches, and `unattributed` add up to the resident set;
 //!   where they exceed it, `over-attributed` says by how much and stands in place of `unattributed`.
 //! * Outstanding bytes are allocations minus releases; more released than allocated is shown as negative, not hidden.
-//! * The ledger keeps at most [`ENTRIES_MAX`] pools, caches and phases each; what exceeds that is counted.
+//! * The ledger keeps at most [`ENTRIES_MAX`] pools, caches, phases and models each, and [`TENSORS_MAX`] tensors of a
+//!   model; what exceeds that is counted.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use radiosonde_core::provenance::{Provenance, Reading};
 use serde::{Deserialize, Serialize};
-
-use crate::weights::Node;
 
 mod rows;
 
@@ -21,6 +20,9 @@ pub use rows::build_memory_rows;
 pub const HOST: &str = "cpu";
 /// Most pools, KV caches or phases a ledger keeps.
 pub const ENTRIES_MAX: usize = 4096;
+
+/// Most tensors of one model that a ledger keeps.
+pub const TENSORS_MAX: usize = 65_536;
 
 /// Something that happened to memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,12 +84,16 @@ pub enum Change<'a> {
         /// Its resident set, in bytes.
         resident_bytes: Reading<u64>,
     },
-    /// A model's weights were read from its file's header.
-    Weights {
+    /// A tensor of a model's weights was found in its file's header.
+    Tensor {
         /// Where the weights are held.
         device: Cow<'a, str>,
-        /// The tensors.
-        tree: Node,
+        /// The model's name.
+        model: Cow<'a, str>,
+        /// The tensor's dotted name: `blk.3.attn_q.weight`.
+        tensor: Cow<'a, str>,
+        /// Its size, in bytes.
+        bytes: u64,
     },
 }
 
@@ -97,7 +103,8 @@ pub struct Ledger {
     pools: BTreeMap<Key, Pool>,
     caches: BTreeMap<String, Cache>,
     phases: BTreeMap<Key, Delta>,
-    weights: BTreeMap<Key, Node>,
+    /// Tensors by name, of each model.
+    weights: BTreeMap<Key, BTreeMap<String, u64>>,
     baseline: Reading<u64>,
     resident: Reading<u64>,
     refused: u64,
@@ -206,10 +213,19 @@ impl Ledger {
             }
             Change::Baseline { resident_bytes } => self.baseline = resident_bytes,
             Change::Resident { resident_bytes } => self.resident = resident_bytes,
-            Change::Weights { device, tree } => {
-                let key = (device.into_owned(), tree.label.clone());
-                if let Some(node) = entry(&mut self.weights, key, &mut self.refused) {
-                    *node = tree;
+            Change::Tensor {
+                device,
+                model,
+                tensor,
+                bytes,
+            } => {
+                let key = (device.into_owned(), model.into_owned());
+                if let Some(tensors) = entry(&mut self.weights, key, &mut self.refused) {
+                    if tensors.len() < TENSORS_MAX || tensors.contains_key(tensor.as_ref()) {
+                        tensors.insert(tensor.into_owned(), bytes);
+                    } else {
+                        self.refused += 1;
+                    }
                 }
             }
         }

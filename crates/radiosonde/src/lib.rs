@@ -3,10 +3,14 @@
 pub mod encode;
 pub mod exporter;
 pub mod init;
+pub mod latency;
 pub mod layer;
 pub mod log_bridge;
+pub mod memory;
 pub mod propagation;
 pub mod report;
+pub mod rows;
+pub mod weights;
 
 pub use radiosonde_core as core;
 #[doc(hidden)]

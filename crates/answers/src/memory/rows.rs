@@ -3,7 +3,11 @@
 use radiosonde_core::provenance::{Provenance, Reading};
 
 use super::{Cache, HOST, Ledger, MemoryRow, Pool, signed};
-use crate::{natural, units, units::Bytes, weights::Node};
+use crate::{
+    natural, units,
+    units::Bytes,
+    weights::{Node, tree},
+};
 
 /// The rows of `ledger`. Only rows under `host` count against the resident set; the others show the same memory from
 /// their own side, and that of other devices.
@@ -12,8 +16,9 @@ pub fn build_memory_rows(ledger: &Ledger) -> Vec<MemoryRow> {
     host(ledger, &mut rows);
     pools(ledger, &mut rows);
     caches(ledger, &mut rows);
-    for ((device, _), tree) in &ledger.weights {
-        weights(tree, device, &mut rows);
+    for ((device, model), tensors) in &ledger.weights {
+        let sizes = tensors.iter().map(|(name, bytes)| (name.as_str(), *bytes));
+        weights(&tree(model, sizes), device, &mut rows);
     }
     phases(ledger, &mut rows);
     rows
@@ -56,17 +61,20 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     let first = rows.len();
     rows.push(reading(&["host"], &ledger.resident));
     rows.push(reading(&["host", "baseline"], &ledger.baseline));
-    for (_, tree) in ledger
+    for ((_, model), tensors) in ledger
         .weights
         .iter()
         .filter(|((device, _), _)| device == HOST)
     {
+        let bytes = tensors
+            .values()
+            .fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
         let assumed = Provenance::Estimated(
             "from the file's header, as if every tensor were resident".into(),
         );
         rows.push(MemoryRow::new(
-            &["host", &format!("weights {}", tree.label)],
-            Some(signed(tree.bytes)),
+            &["host", &format!("weights {model}")],
+            Some(signed(bytes)),
             &assumed,
         ));
     }
@@ -78,7 +86,7 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
         rows.push(MemoryRow::new(
             &["host", &format!("pool {name}")],
             Some(held(pool)),
-            &Provenance::Measured,
+            &held_provenance(pool),
         ));
     }
     for (_, cache) in ledger.caches.iter().filter(|(device, _)| *device == HOST) {
@@ -130,7 +138,7 @@ fn pools(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
             rows.push(MemoryRow::new(
                 &[&top, name],
                 Some(held(pool)),
-                &Provenance::Measured,
+                &held_provenance(pool),
             ));
             rows.push(match pool.reserved {
                 Some(bytes) => MemoryRow::new(

@@ -3,7 +3,6 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::weights::tree;
 
 fn picture(rows: &[MemoryRow]) -> String {
     rows.iter().fold(String::new(), |mut text, row| {
@@ -27,6 +26,15 @@ fn measured(bytes: u64) -> Reading<u64> {
     Reading::measured(bytes)
 }
 
+fn tensor(name: &'static str) -> Change<'static> {
+    Change::Tensor {
+        device: HOST.into(),
+        model: "m.gguf".into(),
+        tensor: name.into(),
+        bytes: 3000,
+    }
+}
+
 #[test]
 fn the_ledger_reads_as_rows() {
     let mut ledger = Ledger::default();
@@ -37,10 +45,8 @@ fn the_ledger_reads_as_rows() {
         Change::Resident {
             resident_bytes: measured(9000),
         },
-        Change::Weights {
-            device: HOST.into(),
-            tree: tree("m.gguf", [("blk.0.w", 3000), ("blk.1.w", 3000)]),
-        },
+        tensor("blk.0.w"),
+        tensor("blk.1.w"),
         Change::Pool {
             device: HOST.into(),
             pool: "tensors".into(),
@@ -103,7 +109,7 @@ fn the_ledger_reads_as_rows() {
         used                       348 measured
       outstanding                   48 derived
     pools on cuda:0                500 derived
-      scratch                      500 measured
+      scratch                      500 derived
         reserved                     - unsupported: the allocator does not say what it reserved
         used                       500 derived
       outstanding                  500 derived

@@ -1,0 +1,174 @@
+//! The rows that screens and row files show, built from one stream of events.
+//!
+//! Everything that shows latency or memory, live or from a recording, builds its rows with [`Rows`]; so the same events
+//! give the same rows everywhere. [`publish`] turns that into [`AppEvent`]s for consumers in the process.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
+    time::{Duration, Instant},
+};
+
+use radiosonde_answers::{
+    event::{self, Update},
+    latency::{LatencyRow, Window, build_latency_rows},
+    memory::{Ledger, MemoryRow, build_memory_rows},
+};
+use radiosonde_core::{
+    batch::Batch,
+    loss::{self, Lost},
+    model::EventRecord,
+    pump::Consumer,
+};
+
+/// How often updates are sent unless said otherwise.
+pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
+/// Updates that wait for a subscriber; further ones are refused and counted, and the next interval brings newer rows.
+pub const WAITING_MAX: usize = 64;
+
+/// What changed on a screen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppEvent {
+    /// The latency rows as they are now.
+    LatencyUpdate(Arc<[LatencyRow]>),
+    /// The memory rows as they are now.
+    MemoryUpdate(Arc<[MemoryRow]>),
+}
+
+/// The state from which rows are built.
+#[derive(Debug, Default)]
+pub struct Rows {
+    latency: Window,
+    memory: Ledger,
+}
+
+impl Rows {
+    /// Rows over the last `steps_max` forward steps.
+    pub fn new(steps_max: usize) -> Self {
+        Self {
+            latency: Window::new(steps_max),
+            memory: Ledger::default(),
+        }
+    }
+
+    /// Takes the events of a live batch and says whether any of them concern the rows.
+    pub fn observe(&mut self, batch: &Batch) -> bool {
+        let mut any = false;
+        for live in batch.events() {
+            if let Some(update) = event::from_live(&live) {
+                any = true;
+                self.apply(update);
+            }
+        }
+        any
+    }
+
+    /// Takes a recorded event and says whether it concerns the rows.
+    pub fn observe_record(&mut self, record: &EventRecord) -> bool {
+        let update = event::from_record(record);
+        let concerned = update.is_some();
+        if let Some(update) = update {
+            self.apply(update);
+        }
+        concerned
+    }
+
+    fn apply(&mut self, update: Update<'_>) {
+        match update {
+            Update::Latency(phase) => self.latency.record(phase),
+            Update::Memory(change) => self.memory.apply(change),
+        }
+    }
+
+    /// The latency rows as they are now.
+    pub fn latency(&self) -> Vec<LatencyRow> {
+        build_latency_rows(&self.latency)
+    }
+
+    /// The memory rows as they are now.
+    pub fn memory(&self) -> Vec<MemoryRow> {
+        build_memory_rows(&self.memory)
+    }
+}
+
+/// Where consumers subscribe to updates. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Subscriptions {
+    senders: Arc<Mutex<Vec<SyncSender<AppEvent>>>>,
+}
+
+impl Subscriptions {
+    /// A channel on which updates arrive from now on, until it is dropped.
+    pub fn subscribe(&self) -> Receiver<AppEvent> {
+        let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
+        self.lock().push(sender);
+        receiver
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<SyncSender<AppEvent>>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, update: &AppEvent) {
+        self.lock()
+            .retain(|sender| match sender.try_send(update.clone()) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => {
+                    loss::count(Lost::ChannelFull, 1);
+                    true
+                }
+                Err(TrySendError::Disconnected(_)) => false,
+            });
+    }
+}
+
+/// Takes batches from the pump and sends updates to subscribers, at most once an interval and at every flush.
+#[derive(Debug)]
+pub struct Publisher {
+    rows: Rows,
+    interval: Duration,
+    sent: Instant,
+    changed: bool,
+    subscriptions: Subscriptions,
+}
+
+/// A consumer for the pump and the place to subscribe to its updates, sent once per `interval` while rows change.
+pub fn publish(interval: Duration) -> (Publisher, Subscriptions) {
+    let subscriptions = Subscriptions::default();
+    let publisher = Publisher {
+        rows: Rows::default(),
+        interval,
+        sent: Instant::now(),
+        changed: false,
+        subscriptions: subscriptions.clone(),
+    };
+    (publisher, subscriptions)
+}
+
+impl Publisher {
+    fn send(&mut self) {
+        self.sent = Instant::now();
+        if std::mem::take(&mut self.changed) {
+            self.subscriptions
+                .send(&AppEvent::LatencyUpdate(self.rows.latency().into()));
+            self.subscriptions
+                .send(&AppEvent::MemoryUpdate(self.rows.memory().into()));
+        }
+    }
+}
+
+impl Consumer for Publisher {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        self.changed |= self.rows.observe(batch);
+        if self.sent.elapsed() >= self.interval {
+            self.send();
+        }
+    }
+
+    fn flush(&mut self, _deadline: Instant) -> bool {
+        self.send();
+        true
+    }
+}

@@ -1,0 +1,157 @@
+//! A model's step, instrumented as a user would: the rows that come out of the pump, of a subscription and of the
+//! recorded events are the same.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use radiosonde::{
+    latency, memory,
+    rows::{AppEvent, Rows, publish},
+};
+use radiosonde_answers::{latency::RowKind, memory::MemoryRow};
+use radiosonde_core::{
+    batch::{Batch, RecordRef},
+    model::{EventRecord, Resource},
+    pump::{self, Consumer},
+};
+
+/// Keeps every event as its owned form, as a recording does.
+#[derive(Clone, Default)]
+struct Recording(Arc<Mutex<Vec<EventRecord>>>);
+
+impl Consumer for Recording {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        let events = batch.records().filter_map(|record| match record {
+            RecordRef::Event(event) => Some(event.to_event()),
+            _ => None,
+        });
+        self.0.lock().unwrap().extend(events);
+    }
+
+    fn flush(&mut self, _deadline: Instant) -> bool {
+        true
+    }
+}
+
+fn forward(tokens: u64, host: &memory::Collector, scratch: &memory::Pool) {
+    let step = latency::Collector::install();
+    drop(step.phase("embedding"));
+    {
+        let _forward = step.phase("forward");
+        let _delta = host.phase("forward");
+        for index in 0..24 {
+            let _block = step.block(index);
+            let _sdpa = latency::phase("sdpa");
+            if index == 3 {
+                let _delta = host.phase("block 3");
+                scratch.allocated(1000);
+                scratch.released(400);
+            }
+        }
+    }
+    drop(step.phase("output"));
+    drop(step.phase("sampling/top-k"));
+    host.kv_cache(tokens * 46_080, tokens);
+}
+
+fn bytes(rows: &[MemoryRow], path: &str) -> Option<i64> {
+    rows.iter()
+        .find(|row| row.path == path)
+        .and_then(|row| row.bytes)
+}
+
+#[test]
+fn one_stream_of_events_gives_the_same_rows_everywhere() {
+    let recording = Recording::default();
+    let (publisher, subscriptions) = publish(Duration::from_hours(1));
+    let updates = subscriptions.subscribe();
+    drop(subscriptions.subscribe());
+    let pump = pump::start(pump::Config {
+        resource: Arc::new(Resource::default()),
+        consumers: vec![Box::new(recording.clone()), Box::new(publisher)],
+    })
+    .unwrap();
+
+    let host = memory::Collector::new(memory::HOST);
+    let scratch = host.pool("scratch");
+    let process = memory::ProcessMemory::baseline();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (1..=5).for_each(|tokens| forward(tokens, &host, &scratch)));
+        }
+    });
+    let held = scratch.allocate(5000);
+    let resident = process.sample();
+    assert!(pump.flush(Duration::from_secs(10)));
+    drop(held);
+
+    let (Ok(AppEvent::LatencyUpdate(latency)), Ok(AppEvent::MemoryUpdate(memory))) =
+        (updates.recv(), updates.recv())
+    else {
+        panic!("one update of each kind");
+    };
+    let mut headless = Rows::default();
+    for event in &*recording.0.lock().unwrap() {
+        headless.observe_record(event);
+    }
+    assert_eq!(headless.latency(), *latency);
+    assert_eq!(headless.memory(), *memory);
+
+    let roots: Vec<_> = latency
+        .iter()
+        .filter(|row| row.depth == 0)
+        .map(|row| (row.label.as_str(), row.count))
+        .collect();
+    assert_eq!(
+        roots,
+        [
+            ("embedding", 10),
+            ("forward", 10),
+            ("output", 10),
+            ("sampling_top-k", 10)
+        ]
+    );
+    let inner = |depth, kind| {
+        latency
+            .iter()
+            .filter(move |row| row.depth == depth && row.kind == kind)
+    };
+    assert_eq!(
+        inner(1, RowKind::Phase)
+            .map(|row| row.label.clone())
+            .collect::<Vec<_>>(),
+        (0..24).map(|n| format!("block {n}")).collect::<Vec<_>>()
+    );
+    let tiles: u64 = inner(1, RowKind::Phase)
+        .chain(inner(1, RowKind::Gap))
+        .map(|row| row.sum_ns)
+        .sum();
+    assert_eq!(
+        tiles,
+        latency
+            .iter()
+            .find(|row| row.path == "forward")
+            .unwrap()
+            .sum_ns
+    );
+    assert!(
+        latency
+            .iter()
+            .any(|row| row.path == "forward/block 23/sdpa")
+    );
+
+    assert_eq!(
+        bytes(&memory, "host").unwrap() as u64,
+        resident.value().unwrap()
+    );
+    assert_eq!(bytes(&memory, "phases on cpu/forward/block 3"), Some(600));
+    assert_eq!(bytes(&memory, "phases on cpu/forward"), Some(600));
+    assert_eq!(
+        bytes(&memory, "pools on cpu/outstanding"),
+        Some(10 * 600 + 5000)
+    );
+    assert_eq!(bytes(&memory, "KV cache on cpu/per token"), Some(46_080));
+    assert_eq!(host.outstanding_bytes(), 10 * 600);
+}
