@@ -4,18 +4,17 @@
 use std::borrow::Cow;
 
 use radiosonde_core::{
-    ValueRef,
+    Event, ValueRef,
     batch::EventRef,
+    events::{LatencyEvent, MemoryEvent},
     model::{EventRecord, Value},
     provenance::Reading,
 };
 
 use crate::{latency::Phase, memory::Change};
 
-/// The `type` of the event that reports a phase.
-pub const LATENCY_EVENT: &str = "LatencyEvent";
-/// The `type` of the event that reports memory.
-pub const MEMORY_EVENT: &str = "MemoryEvent";
+const LATENCY_EVENT: &str = <LatencyEvent<'static> as Event>::DESCRIPTOR.type_name;
+const MEMORY_EVENT: &str = <MemoryEvent<'static> as Event>::DESCRIPTOR.type_name;
 
 /// What an event means to the rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +29,7 @@ pub enum Update<'a> {
 #[derive(Default)]
 struct Fields<'a> {
     kind: &'a str,
+    path: &'a str,
     phase: &'a str,
     device: &'a str,
     component: &'a str,
@@ -37,7 +37,7 @@ struct Fields<'a> {
     reason: Option<&'a str>,
     step: u64,
     duration_ns: Option<u64>,
-    usage_bytes: Option<u64>,
+    used_bytes: Option<u64>,
     tensor_bytes: Option<u64>,
     reserved_bytes: Option<u64>,
     delta_bytes: Option<i64>,
@@ -98,6 +98,7 @@ impl<'a> Fields<'a> {
             let value: Scalar<'a> = value.into();
             match name {
                 "kind" => read.kind = value.text(),
+                "path" => read.path = value.text(),
                 "phase" => read.phase = value.text(),
                 "device" => read.device = value.text(),
                 "component" => read.component = value.text(),
@@ -105,7 +106,7 @@ impl<'a> Fields<'a> {
                 "reason" => read.reason = Some(value.text()),
                 "step" => read.step = value.number().unwrap_or(0),
                 "duration_ns" => read.duration_ns = value.number(),
-                "usage_bytes" => read.usage_bytes = value.number(),
+                "used_bytes" => read.used_bytes = value.number(),
                 "tensor_bytes" => read.tensor_bytes = value.number(),
                 "reserved_bytes" => read.reserved_bytes = value.number(),
                 "delta_bytes" => read.delta_bytes = value.number(),
@@ -119,14 +120,14 @@ impl<'a> Fields<'a> {
     fn latency(&self) -> Option<Phase<'a>> {
         Some(Phase {
             step: self.step,
-            path: self.phase,
+            path: self.path,
             duration_ns: self.duration_ns?,
         })
     }
 
     fn memory(&self) -> Option<Change<'a>> {
         let (device, component) = (Cow::Borrowed(self.device), Cow::Borrowed(self.component));
-        let resident_bytes = || match (self.usage_bytes, self.reason) {
+        let resident_bytes = || match (self.used_bytes, self.reason) {
             (Some(bytes), _) => Reading::measured(bytes),
             (None, reason) => Reading::unsupported(reason.unwrap_or("no reading").to_owned()),
         };
@@ -136,7 +137,7 @@ impl<'a> Fields<'a> {
                 device,
                 pool: component,
                 reserved_bytes: self.reserved_bytes,
-                used_bytes: self.usage_bytes?,
+                used_bytes: self.used_bytes?,
             },
             "allocated" => Change::Allocated {
                 device,
@@ -150,7 +151,7 @@ impl<'a> Fields<'a> {
             },
             "kv_cache" => Change::KvCache {
                 device,
-                bytes: self.usage_bytes?,
+                bytes: self.used_bytes?,
                 tokens: self.tokens,
             },
             "phase" => Change::PhaseDelta {

@@ -326,7 +326,7 @@ impl RowBuilder<'_> {
     /// Appends the rows of `path` and everything below it. Depth is bounded by [`DEPTH_MAX`].
     fn push(&self, path: &Path, rows: &mut Vec<LatencyRow>) {
         let samples: Vec<_> = self.window.samples(path).collect();
-        let Some(row) = self.row(path.clone(), RowKind::Phase, &samples) else {
+        let Some(row) = self.row(path, RowKind::Phase, &samples) else {
             return;
         };
         rows.push(row);
@@ -369,14 +369,14 @@ impl RowBuilder<'_> {
             path.0.push(name.to_owned());
             path
         };
-        rows.extend(self.row(named("gap"), RowKind::Gap, &rest(u64::saturating_sub)));
+        rows.extend(self.row(&named("gap"), RowKind::Gap, &rest(u64::saturating_sub)));
         let overlap = rest(|own, inside| inside.saturating_sub(own));
         if overlap.iter().any(|sample| sample.ns > 0) {
-            rows.extend(self.row(named("overlap"), RowKind::Overlap, &overlap));
+            rows.extend(self.row(&named("overlap"), RowKind::Overlap, &overlap));
         }
     }
 
-    fn row(&self, path: Path, kind: RowKind, samples: &[Sample]) -> Option<LatencyRow> {
+    fn row(&self, path: &Path, kind: RowKind, samples: &[Sample]) -> Option<LatencyRow> {
         let last = samples.last()?;
         let mut sorted: Vec<u64> = samples.iter().map(|sample| sample.ns).collect();
         sorted.sort_unstable();

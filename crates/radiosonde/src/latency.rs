@@ -30,68 +30,13 @@ use std::{
     fmt::Write as _,
     marker::PhantomData,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use radiosonde_core::{
-    event::{Descriptor, Encoder, Event, FieldDescriptor, Role},
-    model::Severity,
-};
+pub use radiosonde_core::events::LatencyEvent;
 
 /// Longest name of a phase, in bytes; the rest is cut.
 pub const NAME_BYTES_MAX: usize = 128;
-
-/// A phase of a forward step ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LatencyEvent<'a> {
-    /// The path from the root phase: `forward/block 3/sdpa`.
-    pub phase: &'a str,
-    /// How long it took.
-    pub duration: Duration,
-    /// The forward step, numbered within the process.
-    pub step: u64,
-}
-
-impl Event for LatencyEvent<'_> {
-    const DESCRIPTOR: &'static Descriptor = &Descriptor {
-        name: "model.phase",
-        type_name: radiosonde_answers::event::LATENCY_EVENT,
-        description: "A phase of a forward step ended.",
-        severity: Severity::Info,
-        target: "metrics",
-        aliases: &[],
-        fields: &[
-            FieldDescriptor {
-                name: "phase",
-                description: "The path from the root phase: `forward/block 3/sdpa`.",
-                role: Role::Label,
-                unit: "",
-            },
-            FieldDescriptor {
-                name: "duration_ns",
-                description: "How long it took.",
-                role: Role::Histogram {
-                    metric: "model.phase.duration",
-                    bounds: &[],
-                },
-                unit: "s",
-            },
-            FieldDescriptor {
-                name: "step",
-                description: "The forward step, numbered within the process.",
-                role: Role::Attribute,
-                unit: "",
-            },
-        ],
-        series_max: Descriptor::SERIES_MAX_DEFAULT,
-    };
-
-    fn encode(&self, encoder: &mut Encoder<'_>) {
-        encoder.field(0, self.phase);
-        encoder.field(1, &self.duration);
-        encoder.field(2, &self.step);
-    }
-}
 
 /// Steps are numbered from 1; 0 is no step.
 static STEPS: AtomicU64 = AtomicU64::new(1);
@@ -102,6 +47,8 @@ struct Open {
     step: u64,
     /// Where in `path` and `phases` that collector's own begin.
     base: (usize, usize),
+    /// The innermost open block's index.
+    block: Option<u32>,
     /// The open phases' names, each after a `/`.
     path: String,
     /// A number for each open phase, never used twice on a thread.
@@ -111,9 +58,12 @@ struct Open {
 
 thread_local! {
     static OPEN: RefCell<Open> = const {
-        RefCell::new(Open { step: 0, base: (0, 0), path: String::new(), phases: Vec::new(), next: 0 })
+        RefCell::new(Open { step: 0, base: (0, 0), block: None, path: String::new(), phases: Vec::new(), next: 0 })
     };
 }
+
+/// What an installed collector sets aside: step, base and block.
+type Outer = (u64, (usize, usize), Option<u32>);
 
 /// Guards belong to the thread that made them.
 type NotSend = PhantomData<*const ()>;
@@ -123,7 +73,7 @@ type NotSend = PhantomData<*const ()>;
 #[derive(Debug)]
 pub struct Collector {
     step: u64,
-    outer: (u64, (usize, usize)),
+    outer: Outer,
     thread: NotSend,
 }
 
@@ -132,7 +82,7 @@ impl Collector {
     pub fn install() -> Self {
         let step = STEPS.fetch_add(1, Relaxed);
         let outer = OPEN.with_borrow_mut(|open| {
-            let outer = (open.step, open.base);
+            let outer = (open.step, open.base, open.block.take());
             open.step = step;
             open.base = (open.path.len(), open.phases.len());
             outer
@@ -169,7 +119,7 @@ impl Drop for Collector {
             if open.step == self.step {
                 open.path.truncate(open.base.0);
                 open.phases.truncate(open.base.1);
-                (open.step, open.base) = self.outer;
+                (open.step, open.base, open.block) = self.outer;
             }
         });
     }
@@ -187,6 +137,10 @@ pub struct Phase {
     /// Length of the path without and with its name.
     outer_len: usize,
     inner_len: usize,
+    /// The block that was open before, the block that it is or is inside of, and whether it is one itself.
+    outer_block: Option<u32>,
+    block: Option<u32>,
+    is_block: bool,
     thread: NotSend,
 }
 
@@ -194,10 +148,10 @@ pub struct Phase {
 /// A `/` in the name becomes `_`, because it separates phases.
 pub fn phase(name: &str) -> Phase {
     let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
-    open(|path| match name {
+    open(None, |path| match name {
         "" => path.push('_'),
         name if name.contains('/') => {
-            path.extend(name.chars().map(|c| if c == '/' { '_' } else { c }))
+            path.extend(name.chars().map(|c| if c == '/' { '_' } else { c }));
         }
         name => path.push_str(name),
     })
@@ -205,13 +159,14 @@ pub fn phase(name: &str) -> Phase {
 
 /// Times the transformer block with this index in the step whose collector this thread installed.
 pub fn block(index: usize) -> Phase {
-    open(|path| {
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    open(Some(index), |path| {
         // Writing to a string does not fail.
         let _ = write!(path, "block {index}");
     })
 }
 
-fn open(push_name: impl FnOnce(&mut String)) -> Phase {
+fn open(index: Option<u32>, push_name: impl FnOnce(&mut String)) -> Phase {
     let mut phase = Phase {
         start: None,
         step: 0,
@@ -219,6 +174,9 @@ fn open(push_name: impl FnOnce(&mut String)) -> Phase {
         place: 0,
         outer_len: 0,
         inner_len: 0,
+        outer_block: None,
+        block: None,
+        is_block: index.is_some(),
         thread: PhantomData,
     };
     let _ = OPEN.try_with(|open| {
@@ -229,6 +187,9 @@ fn open(push_name: impl FnOnce(&mut String)) -> Phase {
         open.next += 1;
         (phase.step, phase.number, phase.place, phase.outer_len) =
             (open.step, open.next, open.phases.len(), open.path.len());
+        phase.outer_block = open.block;
+        open.block = index.or(open.block);
+        phase.block = open.block;
         open.phases.push(open.next);
         open.path.push('/');
         push_name(&mut open.path);
@@ -247,11 +208,16 @@ impl Drop for Phase {
             if open.step != self.step || open.phases.get(self.place) != Some(&self.number) {
                 return;
             }
+            let path = &open.path[open.base.0 + 1..self.inner_len];
+            let name = &open.path[self.outer_len + 1..self.inner_len];
             radiosonde_core::record(&LatencyEvent {
-                phase: &open.path[open.base.0 + 1..self.inner_len],
-                duration,
+                phase: if self.is_block { "block" } else { name },
+                block: self.block,
+                path,
                 step: self.step,
+                duration,
             });
+            open.block = self.outer_block;
             open.phases.truncate(self.place);
             open.path.truncate(self.outer_len);
         });

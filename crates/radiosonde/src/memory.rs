@@ -29,10 +29,7 @@ use std::{
     },
 };
 
-use radiosonde_core::{
-    event::{Descriptor, Encoder, Event, FieldDescriptor, Role},
-    model::Severity,
-};
+pub use radiosonde_core::events::MemoryEvent;
 
 mod process;
 
@@ -42,125 +39,6 @@ use crate::weights::Weights;
 
 /// The device name of the host's own memory; what is on it counts against the process's resident set.
 pub const HOST: &str = radiosonde_answers::memory::HOST;
-
-/// Something happened to memory. Which fields there are depends on `kind`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MemoryEvent<'a> {
-    /// `pool`, `allocated`, `released`, `kv_cache`, `phase`, `tensor`, `baseline` or `resident`.
-    pub kind: &'static str,
-    /// Whose memory: `cpu`, `cuda:0` ...
-    pub device: &'a str,
-    /// The pool's or model's name.
-    pub component: &'a str,
-    /// The path of the phase that ended.
-    pub phase: Option<&'a str>,
-    /// Bytes in use now, of the pool, the KV caches or the process.
-    pub usage_bytes: Option<u64>,
-    /// Bytes that the pool reserved from its device.
-    pub reserved_bytes: Option<u64>,
-    /// Bytes allocated (positive) or released (negative), or the sum of both over a phase.
-    pub delta_bytes: Option<i64>,
-    /// Tokens in the KV caches.
-    pub tokens: Option<u64>,
-    /// The tensor's name.
-    pub tensor: Option<&'a str>,
-    /// The tensor's size.
-    pub tensor_bytes: Option<u64>,
-    /// Why there is no reading.
-    pub reason: Option<&'a str>,
-}
-
-const fn described(
-    name: &'static str,
-    description: &'static str,
-    role: Role,
-    unit: &'static str,
-) -> FieldDescriptor {
-    FieldDescriptor {
-        name,
-        description,
-        role,
-        unit,
-    }
-}
-
-impl Event for MemoryEvent<'_> {
-    const DESCRIPTOR: &'static Descriptor = &Descriptor {
-        name: "model.memory",
-        type_name: radiosonde_answers::event::MEMORY_EVENT,
-        description: "Something happened to memory. Which fields there are depends on `kind`.",
-        severity: Severity::Info,
-        target: "metrics",
-        aliases: &[],
-        fields: &[
-            described(
-                "kind",
-                "What happened: `pool`, `allocated`, `released`, `kv_cache`, `phase`, `tensor`, `baseline` or `resident`.",
-                Role::Label,
-                "",
-            ),
-            described(
-                "device",
-                "Whose memory: `cpu`, `cuda:0` ...",
-                Role::Label,
-                "",
-            ),
-            described("component", "The pool's or model's name.", Role::Label, ""),
-            described(
-                "phase",
-                "The path of the phase that ended.",
-                Role::Attribute,
-                "",
-            ),
-            described(
-                "usage_bytes",
-                "Bytes in use now, of the pool, the KV caches or the process.",
-                Role::Gauge {
-                    metric: "model.memory.usage",
-                },
-                "By",
-            ),
-            described(
-                "reserved_bytes",
-                "Bytes that the pool reserved from its device.",
-                Role::Gauge {
-                    metric: "model.memory.reserved",
-                },
-                "By",
-            ),
-            described(
-                "delta_bytes",
-                "Bytes allocated (positive) or released (negative), or the sum of both over a phase.",
-                Role::Attribute,
-                "By",
-            ),
-            described(
-                "tokens",
-                "Tokens in the KV caches.",
-                Role::Attribute,
-                "{token}",
-            ),
-            described("tensor", "The tensor's name.", Role::Attribute, ""),
-            described("tensor_bytes", "The tensor's size.", Role::Attribute, "By"),
-            described("reason", "Why there is no reading.", Role::Attribute, ""),
-        ],
-        series_max: Descriptor::SERIES_MAX_DEFAULT,
-    };
-
-    fn encode(&self, encoder: &mut Encoder<'_>) {
-        encoder.field(0, self.kind);
-        encoder.field(1, self.device);
-        encoder.field(2, self.component);
-        encoder.field(3, &self.phase);
-        encoder.field(4, &self.usage_bytes);
-        encoder.field(5, &self.reserved_bytes);
-        encoder.field(6, &self.delta_bytes);
-        encoder.field(7, &self.tokens);
-        encoder.field(8, &self.tensor);
-        encoder.field(9, &self.tensor_bytes);
-        encoder.field(10, &self.reason);
-    }
-}
 
 /// Speaks for one device's memory. Cheap to clone; clones share their pools.
 #[derive(Clone, Debug)]
@@ -200,7 +78,7 @@ impl Collector {
             kind: "kv_cache",
             device: &self.device,
             component: "kv_cache",
-            usage_bytes: Some(bytes),
+            used_bytes: Some(bytes),
             tokens: Some(tokens),
             ..MemoryEvent::default()
         });
@@ -265,7 +143,7 @@ impl Pool {
             kind: "pool",
             device: &self.device,
             component: &self.name,
-            usage_bytes: Some(used_bytes),
+            used_bytes: Some(used_bytes),
             reserved_bytes,
             ..MemoryEvent::default()
         });
@@ -310,7 +188,7 @@ impl Pool {
             kind,
             device: &self.device,
             component: &self.name,
-            usage_bytes: u64::try_from(outstanding).ok(),
+            used_bytes: u64::try_from(outstanding).ok(),
             delta_bytes: Some(bytes),
             ..MemoryEvent::default()
         });

@@ -2,7 +2,7 @@
 //! recorded events are the same.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,10 @@ impl Consumer for Recording {
             RecordRef::Event(event) => Some(event.to_event()),
             _ => None,
         });
-        self.0.lock().unwrap().extend(events);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(events);
     }
 
     fn flush(&mut self, _deadline: Instant) -> bool {

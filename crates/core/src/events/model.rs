@@ -9,41 +9,55 @@ use crate::{Event, event::ShapeList};
 /// `embedding`, `forward`, `output` and `sampling` are phases of the step; `block` is the whole of one transformer
 /// block; any other phase with a block is one that the model defines inside it.
 #[derive(Event, Clone, Copy, Debug, PartialEq)]
-#[event(name = "model.phase", type = "LatencyEvent", level = "debug")]
+#[event(name = "model.phase", type = "LatencyEvent")]
 pub struct LatencyEvent<'a> {
     /// The phase.
     #[label]
     pub phase: &'a str,
     /// The transformer block, counted from 0.
     pub block: Option<u32>,
+    /// The phases that it is inside of, then itself: `forward/block 3/sdpa`.
+    pub path: &'a str,
+    /// The forward step, numbered within the process.
+    pub step: u64,
     /// How long it took.
     #[measure(histogram, name = "model.phase.duration")]
     #[event(micros = "duration_us")]
     pub duration: Duration,
 }
 
-/// What a part of a model's memory holds, and how it changed in a phase.
-#[derive(Event, Clone, Copy, Debug, PartialEq)]
-#[event(name = "model.memory", type = "MemoryEvent", level = "debug")]
+/// What a part of a model's memory holds, and how it changed. Which fields there are depends on `kind`.
+#[derive(Event, Clone, Copy, Debug, Default, PartialEq)]
+#[event(name = "model.memory", type = "MemoryEvent")]
 pub struct MemoryEvent<'a> {
-    /// The part: `pool`, `kv_cache`, `weights`, `activations` or one that the model defines.
+    /// What happened: `pool`, `kv_cache`, `resident` or `baseline` was read, memory was `allocated` or `released`, a
+    /// `phase` ended, or a `tensor` was found.
+    #[label]
+    pub kind: &'a str,
+    /// The part: a pool or model by its name, `kv_cache`, `process` or one that the model defines.
     #[label]
     pub component: &'a str,
-    /// The device that holds it, where there are several.
+    /// The device that holds it: `cpu`, `cuda:0` ...
     #[label]
-    pub device: Option<&'a str>,
-    /// The phase in which it changed.
+    pub device: &'a str,
+    /// The phase in which it changed, by its path.
     pub phase: Option<&'a str>,
-    /// The transformer block, counted from 0.
-    pub block: Option<u32>,
     /// Bytes in use now.
     #[measure(gauge, name = "model.memory.usage", unit = "By")]
-    pub used_bytes: u64,
+    pub used_bytes: Option<u64>,
     /// Bytes set aside, in use or not.
     #[measure(gauge, name = "model.memory.reserved", unit = "By")]
     pub reserved_bytes: Option<u64>,
-    /// Change in the phase, in bytes.
+    /// Bytes taken minus bytes given back.
     pub delta_bytes: Option<i64>,
+    /// Tokens in the KV caches.
+    pub tokens: Option<u64>,
+    /// The tensor's name.
+    pub tensor: Option<&'a str>,
+    /// The tensor's size in bytes.
+    pub tensor_bytes: Option<u64>,
+    /// Why there is no number.
+    pub reason: Option<&'a str>,
 }
 
 /// An operation on tensors ended.

