@@ -7,7 +7,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    fields::{FieldWriter, Full, Words},
+    fields::{FieldWriter, Full, KEY_INLINE, Words},
     model::Severity,
 };
 
@@ -74,6 +74,15 @@ pub trait Event {
     fn encode(&self, encoder: &mut Encoder<'_>);
 }
 
+impl<E: Event + ?Sized> Event for &E {
+    const DESCRIPTOR: &'static Descriptor = E::DESCRIPTOR;
+
+    #[inline]
+    fn encode(&self, encoder: &mut Encoder<'_>) {
+        E::encode(self, encoder);
+    }
+}
+
 /// The static description of an event type.
 #[derive(Debug, PartialEq)]
 pub struct Descriptor {
@@ -113,6 +122,27 @@ pub(crate) static UNKNOWN: Descriptor = Descriptor {
 impl Descriptor {
     /// Most label sets of an instrument unless the event says otherwise (OpenTelemetry metrics SDK, cardinality limits).
     pub const SERIES_MAX_DEFAULT: usize = 2000;
+    /// The filter target of events that name none.
+    pub const TARGET_DEFAULT: &str = "metrics";
+
+    /// The description of an event that has no struct: its name is its type, and nothing of it is measured.
+    pub const fn ad_hoc(
+        name: &'static str,
+        severity: Severity,
+        fields: &'static [FieldDescriptor],
+    ) -> Self {
+        Self {
+            name,
+            type_name: name,
+            description: "",
+            severity,
+            target: Self::TARGET_DEFAULT,
+            aliases: &[],
+            count: None,
+            fields,
+            series_max: Self::SERIES_MAX_DEFAULT,
+        }
+    }
 }
 
 /// The static description of one field of an event.
@@ -131,6 +161,20 @@ pub struct FieldDescriptor {
     pub field_type: FieldKind,
     /// Other names under which the field is accepted on input.
     pub aliases: &'static [FieldAlias],
+}
+
+impl FieldDescriptor {
+    /// The description of a field of an event that has no struct.
+    pub const fn ad_hoc(name: &'static str) -> Self {
+        Self {
+            name,
+            description: "",
+            role: Role::Attribute,
+            unit: "",
+            field_type: FieldKind::Any,
+            aliases: &[],
+        }
+    }
 }
 
 /// Another name for a field on input.
@@ -227,6 +271,34 @@ pub(crate) fn encode<E: Event + ?Sized, W: Words>(event: &E, words: &mut W) -> R
     let mut sink = WordSink { words, full: false };
     event.encode(&mut Encoder { sink: &mut sink });
     if sink.full { Err(Full) } else { Ok(()) }
+}
+
+/// Writes `values` as the fields of their positions.
+pub(crate) fn encode_values<W: Words>(
+    values: &[&dyn EventValue],
+    words: &mut W,
+) -> Result<(), Full> {
+    let mut sink = WordSink { words, full: false };
+    for (index, value) in (0..).zip(values) {
+        value.encode(index, &mut Encoder { sink: &mut sink });
+    }
+    if sink.full { Err(Full) } else { Ok(()) }
+}
+
+/// Writes `fields` with their names.
+pub(crate) fn encode_named<W: Words>(
+    fields: &[(&str, &dyn EventValue)],
+    words: &mut W,
+) -> Result<(), Full> {
+    for (name, value) in fields {
+        FieldWriter(words).name(name)?;
+        let mut sink = WordSink { words, full: false };
+        value.encode(KEY_INLINE, &mut Encoder { sink: &mut sink });
+        if sink.full {
+            return Err(Full);
+        }
+    }
+    Ok(())
 }
 
 impl Encoder<'_> {

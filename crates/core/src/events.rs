@@ -3,7 +3,6 @@
 //! Names follow OpenTelemetry; the names of the design notes are aliases, accepted wherever a name is. The order of
 //! [`BUILT_IN`] is the order of the documentation.
 
-mod category;
 mod gpu;
 mod memory;
 mod model;
@@ -12,7 +11,6 @@ mod worker;
 
 use serde::{Serialize, Serializer};
 
-pub use category::{DurationCategory, DurationDistribution};
 pub use gpu::*;
 pub use memory::*;
 pub use model::*;

@@ -249,8 +249,47 @@ pub struct Silence {
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        OPEN.set(self.before.0);
-        CLOSED.set(self.before.1);
+        // A silence inside another one leaves the outer one's; a lane that `aloud` got meanwhile stays the thread's.
+        if let (before, closed @ (Closed::Unused | Closed::Gone(_))) = self.before {
+            OPEN.set(before.or(silent_lane()));
+            CLOSED.set(closed);
+        }
+    }
+}
+
+fn silent_lane() -> Option<&'static Lane> {
+    match CLOSED.get() {
+        Closed::Silent(lane) => lane,
+        Closed::Unused | Closed::Gone(_) => None,
+    }
+}
+
+/// Lets a silent thread record until the guard is dropped, for the few things that Radiosonde says about itself from
+/// its own threads. What is recorded here must not be something that each export brings about anew.
+#[must_use = "the thread is silent again when the guard is dropped"]
+pub fn aloud() -> Aloud {
+    let was_silent = matches!(CLOSED.get(), Closed::Silent(_));
+    if was_silent {
+        OPEN.set(silent_lane());
+        CLOSED.set(Closed::Unused);
+    }
+    Aloud {
+        was_silent,
+        not_send: PhantomData,
+    }
+}
+
+/// See [`aloud`].
+pub struct Aloud {
+    was_silent: bool,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Drop for Aloud {
+    fn drop(&mut self) {
+        if self.was_silent && !matches!(CLOSED.get(), Closed::Gone(_)) {
+            CLOSED.set(Closed::Silent(OPEN.take()));
+        }
     }
 }
 

@@ -39,10 +39,10 @@
 extern crate self as radiosonde_core;
 
 #[doc(hidden)]
-#[path = "private.rs"]
 pub mod __private;
 pub mod batch;
 pub mod carry;
+pub mod catalogue;
 pub mod clock;
 pub mod context;
 pub mod correlation;
@@ -52,9 +52,11 @@ mod fields;
 pub mod filter;
 #[doc(hidden)]
 pub mod foreign;
+pub mod handlers;
 pub mod ids;
 mod lane;
 pub mod loss;
+pub mod macros;
 pub mod memory;
 pub mod metrics;
 pub mod model;
@@ -72,7 +74,7 @@ mod sync;
 pub use crate::{
     event::Event,
     fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
-    lane::{LANES_MAX, Silence, count as lane_count, silence, thread_name},
+    lane::{Aloud, LANES_MAX, Silence, aloud, count as lane_count, silence, thread_name},
     record::{WhenFull, record, when_full},
 };
 #[doc(inline)]

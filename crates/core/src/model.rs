@@ -77,6 +77,18 @@ impl Severity {
     }
 }
 
+impl From<Severity> for tracing_core::Level {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Trace => Self::TRACE,
+            Severity::Debug => Self::DEBUG,
+            Severity::Info => Self::INFO,
+            Severity::Warn => Self::WARN,
+            Severity::Error => Self::ERROR,
+        }
+    }
+}
+
 impl From<tracing_core::Level> for Severity {
     fn from(level: tracing_core::Level) -> Self {
         match level {

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     batch::{HEADER_WORDS, Header, Kind, address},
     clock,
-    event::{self, Event},
+    event::{self, Descriptor, Event, EventValue},
     fields::Full,
     lane::{self, Lane},
     loss::{self, Lost},
@@ -40,12 +40,27 @@ pub fn when_full(choice: WhenFull) {
 /// Fields are evaluated before this is called: use `record!`, which first asks whether anybody listens.
 #[inline]
 pub fn record<E: Event + ?Sized>(event: &E) {
+    write_event(E::DESCRIPTOR, |words| event::encode(event, words));
+}
+
+/// Records an event of `descriptor` whose fields have these values, in order.
+pub fn record_values(descriptor: &'static Descriptor, values: &[&dyn EventValue]) {
+    write_event(descriptor, |words| event::encode_values(values, words));
+}
+
+/// Records an event of `descriptor` whose fields carry their own names.
+pub(crate) fn record_named(descriptor: &'static Descriptor, fields: &[(&str, &dyn EventValue)]) {
+    write_event(descriptor, |words| event::encode_named(fields, words));
+}
+
+#[inline]
+fn write_event(
+    descriptor: &'static Descriptor,
+    fields: impl Fn(&mut Writer<'_>) -> Result<(), Full>,
+) {
     if let Some(lane) = lane::current() {
         let place = lane.context.place();
-        let description = address(E::DESCRIPTOR);
-        write(lane, Kind::Event, &place, description, |words| {
-            event::encode(event, words)
-        });
+        write(lane, Kind::Event, &place, address(descriptor), fields);
     }
 }
 

@@ -15,7 +15,9 @@ pub mod weights;
 pub use radiosonde_core as core;
 #[doc(hidden)]
 pub use radiosonde_core::__private;
-pub use radiosonde_core::{event::Event, record};
+pub use radiosonde_core::{
+    catalogue, event, event::Event, event_macro, events, handlers, macros, profile, record,
+};
 pub use radiosonde_macros::EventFromRadiosonde as Event;
 
 pub use crate::init::{Builder, Guard, InitError, builder, flush, init, report, set_filter};

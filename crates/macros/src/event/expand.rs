@@ -1,6 +1,6 @@
 //! [`model`](super::model) to implementations. Everything is named through the hidden runtime module.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Generics, Lifetime, Type, parse_quote, spanned::Spanned};
 
@@ -80,10 +80,11 @@ fn descriptors(field: &Field) -> TokenStream {
     });
     let twin = field.micros.as_ref();
     let twin_descriptor = twin.map(|twin| {
+        let description = format!("`{name}` in whole microseconds.");
         quote! {
             __rs::FieldDescriptor {
                 name: #twin,
-                description: "The same in whole microseconds.",
+                description: #description,
                 role: __rs::Role::Attribute,
                 unit: "us",
                 field_type: __rs::FieldKind::U64,
@@ -131,8 +132,9 @@ fn encoding(fields: &[Field]) -> TokenStream {
             quote!(__rs::Encoder::field(__encoder, #index, &__rs::WholeMicros::whole_micros(&self.#ident));)
         });
         let index = next();
-        // Spanned so that a type which no event can hold is reported where it is written.
-        let field = quote_spanned!(field.ty.span()=> __rs::Encoder::field(__encoder, #index, &self.#ident););
+        // A type which no event can hold is reported where it is written; names are looked up as everywhere else.
+        let at = Span::call_site().located_at(field.ty.span());
+        let field = quote_spanned!(at=> __rs::Encoder::field(__encoder, #index, &self.#ident););
         quote!(#twin #field)
     });
     quote!(#(#statements)*)

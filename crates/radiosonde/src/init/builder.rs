@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use radiosonde_core::{
     batch::{Batch, RecordRef},
     filter::{self, Filter},
-    loss,
+    handlers, loss,
     model::{Text, Value},
     pump::{self, Consumer},
     subscriber::Subscriber,
@@ -77,6 +77,7 @@ impl Builder {
         filter::set(self.filter.unwrap_or_default());
         let consumers: Vec<Box<dyn Consumer>> = vec![
             Box::new(TallyConsumer(Arc::clone(&tally))),
+            Box::new(handlers::Dispatch),
             Box::new(InLine {
                 exporters: self.exporters,
             }),

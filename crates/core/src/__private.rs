@@ -4,6 +4,12 @@ pub use ::core;
 pub use serde;
 pub use tracing;
 
+mod gate;
+mod shown;
+
+pub use gate::{Gate, Probe};
+pub use shown::{AsDebug, AsNothing, AsValue, Shown};
+
 pub use crate::{
     event::{
         Descriptor, Encoder, Event, EventValue, FieldAlias, FieldDescriptor, FieldKind, FieldType,
@@ -11,4 +17,5 @@ pub use crate::{
         serialize,
     },
     model::Severity,
+    record::{record, record_values},
 };

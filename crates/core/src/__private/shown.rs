@@ -1,0 +1,79 @@
+//! How a value becomes a span's field: with its type where `tracing` knows the type, else as `Debug` shows it, else
+//! not at all.
+//!
+//! `(&&&Shown(&value)).shown()` chooses by how often the receiver must be dereferenced: method lookup tries the impl
+//! on the most references first, and passes over one whose bound does not hold.
+
+use std::fmt::Debug;
+
+use tracing::field::{DebugValue, Empty, Value, debug};
+
+/// A value to be shown.
+#[derive(Debug)]
+pub struct Shown<'a, T: ?Sized>(pub &'a T);
+
+/// Shows what `tracing` has a type for.
+pub trait AsValue {
+    /// A value of `tracing`.
+    type Shown;
+    /// The value itself.
+    fn shown(&self) -> Self::Shown;
+}
+
+/// Shows what has `Debug`.
+pub trait AsDebug {
+    /// A value of `tracing`.
+    type Shown;
+    /// The value through `Debug`.
+    fn shown(&self) -> Self::Shown;
+}
+
+/// Shows nothing.
+pub trait AsNothing {
+    /// An empty field.
+    fn shown(&self) -> Empty;
+}
+
+impl<'a, T: Value + ?Sized> AsValue for &&Shown<'a, T> {
+    type Shown = &'a T;
+    #[inline]
+    fn shown(&self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T: Debug + ?Sized> AsDebug for &Shown<'a, T> {
+    type Shown = DebugValue<&'a T>;
+    #[inline]
+    fn shown(&self) -> Self::Shown {
+        debug(self.0)
+    }
+}
+
+impl<T: ?Sized> AsNothing for Shown<'_, T> {
+    #[inline]
+    fn shown(&self) -> Empty {
+        Empty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_way_to_show_a_value_is_chosen() {
+        struct Secret;
+        fn is_number(_: &u64) {}
+        fn is_text(_: &&str) {}
+        fn is_debug<T: Debug>(_: DebugValue<T>) {}
+        fn generic<T: Debug>(value: &T) {
+            is_debug((&&&Shown(value)).shown());
+        }
+        is_number((&&&Shown(&3_u64)).shown());
+        is_text((&&&Shown(&"text")).shown());
+        is_debug((&&&Shown(&vec![1])).shown());
+        generic(&1);
+        let Empty = (&&&Shown(&Secret)).shown();
+    }
+}

@@ -1,0 +1,200 @@
+//! `record!`, `event!`, `profile!`, `scope!` and `event_macro!`.
+//!
+//! `instrument!` is here, not at the root, because an attribute of that name is at the root and both live in one
+//! namespace: `use radiosonde::macros::instrument`. At the root it is called `scope!`.
+
+#[doc(inline)]
+pub use crate::__scope as scope;
+#[doc(inline)]
+pub use crate::{__scope as instrument, event, event_macro, profile, record};
+
+/// Records a typed event under the current span, if the filter lets it through.
+///
+/// The filter is asked first: when events of the type are off, nothing of the expression is evaluated.
+///
+/// ```
+/// use std::time::Duration;
+/// use radiosonde_core::{events::GpuDeviceSynchronized, record};
+///
+/// # fn expensive() -> Duration { panic!("nobody records here") }
+/// record!(GpuDeviceSynchronized { device: "cuda:0", duration: expensive() });
+/// ```
+#[macro_export]
+macro_rules! record {
+    ($event:expr $(,)?) => {{
+        static GATE: $crate::__private::Gate = $crate::__private::Gate::new();
+        let probe = $crate::__private::Probe::new();
+        if probe.is_open(&GATE) {
+            match &$event {
+                event => probe.record(event),
+            }
+        }
+    }};
+}
+
+/// Records an event that no struct describes: a name and fields.
+///
+/// The name and the keys are fixed where it is written; values may be whatever an event's field may hold
+/// ([`EventValue`](crate::event::EventValue)). The level is `Info` unless another
+/// [`Severity`](crate::model::Severity) stands in front of the name. When the filter does not let the event through,
+/// no value is evaluated.
+///
+/// ```
+/// use radiosonde_core::event;
+/// event!("cache.evicted", cache.name = "pipelines", bytes = 4096_u64);
+/// event!(Warn, "queue.long", depth = 17_usize);
+/// ```
+#[macro_export]
+macro_rules! event {
+    ($name:literal $(, $($key:ident).+ = $value:expr)* $(,)?) => {
+        $crate::event!(Info, $name $(, $($key).+ = $value)*)
+    };
+    ($severity:ident, $name:literal $(, $($key:ident).+ = $value:expr)* $(,)?) => {{
+        static DESCRIPTOR: $crate::__private::Descriptor = $crate::__private::Descriptor::ad_hoc(
+            $name,
+            $crate::__private::Severity::$severity,
+            &[$($crate::__private::FieldDescriptor::ad_hoc($crate::__key!($($key).+))),*],
+        );
+        static GATE: $crate::__private::Gate = $crate::__private::Gate::new();
+        if GATE.is_open(&DESCRIPTOR) {
+            $crate::__private::record_values(
+                &DESCRIPTOR,
+                &[$(&$value as &dyn $crate::__private::EventValue),*],
+            );
+        }
+    }};
+}
+
+/// `a.b.c` as one string.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __key {
+    ($first:ident $(. $rest:ident)*) => {
+        $crate::__private::core::concat!(
+            $crate::__private::core::stringify!($first)
+            $(, ".", $crate::__private::core::stringify!($rest))*
+        )
+    };
+}
+
+/// Runs a block in a span of its own and gives back the block's value. `?`, `return` and `break` inside the block
+/// mean what they mean without it.
+///
+/// ```
+/// use radiosonde_core::profile;
+/// let sum: u64 = profile!("sum", { (1..=10).sum() });
+/// assert_eq!(sum, 55);
+/// ```
+///
+/// The block may not contain `.await`, because a span that is entered on one thread must be left on it: annotate an
+/// `async fn` with `#[instrument]` instead.
+#[macro_export]
+macro_rules! profile {
+    ($name:expr, $($($key:ident).+ = $value:expr,)* $block:block $(,)?) => {{
+        let _span = $crate::__private::tracing::info_span!($name, $($($key).+ = $value),*).entered();
+        $block
+    }};
+}
+
+/// Opens a span that is current until the end of the enclosing block.
+///
+/// Also called [`instrument!`](crate::macros::instrument). Fields are written as for `tracing`'s own macros.
+///
+/// ```
+/// use radiosonde_core::macros::scope;
+/// # fn step() {}
+/// fn forward(block: u64) {
+///     scope!("block", block, kind = "attention");
+///     step(); // inside the span
+/// }
+/// # forward(3);
+/// ```
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __scope {
+    ($name:expr $(, $($fields:tt)*)?) => {
+        // The name cannot meet one of the caller's, and the statement is the caller's, so the guard lives as long
+        // as the caller's block.
+        let _span = $crate::__private::tracing::info_span!($name $(, $($fields)*)?).entered();
+    };
+}
+
+/// Defines an event and a macro that records it: one call is a span, a log, the event and its metrics.
+///
+/// The struct is one that `#[derive(Event)]` takes, without the derive. The macro takes the fields by name, in any
+/// order. Given a block at the end, it runs the block inside the span and gives back its value; the event is
+/// recorded when the block is done.
+///
+/// ```
+/// radiosonde_core::event_macro! {
+///     burst_info,
+///     /// A burst of spikes was processed.
+///     #[event(name = "neuro.burst")]
+///     pub struct Burst {
+///         /// Which burst.
+///         pub burst_id: u64,
+///         /// Neurons that fired.
+///         #[measure(counter, unit = "{neuron}")]
+///         pub neurons_fired: u64,
+///         /// Synapses that were activated.
+///         #[measure(counter, unit = "{synapse}")]
+///         pub synapses_activated: u64,
+///     }
+/// }
+///
+/// burst_info!(burst_id = 42, neurons_fired = 1000, synapses_activated = 5000);
+/// let spikes = burst_info!(burst_id = 43, neurons_fired = 1, synapses_activated = 2, { 3 });
+/// assert_eq!(spikes, 3);
+/// ```
+#[macro_export]
+macro_rules! event_macro {
+    ($name:ident, $(#[$attribute:meta])* $visibility:vis struct $($definition:tt)*) => {
+        $crate::__event_macro! { ($) $name, [$(#[$attribute])*] [$visibility] $($definition)* }
+    };
+}
+
+/// `$d` is a dollar sign for the inner macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __event_macro {
+    (($d:tt) $name:ident, [$($attribute:tt)*] [$visibility:vis] $event:ident $($definition:tt)*) => {
+        #[derive($crate::Event)]
+        $($attribute)*
+        #[event(crate = $crate)]
+        $visibility struct $event $($definition)*
+
+        macro_rules! $name {
+            ($d($d field:ident = $d value:expr),* $d(,)?) => {
+                $name!($d($d field = $d value,)* {})
+            };
+            ($d($d field:ident = $d value:expr,)* $d block:block) => {{
+                $d(let $d field = $d value;)*
+                let _span = $crate::__private::tracing::info_span!(
+                    <$event as $crate::__private::Event>::DESCRIPTOR.name,
+                    $d($d field = $crate::__shown!($d field)),*
+                ).entered();
+                match $d block {
+                    value => {
+                        $crate::__private::tracing::info!(
+                            $d($d field = $crate::__shown!($d field),)*
+                            "{}", <$event as $crate::__private::Event>::DESCRIPTOR.name,
+                        );
+                        $crate::record!($event { $d($d field),* });
+                        value
+                    }
+                }
+            }};
+        }
+    };
+}
+
+/// A value as a span's field: typed where `tracing` knows the type, else as `Debug`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __shown {
+    ($value:expr) => {{
+        #[allow(unused_imports, reason = "only the way that fits the type is used")]
+        use $crate::__private::{AsDebug as _, AsNothing as _, AsValue as _};
+        (&&&$crate::__private::Shown(&$value)).shown()
+    }};
+}
