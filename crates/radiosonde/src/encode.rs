@@ -1,3 +1,5 @@
-//! Bytes for the outside, written straight from batches and snapshots.
+//! Bytes for the outside, written straight from batches and snapshots: one file a format.
 
+pub mod json;
 pub mod otlp;
+pub(crate) mod time;

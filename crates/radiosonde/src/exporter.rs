@@ -1,7 +1,15 @@
 //! The one seam at which telemetry leaves: [`Exporter`], with one file an implementer under `exporter/`.
-//! `runner::FanOut` gives each exporter a thread and a bounded queue of its own.
+//! [`runner::FanOut`] gives each exporter a thread and a bounded queue of its own.
 
-use std::{path::PathBuf, time::Duration};
+pub mod channel;
+pub mod console;
+pub mod json_lines;
+pub mod rows;
+pub mod runner;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::{io, path::PathBuf, time::Duration};
 
 use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
 
@@ -61,18 +69,20 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        source: io::Error,
         /// What to do about it.
         mend: &'static str,
         /// How many records are lost by it: fewer than the batch where they are kept for another try, more where
         /// earlier ones waited for the same write.
         records: u64,
     },
-    /// The in-process receiver is gone. The whole batch is given up.
+    /// The in-process receiver is gone.
     #[error("the receiver of channel {name} is gone")]
     ReceiverGone {
         /// The channel's name.
         name: String,
+        /// How many records nobody received.
+        records: u64,
     },
 }
 
@@ -83,7 +93,18 @@ impl ExportError {
             Self::Rejected { records, .. } => (Lost::Rejected, *records),
             Self::Unavailable { .. } => (Lost::RetryExhausted, records),
             Self::Write { records, .. } => (Lost::WriteFailed, *records),
-            Self::ReceiverGone { .. } => (Lost::ReceiverGone, records),
+            Self::ReceiverGone { records, .. } => (Lost::ReceiverGone, *records),
         }
+    }
+}
+
+/// What to do about a failed write.
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "name a file in a folder that you may write"
+        }
+        _ => "it is tried again with the next records",
     }
 }

@@ -1,0 +1,142 @@
+//! The console: one line a record, for people or as JSON.
+//!
+//! Invariants: standard error unless standard output is asked for, so that pipes stay clean; a record is one line
+//! whatever its text holds, and no text of a record reaches the terminal as a control character.
+
+mod human;
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write},
+};
+
+use radiosonde_core::batch::Batch;
+
+use self::human::Human;
+use super::{ExportError, Exporter};
+use crate::{encode::json::JsonEncoder, redact::Redaction};
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// The line of a recording.
+    Json,
+}
+
+/// Where lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Stream {
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// Standard output.
+    Stdout,
+}
+
+/// Whether lines for people are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Colour {
+    /// On a terminal that is not `dumb`, unless `NO_COLOR` is set and not empty (no-color.org).
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colour {
+    fn is_on(self, stream: Stream) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let is_terminal = match stream {
+                    Stream::Stderr => io::stderr().is_terminal(),
+                    Stream::Stdout => io::stdout().is_terminal(),
+                };
+                is_terminal
+                    && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && env::var_os("TERM").is_none_or(|value| value != "dumb")
+            }
+        }
+    }
+}
+
+enum Encoder {
+    Human(Human),
+    Json(JsonEncoder),
+}
+
+/// Writes each record as a line to the console.
+pub struct Console {
+    out: Box<dyn Write + Send>,
+    place: &'static str,
+    encoder: Encoder,
+    buffer: Vec<u8>,
+}
+
+impl Console {
+    /// Writes to `stream`. JSON is never coloured.
+    pub fn new(stream: Stream, format: Format, colour: Colour, redaction: Redaction) -> Self {
+        let (out, place): (Box<dyn Write + Send>, _) = match stream {
+            Stream::Stderr => (Box::new(io::stderr()), "standard error"),
+            Stream::Stdout => (Box::new(io::stdout()), "standard output"),
+        };
+        Self::with_encoder(out, place, format, colour.is_on(stream), redaction)
+    }
+
+    /// Writes to `out`, coloured or not.
+    pub fn to_writer(
+        out: impl Write + Send + 'static,
+        format: Format,
+        coloured: bool,
+        redaction: Redaction,
+    ) -> Self {
+        Self::with_encoder(Box::new(out), "console", format, coloured, redaction)
+    }
+
+    fn with_encoder(
+        out: Box<dyn Write + Send>,
+        place: &'static str,
+        format: Format,
+        coloured: bool,
+        redaction: Redaction,
+    ) -> Self {
+        Self {
+            out,
+            place,
+            encoder: match format {
+                Format::Human => Encoder::Human(Human::new(coloured, redaction)),
+                Format::Json => Encoder::Json(JsonEncoder::new(redaction)),
+            },
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Exporter for Console {
+    fn name(&self) -> &'static str {
+        "console"
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        self.buffer.clear();
+        match &mut self.encoder {
+            Encoder::Human(human) => human.batch(batch, &mut self.buffer),
+            Encoder::Json(json) => json.batch(batch, &mut self.buffer),
+        }
+        let written = self.out.write_all(&self.buffer);
+        written
+            .and_then(|()| self.out.flush())
+            .map_err(|source| ExportError::Write {
+                path: self.place.into(),
+                mend: super::mend(&source),
+                source,
+                records: batch.len() as u64,
+            })
+    }
+}

@@ -1,0 +1,187 @@
+//! JSON lines in a file (docs/recording.md).
+//!
+//! Invariants: the file is appended to, and a line is never mixed with another writer's: each write hands whole lines
+//! to the operating system. Where a write stops half way (a full disk), its rest is kept and written first as soon as
+//! there is room, so that no line is torn. What is kept is bounded; beyond that, lines are lost and counted.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use radiosonde_core::batch::Batch;
+
+use super::{ExportError, Exporter};
+use crate::encode::json::JsonEncoder;
+
+/// How many records and bytes wait at most before they are written, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffering {
+    /// Records.
+    pub records_max: u64,
+    /// Time.
+    pub interval: Duration,
+}
+
+impl Default for Buffering {
+    /// 1000 records or 10 s, whichever is first.
+    fn default() -> Self {
+        Self {
+            records_max: 1000,
+            interval: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What is kept at most while the file cannot be written, in bytes.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Lines are handed to the operating system in pieces of about this size even within one batch.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// Writes each record as a line.
+#[derive(Debug)]
+pub struct JsonLines<W: Write + Send = File> {
+    path: PathBuf,
+    out: W,
+    encoder: JsonEncoder,
+    buffering: Buffering,
+    buffer: Vec<u8>,
+    /// Lines that end in the buffer.
+    buffered: u64,
+}
+
+impl JsonLines<File> {
+    /// Opens the file at `path` for appending; makes it, and the folders above it, where they are missing.
+    pub fn open(path: &Path, encoder: JsonEncoder) -> Result<Self, ExportError> {
+        let failed = |source| ExportError::Write {
+            path: path.to_owned(),
+            source,
+            mend: "name a file in a folder that you may write",
+            records: 0,
+        };
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(failed)?;
+        Ok(Self::to_writer(file, path, encoder))
+    }
+}
+
+impl<W: Write + Send> JsonLines<W> {
+    /// Writes to `out`, which is called `path` in errors.
+    pub fn to_writer(out: W, path: impl Into<PathBuf>, encoder: JsonEncoder) -> Self {
+        Self {
+            path: path.into(),
+            out,
+            encoder,
+            buffering: Buffering::default(),
+            buffer: Vec::new(),
+            buffered: 0,
+        }
+    }
+
+    /// The same with this buffering.
+    #[must_use]
+    pub const fn with_buffering(mut self, buffering: Buffering) -> Self {
+        self.buffering = buffering;
+        self
+    }
+
+    /// Hands the buffer to the operating system. What it did not take stays.
+    fn write_out(&mut self) -> io::Result<()> {
+        let mut written = 0;
+        let result = loop {
+            if written == self.buffer.len() {
+                break Ok(());
+            }
+            match self.out.write(&self.buffer[written..]) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let whole_lines = newlines(&self.buffer[..written]);
+        self.buffered = self.buffered.saturating_sub(whole_lines);
+        self.buffer.drain(..written);
+        result
+    }
+
+    /// Cuts what is kept to [`KEPT_BYTES_MAX`], newest lines first; gives how many were lost.
+    fn cut(&mut self) -> u64 {
+        if self.buffer.len() <= KEPT_BYTES_MAX {
+            return 0;
+        }
+        let is_end = |byte: &u8| *byte == b'\n';
+        // The first line is kept however long it is, because its first part may be in the file.
+        let end = self.buffer[..KEPT_BYTES_MAX]
+            .iter()
+            .rposition(is_end)
+            .or_else(|| self.buffer.iter().position(is_end))
+            .map_or(self.buffer.len(), |at| at + 1);
+        let lost = newlines(&self.buffer[end..]);
+        self.buffer.truncate(end);
+        self.buffered -= lost.min(self.buffered);
+        lost
+    }
+
+    fn written(&mut self, result: io::Result<()>) -> Result<(), ExportError> {
+        result.map_err(|source| ExportError::Write {
+            path: self.path.clone(),
+            mend: super::mend(&source),
+            source,
+            records: self.cut(),
+        })
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.split(|&byte| byte == b'\n').count() as u64 - 1
+}
+
+impl<W: Write + Send> Exporter for JsonLines<W> {
+    fn name(&self) -> &'static str {
+        "jsonl"
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        let mut result = Ok(());
+        for record in batch.records() {
+            self.encoder.line(&record, &mut self.buffer);
+            self.buffered += 1;
+            if self.buffer.len() >= WRITE_BYTES && result.is_ok() {
+                result = self.write_out();
+            }
+        }
+        if self.buffered >= self.buffering.records_max && result.is_ok() {
+            result = self.write_out();
+        }
+        self.written(result)
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        let result = self.write_out().and_then(|()| self.out.flush());
+        self.written(result)
+    }
+
+    fn flush_interval(&self) -> Option<Duration> {
+        Some(self.buffering.interval)
+    }
+}
+
+impl<W: Write + Send> Drop for JsonLines<W> {
+    fn drop(&mut self) {
+        if self.write_out().is_err() {
+            radiosonde_core::loss::count(radiosonde_core::loss::Lost::WriteFailed, self.buffered);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Runs exporters: each on a thread of its own behind a bounded queue that shares batches.
+//!
+//! Invariants: [`FanOut::consume`] never waits for an exporter, unless waiting is asked for, and then at most for the
+//! exporter's timeout. An exporter that panics or hangs is set aside, and harms no other. Every record that an exporter
+//! does not get is counted under a reason, and what went wrong is said once a minute: to the other exporters, or on
+//! standard error where none of them is a console.
+
+mod queue;
+mod report;
+mod worker;
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use radiosonde_core::{
+    WhenFull, batch::Batch, metrics::snapshot::Snapshot, model::Resource, pump::Consumer,
+};
+
+use self::{queue::Queue, worker::Worker};
+use super::Exporter;
+use crate::repeat::{Thinner, Thinning};
+
+/// How long dropping waits for exporters that work.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much waits for an exporter, and how patient we are with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Records in the queue.
+    pub queue_records_max: usize,
+    /// Memory of the batches in the queue, in bytes.
+    pub queue_bytes_max: usize,
+    /// How long one call may take before the exporter is taken to hang.
+    pub timeout: Duration,
+    /// The first pause of an exporter that panicked; it doubles with each panic in a row, up to a minute.
+    pub pause: Duration,
+    /// What happens to a batch for which the queue has no room: refused, or the pump waits.
+    pub when_full: WhenFull,
+}
+
+impl Default for Limits {
+    /// 65,536 records in 8 MiB, 30 s, 1 s, refuse.
+    fn default() -> Self {
+        Self {
+            queue_records_max: 65_536,
+            queue_bytes_max: 8 * 1024 * 1024,
+            timeout: Duration::from_secs(30),
+            pause: Duration::from_secs(1),
+            when_full: WhenFull::Refuse,
+        }
+    }
+}
+
+/// An exporter's queue and thread.
+struct Lane {
+    name: &'static str,
+    queue: Arc<Queue>,
+}
+
+/// Hands metrics to the exporters of a [`FanOut`], from any thread.
+#[derive(Clone)]
+pub struct MetricsSender(Arc<[Lane]>);
+
+impl MetricsSender {
+    /// Queues the snapshot for every exporter. One that has no room goes without; the next snapshot holds all that
+    /// this one did.
+    pub fn send(&self, snapshot: &Arc<Snapshot>) {
+        for lane in self.0.iter() {
+            lane.queue.push_metrics(snapshot);
+        }
+    }
+}
+
+/// Hands each batch to every exporter.
+pub struct FanOut {
+    lanes: Arc<[Lane]>,
+    thinner: Thinner,
+    /// That of the last batch: reports carry it.
+    resource: Arc<Resource>,
+}
+
+impl FanOut {
+    /// Starts a thread for each exporter.
+    pub fn start(
+        exporters: Vec<(Box<dyn Exporter>, Limits)>,
+        thinning: Thinning,
+    ) -> std::io::Result<Self> {
+        let mut lanes = Vec::with_capacity(exporters.len());
+        for (exporter, limits) in exporters {
+            let name = exporter.name();
+            let queue = Arc::new(Queue::new(limits));
+            let worker = Worker::new(exporter, Arc::clone(&queue), limits);
+            thread::Builder::new()
+                .name(format!("radiosonde-{name}"))
+                .spawn(move || worker.run())?;
+            lanes.push(Lane { name, queue });
+        }
+        Ok(Self {
+            lanes: lanes.into(),
+            thinner: Thinner::new(thinning),
+            resource: Arc::default(),
+        })
+    }
+
+    /// Where to send metrics.
+    pub fn metrics_sender(&self) -> MetricsSender {
+        MetricsSender(Arc::clone(&self.lanes))
+    }
+
+    fn offer(&self, batch: &Arc<Batch>) {
+        if batch.is_empty() {
+            return;
+        }
+        for lane in self.lanes.iter() {
+            lane.queue.push_batch(batch);
+        }
+    }
+
+    /// Tells the healthy exporters what went wrong with the others.
+    fn report(&self) {
+        for lane in self.lanes.iter() {
+            let Some(fault) = lane.queue.take_fault() else {
+                continue;
+            };
+            let message = fault.message(lane.name);
+            let report = Arc::new(report::batch(&self.resource, lane.name, &fault, &message));
+            let mut on_console = false;
+            for other in self.lanes.iter() {
+                if !Arc::ptr_eq(&other.queue, &lane.queue) && !other.queue.is_failing() {
+                    on_console |= other.name == "console";
+                    other.queue.push_batch(&report);
+                }
+            }
+            if !on_console {
+                report::say(&message);
+            }
+        }
+    }
+}
+
+impl Consumer for FanOut {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        let thinned = self.thinner.thin(batch);
+        self.offer(&thinned);
+        if !Arc::ptr_eq(&self.resource, batch.resource()) {
+            self.resource = Arc::clone(batch.resource());
+        }
+        self.report();
+    }
+
+    fn flush(&mut self, deadline: Instant) -> bool {
+        if let Some(rest) = self.thinner.finish() {
+            self.offer(&Arc::new(rest));
+        }
+        let tickets: Vec<_> = self
+            .lanes
+            .iter()
+            .map(|lane| lane.queue.push_flush())
+            .collect();
+        let mut delivered = true;
+        for (lane, ticket) in self.lanes.iter().zip(tickets) {
+            delivered &= lane.queue.wait_for(ticket, deadline);
+        }
+        self.report();
+        delivered
+    }
+}
+
+impl Drop for FanOut {
+    fn drop(&mut self) {
+        for lane in self.lanes.iter() {
+            lane.queue.stop();
+        }
+        let deadline = Instant::now() + DROP_TIMEOUT;
+        for lane in self.lanes.iter() {
+            lane.queue.wait_for_end(deadline);
+        }
+    }
+}

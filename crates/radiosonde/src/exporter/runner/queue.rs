@@ -1,0 +1,345 @@
+//! The bounded queue between the pump and one exporter's thread, and what is known about that exporter's health.
+//!
+//! Invariants: `records` and `bytes` are those of the batches in `items`; at most one snapshot waits, the newest;
+//! every record that is refused or given up is counted by [`State::lose`], which also keeps it for the next report.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use radiosonde_core::{
+    WhenFull,
+    batch::Batch,
+    loss::{self, Lost},
+    metrics::snapshot::Snapshot,
+};
+
+use super::Limits;
+
+/// How often one exporter's faults are reported.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What an exporter is asked to do.
+pub(super) enum Item {
+    Batch(Arc<Batch>),
+    Metrics(Arc<Snapshot>),
+    /// A flush with its ticket.
+    Flush(u64),
+}
+
+/// What the thread does next.
+pub(super) enum Next {
+    Item(Item),
+    /// Records have waited for as long as the exporter allows.
+    FlushDue,
+    Stop,
+}
+
+/// What went wrong since the last report.
+#[derive(Debug, Default)]
+pub(super) struct Fault {
+    pub(super) lost: Vec<(Lost, u64)>,
+    /// The last error.
+    pub(super) error: Option<String>,
+}
+
+pub(super) struct Queue {
+    limits: Limits,
+    state: Mutex<State>,
+    work: Condvar,
+    progress: Condvar,
+}
+
+/// Where the exporter's thread is in its life.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Life {
+    #[default]
+    Running,
+    /// Takes no more, and ends when the queue is empty.
+    Stopping,
+    Ended,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    records: usize,
+    bytes: usize,
+    /// Flushes asked for and answered, and whether the last one delivered everything.
+    asked: u64,
+    answered: u64,
+    delivered: bool,
+    /// Since when the exporter works on the current item, and how many records that has.
+    busy_since: Option<Instant>,
+    busy_records: u64,
+    hang_noted: bool,
+    /// The exporter panicked and has not succeeded since.
+    panicked: bool,
+    life: Life,
+    fault: Fault,
+    reported: Option<Instant>,
+}
+
+impl State {
+    fn lose(&mut self, reason: Lost, records: u64) {
+        if records == 0 {
+            return;
+        }
+        loss::count(reason, records);
+        match self
+            .fault
+            .lost
+            .iter_mut()
+            .find(|(known, _)| *known == reason)
+        {
+            Some((_, total)) => *total += records,
+            None => self.fault.lost.push((reason, records)),
+        }
+    }
+
+    /// Notes a hang when it is first seen, and says whether the exporter is set aside.
+    fn is_aside(&mut self, timeout: Duration) -> bool {
+        let hangs = self
+            .busy_since
+            .is_some_and(|since| since.elapsed() >= timeout);
+        if hangs && !self.hang_noted {
+            self.hang_noted = true;
+            self.fault.error = Some(format!(
+                "it does not return for {} s and is set aside until it does",
+                timeout.as_secs_f64()
+            ));
+        }
+        hangs || self.panicked
+    }
+
+    fn has_room(&self, batch: &Batch, limits: &Limits) -> bool {
+        self.records == 0
+            || (self.records + batch.len() <= limits.queue_records_max
+                && self.bytes + batch.bytes() <= limits.queue_bytes_max)
+    }
+
+    fn take(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        if let Item::Batch(batch) = &item {
+            self.records -= batch.len();
+            self.bytes -= batch.bytes();
+            self.busy_records = batch.len() as u64;
+        }
+        self.busy_since = Some(Instant::now());
+        Some(item)
+    }
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a batch, or counts why not.
+    pub(super) fn push_batch(&self, batch: &Arc<Batch>) {
+        let mut state = self.lock();
+        loop {
+            if state.life != Life::Running {
+                return state.lose(Lost::ShutdownDeadline, batch.len() as u64);
+            }
+            if state.has_room(batch, &self.limits) {
+                state.records += batch.len();
+                state.bytes += batch.bytes();
+                state.items.push_back(Item::Batch(Arc::clone(batch)));
+                drop(state);
+                self.work.notify_one();
+                return;
+            }
+            if state.is_aside(self.limits.timeout) {
+                return state.lose(Lost::ExporterFailed, batch.len() as u64);
+            }
+            if self.limits.when_full == WhenFull::Refuse {
+                return state.lose(Lost::QueueFull, batch.len() as u64);
+            }
+            let wait = self.progress.wait_timeout(state, self.limits.timeout);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Queues a snapshot in place of an older one.
+    pub(super) fn push_metrics(&self, snapshot: &Arc<Snapshot>) {
+        let mut state = self.lock();
+        if state.life != Life::Running {
+            return;
+        }
+        state.items.retain(|item| !matches!(item, Item::Metrics(_)));
+        state.items.push_back(Item::Metrics(Arc::clone(snapshot)));
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Queues a flush and gives its ticket.
+    pub(super) fn push_flush(&self) -> u64 {
+        let mut state = self.lock();
+        state.asked += 1;
+        let ticket = state.asked;
+        state.items.push_back(Item::Flush(ticket));
+        drop(state);
+        self.work.notify_one();
+        ticket
+    }
+
+    /// Waits for the flush with this ticket. `false` when it failed, when `deadline` comes first, or at once when
+    /// the exporter is set aside.
+    pub(super) fn wait_for(&self, ticket: u64, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        loop {
+            if state.answered >= ticket {
+                return state.delivered;
+            }
+            let now = Instant::now();
+            if state.life == Life::Ended || now >= deadline || state.is_aside(self.limits.timeout) {
+                return false;
+            }
+            // Woken in between to see whether the exporter hangs by now.
+            let left = (deadline - now).min(self.limits.timeout / 4 + Duration::from_millis(1));
+            let wait = self.progress.wait_timeout(state, left);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The next thing to do; waits until there is one, or until `due`.
+    pub(super) fn next(&self, due: Option<Instant>) -> Next {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.take() {
+                return Next::Item(item);
+            }
+            if state.life != Life::Running {
+                return Next::Stop;
+            }
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(Duration::ZERO) => {
+                    state.busy_since = Some(Instant::now());
+                    return Next::FlushDue;
+                }
+                Some(left) => {
+                    let wait = self.work.wait_timeout(state, left);
+                    wait.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// The current item is done, well or with a loss that `error` explains.
+    pub(super) fn done(&self, flush: Option<u64>, failure: Option<(Lost, u64, String)>) {
+        let mut state = self.lock();
+        state.busy_since = None;
+        state.busy_records = 0;
+        state.hang_noted = false;
+        state.panicked = false;
+        if let Some(ticket) = flush {
+            state.answered = ticket;
+            state.delivered = failure.is_none();
+        }
+        if let Some((reason, records, error)) = failure {
+            state.fault.error = Some(error);
+            state.lose(reason, records);
+        }
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// The exporter panicked over the current item.
+    pub(super) fn panicked(&self, flush: Option<u64>, message: &str) {
+        let mut state = self.lock();
+        state.busy_since = None;
+        state.hang_noted = false;
+        state.panicked = true;
+        if let Some(ticket) = flush {
+            state.answered = ticket;
+            state.delivered = false;
+        }
+        state.fault.error = Some(format!(
+            "it panicked ({message}) and is tried again after a pause"
+        ));
+        let records = std::mem::take(&mut state.busy_records);
+        state.lose(Lost::ExporterFailed, records);
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// Waits for `pause`, or until the queue is stopped.
+    pub(super) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        while state.life == Life::Running {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let wait = self.work.wait_timeout(state, left);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes no more; the thread ends when the queue is empty.
+    pub(super) fn stop(&self) {
+        self.lock().life = Life::Stopping;
+        self.work.notify_all();
+    }
+
+    /// The thread has ended.
+    pub(super) fn ended(&self) {
+        self.lock().life = Life::Ended;
+        self.progress.notify_all();
+    }
+
+    /// Waits until the thread has ended, or gives up what it still had when `deadline` comes first.
+    pub(super) fn wait_for_end(&self, deadline: Instant) {
+        let mut state = self.lock();
+        while state.life != Life::Ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.is_aside(self.limits.timeout) {
+                let records = state.records as u64 + std::mem::take(&mut state.busy_records);
+                state.items.clear();
+                (state.records, state.bytes) = (0, 0);
+                return state.lose(Lost::ShutdownDeadline, records);
+            }
+            let wait = self.progress.wait_timeout(state, left);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether the exporter is set aside or has something to report.
+    pub(super) fn is_failing(&self) -> bool {
+        let mut state = self.lock();
+        state.is_aside(self.limits.timeout) || state.fault.error.is_some()
+    }
+
+    /// What to report now, if anything: at most once a minute.
+    pub(super) fn take_fault(&self) -> Option<Fault> {
+        let mut state = self.lock();
+        state.is_aside(self.limits.timeout);
+        let is_empty = state.fault.error.is_none() && state.fault.lost.is_empty();
+        let is_early = state
+            .reported
+            .is_some_and(|at| at.elapsed() < REPORT_INTERVAL);
+        if is_empty || is_early {
+            return None;
+        }
+        state.reported = Some(Instant::now());
+        Some(std::mem::take(&mut state.fault))
+    }
+}

@@ -1,0 +1,775 @@
+//! Exporters behind the real record path: spans, logs and events from `tracing` and `record`, through lanes, pump and
+//! fan-out, into every sink.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+use std::{
+    fmt::Write as _,
+    io::Write,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use radiosonde::{
+    Event,
+    core::{
+        self,
+        batch::Batch,
+        loss::{self, Lost},
+        metrics::snapshot::Snapshot,
+        model::{Record, Resource, Value},
+        pump::{self, Consumer, Pump},
+        subscriber::Subscriber,
+    },
+    encode::json::{Identifiers, JsonEncoder},
+    exporter::{
+        ExportError, Exporter,
+        channel::{self, Channel},
+        console::{Console, Format},
+        json_lines::{Buffering, JsonLines},
+        runner::{FanOut, Limits},
+    },
+    recording::{self, Recording},
+    redact::Redaction,
+    repeat::Thinning,
+};
+use tracing::{error, info, info_span, warn};
+
+/// One recording at a time: there is one pump a process.
+struct Session {
+    pump: Pump,
+    _turn: MutexGuard<'static, ()>,
+}
+
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn session_with(consumers: Vec<Box<dyn Consumer>>, turn: MutexGuard<'static, ()>) -> Session {
+    let _ = tracing::subscriber::set_global_default(Subscriber::new());
+    let resource = Arc::new(Resource::default());
+    let pump = pump::start(pump::Config {
+        resource,
+        consumers,
+    })
+    .unwrap();
+    Session { pump, _turn: turn }
+}
+
+fn session(exporters: Vec<Box<dyn Exporter>>) -> Session {
+    limited(exporters, Limits::default(), Thinning::default())
+}
+
+fn limited(exporters: Vec<Box<dyn Exporter>>, limits: Limits, thinning: Thinning) -> Session {
+    let turn = turn();
+    let exporters = exporters
+        .into_iter()
+        .map(|exporter| (exporter, limits))
+        .collect();
+    let fan_out = FanOut::start(exporters, thinning).unwrap();
+    session_with(vec![Box::new(fan_out)], turn)
+}
+
+impl Session {
+    fn flush(&self) -> bool {
+        self.pump.flush(Duration::from_secs(10))
+    }
+}
+
+/// What a sink wrote.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn lines(&self) -> usize {
+        self.text().lines().count()
+    }
+}
+
+fn json_to(out: &Shared, encoder: JsonEncoder) -> Box<dyn Exporter> {
+    Box::new(JsonLines::to_writer(out.clone(), "memory", encoder))
+}
+
+fn console_to(out: &Shared, format: Format) -> Box<dyn Exporter> {
+    Box::new(Console::to_writer(
+        out.clone(),
+        format,
+        false,
+        Redaction::default(),
+    ))
+}
+
+/// A kernel ended.
+#[derive(Event)]
+#[event(name = "test.gpu_op", type = "GpuOpCompleted")]
+struct KernelDone<'a> {
+    /// Operation.
+    #[label]
+    op_name: &'a str,
+    /// How long.
+    #[measure(histogram)]
+    duration: Duration,
+    /// Shapes.
+    shapes: &'a [&'a [u64]],
+    /// Utilization.
+    utilization: f64,
+}
+
+fn work() {
+    let request = info_span!(
+        "request",
+        otel.kind = "server",
+        user = 7_u64,
+        path = "/v1 \"x\""
+    );
+    request.in_scope(|| {
+        info!(tokens = 3_u64, ratio = 0.5, "kernel finished");
+        let step = info_span!(
+            "step",
+            otel.status_code = "error",
+            otel.status_message = "no\nroom"
+        );
+        step.follows_from(&request);
+        step.in_scope(|| {
+            core::record(&KernelDone {
+                op_name: "matmul",
+                duration: Duration::from_nanos(1500),
+                shapes: &[&[1, 2], &[]],
+                utilization: f64::NAN,
+            });
+        });
+    });
+    error!(code = -3, ok = false, "outside\tany trace");
+}
+
+const WORK_RECORDS: usize = 5;
+
+/// Replaces what differs from run to run: times, identifiers, the thread.
+fn normalized(text: &str) -> String {
+    let mut known: Vec<String> = Vec::new();
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(quote) = rest.find('"') {
+        let (before, after) = rest.split_at(quote + 1);
+        out.push_str(before);
+        let end = after.find('"').unwrap_or(after.len());
+        let word = &after[..end];
+        let is_id = matches!(word.len(), 16 | 32) && word.bytes().all(|b| b.is_ascii_hexdigit());
+        if is_id {
+            let index = known.iter().position(|id| id == word).unwrap_or_else(|| {
+                known.push(word.to_owned());
+                known.len() - 1
+            });
+            let kind = if word.len() == 32 { "trace" } else { "span" };
+            write!(out, "{kind}{index}").unwrap();
+            rest = &after[end..];
+        } else if word.len() == 30 && word.ends_with('Z') {
+            out.push_str("time");
+            rest = &after[end..];
+        } else {
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    for key in ["\"duration_ns\":", "\"thread\":"] {
+        let parts: Vec<&str> = out.split(key).collect();
+        let parts: Vec<String> = parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| {
+                let is_ours = index > 0 && !part.starts_with("1500}") && !part.starts_with("1500,");
+                if is_ours {
+                    format!("N{}", part.trim_start_matches(|c: char| c.is_ascii_digit()))
+                } else {
+                    (*part).to_owned()
+                }
+            })
+            .collect();
+        out = parts.join(key);
+    }
+    out
+}
+
+#[test]
+fn every_sink_gets_every_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lines, human, json) = (
+        folder.path().join("events.jsonl"),
+        Shared::default(),
+        Shared::default(),
+    );
+    let (sender, receiver) = mpsc::channel::<Record>();
+    let exporters: Vec<Box<dyn Exporter>> = vec![
+        Box::new(JsonLines::open(&lines, JsonEncoder::default()).unwrap()),
+        console_to(&human, Format::Human),
+        console_to(&json, Format::Json),
+        Box::new(Channel::new(sender, "test")),
+        #[cfg(feature = "sqlite")]
+        Box::new(
+            radiosonde::exporter::sqlite::Sqlite::open(
+                &folder.path().join("t.sqlite"),
+                Redaction::default(),
+            )
+            .unwrap(),
+        ),
+    ];
+    let session = session(exporters);
+    for _ in 0..200 {
+        work();
+    }
+    assert!(session.flush());
+    let text = std::fs::read_to_string(&lines).unwrap();
+    assert_eq!(text.lines().count(), 200 * WORK_RECORDS);
+    assert_eq!(human.lines(), 200 * WORK_RECORDS);
+    assert_eq!(json.text(), text);
+    let records: Vec<Record> = receiver.try_iter().collect();
+    assert_eq!(records.len(), 200 * WORK_RECORDS);
+    // The owned writer gives the same bytes.
+    let mut writer = recording::Writer::new(Vec::new(), JsonEncoder::default());
+    for record in &records {
+        writer.write(record).unwrap();
+    }
+    assert_eq!(String::from_utf8(writer.finish().unwrap()).unwrap(), text);
+    // And so does what is read back.
+    let (read, skipped) = Recording::read(&lines).unwrap();
+    assert_eq!(skipped.lines, 0);
+    assert_eq!(rewritten(&read), text);
+    drop(session);
+    #[cfg(feature = "sqlite")]
+    assert_sqlite(&folder.path().join("t.sqlite"), &text);
+}
+
+fn rewritten(records: &[Record]) -> String {
+    let mut writer = recording::Writer::new(Vec::new(), JsonEncoder::default());
+    for record in records {
+        writer.write(record).unwrap();
+    }
+    String::from_utf8(writer.finish().unwrap()).unwrap()
+}
+
+#[cfg(feature = "sqlite")]
+fn assert_sqlite(path: &Path, lines: &str) {
+    let (rows, skipped) = Recording::read(path).unwrap();
+    assert_eq!(skipped.lines, 0, "{skipped:?}");
+    assert_eq!(rewritten(&rows), lines);
+}
+
+#[test]
+fn lines_have_the_documented_shape() {
+    let out = Shared::default();
+    let session = session(vec![json_to(&out, JsonEncoder::default())]);
+    work();
+    assert!(session.flush());
+    insta::assert_snapshot!(normalized(&out.text()), @r#"
+    {"ts":"time","trace_id":"trace0","span_id":"span1","parent_id":null,"span_name":"request","event":{"type":"Log","data":{"level":"INFO","target":"exporters","message":"kernel finished","thread":N,"attributes":{"tokens":3,"ratio":0.5}}}}
+    {"ts":"time","trace_id":"trace0","span_id":"span2","parent_id":"span1","span_name":"step","event":{"type":"GpuOpCompleted","data":{"op_name":"matmul","duration_ns":1500,"shapes":[[1,2],[]],"utilization":"NaN"}}}
+    {"ts":"time","trace_id":"trace0","span_id":"span2","parent_id":"span1","span_name":"step","event":{"type":"Span","data":{"start":"time","end":"time","duration_ns":N,"level":"INFO","target":"exporters","kind":"internal","status":"error","message":"no\nroom","thread":N,"attributes":{},"links":[{"trace_id":"trace0","span_id":"span1"}]}}}
+    {"ts":"time","event":{"type":"Log","data":{"level":"ERROR","target":"exporters","message":"outside\tany trace","thread":N,"attributes":{"code":-3,"ok":false}}}}
+    {"ts":"time","trace_id":"trace0","span_id":"span1","parent_id":null,"span_name":"request","event":{"type":"Span","data":{"start":"time","end":"time","duration_ns":N,"level":"INFO","target":"exporters","kind":"server","status":"unset","thread":N,"attributes":{"user":7,"path":"/v1 \"x\""},"links":[]}}}
+    "#);
+}
+
+#[test]
+fn the_older_shape_has_numbers_for_spans() {
+    let out = Shared::default();
+    let encoder = JsonEncoder::default().with_identifiers(Identifiers::Numbers);
+    let session = session(vec![json_to(&out, encoder)]);
+    work();
+    assert!(session.flush());
+    for line in out.text().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        if line.get("trace_id").is_some() {
+            assert!(line["span_id"].as_u64().unwrap() > 0, "{line}");
+            assert!(
+                line["parent_id"].is_null() || line["parent_id"].is_u64(),
+                "{line}"
+            );
+        }
+    }
+    let (records, skipped) = read(out.text().as_bytes());
+    assert_eq!((records.len(), skipped), (WORK_RECORDS, 0));
+}
+
+fn read(bytes: &[u8]) -> (Vec<Record>, u64) {
+    let mut lines = recording::JsonLines::new(bytes);
+    let records = lines.by_ref().map(Result::unwrap).collect();
+    (records, lines.skipped().lines)
+}
+
+#[test]
+fn a_field_that_comes_twice_stands_once() {
+    let out = Shared::default();
+    let session = session(vec![json_to(&out, JsonEncoder::default())]);
+    info!(a = 1, b = 2, a = 3, "twice");
+    assert!(session.flush());
+    assert!(
+        out.text().contains(r#""attributes":{"a":3,"b":2}"#),
+        "{}",
+        out.text()
+    );
+}
+
+#[test]
+fn secrets_never_reach_any_sinks_bytes() {
+    let (lines, human, json) = (Shared::default(), Shared::default(), Shared::default());
+    let session = session(vec![
+        json_to(&lines, JsonEncoder::default()),
+        console_to(&human, Format::Human),
+        console_to(&json, Format::Json),
+    ]);
+    let span = info_span!(
+        "login",
+        password = "hunter2",
+        otel.status_code = "error",
+        otel.status_message = "token=tok-51"
+    );
+    span.in_scope(|| {
+        warn!(peer = "postgres://app:s3cret@db/x", api_key = ?Some("k-1234"), "sent Bearer abc.def.123 to bo@example.org");
+        core::record(&KernelDone {
+            op_name: "AKIAIOSFODNN7EXAMPLE",
+            duration: Duration::ZERO,
+            shapes: &[],
+            utilization: 0.0,
+        });
+    });
+    drop(span);
+    assert!(session.flush());
+    for sink in [lines, human, json] {
+        let text = sink.text();
+        assert_eq!(text.lines().count(), 3);
+        for secret in [
+            "hunter2",
+            "tok-51",
+            "s3cret",
+            "k-1234",
+            "abc.def.123",
+            "bo@example.org",
+            "AKIA",
+        ] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        assert!(text.matches("[redacted]").count() >= 7, "{text}");
+    }
+}
+
+#[test]
+fn people_get_one_clean_line_a_record() {
+    let out = Shared::default();
+    let session = session(vec![console_to(&out, Format::Human)]);
+    work();
+    warn!("escape \u{1b}[31m and\nnewline");
+    assert!(session.flush());
+    let text = out.text();
+    assert!(!text.contains('\u{1b}'));
+    let masked: Vec<String> = text.lines().map(masked).collect();
+    insta::assert_snapshot!(masked.join("\n"), @r#"
+    INFO  exporters: kernel finished  tokens=3  ratio=0.5  [request ######## in ########]
+    EVENT GpuOpCompleted  op_name=matmul  duration_ns=1500  shapes=[[1, 2], []]  utilization=NaN  [step ######## in ########]
+    SPAN <duration> step failed: no\nroom  [######## < ######## in ########]
+    ERROR exporters: outside\tany trace  code=-3  ok=false
+    SPAN <duration> request  user=7  path="/v1 \"x\""  [######## in ########]
+    WARN  exporters: escape \u{1b}[31m and\nnewline
+    "#);
+}
+
+/// A line for people without its time, duration and identifiers.
+fn masked(line: &str) -> String {
+    let words: Vec<String> = line[12..]
+        .split(' ')
+        .map(|word| {
+            let bare = word.trim_matches(['[', ']']);
+            if bare.len() == 8 && bare.bytes().all(|b| b.is_ascii_hexdigit()) {
+                word.replace(bare, "########")
+            } else {
+                word.to_owned()
+            }
+        })
+        .collect();
+    let line = words.join(" ");
+    match (
+        line.find("SPAN"),
+        line.find("s request").or(line.find("s step")),
+    ) {
+        (Some(start), Some(end)) => {
+            format!("{}SPAN <duration>{}", &line[..start], &line[end + 1..])
+        }
+        _ => line,
+    }
+}
+
+#[test]
+fn a_million_identical_lines_become_two() {
+    core::when_full(core::WhenFull::Wait);
+    let out = Shared::default();
+    let limits = Limits {
+        when_full: core::WhenFull::Wait,
+        ..Limits::default()
+    };
+    let session = limited(
+        vec![json_to(&out, JsonEncoder::default())],
+        limits,
+        Thinning::default(),
+    );
+    for _ in 0..1_000_000 {
+        info!(disk = "sda", "no room");
+    }
+    assert!(session.flush());
+    core::when_full(core::WhenFull::Refuse);
+    let text = out.text();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(
+        text.contains("repeated 999999 times") && text.contains(r#""repeated":999999"#),
+        "{text}"
+    );
+    drop(session);
+}
+
+#[test]
+fn the_line_after_a_repetition_says_how_often() {
+    let out = Shared::default();
+    let session = session(vec![console_to(&out, Format::Human)]);
+    for round in 0..3 {
+        for _ in 0..3 {
+            info!("same");
+        }
+        assert!(round != 1 || session.flush());
+    }
+    info!("other");
+    assert!(session.flush());
+    let messages: Vec<String> = out
+        .text()
+        .lines()
+        .map(|line| line.split(": ").nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "same",
+            "repeated 5 times  repeated=5",
+            "repeated 3 times  repeated=3",
+            "other"
+        ]
+    );
+}
+
+#[test]
+fn a_chatty_line_of_code_is_held_to_its_rate() {
+    let out = Shared::default();
+    let thinning = Thinning {
+        lines_per_second_max: Some(10),
+        ..Thinning::default()
+    };
+    let session = limited(
+        vec![json_to(&out, JsonEncoder::default())],
+        Limits::default(),
+        thinning,
+    );
+    let before = loss::total(Lost::RateLimited);
+    for n in 0..2000_u64 {
+        info!(n, "chatty");
+    }
+    info!("another line of code");
+    assert!(session.flush());
+    let lost = loss::total(Lost::RateLimited) - before;
+    assert_eq!(out.lines() as u64 + lost, 2001);
+    assert!(lost >= 1900, "{lost}");
+    assert!(out.text().contains("another line of code"));
+}
+
+/// Counts what it gets, and misbehaves on command.
+struct Odd {
+    records: Arc<AtomicU64>,
+    metrics: Arc<AtomicU64>,
+    behaviour: Box<dyn Fn() + Send>,
+}
+
+impl Exporter for Odd {
+    fn name(&self) -> &'static str {
+        "odd"
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        (self.behaviour)();
+        self.records
+            .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn export_metrics(&mut self, _snapshot: &Snapshot) -> Result<(), ExportError> {
+        self.metrics.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn odd(
+    behaviour: impl Fn() + Send + 'static,
+) -> (Box<dyn Exporter>, Arc<AtomicU64>, Arc<AtomicU64>) {
+    let (records, metrics) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let exporter = Odd {
+        records: Arc::clone(&records),
+        metrics: Arc::clone(&metrics),
+        behaviour: Box::new(behaviour),
+    };
+    (Box::new(exporter), records, metrics)
+}
+
+#[test]
+fn an_exporter_that_hangs_harms_no_other_and_comes_back() {
+    let free = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&free);
+    let (hanging, delivered, _) = odd(move || {
+        while !gate.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let out = Shared::default();
+    let limits = Limits {
+        queue_records_max: 100,
+        timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let session = limited(
+        vec![hanging, json_to(&out, JsonEncoder::default())],
+        limits,
+        Thinning::default(),
+    );
+    let before = loss::total(Lost::ExporterFailed) + loss::total(Lost::QueueFull);
+    for n in 0..20_u64 {
+        for m in 0..20_u64 {
+            info!(n, m, "line");
+        }
+        let started = Instant::now();
+        assert!(!session.flush(), "the hanging exporter delivered nothing");
+        assert!(
+            started.elapsed() < Duration::from_secs(9),
+            "the flush waited for it"
+        );
+    }
+    // One more line: the report about the other exporter.
+    assert_eq!(out.text().matches("\"message\":\"line\"").count(), 400);
+    assert_eq!(
+        out.text()
+            .matches("exporter odd: it does not return")
+            .count(),
+        1
+    );
+    free.store(true, Ordering::Release);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !session.flush() && Instant::now() < deadline {}
+    let lost = loss::total(Lost::ExporterFailed) + loss::total(Lost::QueueFull) - before;
+    assert_eq!(delivered.load(Ordering::Relaxed) + lost, 400);
+    assert!(lost > 0);
+}
+
+#[test]
+fn an_exporter_that_panics_is_counted_and_tried_again() {
+    let bad = Arc::new(AtomicBool::new(true));
+    let switch = Arc::clone(&bad);
+    let (panicking, delivered, _) =
+        odd(move || assert!(!switch.load(Ordering::Relaxed), "on purpose"));
+    let out = Shared::default();
+    let limits = Limits {
+        pause: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let session = limited(
+        vec![panicking, json_to(&out, JsonEncoder::default())],
+        limits,
+        Thinning::default(),
+    );
+    let before = loss::total(Lost::ExporterFailed);
+    info!("one");
+    session.flush();
+    bad.store(false, Ordering::Relaxed);
+    info!("two");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !session.flush() && Instant::now() < deadline {}
+    assert_eq!(loss::total(Lost::ExporterFailed) - before, 1);
+    // "two" and nothing of the report about itself.
+    assert_eq!(delivered.load(Ordering::Relaxed), 1);
+    assert_eq!(
+        out.text().matches("it panicked (on purpose)").count(),
+        1,
+        "{}",
+        out.text()
+    );
+}
+
+#[test]
+fn a_full_queue_refuses_by_count_and_never_waits() {
+    let free = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&free);
+    let (slow, delivered, _) = odd(move || {
+        while !gate.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let limits = Limits {
+        queue_records_max: 50,
+        ..Limits::default()
+    };
+    let session = limited(vec![slow], limits, Thinning::default());
+    let before = loss::total(Lost::QueueFull);
+    for n in 0..50_u64 {
+        for m in 0..10_u64 {
+            info!(n, m, "line");
+        }
+        session.pump.flush(Duration::from_millis(20));
+    }
+    free.store(true, Ordering::Release);
+    assert!(session.flush());
+    let lost = loss::total(Lost::QueueFull) - before;
+    assert!(lost > 0);
+    assert_eq!(delivered.load(Ordering::Relaxed) + lost, 500);
+}
+
+#[test]
+fn snapshots_go_the_same_way() {
+    let turn = turn();
+    let (exporter, _, metrics) = odd(|| {});
+    let fan_out = FanOut::start(vec![(exporter, Limits::default())], Thinning::default()).unwrap();
+    let sender = fan_out.metrics_sender();
+    let session = session_with(vec![Box::new(fan_out)], turn);
+    sender.send(&Arc::new(Snapshot {
+        resource: Arc::default(),
+        start_unix_ns: 0,
+        time_unix_ns: 1,
+        metrics: Vec::new(),
+    }));
+    assert!(session.flush());
+    assert_eq!(metrics.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_dead_receiver_is_counted_and_nobody_panics() {
+    let (sender, receiver) = mpsc::channel::<Record>();
+    drop(receiver);
+    let session = session(vec![Box::new(Channel::new(sender, "screen"))]);
+    let before = loss::total(Lost::ReceiverGone);
+    for n in 0..100_u64 {
+        info!(n, "line");
+    }
+    session.flush();
+    assert_eq!(loss::total(Lost::ReceiverGone) - before, 100);
+}
+
+#[test]
+fn a_slow_receiver_loses_the_oldest_by_count() {
+    let (exporter, receiver) = channel::ring::<Record>(10);
+    let session = session(vec![Box::new(exporter)]);
+    let before = loss::total(Lost::ChannelFull);
+    for n in 0..100_u64 {
+        info!(n, "line");
+    }
+    assert!(session.flush());
+    assert_eq!((receiver.len(), receiver.dropped()), (10, 90));
+    assert_eq!(loss::total(Lost::ChannelFull) - before, 90);
+    let Ok(Record::Log(oldest)) = receiver.try_recv() else {
+        panic!("nothing received")
+    };
+    assert_eq!(oldest.attributes, [("n".into(), Value::U64(90))]);
+    drop(session);
+    assert_eq!(std::iter::from_fn(|| receiver.try_recv().ok()).count(), 9);
+    assert_eq!(
+        receiver.try_recv().unwrap_err(),
+        mpsc::TryRecvError::Disconnected
+    );
+}
+
+/// A disk that has room for so many bytes.
+#[derive(Clone)]
+struct Disk {
+    room: Arc<AtomicU64>,
+    written: Shared,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = self.room.load(Ordering::Relaxed).min(bytes.len() as u64);
+        if room == 0 {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.room.fetch_sub(room, Ordering::Relaxed);
+        self.written.write(&bytes[..room as usize])
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_tears_no_line_and_every_loss_is_counted() {
+    let disk = Disk {
+        room: Arc::new(AtomicU64::new(1234)),
+        written: Shared::default(),
+    };
+    let exporter = JsonLines::to_writer(disk.clone(), "full.jsonl", JsonEncoder::default())
+        .with_buffering(Buffering {
+            records_max: 10,
+            ..Buffering::default()
+        });
+    let human = Shared::default();
+    let session = session(vec![Box::new(exporter), console_to(&human, Format::Human)]);
+    let before = loss::total(Lost::WriteFailed);
+    for n in 0..10_000_u64 {
+        info!(n, "a line that takes its room on the disk");
+        if n % 100 == 0 {
+            session.flush();
+        }
+    }
+    assert!(!session.flush());
+    let lost = loss::total(Lost::WriteFailed) - before;
+    assert!(lost > 0);
+    assert_eq!(
+        human
+            .text()
+            .matches("exporter jsonl: cannot write full.jsonl")
+            .count(),
+        1
+    );
+    assert!(human.text().contains("make room on the disk"));
+    disk.room.store(u64::MAX, Ordering::Relaxed);
+    assert!(session.flush());
+    let (records, skipped) = read(disk.written.text().as_bytes());
+    assert_eq!(skipped, 0);
+    assert_eq!(records.len() as u64 + lost, 10_000);
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_is_an_error_before_anything_starts() {
+    for path in ["/proc/none/events.jsonl", "/dev/null/events.jsonl"] {
+        let error = JsonLines::open(Path::new(path), JsonEncoder::default()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("cannot write {path}: ")),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("folder that you may write"),
+            "{error}"
+        );
+    }
+}
