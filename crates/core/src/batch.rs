@@ -16,7 +16,7 @@ use crate::{
     context::SAMPLED,
     correlation,
     event::Descriptor,
-    fields::{FieldReader, FieldWriter, KEY_INLINE, KEY_LINK, RawField, ValueRef},
+    fields::{FieldReader, KEY_INLINE, KEY_LINK, RawField, ValueRef},
     ids::{SpanId, TraceId},
     model::{
         Attributes, EventRecord, Link, Log, Place, Record, Resource, Severity, Span, SpanKind,
@@ -98,8 +98,6 @@ pub(crate) const fn frame_length(first: u64) -> usize {
 
 /// Position of the start or time in a frame.
 pub(crate) const TIME_WORD: usize = 5;
-/// Position of the description's address in a frame.
-const DESCRIPTION_WORD: usize = 7;
 /// Position of a span's end in a frame.
 pub(crate) const END_WORD: usize = 6;
 
@@ -217,41 +215,6 @@ impl Batch {
     /// Appends a copy of a record of another batch.
     pub fn push(&mut self, record: &RecordRef<'_>) {
         self.words.extend_from_slice(record.frame().0);
-        self.records += 1;
-    }
-
-    /// Appends a log that `metadata` describes, with its values in the order of the description's fields. Its place,
-    /// thread and correlation ID are those of `like`, where there is one: for lines about a line.
-    pub fn push_log(
-        &mut self,
-        metadata: &'static Metadata<'static>,
-        time_unix_ns: u64,
-        like: Option<&LogRef<'_>>,
-        values: &[ValueRef<'_>],
-    ) {
-        let start = self.words.len();
-        let mut head = like.map_or([0; HEADER_WORDS], |like| {
-            std::array::from_fn(|word| like.0.0[word])
-        });
-        head[TIME_WORD] = time_unix_ns;
-        head[DESCRIPTION_WORD] = address(metadata);
-        self.words.extend_from_slice(&head);
-        let mut writer = FieldWriter(&mut self.words);
-        for (key, value) in (0..).zip(values) {
-            // A vector takes every word.
-            let _ = match *value {
-                ValueRef::Bool(value) => writer.bool(key, value),
-                ValueRef::I64(value) => writer.i64(key, value),
-                ValueRef::U64(value) => writer.u64(key, value),
-                ValueRef::F64(value) => writer.f64(key, value),
-                ValueRef::Str(text) => writer.text(key, text),
-                ValueRef::U64s(values) => writer.u64s(key, values),
-                ValueRef::Shapes(shapes) => writer.shapes(key, &shapes.iter().collect::<Vec<_>>()),
-            };
-        }
-        let length = self.words.len() - start;
-        let flags = head[0] & 0xff00;
-        self.words[start] = Kind::Log as u64 | flags | (length as u64) << 32;
         self.records += 1;
     }
 
@@ -656,6 +619,11 @@ impl<'a> LogRef<'a> {
         self.0
             .attributes()
             .filter(|&(name, value)| name != LOG_TARGET && message_text(name, value).is_none())
+    }
+
+    /// The static description of the span that was current, unless there was none or it is in another process.
+    pub fn span(&self) -> Option<&'static Metadata<'static>> {
+        static_ref(self.0.0[6])
     }
 
     /// Whether this is the same line as `other` again: written at the same place in the code, in the same span and

@@ -15,7 +15,7 @@ use std::{
 
 use radiosonde_core::{
     ValueRef,
-    batch::{Batch, LogRef, RecordRef},
+    batch::{Batch, LogRef, Parts, RecordRef},
     loss::{self, Lost},
     model::Severity,
 };
@@ -169,8 +169,23 @@ impl Thinner {
     fn report(&mut self, like: &LogRef<'_>, out: &mut Batch) {
         if self.repeated > 0 {
             let message = format!("repeated {} times", self.repeated);
-            let values = [ValueRef::Str(&message), ValueRef::U64(self.repeated)];
-            out.push_log(repeated_metadata(), self.last_unix_ns, Some(like), &values);
+            let place = like.place();
+            let correlation_id = like.correlation_id();
+            let parts = Parts {
+                trace_id: place.map(|place| place.trace_id),
+                span_id: place.map(|place| place.span_id),
+                parent_id: place.and_then(|place| place.parent_id),
+                flags: like.flags(),
+                time_unix_ns: self.last_unix_ns,
+                thread: like.thread(),
+                correlation_id: correlation_id.as_deref().unwrap_or_default(),
+                attributes: &[
+                    ("message", ValueRef::Str(&message)),
+                    ("repeated", ValueRef::U64(self.repeated)),
+                ],
+                links: &[],
+            };
+            out.push_log(repeated_metadata(), like.span(), &parts);
         }
         self.repeated = 0;
         self.first_unix_ns = 0;

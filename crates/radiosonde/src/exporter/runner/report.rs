@@ -6,7 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use radiosonde_core::{ValueRef, batch::Batch, clock, model::Resource};
+use radiosonde_core::{
+    ValueRef,
+    batch::{Batch, Parts},
+    clock,
+    model::Resource,
+};
 use tracing::{Callsite as _, Level, Metadata, metadata::Kind};
 
 use super::queue::Fault;
@@ -36,12 +41,16 @@ impl Fault {
 /// The fault as a log record for the other exporters.
 pub(super) fn batch(resource: &Arc<Resource>, name: &str, fault: &Fault, message: &str) -> Batch {
     let mut batch = Batch::new(Arc::clone(resource));
-    let values = [
-        ValueRef::Str(message),
-        ValueRef::Str(name),
-        ValueRef::U64(fault.records()),
-    ];
-    batch.push_log(metadata(), clock::now_unix_ns(), None, &values);
+    let parts = Parts {
+        time_unix_ns: clock::now_unix_ns(),
+        attributes: &[
+            ("message", ValueRef::Str(message)),
+            ("exporter", ValueRef::Str(name)),
+            ("lost", ValueRef::U64(fault.records())),
+        ],
+        ..Parts::default()
+    };
+    batch.push_log(metadata(), None, &parts);
     batch
 }
 
