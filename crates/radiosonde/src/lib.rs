@@ -1,5 +1,6 @@
 //! Observability for programs that run models.
 
+pub mod config;
 pub mod encode;
 pub mod exporter;
 pub mod init;

@@ -1,0 +1,109 @@
+//! Configuration in two phases: as written, then as meant.
+//!
+//! [`RawConfig`] is what files, environment variables and code say; everything in it is optional and knows its source.
+//! [`Config`] is what it means: every value has its type, every rule was checked, and everything that is wrong is
+//! reported at once, before anything starts. No file and no variable at all is a good configuration.
+//!
+//! Stronger sources win: code, then the environment, then the file, then the defaults.
+//!
+//! | in a file | in the environment |
+//! |---|---|
+//! | `[telemetry]` `system_interval = "5s"` | `RADIOSONDE_TELEMETRY_SYSTEM_INTERVAL=5s` |
+//! | `system_interval_ms = 5000` | `RADIOSONDE_TELEMETRY_SYSTEM_INTERVAL_MS=5000` |
+//!
+//! [`reference`] lists every key.
+
+mod duration;
+mod effective;
+mod environment;
+mod error;
+mod file;
+mod nearest;
+mod raw;
+mod rules;
+mod settings;
+mod value;
+mod written;
+
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+};
+
+pub use self::{
+    effective::{Effective, reference},
+    error::{ConfigError, ConfigErrors},
+    file::{FILE_NAMES, Format},
+    raw::RawConfig,
+    settings::{
+        CallsSettings, ExportSettings, GpuSettings, HealthSettings, HttpSettings,
+        JsonLinesSettings, LoggingSettings, MetricsLogSettings, MetricsSettings, OtlpSettings,
+        ProfilingSettings, RecordingSettings, ReportingSettings, ServiceSettings, Settings,
+        SignalSettings, SqliteSettings, TelemetrySettings,
+    },
+    value::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler},
+    written::Source,
+};
+use self::{environment::FILE_VARIABLE, raw::Resolver};
+
+/// A configuration that is right. Reads like its [`Settings`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    settings: Settings,
+    sources: Vec<(&'static str, Source)>,
+}
+
+impl Deref for Config {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Config {
+    /// What `raw` means, or everything that is wrong with it.
+    pub fn new(raw: RawConfig) -> Result<Self, ConfigErrors> {
+        let mut resolver = Resolver::new(raw);
+        let settings = Settings::resolve(&mut resolver);
+        let mut errors = resolver.errors;
+        let sources = resolver.sources;
+        errors.extend(rules::check(&settings, &sources));
+        if errors.is_empty() {
+            Ok(Self { settings, sources })
+        } else {
+            Err(ConfigErrors(errors))
+        }
+    }
+
+    /// What this process's file and environment say, overlaid by `code`.
+    pub fn load(code: RawConfig) -> Result<Self, ConfigErrors> {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect::<Vec<_>>();
+        let named = variables
+            .iter()
+            .find(|(name, value)| name == FILE_VARIABLE && !value.is_empty())
+            .map(|(_, value)| PathBuf::from(value));
+        let file = match RawConfig::find_file(named, Path::new(""))? {
+            Some(path) => RawConfig::read(&path)?,
+            None => RawConfig::default(),
+        };
+        let environment = RawConfig::from_environment(variables);
+        Self::new(file.overlaid_by(environment).overlaid_by(code))
+    }
+
+    /// Where the value of a key, such as `otlp.timeout`, comes from.
+    pub fn source(&self, key: &str) -> &Source {
+        static DEFAULT: Source = Source::Default;
+        self.sources
+            .iter()
+            .find(|(path, _)| *path == key)
+            .map_or(&DEFAULT, |(_, source)| source)
+    }
+
+    /// The configuration as TOML, each value with its source, secrets replaced.
+    pub const fn effective(&self) -> Effective<'_> {
+        Effective(self)
+    }
+}

@@ -1,0 +1,50 @@
+//! The configuration as it stands, each value with its source: what `sonde config print --effective` prints.
+
+use std::fmt;
+
+use super::{Config, Source, environment::variable_of, settings::KEYS};
+
+/// Prints a configuration as TOML, each value with its source, secrets replaced.
+pub struct Effective<'a>(pub(super) &'a Config);
+
+impl fmt::Display for Effective<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut section = "";
+        for (key, value) in KEYS.iter().zip(self.0.settings.shown()) {
+            let (of, name) = key.path.split_once('.').unwrap_or(("", key.path));
+            if of != section {
+                let gap = if section.is_empty() { "" } else { "\n" };
+                writeln!(f, "{gap}[{of}]")?;
+                section = of;
+            }
+            let source = self.0.source(key.path);
+            match value {
+                Some(_) if key.is_secret && *source != Source::Default => {
+                    writeln!(f, "# {name} = \"[redacted]\" # {source}")?;
+                }
+                Some(value) => writeln!(f, "{name} = {value} # {source}")?,
+                None => writeln!(f, "# {name} is not set")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every key with its default, its variables and what it is for, as Markdown: the table in `docs/`.
+pub fn reference() -> String {
+    let defaults = Config::default();
+    let mut text = String::from("| key | default | variables | meaning |\n|---|---|---|---|\n");
+    for (key, default) in KEYS.iter().zip(defaults.settings.shown()) {
+        let default = default.map_or_else(String::new, |default| format!("`{default}`"));
+        let mut variables = format!("`{}`", variable_of(key.path));
+        for (variable, _) in key.variables {
+            variables.push_str(&format!(", `{variable}`"));
+        }
+        let help = key.help.trim();
+        text.push_str(&format!(
+            "| `{}` | {default} | {variables} | {help} |\n",
+            key.path
+        ));
+    }
+    text
+}

@@ -1,0 +1,133 @@
+//! What environment variables say: `RADIOSONDE_` and a key's path in capitals, the standard ones of OpenTelemetry, and
+//! a few that others made known.
+//!
+//! Where two of them name the same setting, ours wins. A variable that is set to nothing counts as not set, as
+//! OpenTelemetry prescribes; the exceptions are those whose presence alone is the message.
+
+use super::{
+    ConfigError, RawConfig,
+    duration::Unit,
+    nearest::nearest,
+    raw::{Entry, find},
+    settings::{How, KEYS},
+    written::{Source, Written},
+};
+
+/// What our own variables begin with.
+const PREFIX: &str = "RADIOSONDE_";
+/// The variable that names the configuration file.
+pub(super) const FILE_VARIABLE: &str = "RADIOSONDE_CONFIG";
+
+impl RawConfig {
+    /// Takes settings from environment variables; others are passed over, except for those that look like a
+    /// misspelt one of ours.
+    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut raw = Self::default();
+        let mut ours = Self::default();
+        for (variable, text) in variables {
+            if let Some(rest) = variable.strip_prefix(PREFIX) {
+                ours.add_own(&variable, rest, text);
+            } else {
+                raw.add_foreign(&variable, &text);
+            }
+        }
+        raw.overlaid_by(ours)
+    }
+
+    fn add_own(&mut self, variable: &str, rest: &str, text: String) {
+        if variable == FILE_VARIABLE {
+            return;
+        }
+        let source = Source::Environment {
+            variable: variable.to_owned(),
+        };
+        let Some((path, unit)) = own(&rest.to_ascii_lowercase()) else {
+            let known: Vec<String> = KEYS.iter().map(|key| variable_of(key.path)).collect();
+            // A variable that resembles none of ours may be somebody else's.
+            if let Some(near) = nearest(variable, known.iter().map(String::as_str)) {
+                let mend = format!("did you mean {near}?");
+                self.errors.push(ConfigError::new(
+                    source,
+                    variable,
+                    "",
+                    "unknown variable",
+                    mend,
+                ));
+            }
+            return;
+        };
+        if !text.is_empty() {
+            self.entries.push(Entry {
+                path,
+                value: Written::Raw(text),
+                unit,
+                source,
+            });
+        }
+    }
+
+    fn add_foreign(&mut self, variable: &str, text: &str) {
+        for key in KEYS {
+            for (_, how) in key.variables.iter().filter(|(name, _)| *name == variable) {
+                if text.is_empty() && *how != How::Present {
+                    continue;
+                }
+                let (value, unit) = meaning(*how, text);
+                self.entries.push(Entry {
+                    path: key.path,
+                    value,
+                    unit,
+                    source: Source::Environment {
+                        variable: variable.to_owned(),
+                    },
+                });
+            }
+        }
+    }
+}
+
+/// The variable of a key.
+pub(super) fn variable_of(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', "_").to_ascii_uppercase())
+}
+
+/// The key whose path is `rest` with some of its underscores dots.
+fn own(rest: &str) -> Option<(&'static str, Unit)> {
+    let same = |path: &str, rest: &str| path.replace('.', "_") == rest;
+    KEYS.iter()
+        .flat_map(|key| std::iter::once(&key.path).chain(key.also))
+        .find_map(|name| {
+            let with_unit = Unit::of_key(rest).filter(|(rest, _)| same(name, rest));
+            let unit = match with_unit {
+                _ if same(name, rest) => Unit::None,
+                Some((_, unit)) => unit,
+                None => return None,
+            };
+            let (key, _) = find(name)?;
+            (unit == Unit::None || key.has_unit).then_some((key.path, unit))
+        })
+}
+
+fn meaning(how: How, text: &str) -> (Written, Unit) {
+    let raw = || Written::Raw(text.to_owned());
+    match how {
+        How::Plain => (raw(), Unit::None),
+        How::Millis => (raw(), Unit::Millis),
+        How::Seconds => (raw(), Unit::Seconds),
+        How::Present => (Written::Bool(true), Unit::None),
+        How::NoColor => (Written::Raw("never".to_owned()), Unit::None),
+        How::Port => (Written::Raw(format!("127.0.0.1:{text}")), Unit::None),
+        How::Exporter => (
+            Written::Bool(!text.split(',').all(|name| name.trim() == "none")),
+            Unit::None,
+        ),
+        How::Inverted => {
+            let value = match text.trim().to_ascii_lowercase().as_str() {
+                "true" => Written::Bool(false),
+                // OpenTelemetry: whatever is not `true` is false.
+                _ => Written::Bool(true),
+            };
+            (value, Unit::None)
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Every rule about settings that their types do not say, in one place.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use radiosonde_core::propagation::Formats;
+
+use super::{
+    ConfigError,
+    raw::is_secret,
+    settings::Settings,
+    value::{Sampler, Setting},
+    written::Source,
+};
+
+/// Shortest time between two readings of GPU devices.
+const GPU_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Shortest time between two runs of anything that is repeated.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// What is wrong with `settings`. Touches nothing but the folders that would be written to.
+pub(super) fn check(settings: &Settings, sources: &[(&'static str, Source)]) -> Vec<ConfigError> {
+    let mut rules = Rules {
+        sources,
+        errors: Vec::new(),
+    };
+    rules.numbers(settings);
+    rules.intervals(settings);
+    rules.names(settings);
+    rules.addresses(settings);
+    rules.paths(settings);
+    rules.errors
+}
+
+struct Rules<'a> {
+    sources: &'a [(&'static str, Source)],
+    errors: Vec<ConfigError>,
+}
+
+impl Rules<'_> {
+    fn wrong(
+        &mut self,
+        path: &'static str,
+        value: &impl Setting,
+        problem: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        let source = self
+            .sources
+            .iter()
+            .find(|(known, _)| *known == path)
+            .map_or(Source::Default, |(_, source)| source.clone());
+        let shown = if is_secret(path) {
+            "[redacted]".to_owned()
+        } else {
+            value.show().unwrap_or_default()
+        };
+        let key = source.key_or(path).to_owned();
+        self.errors
+            .push(ConfigError::new(source, key, shown, problem, mend));
+    }
+
+    fn numbers(&mut self, settings: &Settings) {
+        for (path, value) in [
+            ("recording.sample_rate", settings.recording.sample_rate),
+            ("profiling.sample_rate", settings.profiling.sample_rate),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                self.wrong(
+                    path,
+                    &value,
+                    "is out of range",
+                    "write a number from 0 (nothing) to 1 (everything)",
+                );
+            }
+        }
+        let overhead = settings.recording.max_overhead;
+        if !(overhead > 0.0 && overhead <= 1.0) {
+            let mend = "write a share of CPU time above 0 and up to 1, such as 0.01 for 1 %";
+            self.wrong("recording.max_overhead", &overhead, "is out of range", mend);
+        }
+        let percent = settings.reporting.high_gpu_utilization_threshold;
+        if !(0.0..=100.0).contains(&percent) {
+            let path = "reporting.high_gpu_utilization_threshold";
+            self.wrong(
+                path,
+                &percent,
+                "is out of range",
+                "write a percentage from 0 to 100",
+            );
+        }
+        for (path, value) in [
+            (
+                "export.queue_records_max",
+                settings.export.queue_records_max,
+            ),
+            ("gpu.samples_max", settings.gpu.samples_max),
+            ("gpu.history_limit", settings.gpu.history_limit),
+        ] {
+            if value == 0 {
+                self.wrong(path, &value, "leaves no room", "write a number from 1");
+            }
+        }
+    }
+
+    fn intervals(&mut self, settings: &Settings) {
+        let gpu = settings.gpu.profiler_interval;
+        for (path, value, least) in [
+            (
+                "telemetry.system_interval",
+                settings.telemetry.system_interval,
+                INTERVAL_MIN,
+            ),
+            ("metrics.interval", settings.metrics.interval, INTERVAL_MIN),
+            (
+                "metrics_log.interval",
+                settings.metrics_log.interval,
+                INTERVAL_MIN,
+            ),
+            (
+                "reporting.interval",
+                settings.reporting.interval,
+                INTERVAL_MIN,
+            ),
+            (
+                "health.check_interval",
+                settings.health.check_interval,
+                INTERVAL_MIN,
+            ),
+            ("otlp.timeout", settings.otlp.timeout, INTERVAL_MIN),
+            ("export.timeout", settings.export.timeout, INTERVAL_MIN),
+            ("gpu.profiler_interval", gpu, GPU_INTERVAL_MIN),
+        ] {
+            if value < least {
+                let mend = format!("write at least {}", least.show().unwrap_or_default());
+                self.wrong(path, &value, "is too short", mend);
+            }
+        }
+    }
+
+    fn names(&mut self, settings: &Settings) {
+        let recording = &settings.recording;
+        if let Err(error) = Formats::parse(&recording.propagators.join(",")) {
+            self.wrong(
+                "recording.propagators",
+                &recording.propagators,
+                error.to_string(),
+                "",
+            );
+        }
+        let handlers = &settings.calls.handlers;
+        if let Some(unknown) = handlers
+            .iter()
+            .find(|name| !matches!(name.as_str(), "logger" | "metrics"))
+        {
+            let problem = format!("names the unknown handler {unknown:?}");
+            self.wrong(
+                "calls.handlers",
+                handlers,
+                problem,
+                "write any of logger, metrics",
+            );
+        }
+        for (path, value) in [
+            ("telemetry.metrics_path", &settings.telemetry.metrics_path),
+            ("telemetry.health_path", &settings.telemetry.health_path),
+        ] {
+            if !value.starts_with('/') || value.contains(['?', '#', ' ']) {
+                self.wrong(
+                    path,
+                    value,
+                    "is not the path of a page",
+                    "write one such as \"/metrics\"",
+                );
+            }
+        }
+    }
+
+    fn addresses(&mut self, settings: &Settings) {
+        for (path, value) in [
+            ("telemetry.endpoint", &settings.telemetry.endpoint),
+            ("otlp.traces_endpoint", &settings.otlp.traces_endpoint),
+            ("otlp.logs_endpoint", &settings.otlp.logs_endpoint),
+            ("otlp.metrics_endpoint", &settings.otlp.metrics_endpoint),
+        ] {
+            let Some(text) = value else { continue };
+            let host = text
+                .strip_prefix("http://")
+                .or_else(|| text.strip_prefix("https://"))
+                .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+            if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
+                let mend = "write one such as \"http://localhost:4318\"";
+                self.wrong(path, value, "is not an HTTP address", mend);
+            }
+        }
+        let http = &settings.http;
+        if let Some(address) = http.listen
+            && !address.ip().is_loopback()
+            && http.token.is_none()
+        {
+            let mend = "set http.token, or listen on 127.0.0.1 or [::1]";
+            self.wrong(
+                "http.listen",
+                &http.listen,
+                "can be reached from other machines without a token",
+                mend,
+            );
+        }
+        let otlp = &settings.otlp;
+        if otlp.client_certificate.is_some() != otlp.client_key.is_some() {
+            let mend = "set both otlp.client_certificate and otlp.client_key";
+            self.wrong(
+                "otlp.client_certificate",
+                &otlp.client_certificate,
+                "is only half of a certificate and its key",
+                mend,
+            );
+        }
+    }
+
+    fn paths(&mut self, settings: &Settings) {
+        for (path, file) in [
+            ("otlp.certificate", &settings.otlp.certificate),
+            ("otlp.client_certificate", &settings.otlp.client_certificate),
+            ("otlp.client_key", &settings.otlp.client_key),
+        ] {
+            let Some(name) = file else { continue };
+            if let Err(error) = std::fs::File::open(name) {
+                self.wrong(
+                    path,
+                    file,
+                    format!("cannot be read: {error}"),
+                    "name a file that can be",
+                );
+            }
+        }
+        for (path, file) in [
+            ("json_lines.path", &settings.json_lines.path),
+            ("sqlite.path", &settings.sqlite.path),
+        ] {
+            if let Some(Err(error)) = file.as_deref().map(file_can_be_written) {
+                self.wrong(
+                    path,
+                    file,
+                    format!("cannot be written: {error}"),
+                    "name a file in a folder that can be",
+                );
+            }
+        }
+        let profiles = &settings.profiling;
+        let profiling =
+            profiles.cpu || profiles.memory || profiles.chrome_tracing || profiles.perf_profiling;
+        let folders: [(&'static str, Option<&PathBuf>); 3] = [
+            (
+                "otlp.spool_directory",
+                settings.otlp.spool_directory.as_ref(),
+            ),
+            (
+                "metrics_log.directory",
+                settings
+                    .metrics_log
+                    .enabled
+                    .then_some(&settings.metrics_log.directory),
+            ),
+            (
+                "profiling.output_dir",
+                profiling.then_some(&profiles.output_dir),
+            ),
+        ];
+        for (path, folder) in folders {
+            let Some(folder) = folder else { continue };
+            if let Err(error) = folder_can_be_written(folder) {
+                self.wrong(
+                    path,
+                    folder,
+                    format!("cannot be written to: {error}"),
+                    "name a folder that can be",
+                );
+            }
+        }
+    }
+}
+
+/// Whether `path` could be opened for writing, found out without leaving anything behind.
+fn file_can_be_written(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        std::fs::OpenOptions::new().append(true).open(path)?;
+        return Ok(());
+    }
+    folder_can_be_written(path.parent().unwrap_or(Path::new("")))
+}
+
+/// Whether files could be made in `folder`, or in the folder that it would be made in.
+fn folder_can_be_written(folder: &Path) -> std::io::Result<()> {
+    let existing = folder
+        .ancestors()
+        .map(|ancestor| {
+            if ancestor.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                ancestor
+            }
+        })
+        .find(|ancestor| ancestor.exists())
+        .unwrap_or(Path::new("."));
+    if !existing.is_dir() {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::NotADirectory,
+            format!("{} is not a folder", existing.display()),
+        ));
+    }
+    // Trying is the only answer that permissions, read-only mounts and quotas all agree with.
+    let probe = existing.join(format!(
+        ".radiosonde-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+impl Settings {
+    /// The share of traces that start here and are recorded, by sampler and rate together.
+    pub fn sample_ratio(&self) -> f64 {
+        match self.recording.sampler {
+            Sampler::AlwaysOff | Sampler::ParentBasedAlwaysOff => 0.0,
+            // Naming a rate is enough to mean it: the sampler that is there by default has none.
+            Sampler::ParentBasedAlwaysOn | Sampler::ParentBasedRatio | Sampler::Ratio => {
+                self.recording.sample_rate
+            }
+            Sampler::AlwaysOn => 1.0,
+        }
+    }
+
+    /// Whether the decision of a caller in another process is followed.
+    pub const fn sample_parent_based(&self) -> bool {
+        matches!(
+            self.recording.sampler,
+            Sampler::ParentBasedAlwaysOn
+                | Sampler::ParentBasedAlwaysOff
+                | Sampler::ParentBasedRatio
+        )
+    }
+}

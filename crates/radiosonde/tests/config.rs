@@ -1,0 +1,484 @@
+//! Configuration as users write it: every default, every source, and every way to be wrong.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by panicking"
+)]
+
+use std::{path::Path, time::Duration};
+
+use proptest::prelude::*;
+use radiosonde::config::{
+    Color, Config, Format, LogFormat, OtlpCompression, OtlpProtocol, RawConfig, Source,
+};
+
+fn environment(variables: &[(&str, &str)]) -> RawConfig {
+    let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    RawConfig::from_environment(variables.iter().map(own))
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> Config {
+    Config::new(environment(variables)).unwrap()
+}
+
+fn toml(text: &str) -> RawConfig {
+    RawConfig::parse(Format::Toml, text, Path::new("radiosonde.toml")).unwrap()
+}
+
+fn errors(raw: RawConfig) -> String {
+    Config::new(raw).unwrap_err().to_string()
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn every_default_that_is_prescribed() {
+    let config = Config::default();
+    assert_eq!(
+        Config::new(RawConfig::default())
+            .unwrap()
+            .effective()
+            .to_string(),
+        config.effective().to_string()
+    );
+    // Row 34.
+    assert_eq!(
+        (config.metrics_log.enabled, config.metrics_log.interval),
+        (false, seconds(5))
+    );
+    // Row 58.
+    let reporting = &config.reporting;
+    assert_eq!(reporting.interval, seconds(300));
+    assert_eq!(
+        reporting.slow_operation_threshold,
+        Duration::from_millis(100)
+    );
+    assert!((reporting.high_gpu_utilization_threshold - 85.0).abs() < f64::EPSILON);
+    assert!(reporting.auto_export_metrics);
+    // Row 65.
+    assert_eq!(config.health.check_interval, seconds(30));
+    assert!(!config.logging.stack_traces);
+    // Row 90.
+    let profiling = &config.profiling;
+    assert_eq!(
+        [
+            profiling.cpu,
+            profiling.memory,
+            profiling.chrome_tracing,
+            profiling.perf_profiling
+        ],
+        [false; 4]
+    );
+    assert_eq!(profiling.output_dir, Path::new("./profiles"));
+    assert!((profiling.sample_rate - 1.0).abs() < f64::EPSILON);
+    // Row 96.
+    let telemetry = &config.telemetry;
+    assert_eq!(
+        (telemetry.metrics, telemetry.tracing, &telemetry.endpoint),
+        (true, false, &None)
+    );
+    assert_eq!(
+        (
+            telemetry.metrics_path.as_str(),
+            telemetry.health_path.as_str()
+        ),
+        ("/metrics", "/health")
+    );
+    assert_eq!(telemetry.system_interval, seconds(5));
+    // Row 104.
+    assert_eq!(
+        (
+            config.logging.level.to_string().as_str(),
+            config.logging.format
+        ),
+        ("info", LogFormat::Json)
+    );
+    // Row 135.
+    let gpu = &config.gpu;
+    assert_eq!(
+        (gpu.profiler_interval, gpu.samples_max, gpu.history_limit),
+        (seconds(5), 1000, 100)
+    );
+    // Row 138.
+    assert!(config.recording.enabled && gpu.profiler_enabled && config.calls.repro_on_error);
+    assert_eq!(config.calls.handlers, ["logger", "metrics"]);
+    assert_eq!(config.calls.slow_threshold, seconds(1));
+    assert_eq!(
+        config.calls.repro_directory,
+        Path::new("tmp/snakepit_repro")
+    );
+    assert!((config.sample_ratio() - 1.0).abs() < f64::EPSILON);
+    // N5.
+    assert!((config.recording.max_overhead - 0.01).abs() < f64::EPSILON);
+    assert!(!config.signals.handle);
+    assert_eq!(config.http.listen, None);
+}
+
+#[test]
+fn the_names_of_the_design_notes_are_accepted() {
+    let config = Config::new(toml(
+        r#"
+        enabled = false
+        handlers = ["logger"]
+        slow_call_threshold_ms = 250
+        gpu_profiler_enabled = false
+        gpu_profiler_interval_ms = 200
+        repro_on_error = false
+        repro_directory = "repro"
+        sample_rate = 0.1
+        reporting_interval = "00:10:00"
+        slow_operation_threshold_ms = 12.5
+        high_gpu_utilization_threshold = 90
+        auto_export_metrics = false
+        [debug]
+        health_check_interval = "1m"
+        enable_stack_trace_logging = true
+        "#,
+    ))
+    .unwrap();
+    assert!(
+        !config.recording.enabled && !config.gpu.profiler_enabled && !config.calls.repro_on_error
+    );
+    assert_eq!(config.calls.handlers, ["logger"]);
+    assert_eq!(config.calls.slow_threshold, Duration::from_millis(250));
+    assert_eq!(config.gpu.profiler_interval, Duration::from_millis(200));
+    assert_eq!(config.calls.repro_directory, Path::new("repro"));
+    assert!((config.sample_ratio() - 0.1).abs() < f64::EPSILON);
+    assert_eq!(config.reporting.interval, seconds(600));
+    assert_eq!(
+        config.reporting.slow_operation_threshold,
+        Duration::from_micros(12_500)
+    );
+    assert!(!config.reporting.auto_export_metrics);
+    assert_eq!(config.health.check_interval, seconds(60));
+    assert!(config.logging.stack_traces);
+}
+
+#[test]
+fn one_file_in_three_formats() {
+    let as_toml = toml(
+        "[otlp]\ntimeout = \"3s\"\nheaders = { \"x-key\" = \"k\" }\n[telemetry]\nendpoint = \"http://h:1\"\n[recording]\nsample_rate = 0.5\n",
+    );
+    let as_json = RawConfig::parse(
+        Format::Json,
+        r#"{"otlp": {"timeout": "3s", "headers": {"x-key": "k"}}, "telemetry": {"endpoint": "http://h:1"}, "recording": {"sample_rate": 0.5}}"#,
+        Path::new("radiosonde.json"),
+    );
+    let as_yaml = RawConfig::parse(
+        Format::Yaml,
+        "# ours\notlp:\n  timeout: 3s\n  headers:\n    x-key: 'k'\ntelemetry: {endpoint: \"http://h:1\"}\nrecording:\n  sample_rate: 0.5\n",
+        Path::new("radiosonde.yaml"),
+    );
+    for raw in [as_toml, as_json.unwrap(), as_yaml.unwrap()] {
+        let config = Config::new(raw).unwrap();
+        assert_eq!(config.otlp.timeout, seconds(3));
+        assert_eq!(config.otlp.headers, [("x-key".to_owned(), "k".to_owned())]);
+        assert_eq!(config.telemetry.endpoint.as_deref(), Some("http://h:1"));
+        assert!((config.recording.sample_rate - 0.5).abs() < f64::EPSILON);
+    }
+    for nothing in ["", "# only a comment\n", "---\n"] {
+        let raw = RawConfig::parse(Format::Yaml, nothing, Path::new("a.yml")).unwrap();
+        assert!(raw.is_empty(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn truth_in_the_environment() {
+    for (text, enabled) in [
+        ("1", true),
+        ("true", true),
+        ("yes", true),
+        ("on", true),
+        ("TRUE", true),
+        ("On", true),
+        ("0", false),
+        ("false", false),
+        ("no", false),
+        ("off", false),
+        ("", false),
+    ] {
+        let config = from_environment(&[("METRICS_LOG_ENABLED", text)]);
+        assert_eq!(config.metrics_log.enabled, enabled, "{text}");
+        let config = from_environment(&[("RADIOSONDE_METRICS_LOG_ENABLED", text)]);
+        assert_eq!(config.metrics_log.enabled, enabled, "{text}");
+    }
+    insta::assert_snapshot!(
+        errors(environment(&[("METRICS_LOG_ENABLED", "2"), ("METRICS_LOG_INTERVAL_SECS", "soon")])),
+        @r#"
+    environment: METRICS_LOG_ENABLED = "2": is neither true nor false; write 1, true, yes, on, 0, false, no or off
+    environment: METRICS_LOG_INTERVAL_SECS = "soon": is not a duration; write numbers with units (ns, us, ms, s, m, h, d) such as "5s" or "1m30s", or "00:05:00"
+    "#);
+    assert_eq!(
+        from_environment(&[("METRICS_LOG_INTERVAL_SECS", "2")])
+            .metrics_log
+            .interval,
+        seconds(2)
+    );
+}
+
+#[test]
+fn variables_whose_presence_is_the_message() {
+    for text in ["", "0", "1", "anything"] {
+        let config = from_environment(&[("ENABLE_PROFILING", text), ("CHROME_TRACING", text)]);
+        assert!(
+            config.profiling.cpu && config.profiling.chrome_tracing,
+            "{text}"
+        );
+    }
+    // no-color.org: when present and not an empty string.
+    assert_eq!(
+        from_environment(&[("NO_COLOR", "1")]).logging.color,
+        Color::Never
+    );
+    assert_eq!(
+        from_environment(&[("NO_COLOR", "")]).logging.color,
+        Color::Auto
+    );
+}
+
+#[test]
+fn the_variables_of_opentelemetry() {
+    let config = from_environment(&[
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_SERVICE_NAME", "shop"),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "deployment.environment.name=prod,team=a%2Cb",
+        ),
+        ("OTEL_PROPAGATORS", "tracecontext,b3"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5000"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "30000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "2048"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "60000"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_on"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "9464"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+            "https://logs:4318/v1/logs",
+        ),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20k,x=1"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("RUST_LOG", "warn,shop=debug"),
+    ]);
+    assert!(!config.recording.enabled);
+    assert_eq!(config.service.name.as_deref(), Some("shop"));
+    assert_eq!(
+        config.service.attributes[1],
+        ("team".to_owned(), "a,b".to_owned())
+    );
+    assert_eq!(config.recording.propagators, ["tracecontext", "b3"]);
+    assert!((config.sample_ratio() - 0.25).abs() < f64::EPSILON && !config.sample_parent_based());
+    assert_eq!(
+        (config.export.delay, config.export.timeout),
+        (seconds(5), seconds(30))
+    );
+    assert_eq!(
+        (config.export.queue_records_max, config.metrics.interval),
+        (2048, seconds(60))
+    );
+    assert_eq!(config.http.listen, Some("127.0.0.1:9464".parse().unwrap()));
+    assert!(!config.otlp.traces && config.otlp.metrics && config.otlp.logs);
+    assert_eq!(
+        config.otlp.logs_endpoint.as_deref(),
+        Some("https://logs:4318/v1/logs")
+    );
+    assert_eq!(
+        config.otlp.headers[0],
+        ("authorization".to_owned(), "Bearer k".to_owned())
+    );
+    assert_eq!(config.otlp.protocol, OtlpProtocol::Grpc);
+    assert_eq!(config.otlp.timeout, Duration::from_millis(1500));
+    assert_eq!(config.otlp.compression, OtlpCompression::Plain);
+    assert_eq!(config.logging.level.to_string(), "warn,shop=debug");
+    assert_eq!(
+        *config.source("service.name"),
+        Source::Environment {
+            variable: "OTEL_SERVICE_NAME".to_owned()
+        }
+    );
+    // What is set to nothing is not set.
+    assert_eq!(
+        from_environment(&[("OTEL_SERVICE_NAME", ""), ("RUST_LOG", "")]),
+        Config::new(RawConfig::default()).unwrap()
+    );
+}
+
+#[test]
+fn the_stronger_source_wins() {
+    let file = toml(
+        "[service]\nname = \"file\"\n[otlp]\ntimeout_ms = 1\n[telemetry]\nsystem_interval_secs = 7\n",
+    );
+    let environment = environment(&[
+        ("RADIOSONDE_SERVICE_NAME", "ours"),
+        ("OTEL_SERVICE_NAME", "theirs"),
+        ("RADIOSONDE_OTLP_TIMEOUT_MS", "1500"),
+    ]);
+    let config = Config::new(file.overlaid_by(environment)).unwrap();
+    assert_eq!(config.service.name.as_deref(), Some("ours"));
+    assert_eq!(config.otlp.timeout, Duration::from_millis(1500));
+    assert_eq!(config.telemetry.system_interval, seconds(7));
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let occupied = folder.path().join("file");
+    std::fs::write(&occupied, "").unwrap();
+    let below_a_file = occupied.join("events.jsonl");
+    let file = toml(&format!(
+        r#"
+[telemetry]
+sytem_interval = "5s"
+endpoint = "collector:4318"
+metrics = "yes"
+system_interval = 5
+[otlp]
+timeout = "5 parsecs"
+headers = "authorization=top-secret"
+protocol = "grcp"
+tokne = "hunter2"
+[profling]
+cpu = true
+[gpu]
+profiler_interval_ms = 99
+[http]
+listen = "0.0.0.0:9464"
+[json_lines]
+path = {below_a_file:?}
+"#
+    ));
+    let environment = environment(&[
+        ("RADIOSONDE_OTLP_TIMOUT", "5s"),
+        ("RADIOSONDE_RECORDING_SAMPLE_RATE", "1.5"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a"),
+        ("RUST_LOG", "shop=inof"),
+        ("RADIOSONDE_MODEL_CACHE_OF_SOMEBODY_ELSE", "x"),
+    ]);
+    let text = errors(file.overlaid_by(environment));
+    let text = text.replace(&folder.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(text, @r#"
+    radiosonde.toml, line 11: otlp.tokne: unknown key; did you mean http.token?
+    radiosonde.toml, line 12: profling: unknown key; did you mean profiling?
+    radiosonde.toml, line 3: telemetry.sytem_interval: unknown key; did you mean telemetry.system_interval?
+    environment: RADIOSONDE_OTLP_TIMOUT: unknown variable; did you mean RADIOSONDE_OTLP_TIMEOUT?
+    environment: OTEL_RESOURCE_ATTRIBUTES = "a": holds a part without =; write name=value,name=value; a comma inside a value is written %2C
+    environment: RUST_LOG = "shop=inof": filter directive `shop=inof`, column 6: `inof` is not a level (did you mean `info`?); levels are off, error, warn, info, debug, trace, or 0 to 5
+    radiosonde.toml, line 5: telemetry.metrics = "yes": is neither true nor false; write true or false, without quotes
+    radiosonde.toml, line 6: telemetry.system_interval = 5: is a duration without a unit; write "5s" or "5ms", or let the key end in _secs or _ms
+    radiosonde.toml, line 10: otlp.protocol = "grcp": is not known; did you mean "grpc"?; write one of http/protobuf, http, grpc
+    radiosonde.toml, line 9: otlp.headers = [redacted]: is not a table; write { name = "value" }
+    radiosonde.toml, line 8: otlp.timeout = "5 parsecs": is not a duration; write numbers with units (ns, us, ms, s, m, h, d) such as "5s" or "1m30s", or "00:05:00"
+    environment: RADIOSONDE_RECORDING_SAMPLE_RATE = 1.5: is out of range; write a number from 0 (nothing) to 1 (everything)
+    radiosonde.toml, line 15: gpu.profiler_interval_ms = "99ms": is too short; write at least "100ms"
+    radiosonde.toml, line 4: telemetry.endpoint = "collector:4318": is not an HTTP address; write one such as "http://localhost:4318"
+    radiosonde.toml, line 17: http.listen = "0.0.0.0:9464": can be reached from other machines without a token; set http.token, or listen on 127.0.0.1 or [::1]
+    radiosonde.toml, line 19: json_lines.path = "DIR/file/events.jsonl": cannot be written: DIR/file is not a folder; name a file in a folder that can be
+    "#);
+}
+
+#[test]
+fn files_that_are_not_what_they_say() {
+    let parse = |format, text: &str, name: &str| {
+        RawConfig::parse(format, text, Path::new(name))
+            .unwrap_err()
+            .to_string()
+    };
+    let deep = format!("{}1{}", "[".repeat(60), "]".repeat(60));
+    let errors = [
+        parse(Format::Toml, "a = 1\n[otlp\n", "a.toml"),
+        parse(Format::Json, "{\"a\": 1,\n}", "a.json"),
+        parse(Format::Json, "[1]", "a.json"),
+        parse(Format::Yaml, "a: [1\nb: 2", "a.yaml"),
+        parse(Format::Yaml, "- a", "a.yaml"),
+        parse(Format::Yaml, "a: 1\na: 2", "a.yaml"),
+        parse(Format::Yaml, "a: &x 1\nb: *x", "a.yaml"),
+        parse(Format::Yaml, &format!("a: {deep}"), "a.yaml"),
+        RawConfig::read(Path::new("radiosonde.ini"))
+            .unwrap_err()
+            .to_string(),
+        RawConfig::read(Path::new("not/there.toml"))
+            .unwrap_err()
+            .to_string(),
+    ];
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    a.toml, line 2: is not TOML: unclosed table, expected `]`
+    a.json, line 2: is not JSON: trailing comma at line 2 column 1
+    a.json: does not hold a JSON object
+    a.yaml, line 2: is not YAML: illegal placement of ':' indicator
+    a.yaml: does not hold a YAML mapping
+    a.yaml, line 2: says "a" twice
+    a.yaml, line 2: uses a YAML alias (*); write the value out
+    a.yaml, line 1: is nested deeper than 32 levels
+    radiosonde.ini: is no configuration file by its name; let the name end in .toml, .json, .yaml or .yml
+    not/there.toml: cannot be read: No such file or directory (os error 2); make the file readable, or name another one in RADIOSONDE_CONFIG
+    "#);
+}
+
+#[test]
+fn the_effective_configuration_shows_sources_and_no_secrets() {
+    let file = toml(
+        "[otlp]\nheaders = { authorization = \"Bearer s3cret\" }\n\n[http]\ntoken = \"s3cret\"\n[telemetry]\nendpoint = \"https://ann:s3cret@collector:4318\"\n",
+    );
+    let config =
+        Config::new(file.overlaid_by(environment(&[("METRICS_LOG_INTERVAL_SECS", "11")]))).unwrap();
+    let text = config.effective().to_string();
+    assert!(!text.contains("s3cret"), "{text}");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            !line.ends_with("# default") && !line.ends_with("is not set") && line.contains('=')
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    endpoint = "https://[redacted]@collector:4318" # radiosonde.toml, line 7
+    # headers = "[redacted]" # radiosonde.toml, line 2
+    interval = "11s" # environment METRICS_LOG_INTERVAL_SECS
+    # token = "[redacted]" # radiosonde.toml, line 5
+    "#);
+    assert!(!format!("{:?}", toml("[http]\ntoken = \"s3cret\"\n")).contains("s3cret"));
+    // What is printed is a configuration again.
+    let again = Config::new(toml(&text)).unwrap();
+    assert_eq!(again.metrics_log.interval, seconds(11));
+    let defaults = Config::default();
+    assert_eq!(
+        **Config::new(toml(&defaults.effective().to_string()))
+            .as_ref()
+            .unwrap(),
+        *defaults
+    );
+}
+
+#[test]
+fn the_reference_lists_every_key_once() {
+    let reference = radiosonde::config::reference();
+    for key in [
+        "`otlp.timeout`",
+        "`RADIOSONDE_OTLP_TIMEOUT`",
+        "`OTEL_EXPORTER_OTLP_TIMEOUT`",
+    ] {
+        assert_eq!(reference.matches(key).count(), 1, "{key}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_panics(text in "[a-z_\\[\\]{}=:\"'.,#&* 0-9\n-]{0,80}") {
+        for format in [Format::Toml, Format::Json, Format::Yaml] {
+            if let Ok(raw) = RawConfig::parse(format, &text, Path::new("any")) {
+                let _ = Config::new(raw).map_err(|errors| errors.to_string());
+            }
+        }
+        let _ = Config::new(environment(&[("RADIOSONDE_OTLP_HEADERS", &text), ("OTEL_EXPORTER_OTLP_TIMEOUT", &text)]));
+    }
+}
