@@ -62,13 +62,22 @@ impl Deref for Config {
 }
 
 impl Config {
-    /// What `raw` means, or everything that is wrong with it.
+    /// What `raw` means, or everything that is wrong with it. Tries whether the places that would be written to can be.
     pub fn new(raw: RawConfig) -> Result<Self, ConfigErrors> {
+        Self::resolve(raw, true)
+    }
+
+    /// [`new`](Self::new) without a look at the file system.
+    pub fn check(raw: RawConfig) -> Result<Self, ConfigErrors> {
+        Self::resolve(raw, false)
+    }
+
+    fn resolve(raw: RawConfig, with_files: bool) -> Result<Self, ConfigErrors> {
         let mut resolver = Resolver::new(raw);
         let settings = Settings::resolve(&mut resolver);
         let mut errors = resolver.errors;
         let sources = resolver.sources;
-        errors.extend(rules::check(&settings, &sources));
+        errors.extend(rules::check(&settings, &sources, with_files));
         if errors.is_empty() {
             Ok(Self { settings, sources })
         } else {

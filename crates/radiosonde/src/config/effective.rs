@@ -32,19 +32,25 @@ impl fmt::Display for Effective<'_> {
 
 /// Every key with its default, its variables and what it is for, as Markdown: the table in `docs/`.
 pub fn reference() -> String {
-    let defaults = Config::default();
-    let mut text = String::from("| key | default | variables | meaning |\n|---|---|---|---|\n");
-    for (key, default) in KEYS.iter().zip(defaults.settings.shown()) {
-        let default = default.map_or_else(String::new, |default| format!("`{default}`"));
-        let mut variables = format!("`{}`", variable_of(key.path));
-        for (variable, _) in key.variables {
-            variables.push_str(&format!(", `{variable}`"));
+    Reference.to_string()
+}
+
+struct Reference;
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("| key | default | variables | meaning |\n|---|---|---|---|\n")?;
+        for (key, default) in KEYS.iter().zip(Config::default().settings.shown()) {
+            write!(f, "| `{}` | ", key.path)?;
+            if let Some(default) = default {
+                write!(f, "`{default}`")?;
+            }
+            write!(f, " | `{}`", variable_of(key.path))?;
+            for (variable, _) in key.variables {
+                write!(f, ", `{variable}`")?;
+            }
+            writeln!(f, " | {} |", key.help.trim())?;
         }
-        let help = key.help.trim();
-        text.push_str(&format!(
-            "| `{}` | {default} | {variables} | {help} |\n",
-            key.path
-        ));
+        Ok(())
     }
-    text
 }

@@ -163,7 +163,7 @@ type Tree = Result<Vec<(String, Node)>, Broken>;
 fn toml_tree(text: &str) -> Tree {
     let line_of = |offset: usize| {
         let before = text.as_bytes().get(..offset).unwrap_or_default();
-        1 + before.iter().filter(|&&byte| byte == b'\n').count()
+        before.split(|&byte| byte == b'\n').count()
     };
     let table = DeTable::parse(text).map_err(|error| {
         let line = error.span().map(|span| line_of(span.start));

@@ -20,8 +20,12 @@ const GPU_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// Shortest time between two runs of anything that is repeated.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
-/// What is wrong with `settings`. Touches nothing but the folders that would be written to.
-pub(super) fn check(settings: &Settings, sources: &[(&'static str, Source)]) -> Vec<ConfigError> {
+/// What is wrong with `settings`. `with_files` tries whether files can be read and folders written to.
+pub(super) fn check(
+    settings: &Settings,
+    sources: &[(&'static str, Source)],
+    with_files: bool,
+) -> Vec<ConfigError> {
     let mut rules = Rules {
         sources,
         errors: Vec::new(),
@@ -30,7 +34,9 @@ pub(super) fn check(settings: &Settings, sources: &[(&'static str, Source)]) -> 
     rules.intervals(settings);
     rules.names(settings);
     rules.addresses(settings);
-    rules.paths(settings);
+    if with_files {
+        rules.paths(settings);
+    }
     rules.errors
 }
 

@@ -1,6 +1,6 @@
 //! The types that a setting may have, and how each is read and shown.
 
-use std::{borrow::Cow, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
 
 use radiosonde_core::filter::Filter;
 
@@ -52,7 +52,8 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             letter if letter.is_control() => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(letter)));
+                // Writing to text cannot fail.
+                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
             }
             letter => quoted.push(letter),
         }
