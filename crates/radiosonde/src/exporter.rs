@@ -4,8 +4,12 @@
 pub mod channel;
 pub mod console;
 pub mod json_lines;
+#[cfg(feature = "otlp-http")]
+pub mod otlp;
+pub mod retry;
 pub mod rows;
 pub mod runner;
+pub mod spool;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -84,6 +88,15 @@ pub enum ExportError {
         /// How many records nobody received.
         records: u64,
     },
+    /// What an exporter with a thread of its own found out since the last call. Losses are counted already, and what
+    /// the call was given is accepted.
+    #[error("{destination}: {reason}")]
+    Noticed {
+        /// Where to.
+        destination: String,
+        /// What happened.
+        reason: String,
+    },
 }
 
 impl ExportError {
@@ -94,6 +107,7 @@ impl ExportError {
             Self::Unavailable { .. } => (Lost::RetryExhausted, records),
             Self::Write { records, .. } => (Lost::WriteFailed, *records),
             Self::ReceiverGone { records, .. } => (Lost::ReceiverGone, *records),
+            Self::Noticed { .. } => (Lost::Rejected, 0),
         }
     }
 }

@@ -20,9 +20,11 @@ pub use metrics::FAILED_ATTRIBUTE;
 
 mod logs;
 mod metrics;
+#[cfg(any(feature = "otlp-http", test))]
+pub(crate) mod reader;
 mod spans;
 mod values;
-pub(crate) mod wire;
+mod wire;
 
 use wire::Wire;
 

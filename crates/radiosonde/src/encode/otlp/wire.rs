@@ -1,7 +1,6 @@
-//! Protocol Buffers wire format (protobuf.dev/programming-guides/encoding): a writer that goes over the data once,
-//! and a reader for the few messages that come back.
+//! Protocol Buffers wire format (protobuf.dev/programming-guides/encoding), written going over the data once.
 //!
-//! Invariant of [`Wire`]: everything before `at` is written, everything from there on is scratch. A message whose
+//! Invariant: everything before `at` is written, everything from there on is scratch. A message whose
 //! length is not known in advance is opened with a guess at how many bytes the length takes; closing it moves the
 //! content when the guess was wrong, so what comes out is always the shortest form.
 
@@ -181,74 +180,10 @@ impl Wire {
     }
 }
 
-/// A field's value as it lies on the wire.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Field<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Bytes(&'a [u8]),
-    Fixed32(u32),
-}
-
-/// Reads a message field by field; ends at the first byte that cannot be one.
-#[derive(Clone, Debug)]
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*array)
-    }
-
-    fn field(&mut self) -> Option<(u64, Field<'a>)> {
-        let key = self.varint()?;
-        let value = match (key & 7) as u32 {
-            VARINT => Field::Varint(self.varint()?),
-            FIXED64 => Field::Fixed64(u64::from_le_bytes(self.array()?)),
-            FIXED32 => Field::Fixed32(u32::from_le_bytes(self.array()?)),
-            BYTES => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(length)?;
-                self.0 = rest;
-                Field::Bytes(bytes)
-            }
-            _ => return None,
-        };
-        Some((key >> 3, value))
-    }
-}
-
-impl<'a> Iterator for Reader<'a> {
-    type Item = (u64, Field<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let field = self.field();
-        if field.is_none() {
-            self.0 = &[];
-        }
-        field
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use crate::encode::otlp::reader::{Field, Reader};
 
     #[test]
     fn varint_sizes_are_exact_for_every_width() {
@@ -286,18 +221,6 @@ mod tests {
                 };
                 assert_eq!(content.len(), length);
                 assert_eq!(inner.len(), 1 + varint_bytes(length as u64) + length);
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            for (_, field) in Reader(&bytes) {
-                if let Field::Bytes(bytes) = field {
-                    Reader(bytes).for_each(drop);
-                }
             }
         }
     }

@@ -1,0 +1,689 @@
+//! OTLP to a collector, over HTTP or gRPC.
+//!
+//! [`Otlp::export`](Exporter::export) encodes, compresses and queues; a thread of its own sends. So a collector that
+//! hangs delays nobody, and what it does not take waits in the [`spool`](super::spool), in order, until it is back,
+//! in this process or the next.
+//!
+//! What happens to an answer (OpenTelemetry protocol specification, OTLP/HTTP response and OTLP/gRPC response):
+//! - taken: forgotten; partly taken: the rejected records are counted under `Lost::Rejected` and never sent again;
+//! - "try again" (429, 502, 503, 504, or no answer at all): sent again after a growing delay with full jitter, or when
+//!   `Retry-After` says;
+//! - anything else: counted under `Lost::Rejected`.
+
+use std::{
+    fmt,
+    io::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use radiosonde_core::{
+    batch::Batch,
+    loss::{self, Lost},
+    metrics::snapshot::Snapshot,
+};
+
+use super::{
+    ExportError, Exporter,
+    retry::Backoff,
+    spool::{Payload, Spool, SpoolConfig, Waiting},
+};
+use crate::encode::otlp::{Encoder, REQUEST_BYTES_MAX_DEFAULT, Request, Signal};
+
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
+mod http;
+mod response;
+
+/// How long one request may take, `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// How long dropping the exporter waits for a request that is on its way.
+const END_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Whether requests are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// By gzip, unless the endpoint is this machine.
+    #[default]
+    Auto,
+    /// Never.
+    None,
+    /// By gzip.
+    Gzip,
+}
+
+/// Where and how to send. `OTEL_EXPORTER_OTLP_*` names are given where there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// `ENDPOINT`: for HTTP the base URL, to which `/v1/traces`, `/v1/logs` or `/v1/metrics` is added; for gRPC the
+    /// server.
+    pub endpoint: String,
+    /// `TRACES_ENDPOINT`: over HTTP the whole URL for spans.
+    pub traces_endpoint: Option<String>,
+    /// `LOGS_ENDPOINT`: over HTTP the whole URL for logs and events.
+    pub logs_endpoint: Option<String>,
+    /// `METRICS_ENDPOINT`: over HTTP the whole URL for metrics.
+    pub metrics_endpoint: Option<String>,
+    /// `HEADERS`: sent with every request to this destination and no other.
+    pub headers: Vec<(String, String)>,
+    /// `TIMEOUT`: for one request, connection included.
+    pub timeout: Duration,
+    /// `COMPRESSION`.
+    pub compression: Compression,
+    /// `CERTIFICATE`: a PEM file with the certificate authorities to trust instead of Mozilla's.
+    pub ca_certificate: Option<PathBuf>,
+    /// `CLIENT_CERTIFICATE` and `CLIENT_KEY`: PEM files with which this program proves who it is.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Refuse an endpoint without TLS.
+    pub require_tls: bool,
+    /// Where telemetry waits while the destination is away.
+    pub spool: SpoolConfig,
+    /// Uncompressed bytes after which another request is begun.
+    pub request_bytes_max: usize,
+    /// First and longest delay between attempts, before jitter.
+    pub retry_delay: (Duration, Duration),
+}
+
+impl OtlpConfig {
+    /// The defaults for `endpoint`.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            traces_endpoint: None,
+            logs_endpoint: None,
+            metrics_endpoint: None,
+            headers: Vec::new(),
+            timeout: TIMEOUT_DEFAULT,
+            compression: Compression::default(),
+            ca_certificate: None,
+            client_certificate: None,
+            require_tls: false,
+            spool: SpoolConfig::default(),
+            request_bytes_max: REQUEST_BYTES_MAX_DEFAULT,
+            retry_delay: (super::retry::DELAY_MIN, super::retry::DELAY_MAX),
+        }
+    }
+
+    fn endpoint_of(&self, signal: Signal) -> Option<&String> {
+        match signal {
+            Signal::Traces => self.traces_endpoint.as_ref(),
+            Signal::Logs => self.logs_endpoint.as_ref(),
+            Signal::Metrics => self.metrics_endpoint.as_ref(),
+        }
+    }
+
+    fn gzip(&self) -> bool {
+        match self.compression {
+            Compression::Auto => !is_loopback(&self.endpoint),
+            Compression::None => false,
+            Compression::Gzip => true,
+        }
+    }
+
+    /// A file name for the destination: what waits for it is never sent anywhere else, nor with other headers.
+    fn spool_name(&self, protocol: &str) -> String {
+        let mut crc = crc32fast::Hasher::new();
+        for signal in Signal::ALL {
+            crc.update(self.endpoint_of(signal).map_or("", |url| url).as_bytes());
+            crc.update(b"\n");
+        }
+        crc.update(self.endpoint.as_bytes());
+        for (name, value) in &self.headers {
+            crc.update(format!("\n{name}: {value}").as_bytes());
+        }
+        let readable: String = shown(&self.endpoint)
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .take(80)
+            .collect();
+        format!("otlp-{protocol}-{readable}-{:08x}", crc.finalize())
+    }
+
+    fn check(&self) -> Result<(), OtlpError> {
+        let urls = Signal::ALL
+            .into_iter()
+            .filter_map(|signal| self.endpoint_of(signal));
+        for url in urls.chain([&self.endpoint]) {
+            let invalid = |reason| OtlpError::Endpoint {
+                endpoint: shown(url),
+                reason,
+            };
+            let (scheme, rest) = url
+                .split_once("://")
+                .ok_or_else(|| invalid("it must begin with http:// or https://"))?;
+            match scheme {
+                "https" => {}
+                "http" if self.require_tls => {
+                    return Err(invalid("TLS is required: use https:// or drop require_tls"));
+                }
+                "http" => {}
+                _ => return Err(invalid("only http:// and https:// are known")),
+            }
+            if host(rest).is_empty() {
+                return Err(invalid("it names no host"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for OtlpConfig {
+    /// Without the values of headers, which are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("OtlpConfig")
+            .field("endpoint", &shown(&self.endpoint))
+            .field("headers", &headers)
+            .field("timeout", &self.timeout)
+            .field("compression", &self.compression)
+            .field("spool", &self.spool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The part of `rest`, what follows `scheme://`, that names the host.
+fn host(rest: &str) -> &str {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.strip_prefix('[') {
+        Some(ipv6) => ipv6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = host(url.split_once("://").map_or(url, |(_, rest)| rest));
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// `url` without user, password and query.
+fn shown(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+/// Why an exporter could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OtlpError {
+    /// The endpoint is not a URL that can be sent to.
+    #[error("OTLP endpoint {endpoint}: {reason}")]
+    Endpoint {
+        /// The endpoint, without secrets.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A header's name or value cannot be sent.
+    #[error("OTLP header {name}: names and values are visible ASCII without line breaks")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// A certificate or key file cannot be used.
+    #[error("OTLP certificate {path}: {reason}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The thread that sends could not be started.
+    #[error("cannot start the thread that sends OTLP: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Taken.
+    Delivered,
+    /// Taken but for `rejected` records.
+    Partial { rejected: u64, reason: String },
+    /// Refused for good.
+    Rejected { reason: String },
+    /// To be tried again.
+    Unavailable {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+}
+
+/// One way of sending a request. May block for the configured timeout.
+trait Transport: Send {
+    fn send(&mut self, signal: Signal, gzip: bool, body: &[u8]) -> Outcome;
+}
+
+#[derive(Debug)]
+struct State {
+    spool: Spool,
+    /// Attempts that failed so far.
+    failures: u64,
+    /// No attempt before, unless a flush asks for one.
+    not_before: Option<Instant>,
+    flushing: bool,
+    stop: bool,
+    ended: bool,
+    fault: Option<String>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is work for the sender.
+    work: Condvar,
+    /// The sender has settled or failed something, or has ended.
+    settled: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends spans, logs, events and metrics as OTLP.
+#[derive(Debug)]
+pub struct Otlp {
+    destination: String,
+    encoder: Encoder,
+    gzip: bool,
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+impl Otlp {
+    /// Sends protobuf over HTTP.
+    pub fn http(config: &OtlpConfig) -> Result<Self, OtlpError> {
+        config.check()?;
+        let transport = http::Http::new(config)?;
+        Self::start(config, "http", config.gzip(), transport)
+    }
+
+    /// Sends over gRPC.
+    #[cfg(feature = "otlp-grpc")]
+    pub fn grpc(config: &OtlpConfig) -> Result<Self, OtlpError> {
+        config.check()?;
+        let transport = grpc::Grpc::new(config)?;
+        // gRPC compresses by message: the transport does it.
+        Self::start(config, "grpc", false, transport)
+    }
+
+    fn start(
+        config: &OtlpConfig,
+        protocol: &str,
+        gzip: bool,
+        transport: impl Transport + 'static,
+    ) -> Result<Self, OtlpError> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                spool: Spool::open(&config.spool, &config.spool_name(protocol)),
+                failures: 0,
+                not_before: None,
+                flushing: false,
+                stop: false,
+                ended: false,
+                fault: None,
+            }),
+            work: Condvar::new(),
+            settled: Condvar::new(),
+        });
+        let destination = shown(&config.endpoint);
+        let (first, last) = config.retry_delay;
+        let sender = Sender {
+            shared: Arc::clone(&shared),
+            transport,
+            backoff: Backoff::new(first, last),
+            destination: destination.clone(),
+        };
+        thread::Builder::new()
+            .name("radiosonde-otlp".to_owned())
+            .spawn(move || sender.run())
+            .map_err(OtlpError::Thread)?;
+        Ok(Self {
+            destination,
+            encoder: Encoder::new(config.request_bytes_max),
+            gzip,
+            timeout: config.timeout,
+            shared,
+        })
+    }
+
+    /// How much waits for the destination.
+    pub fn waiting(&self) -> Waiting {
+        self.shared.lock().spool.waiting()
+    }
+
+    fn queue(
+        &mut self,
+        encode: impl FnOnce(&mut Encoder, &mut dyn FnMut(Request<'_>)),
+    ) -> Result<(), ExportError> {
+        let (shared, gzip) = (&self.shared, self.gzip);
+        encode(&mut self.encoder, &mut |request| {
+            let payload = payload(request, gzip);
+            shared.lock().spool.push(payload);
+            shared.work.notify_one();
+        });
+        let mut state = shared.lock();
+        let fault = state.fault.take();
+        match fault.or_else(|| state.spool.take_fault()) {
+            None => Ok(()),
+            Some(reason) => Err(self.noticed(reason)),
+        }
+    }
+
+    fn noticed(&self, reason: String) -> ExportError {
+        ExportError::Noticed {
+            destination: self.destination.clone(),
+            reason,
+        }
+    }
+}
+
+/// The bit of a payload's tag that says that its body is compressed; the others are the signal.
+const GZIP: u8 = 0x80;
+
+fn payload(request: Request<'_>, gzip: bool) -> Payload {
+    let plain = |tag| Payload {
+        tag,
+        records: request.records as u32,
+        body: request.body.to_vec(),
+    };
+    let signal = request.signal as u8;
+    if !gzip {
+        return plain(signal);
+    }
+    let level = flate2::Compression::fast();
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::with_capacity(request.body.len() / 4), level);
+    let compressed = encoder
+        .write_all(request.body)
+        .and_then(|()| encoder.finish());
+    match compressed {
+        Ok(body) => Payload {
+            tag: signal | GZIP,
+            records: request.records as u32,
+            body,
+        },
+        // Writing to memory does not fail; if it did, plain bytes are as good.
+        Err(_) => plain(signal),
+    }
+}
+
+impl Exporter for Otlp {
+    fn name(&self) -> &'static str {
+        "otlp"
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        self.queue(|encoder, send| encoder.batch(batch, send))
+    }
+
+    fn export_metrics(&mut self, snapshot: &Snapshot) -> Result<(), ExportError> {
+        self.queue(|encoder, send| encoder.metrics(snapshot, send))
+    }
+
+    /// Waits until everything is delivered, an attempt fails, or one request's timeout has passed; what is left is
+    /// made durable in the spool.
+    fn flush(&mut self) -> Result<(), ExportError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut state = self.shared.lock();
+        let failures = state.failures;
+        state.flushing = true;
+        self.shared.work.notify_one();
+        while !state.spool.is_empty() && state.failures == failures && !state.ended {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                break;
+            };
+            state = wait(&self.shared.settled, state, left);
+        }
+        state.flushing = false;
+        if state.spool.is_empty() {
+            return Ok(());
+        }
+        state.spool.persist();
+        let waiting = state.spool.waiting().records;
+        let why = state
+            .fault
+            .take()
+            .unwrap_or_else(|| "no answer yet".to_owned());
+        drop(state);
+        Err(self.noticed(format!("{why}; {waiting} records wait")))
+    }
+}
+
+fn wait<'a>(
+    condvar: &Condvar,
+    state: MutexGuard<'a, State>,
+    at_most: Duration,
+) -> MutexGuard<'a, State> {
+    condvar
+        .wait_timeout(state, at_most)
+        .unwrap_or_else(PoisonError::into_inner)
+        .0
+}
+
+impl Drop for Otlp {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + END_WAIT_MAX;
+        let mut state = self.shared.lock();
+        state.stop = true;
+        self.shared.work.notify_one();
+        while !state.ended
+            && let Some(left) = deadline.checked_duration_since(Instant::now())
+        {
+            state = wait(&self.shared.settled, state, left);
+        }
+        // A request that is still on its way may yet arrive; if the process ends before, the next one sends it again.
+        let lost = state.spool.persist();
+        loss::count(Lost::ShutdownDeadline, lost);
+        if state.ended {
+            state.spool.close();
+        }
+    }
+}
+
+/// The sending end of the queue.
+struct Sender<T> {
+    shared: Arc<Shared>,
+    transport: T,
+    backoff: Backoff,
+    destination: String,
+}
+
+impl<T: Transport> Sender<T> {
+    fn run(mut self) {
+        // What the client libraries log about our own sending is not telemetry to send.
+        let _silence = radiosonde_core::silence();
+        while let Some(payload) = self.next() {
+            let outcome = self.send(&payload);
+            self.settle(outcome, u64::from(payload.records));
+        }
+        self.shared.lock().ended = true;
+        self.shared.settled.notify_all();
+    }
+
+    /// The next payload when it is time to send it, or `None` at the end.
+    fn next(&self) -> Option<Arc<Payload>> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.stop {
+                return None;
+            }
+            let pause = state
+                .not_before
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            let pause = pause.filter(|pause| !pause.is_zero() && !state.flushing);
+            if pause.is_none()
+                && let Some(payload) = state.spool.take()
+            {
+                return Some(payload);
+            }
+            state = match pause {
+                Some(pause) => wait(&self.shared.work, state, pause),
+                None => self
+                    .shared
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn send(&mut self, payload: &Payload) -> Outcome {
+        let signal = Signal::ALL
+            .into_iter()
+            .find(|&signal| signal as u8 == payload.tag & !GZIP);
+        let Some(signal) = signal else {
+            return Outcome::Rejected {
+                reason: "written by a newer version".to_owned(),
+            };
+        };
+        let gzip = payload.tag & GZIP != 0;
+        let transport = &mut self.transport;
+        catch_unwind(AssertUnwindSafe(|| {
+            transport.send(signal, gzip, &payload.body)
+        }))
+        .unwrap_or_else(|_| Outcome::Unavailable {
+            reason: "the client library panicked".to_owned(),
+            retry_after: None,
+        })
+    }
+
+    fn settle(&mut self, outcome: Outcome, records: u64) {
+        let mut state = self.shared.lock();
+        if let Outcome::Unavailable {
+            reason,
+            retry_after,
+        } = outcome
+        {
+            state.failures += 1;
+            state.not_before = Some(Instant::now() + self.backoff.next(retry_after));
+            // One attempt a flush: the destination is away, waiting for it is the spool's business.
+            state.flushing = false;
+            state.spool.put_back();
+            state.fault = Some(format!("{reason}; will be tried again"));
+        } else {
+            self.backoff.reset();
+            state.not_before = None;
+            state.spool.done();
+            let (rejected, reason) = match outcome {
+                Outcome::Partial { rejected, reason } => (rejected, reason),
+                Outcome::Rejected { reason } => (records, reason),
+                Outcome::Delivered | Outcome::Unavailable { .. } => (0, String::new()),
+            };
+            if !reason.is_empty() {
+                loss::count(Lost::Rejected, rejected.min(records));
+                state.fault = Some(format!("refused {rejected} of {records} records: {reason}"));
+            }
+        }
+        drop(state);
+        self.shared.settled.notify_all();
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("destination", &self.destination)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_an_endpoint_or_header_are_not_shown() {
+        let mut config =
+            OtlpConfig::new("https://user:hunter2@collector.example:4318/otlp?key=hunter2");
+        config.headers = vec![("authorization".to_owned(), "hunter2".to_owned())];
+        let text = format!("{config:?} {}", config.spool_name("http"));
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("https://collector.example:4318/otlp"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn another_key_is_another_destination() {
+        let mut config = OtlpConfig::new("http://localhost:4318");
+        let name = config.spool_name("http");
+        assert!(
+            name.starts_with("otlp-http-http---localhost-4318-"),
+            "{name}"
+        );
+        assert_eq!(
+            name,
+            OtlpConfig::new("http://localhost:4318").spool_name("http")
+        );
+        config.headers = vec![("api-key".to_owned(), "a".to_owned())];
+        assert_ne!(name, config.spool_name("http"));
+    }
+
+    #[test]
+    fn an_endpoint_is_checked_before_anything_starts() {
+        let error = |endpoint: &str, require_tls| {
+            let config = OtlpConfig {
+                require_tls,
+                ..OtlpConfig::new(endpoint)
+            };
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(error("http://localhost:4318", false), Ok(()));
+        assert_eq!(error("https://[::1]:4318/x", true), Ok(()));
+        for (endpoint, require_tls, expected) in [
+            (
+                "localhost:4318",
+                false,
+                "OTLP endpoint localhost:4318: it must begin with http:// or https://",
+            ),
+            (
+                "ftp://localhost",
+                false,
+                "OTLP endpoint ftp://localhost: only http:// and https:// are known",
+            ),
+            ("http://", false, "OTLP endpoint http://: it names no host"),
+            (
+                "http://collector",
+                true,
+                "OTLP endpoint http://collector: TLS is required: use https:// or drop require_tls",
+            ),
+        ] {
+            assert_eq!(error(endpoint, require_tls), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_spared_compression() {
+        for (endpoint, gzip) in [
+            ("http://localhost:4318", false),
+            ("http://127.0.0.1:4318/x", false),
+            ("http://[::1]:4318", false),
+            ("https://collector.example", true),
+            ("http://10.0.0.1:4318", true),
+        ] {
+            assert_eq!(OtlpConfig::new(endpoint).gzip(), gzip, "{endpoint}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! OTLP over gRPC: one unary `Export` a request, with the bytes as the encoder wrote them.
+//!
+//! The runtime runs only while a request is on its way, on the exporter's own thread. A connection that the server
+//! closed in between shows at the next request, which is then tried once more on a new one.
+
+use std::{fs, path::Path, time::Duration};
+
+use bytes::{Buf, BufMut, Bytes};
+use http::uri::PathAndQuery;
+use tokio::runtime::{Builder, Runtime};
+use tonic::{
+    Code, Request, Status,
+    client::Grpc as Client,
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+
+use super::{OtlpConfig, OtlpError, Outcome, Transport, response, shown};
+use crate::encode::otlp::Signal;
+
+const USER_AGENT: &str = concat!("radiosonde/", env!("CARGO_PKG_VERSION"));
+
+pub(super) struct Grpc {
+    runtime: Runtime,
+    endpoint: Endpoint,
+    channel: Option<Channel>,
+    metadata: MetadataMap,
+    timeout: Duration,
+    gzip: bool,
+}
+
+impl Grpc {
+    pub(super) fn new(config: &OtlpConfig) -> Result<Self, OtlpError> {
+        let invalid = |reason| OtlpError::Endpoint {
+            endpoint: shown(&config.endpoint),
+            reason,
+        };
+        let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
+            .map_err(|_| invalid("it is not a URL"))?
+            .connect_timeout(config.timeout)
+            .user_agent(USER_AGENT)
+            .map_err(|_| invalid("it is not a URL"))?;
+        if config.endpoint.starts_with("https://") {
+            endpoint = endpoint
+                .tls_config(tls(config)?)
+                .map_err(|_| invalid("its certificates cannot be used"))?;
+        }
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(OtlpError::Thread)?;
+        Ok(Self {
+            runtime,
+            endpoint,
+            channel: None,
+            metadata: metadata(&config.headers)?,
+            timeout: config.timeout,
+            gzip: config.gzip(),
+        })
+    }
+
+    fn call(&mut self, signal: Signal, body: Bytes) -> Result<Bytes, Status> {
+        let (endpoint, gzip) = (&self.endpoint, self.gzip);
+        let mut request = Request::new(body);
+        *request.metadata_mut() = self.metadata.clone();
+        let channel = self.channel.take();
+        let call = async {
+            let channel = channel.unwrap_or_else(|| endpoint.connect_lazy());
+            let mut client = Client::new(channel.clone())
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(response::BYTES_MAX as usize);
+            if gzip {
+                client = client.send_compressed(CompressionEncoding::Gzip);
+            }
+            client
+                .ready()
+                .await
+                .map_err(|error| Status::unavailable(causes(&error)))?;
+            let answer = client.unary(request, path(signal), Raw).await?;
+            Ok((answer.into_inner(), channel))
+        };
+        let timeout = self.timeout;
+        let called = self
+            .runtime
+            .block_on(async { tokio::time::timeout(timeout, call).await });
+        match called {
+            Ok(Ok((answer, channel))) => {
+                self.channel = Some(channel);
+                Ok(answer)
+            }
+            Ok(Err(status)) => Err(status),
+            Err(_) => Err(Status::deadline_exceeded(format!(
+                "no answer within {timeout:?}"
+            ))),
+        }
+    }
+}
+
+impl Transport for Grpc {
+    fn send(&mut self, signal: Signal, _gzip: bool, body: &[u8]) -> Outcome {
+        let body = Bytes::copy_from_slice(body);
+        let was_connected = self.channel.is_some();
+        let mut called = self.call(signal, body.clone());
+        if let Err(status) = &called
+            && was_connected
+            && is_broken_connection(status)
+        {
+            called = self.call(signal, body);
+        }
+        match called {
+            Ok(answer) => response::success(&answer),
+            Err(status) => refused(&status),
+        }
+    }
+}
+
+/// Whether the status is the client's own word for a connection that ended, not the server's.
+fn is_broken_connection(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+        && matches!(
+            status.code(),
+            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal
+        )
+}
+
+fn refused(status: &Status) -> Outcome {
+    let message = match std::error::Error::source(status) {
+        Some(source) => causes(source),
+        None => status.message().to_owned(),
+    };
+    let reason = format!(
+        "gRPC {:?}: {}",
+        status.code(),
+        response::error_message(message.as_bytes())
+    );
+    let retry_after = response::retry_info(status.details());
+    // OpenTelemetry protocol specification, OTLP/gRPC throttling: the codes that are tried again.
+    let again = match status.code() {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::ResourceExhausted => retry_after.is_some(),
+        // What the client library could not classify is a connection that broke.
+        _ => is_broken_connection(status),
+    };
+    if again {
+        Outcome::Unavailable {
+            reason,
+            retry_after,
+        }
+    } else {
+        Outcome::Rejected { reason }
+    }
+}
+
+/// An error with everything that led to it.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn path(signal: Signal) -> PathAndQuery {
+    PathAndQuery::from_static(match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    })
+}
+
+fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, OtlpError> {
+    let mut metadata = MetadataMap::new();
+    for (name, value) in headers {
+        let parsed = name
+            .to_ascii_lowercase()
+            .parse::<MetadataKey<Ascii>>()
+            .ok()
+            .zip(value.parse::<MetadataValue<Ascii>>().ok());
+        let Some((key, mut value)) = parsed else {
+            return Err(OtlpError::Header { name: name.clone() });
+        };
+        value.set_sensitive(true);
+        metadata.append(key, value);
+    }
+    Ok(metadata)
+}
+
+fn tls(config: &OtlpConfig) -> Result<ClientTlsConfig, OtlpError> {
+    let mut tls = ClientTlsConfig::new();
+    tls = match &config.ca_certificate {
+        Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
+        None => tls.with_webpki_roots(),
+    };
+    if let Some((certificate, key)) = &config.client_certificate {
+        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    Ok(tls)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, OtlpError> {
+    fs::read(path).map_err(|error| OtlpError::Certificate {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Messages that are bytes already.
+#[derive(Clone, Copy, Debug)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}

@@ -1,0 +1,337 @@
+//! What waits for a destination: a bounded queue in memory, and on disk once the destination is away.
+//!
+//! While the destination takes what it is given, payloads pass through memory and the disk is not touched. As soon as
+//! one is put back, or memory is full, everything waiting goes to disk, oldest first, and so does what follows until
+//! the disk is empty again. Payloads on disk survive the process; the next one that opens the same folder sends them.
+//!
+//! Invariants:
+//! - Order: the payload that is out is the oldest, then come those on disk, then those in memory.
+//! - The files never take more than `bytes_max`; the oldest segment makes room and is counted under
+//!   `Lost::SpoolFull`. Where the disk cannot be written, memory is bounded in the same way.
+//! - Each payload that is not dropped is delivered once. After a crash the one that was out may be delivered again:
+//!   delivery is marked on disk after the destination has confirmed it.
+//! - A crash of the process loses nothing that is on disk; loss of power can lose what was written since the last
+//!   [`Spool::persist`].
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use radiosonde_core::loss::{self, Lost};
+
+mod disk;
+mod segment;
+
+use disk::Disk;
+
+/// Cap of the files of one destination unless configured otherwise, in bytes.
+pub const SPOOL_BYTES_MAX_DEFAULT: u64 = 512 * 1024 * 1024;
+/// Cap of what waits in memory unless configured otherwise, in bytes.
+pub const SPOOL_MEMORY_BYTES_MAX_DEFAULT: usize = 8 * 1024 * 1024;
+
+/// After a failed write, how long memory stands in before the disk is tried again.
+const DISK_PAUSE: Duration = Duration::from_secs(5);
+
+/// Where and how much a destination's telemetry may wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolConfig {
+    /// The folder under which each destination has its own; `None` keeps what waits in memory.
+    pub folder: Option<PathBuf>,
+    /// Most bytes of files for one destination.
+    pub bytes_max: u64,
+    /// Most bytes in memory for one destination.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for SpoolConfig {
+    /// `radiosonde/spool` under `XDG_STATE_HOME` or `~/.local/state`.
+    fn default() -> Self {
+        Self {
+            folder: state_folder().map(|state| state.join("radiosonde").join("spool")),
+            bytes_max: SPOOL_BYTES_MAX_DEFAULT,
+            memory_bytes_max: SPOOL_MEMORY_BYTES_MAX_DEFAULT,
+        }
+    }
+}
+
+impl SpoolConfig {
+    /// Nothing on disk.
+    pub fn in_memory() -> Self {
+        Self {
+            folder: None,
+            ..Self::default()
+        }
+    }
+}
+
+/// The XDG base directory for state (XDG Base Directory Specification 0.8).
+fn state_folder() -> Option<PathBuf> {
+    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+    std::env::var_os("XDG_STATE_HOME")
+        .and_then(|path| absolute(path.into()))
+        .or_else(|| {
+            let home = std::env::var_os("HOME").and_then(|path| absolute(path.into()))?;
+            Some(home.join(".local").join("state"))
+        })
+}
+
+/// Bytes for a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// What the bytes are; means something to the exporter only.
+    pub tag: u8,
+    /// How many records they hold.
+    pub records: u32,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+/// Where the payload that is out would go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Memory,
+    /// The first payload on disk.
+    Disk,
+    /// Nowhere: its segment made room while it was out, or the disk cannot hold it.
+    Dropped,
+}
+
+#[derive(Debug)]
+struct Out {
+    payload: Arc<Payload>,
+    origin: Origin,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Records in memory, on disk and out.
+    pub records: u64,
+    /// Bytes of files.
+    pub disk_bytes: u64,
+    /// Bytes in memory.
+    pub memory_bytes: usize,
+}
+
+/// The queue of one destination. See the module for what it promises.
+#[derive(Debug)]
+pub struct Spool {
+    memory: VecDeque<Arc<Payload>>,
+    memory_bytes: usize,
+    memory_bytes_max: usize,
+    disk: Option<Disk>,
+    disk_pause_until: Option<Instant>,
+    out: Option<Out>,
+    /// The destination is away: what comes goes to disk.
+    away: bool,
+    fault: Option<String>,
+}
+
+impl Spool {
+    /// Opens the queue of `destination`, a name that is valid as a file name. A folder that cannot be used is a
+    /// [`fault`](Self::take_fault), and memory stands in.
+    pub fn open(config: &SpoolConfig, destination: &str) -> Self {
+        let mut fault = None;
+        let disk = config.folder.as_ref().and_then(|folder| {
+            Disk::open(&folder.join(destination), config.bytes_max)
+                .inspect_err(|error| fault = Some(error.to_string()))
+                .ok()
+        });
+        Self {
+            memory: VecDeque::new(),
+            memory_bytes: 0,
+            memory_bytes_max: config.memory_bytes_max,
+            disk,
+            disk_pause_until: None,
+            out: None,
+            away: false,
+            fault,
+        }
+    }
+
+    /// Adds a payload behind all others.
+    pub fn push(&mut self, payload: Payload) {
+        let fits = self.memory_bytes + payload.body.len() <= self.memory_bytes_max;
+        self.memory_bytes += payload.body.len();
+        self.memory.push_back(Arc::new(payload));
+        let disk_waits = self.disk.as_ref().is_some_and(|disk| !disk.is_empty());
+        if self.away || disk_waits || !fits {
+            self.spill();
+        }
+        while self.memory_bytes > self.memory_bytes_max {
+            let Some(oldest) = self.memory.pop_front() else {
+                break;
+            };
+            self.memory_bytes -= oldest.body.len();
+            loss::count(Lost::SpoolFull, u64::from(oldest.records));
+        }
+    }
+
+    /// Hands out the oldest payload, or `None` when nothing waits or one is out already.
+    pub fn take(&mut self) -> Option<Arc<Payload>> {
+        if self.out.is_some() {
+            return None;
+        }
+        let (payload, origin) = match self.disk.as_mut().and_then(Disk::first) {
+            Some(payload) => (Arc::new(payload), Origin::Disk),
+            None => {
+                let payload = self.memory.pop_front()?;
+                self.memory_bytes -= payload.body.len();
+                (payload, Origin::Memory)
+            }
+        };
+        self.out = Some(Out {
+            payload: Arc::clone(&payload),
+            origin,
+        });
+        Some(payload)
+    }
+
+    /// The payload that is out is settled: the destination took it or refused it for good. The destination is there.
+    pub fn done(&mut self) {
+        self.away = false;
+        if let Some(Out {
+            origin: Origin::Disk,
+            ..
+        }) = self.out.take()
+            && let Some(disk) = &mut self.disk
+        {
+            disk.remove_first();
+        }
+    }
+
+    /// The destination did not take the payload that is out: it is the next one again, and everything waiting goes
+    /// to disk.
+    pub fn put_back(&mut self) {
+        self.away = true;
+        match self.out.take() {
+            Some(Out {
+                payload,
+                origin: Origin::Memory,
+            }) => {
+                self.memory_bytes += payload.body.len();
+                self.memory.push_front(payload);
+            }
+            Some(Out {
+                payload,
+                origin: Origin::Dropped,
+            }) => {
+                loss::count(Lost::SpoolFull, u64::from(payload.records));
+            }
+            Some(Out {
+                origin: Origin::Disk,
+                ..
+            })
+            | None => {}
+        }
+        self.spill();
+    }
+
+    /// Writes everything that waits to disk and makes it durable. Says how many records are in memory only.
+    pub fn persist(&mut self) -> u64 {
+        self.disk_pause_until = None;
+        self.spill();
+        let synced = match &mut self.disk {
+            Some(disk) => disk.sync(),
+            None => Ok(()),
+        };
+        if let Err(error) = synced {
+            self.fault = Some(error.to_string());
+        }
+        let out = self.out.as_ref().filter(|out| out.origin == Origin::Memory);
+        let waiting = self.memory.iter().chain(out.map(|out| &out.payload));
+        waiting.map(|payload| u64::from(payload.records)).sum()
+    }
+
+    /// Gives up what is in memory, uncounted, as [`persist`](Self::persist) said how much that is, and lets the next
+    /// owner have the files.
+    pub fn close(&mut self) {
+        self.memory.clear();
+        self.memory_bytes = 0;
+        self.disk = None;
+    }
+
+    /// How much waits.
+    pub fn waiting(&self) -> Waiting {
+        let disk_records = self.disk.as_ref().map_or(0, Disk::records);
+        let out = self.out.as_ref().filter(|out| out.origin != Origin::Disk);
+        let memory = self.memory.iter().chain(out.map(|out| &out.payload));
+        Waiting {
+            records: disk_records
+                + memory
+                    .map(|payload| u64::from(payload.records))
+                    .sum::<u64>(),
+            disk_bytes: self.disk.as_ref().map_or(0, Disk::bytes),
+            memory_bytes: self.memory_bytes,
+        }
+    }
+
+    /// Whether nothing waits and nothing is out.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_none()
+            && self.memory.is_empty()
+            && self.disk.as_ref().is_none_or(Disk::is_empty)
+    }
+
+    /// What last went wrong with the disk, once.
+    pub fn take_fault(&mut self) -> Option<String> {
+        self.fault.take()
+    }
+
+    /// Moves memory to disk, oldest first, as far as the disk takes it.
+    fn spill(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        let now = Instant::now();
+        if self.disk_pause_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.disk_pause_until = None;
+        if let Some(out) = &mut self.out
+            && out.origin == Origin::Memory
+        {
+            // It is older than all that follow: written first, it keeps its place.
+            if !disk.holds(&out.payload) {
+                out.origin = Origin::Dropped;
+            } else if let Err(error) = disk.append(&out.payload, false) {
+                return self.pause_disk(now, &error);
+            } else {
+                out.origin = Origin::Disk;
+            }
+        }
+        while let Some(payload) = self.memory.front() {
+            if !disk.holds(payload) {
+                loss::count(Lost::SpoolFull, u64::from(payload.records));
+                self.memory_bytes -= payload.body.len();
+                self.memory.pop_front();
+                continue;
+            }
+            let out_is_first = self
+                .out
+                .as_ref()
+                .is_some_and(|out| out.origin == Origin::Disk);
+            match disk.append(payload, out_is_first) {
+                Ok(dropped_first) => {
+                    if let Some(out) = &mut self.out
+                        && dropped_first
+                    {
+                        out.origin = Origin::Dropped;
+                    }
+                }
+                Err(error) => return self.pause_disk(now, &error),
+            }
+            self.memory_bytes -= payload.body.len();
+            self.memory.pop_front();
+        }
+    }
+
+    fn pause_disk(&mut self, now: Instant, error: &disk::DiskError) {
+        self.disk_pause_until = Some(now + DISK_PAUSE);
+        self.fault = Some(error.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests;

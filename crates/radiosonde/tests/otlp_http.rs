@@ -1,0 +1,407 @@
+//! OTLP over HTTP against a receiver on a real socket that refuses, hangs, answers garbage, goes away and comes back.
+
+#![cfg(feature = "otlp-http")]
+
+mod otlp_structs;
+mod receiver;
+mod records;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
+use radiosonde::{
+    core::loss::{self, Lost},
+    exporter::{
+        ExportError, Exporter,
+        otlp::{Compression, Otlp, OtlpConfig, OtlpError},
+        spool::SpoolConfig,
+    },
+};
+use receiver::{Answer, Received, Receiver};
+use records::{batch, mixed_batch, snapshot};
+
+/// Loss counters belong to the process, so the tests take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+fn config(url: String, folder: &tempfile::TempDir) -> OtlpConfig {
+    OtlpConfig {
+        timeout: Duration::from_secs(5),
+        spool: SpoolConfig {
+            folder: Some(folder.path().to_owned()),
+            ..SpoolConfig::default()
+        },
+        retry_delay: (Duration::from_millis(20), Duration::from_millis(100)),
+        ..OtlpConfig::new(url)
+    }
+}
+
+/// What the exporter noticed, while waiting for it.
+fn noticed(otlp: &mut Otlp) -> String {
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        if let Err(ExportError::Noticed {
+            destination,
+            reason,
+        }) = otlp.export(&batch(0..0))
+        {
+            return format!("{destination}: {reason}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("nothing was noticed")
+}
+
+#[test]
+fn spans_logs_events_and_metrics_arrive_as_they_are_plain_and_compressed() {
+    let _turn = turn();
+    for compression in [Compression::None, Compression::Gzip] {
+        let (receiver, folder) = (Receiver::start(), folder());
+        let mut config = OtlpConfig {
+            compression,
+            ..config(format!("{}/otlp/", receiver.url()), &folder)
+        };
+        config.headers = vec![("X-Scope-OrgID".to_owned(), "tenant".to_owned())];
+        let mut otlp = Otlp::http(&config).unwrap();
+        let batch = mixed_batch();
+        let snapshot = snapshot();
+        otlp.export(&batch).unwrap();
+        otlp.export_metrics(&snapshot).unwrap();
+        otlp.flush().unwrap();
+        let received = receiver.wait_requests(3);
+        assert_eq!(receiver.faults(), [""; 0]);
+        for head in receiver.heads() {
+            assert!(
+                head.contains("x-scope-orgid: tenant") && head.contains("user-agent: radiosonde/"),
+                "{head}"
+            );
+            assert_eq!(
+                head.contains("content-encoding: gzip"),
+                compression == Compression::Gzip
+            );
+        }
+        let resource = otlp_structs::resource(batch.resource());
+        let [
+            Received::Traces(traces),
+            Received::Logs(logs),
+            Received::Metrics(metrics),
+        ] = &received[..]
+        else {
+            panic!("{received:?}")
+        };
+        let spans: Vec<_> = batch
+            .spans()
+            .map(|span| otlp_structs::located_span(&resource, &span))
+            .collect();
+        assert_eq!(otlp_structs::flatten_spans(traces.clone()), spans);
+        let records: Vec<_> = batch
+            .records()
+            .filter_map(|record| otlp_structs::located_log(&resource, &record))
+            .collect();
+        assert_eq!(otlp_structs::flatten_logs(logs.clone()), records);
+        assert_eq!(records.len(), 2);
+        assert_eq!(
+            otlp_structs::flatten_metrics(metrics.clone()),
+            otlp_structs::metrics(&resource, &snapshot)
+        );
+    }
+}
+
+#[test]
+fn each_signal_may_have_its_own_url() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    let config = OtlpConfig {
+        traces_endpoint: Some(format!("{}/elsewhere/traces", receiver.url())),
+        ..config(receiver.url(), &folder)
+    };
+    let mut otlp = Otlp::http(&config).unwrap();
+    otlp.export(&mixed_batch()).unwrap();
+    otlp.flush().unwrap();
+    let paths: Vec<_> = receiver
+        .heads()
+        .iter()
+        .map(|head| head.split(' ').nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(paths, ["/elsewhere/traces", "/v1/logs"]);
+}
+
+#[test]
+fn a_collector_that_is_down_then_up_gets_everything_in_order_even_after_a_restart() {
+    let _turn = turn();
+    let folder = folder();
+    let receiver = Receiver::start();
+    let address = receiver.address;
+    let config = config(receiver.url(), &folder);
+    let mut otlp = Otlp::http(&config).unwrap();
+    otlp.export(&batch(0..10)).unwrap();
+    otlp.flush().unwrap();
+    assert_eq!(receiver.span_ids(10), (0..10).collect::<Vec<_>>());
+    drop(receiver);
+    for id in 1..20 {
+        let _ = otlp.export(&batch(10 * id..10 * id + 10));
+    }
+    let reason = noticed(&mut otlp);
+    assert!(
+        reason.starts_with(&config.endpoint) && reason.ends_with("will be tried again"),
+        "{reason}"
+    );
+    let failed = otlp.flush().unwrap_err().to_string();
+    assert!(failed.ends_with("; 190 records wait"), "{failed}");
+    assert_eq!(otlp.waiting().records, 190);
+    drop(otlp);
+    let mut otlp = Otlp::http(&config).unwrap();
+    assert_eq!(otlp.waiting().records, 190);
+    let _ = otlp.export(&batch(200..210));
+    let receiver = Receiver::start_at(address, None);
+    assert_eq!(receiver.span_ids(200), (10..210).collect::<Vec<_>>());
+    let _ = otlp.flush();
+    assert_eq!((otlp.waiting().records, otlp.waiting().disk_bytes), (0, 0));
+    assert_eq!(receiver.taken_ids().len(), 200, "something came twice");
+}
+
+#[test]
+fn answers_that_ask_for_another_try_get_one_and_retry_after_is_kept() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    receiver.answer([
+        Answer::Status(429, "Retry-After: 1\r\n", b"slow down".to_vec()),
+        Answer::Status(502, "", vec![]),
+        Answer::Status(503, "", vec![0xff; 200_000]),
+        Answer::Status(504, "", vec![]),
+        Answer::Close,
+        Answer::Raw(b"\x00\x01\x02 this is not HTTP\r\n\r\n".to_vec()),
+    ]);
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    otlp.export(&batch(0..5)).unwrap();
+    let _ = otlp.export(&batch(5..10));
+    assert_eq!(receiver.span_ids(10), (0..10).collect::<Vec<_>>());
+    let attempts = receiver.wait_attempts(8);
+    assert_eq!(attempts.len(), 8);
+    assert!(attempts[1] - attempts[0] >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_partial_success_counts_what_was_refused_and_is_not_sent_again() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    let partial = ExportTracePartialSuccess {
+        rejected_spans: 3,
+        error_message: "too old".to_owned(),
+    };
+    receiver.answer([Answer::Body(
+        ExportTraceServiceResponse {
+            partial_success: Some(partial),
+        }
+        .encode_to_vec(),
+    )]);
+    let before = loss::total(Lost::Rejected);
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    otlp.export(&batch(0..10)).unwrap();
+    let reason = noticed(&mut otlp);
+    assert!(
+        reason.ends_with("refused 3 of 10 records: too old"),
+        "{reason}"
+    );
+    otlp.export(&batch(10..11)).unwrap();
+    otlp.flush().unwrap();
+    assert_eq!(receiver.wait_attempts(2).len(), 2);
+    assert_eq!(loss::total(Lost::Rejected) - before, 3);
+}
+
+#[test]
+fn what_is_refused_for_good_is_counted_and_the_next_goes_on() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    let status = |message: &str| {
+        // google.rpc.Status { code: 3, message }
+        [
+            &[0x08, 3, 0x12, message.len() as u8][..],
+            message.as_bytes(),
+        ]
+        .concat()
+    };
+    receiver.answer([
+        Answer::Status(400, "", status("bad span")),
+        Answer::Status(401, "", b"who are you?".to_vec()),
+        Answer::Status(307, "Location: http://127.0.0.1:1/\r\n", vec![]),
+        Answer::Status(500, "", vec![0xff; 1_000_000]),
+        Answer::Body(b"<html>Please log in</html>".to_vec()),
+    ]);
+    let before = loss::total(Lost::Rejected);
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    for (index, expected) in [
+        "bad span",
+        "who are you?",
+        "HTTP 307",
+        "HTTP 500",
+        "is this a collector?",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let first = 10 * index as u64;
+        otlp.export(&batch(first..first + 10)).unwrap();
+        let reason = noticed(&mut otlp);
+        assert!(
+            reason.contains("refused 10 of 10 records") && reason.contains(expected),
+            "{reason}"
+        );
+    }
+    otlp.export(&batch(50..51)).unwrap();
+    otlp.flush().unwrap();
+    assert_eq!(loss::total(Lost::Rejected) - before, 50);
+    assert_eq!(receiver.wait_attempts(6).len(), 6);
+}
+
+#[test]
+fn a_collector_that_hangs_delays_no_export_and_gets_everything_later() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    receiver.answer([Answer::Hang, Answer::Hang]);
+    let config = OtlpConfig {
+        timeout: Duration::from_millis(400),
+        ..config(receiver.url(), &folder)
+    };
+    let mut otlp = Otlp::http(&config).unwrap();
+    otlp.export(&batch(0..1)).unwrap();
+    receiver.wait_attempts(1);
+    // The request hangs now; a hundred exports pass while it does.
+    for id in 1..100 {
+        otlp.export(&batch(id..id + 1)).unwrap();
+    }
+    assert_eq!(receiver.wait_attempts(1).len(), 1);
+    assert_eq!(receiver.span_ids(100), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_spool_that_is_full_drops_the_oldest_and_counts_it() {
+    let _turn = turn();
+    let folder = folder();
+    let receiver = Receiver::start();
+    let address = receiver.address;
+    let mut config = config(receiver.url(), &folder);
+    drop(receiver);
+    config.spool.bytes_max = 16 * 1024;
+    let before = loss::total(Lost::SpoolFull);
+    let mut otlp = Otlp::http(&config).unwrap();
+    for id in 0..200 {
+        let _ = otlp.export(&batch(id..id + 1));
+    }
+    let _ = otlp.flush();
+    let dropped = loss::total(Lost::SpoolFull) - before;
+    assert!(
+        otlp.waiting().disk_bytes <= 16 * 1024,
+        "{:?}",
+        otlp.waiting()
+    );
+    assert_eq!(otlp.waiting().records, 200 - dropped);
+    assert!(dropped > 0);
+    let receiver = Receiver::start_at(address, None);
+    let ids = receiver.span_ids(200 - dropped as usize);
+    assert_eq!(ids, (dropped as i64..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn without_a_spool_the_end_counts_what_could_not_be_sent() {
+    let _turn = turn();
+    let receiver = Receiver::start();
+    let config = OtlpConfig {
+        spool: SpoolConfig::in_memory(),
+        retry_delay: (Duration::from_millis(20), Duration::from_millis(100)),
+        ..OtlpConfig::new(receiver.url())
+    };
+    drop(receiver);
+    let before = loss::total(Lost::ShutdownDeadline);
+    let mut otlp = Otlp::http(&config).unwrap();
+    let _ = otlp.export(&batch(0..7));
+    assert!(otlp.flush().is_err());
+    drop(otlp);
+    assert_eq!(loss::total(Lost::ShutdownDeadline) - before, 7);
+}
+
+/// A certificate authority and a server certificate for 127.0.0.1.
+struct Authority {
+    ca_pem: String,
+    server: rustls::ServerConfig,
+}
+
+fn authority() -> Authority {
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(vec![]).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    Authority { ca_pem, server }
+}
+
+#[test]
+fn tls_trusts_the_named_authority_and_no_other() {
+    let _turn = turn();
+    let folder = folder();
+    let Authority { ca_pem, server } = authority();
+    let server = Arc::new(server);
+    let wrap: receiver::Wrap = Arc::new(move |stream| {
+        let connection = rustls::ServerConnection::new(Arc::clone(&server)).unwrap();
+        Box::new(rustls::StreamOwned::new(connection, stream))
+    });
+    let receiver = Receiver::start_at("127.0.0.1:0".parse().unwrap(), Some(wrap));
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, ca_pem).unwrap();
+    let stranger = OtlpConfig {
+        require_tls: true,
+        ..config(format!("https://{}", receiver.address), &folder)
+    };
+    let mut otlp = Otlp::http(&stranger).unwrap();
+    otlp.export(&batch(0..3)).unwrap();
+    let reason = noticed(&mut otlp);
+    assert!(reason.contains("UnknownIssuer"), "{reason}");
+    assert_eq!(receiver.taken_ids().len(), 0);
+    drop(otlp);
+    let mut otlp = Otlp::http(&OtlpConfig {
+        ca_certificate: Some(ca_file),
+        ..stranger.clone()
+    })
+    .unwrap();
+    otlp.flush().unwrap();
+    assert_eq!(receiver.span_ids(3), [0, 1, 2]);
+    let missing = OtlpConfig {
+        ca_certificate: Some("/nowhere/ca.pem".into()),
+        ..stranger.clone()
+    };
+    let error = Otlp::http(&missing).unwrap_err();
+    assert!(matches!(error, OtlpError::Certificate { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("OTLP certificate /nowhere/ca.pem: No such file"),
+        "{error}"
+    );
+}
