@@ -164,7 +164,7 @@ fn deny() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    let deny = ["--all-targets", "--", "-D", "warnings"];
+    let deny = ["--all-targets", "--keep-going", "--", "-D", "warnings"];
     shell::run(packages::select_all(shell::cargo().arg("clippy"))?.args(deny))?;
     for package in [packages::DISABLED, packages::BENCHES] {
         shell::run(

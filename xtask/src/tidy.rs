@@ -43,9 +43,11 @@ impl Source {
         !inside.starts_with("src/") && !is_test_file && inside != "build.rs"
     }
 
-    /// An integration test: all of it is test code.
+    /// An integration test, or a module's tests in a file of their own: all of it is test code.
     pub fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.contains("/tests/")
+        self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || self.path.ends_with("/tests.rs")
     }
 
     /// The lines before the first `#[cfg(test)]` that stands at the start of a line.

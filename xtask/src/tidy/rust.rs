@@ -61,7 +61,8 @@ impl Rules<'_> {
         let is_documented = syntax.attrs.iter().any(|attribute| {
             matches!(attribute.style, AttrStyle::Inner(_)) && attribute.path().is_ident("doc")
         });
-        if !is_documented {
+        // `foo/tests.rs` is the tests of `foo`, and nothing else needs saying.
+        if !is_documented && !self.source.path.ends_with("/tests.rs") {
             self.findings.push(self.source.finding(
                 0,
                 "module-doc",
@@ -191,6 +192,17 @@ mod tests {
                 "/// Not of the module.\nfn a() {}\n"
             ),
             [(0, "module-doc")]
+        );
+    }
+
+    #[test]
+    fn a_modules_tests_need_no_doc() {
+        let tests = "#[test]\nfn a() { assert!(b()); }\n";
+        assert_eq!(fired("crates/core/src/lane/tests.rs", tests), []);
+        let empty = "#[test]\nfn a() { b(); }\n";
+        assert_eq!(
+            fired("crates/core/src/lane/tests.rs", empty),
+            [(0, "asserts")]
         );
     }
 
