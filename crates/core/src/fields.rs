@@ -2,15 +2,13 @@
 //!
 //! A field is one header word and its payload. The header holds the [`Tag`] in bits 0-7, the key in bits 8-23
 //! and a length in bits 32-63 (bytes of text, or the number of integers). Text is padded to whole words.
-//! A key below [`KEY_SPECIAL`] is an index into the names that stay behind the record's static description;
-//! [`KEY_INLINE`] takes its name from the `Tag::Name` field before it.
+//! A key is an index into the names that stay behind the record's static description, but for [`KEY_LINK`] and
+//! [`KEY_INLINE`], which takes its name from the `Tag::Name` field before it.
 //!
 //! Invariant: decoding never reads past the words it was given and never panics, whatever they hold.
 
 use std::fmt::{self, Write as _};
 
-/// Keys from here on are not indices into the static description.
-pub(crate) const KEY_SPECIAL: u16 = 0xff00;
 /// A link to another span: three integers, the trace's upper and lower half and the span.
 pub(crate) const KEY_LINK: u16 = 0xff01;
 /// Named by the `Tag::Name` field before it.

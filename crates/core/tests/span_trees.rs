@@ -126,6 +126,23 @@ impl Run {
         );
     }
 
+    fn leave(&mut self, thread: usize, worker: &Worker, at: usize) {
+        let depth = self.entered[thread].len();
+        if depth == 0 {
+            return;
+        }
+        // Mostly the innermost. Of a span that is entered twice the inner one is left.
+        let at = if at % 3 == 0 { at % depth } else { depth - 1 };
+        let number = self.entered[thread][at];
+        if let Some(inner) = self.entered[thread].iter().rposition(|&n| n == number) {
+            self.entered[thread].remove(inner);
+        }
+        worker.run(move |entered| {
+            let inner = entered.iter().rposition(|&(n, _)| n == number);
+            drop(inner.map(|inner| entered.remove(inner)));
+        });
+    }
+
     fn step(&mut self, thread: usize, worker: &Worker, operation: Operation) {
         let count = self.handles.len();
         let pick = |at: usize| (count > 0).then(|| at % count);
@@ -160,20 +177,7 @@ impl Run {
                 worker.run(move |entered| entered.push((number, handle.entered())));
             }
             Operation::Leave(at) => {
-                let depth = self.entered[thread].len();
-                if depth == 0 {
-                    return;
-                }
-                // Mostly the innermost. Of a span that is entered twice the inner one is left.
-                let at = if at % 3 == 0 { at % depth } else { depth - 1 };
-                let number = self.entered[thread][at];
-                if let Some(inner) = self.entered[thread].iter().rposition(|&n| n == number) {
-                    self.entered[thread].remove(inner);
-                }
-                worker.run(move |entered| {
-                    let inner = entered.iter().rposition(|&(n, _)| n == number);
-                    drop(inner.map(|inner| entered.remove(inner)));
-                });
+                self.leave(thread, worker, at);
             }
             Operation::Clone(at) => {
                 let Some(at) = pick(at) else { return };
