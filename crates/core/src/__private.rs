@@ -4,9 +4,13 @@ pub use ::core;
 pub use serde;
 pub use tracing;
 
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
+
+mod call;
 mod gate;
 mod shown;
 
+pub use call::{CallSite, Fallible, Infallible, Outcome, call, call_future, never};
 pub use gate::{Gate, Probe};
 pub use shown::{AsDebug, AsNothing, AsValue, Shown};
 
@@ -19,3 +23,6 @@ pub use crate::{
     model::Severity,
     record::{record, record_values},
 };
+
+/// Whether `tracing`'s compile-time maximum level leaves anything in the program.
+pub(crate) const RECORDING: bool = !matches!(STATIC_MAX_LEVEL, LevelFilter::OFF);

@@ -78,4 +78,4 @@ pub use crate::{
     record::{WhenFull, record, when_full},
 };
 #[doc(inline)]
-pub use radiosonde_macros::Event;
+pub use radiosonde_macros::{Event, instrument};

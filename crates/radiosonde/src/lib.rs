@@ -22,6 +22,8 @@ pub use radiosonde_core::__private;
 pub use radiosonde_core::{
     catalogue, event, event::Event, event_macro, events, handlers, macros, profile, record,
 };
-pub use radiosonde_macros::EventFromRadiosonde as Event;
+pub use radiosonde_macros::{
+    EventFromRadiosonde as Event, instrument_from_radiosonde as instrument,
+};
 
 pub use crate::init::{Builder, Guard, InitError, builder, flush, init, report, set_filter};
