@@ -17,6 +17,8 @@ pub use model::*;
 pub use own::*;
 pub use worker::*;
 
+pub use crate::custom::CustomMetric;
+
 use crate::event::{AnyEvent, Descriptor, Event};
 
 macro_rules! built_in {
@@ -103,6 +105,7 @@ built_in! {
     CircuitBreakerCalled,
     HealthAlert,
     BridgeCompiled,
+    CustomMetric,
     RecordsLost,
     CollectorThrottled,
     HandlerDetached,

@@ -46,6 +46,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod context;
 pub mod correlation;
+mod custom;
 pub mod event;
 pub mod events;
 mod fields;
@@ -72,6 +73,7 @@ pub mod subscriber;
 mod sync;
 
 pub use crate::{
+    custom::{NAMES_MAX as CUSTOM_NAMES_MAX, custom_event, custom_metric},
     event::Event,
     fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
     lane::{Aloud, LANES_MAX, Silence, aloud, count as lane_count, silence, thread_name},

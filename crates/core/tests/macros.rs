@@ -11,10 +11,11 @@ use std::{
 use radiosonde_core::{
     Event,
     batch::Batch,
-    catalogue, event, event_macro,
-    events::{GpuDeviceSynchronized, HandlerDetached},
+    catalogue, custom_event, custom_metric, event, event_macro,
+    events::{CustomMetric, GpuDeviceSynchronized, HandlerDetached},
     filter::{self, Filter},
-    handlers,
+    handlers, metrics,
+    metrics::snapshot::{Data, Number},
     model::{EventRecord, Record, Resource, Severity, Span, Value},
     profile,
     pump::{self, Consumer, Pump},
@@ -348,4 +349,54 @@ fn handlers_are_called_by_pattern_and_one_that_panics_is_detached_and_reported()
     record!(waited("cuda:2"));
     recording.flush();
     assert_eq!(seen.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn custom_events_and_metrics_have_their_context_and_a_place_in_the_catalogue() {
+    let recording = recording();
+    let name = format!("shop.{}", "paid");
+    {
+        let _span = tracing::info_span!("checkout").entered();
+        custom_event(
+            &name,
+            &[
+                ("items", &3_u32),
+                ("currency", &"EUR"),
+                ("shape", &[2_u64, 3]),
+            ],
+        );
+        custom_metric("shop.basket", 2.5);
+    }
+    let events = recording.events();
+    assert_eq!(
+        (&*events[0].name, &*events[0].type_name),
+        ("shop.paid", "shop.paid")
+    );
+    let fields: Vec<_> = events[0]
+        .data
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    assert_eq!(fields, ["items=3", "currency=EUR", "shape=[2, 3]"]);
+    assert_eq!(
+        events[1].read::<CustomMetric<'_>>(),
+        Some(Ok(CustomMetric {
+            name: "shop.basket",
+            value: 2.5
+        }))
+    );
+    for event in &events {
+        assert_eq!(event.place.as_ref().unwrap().span_name, "checkout");
+        assert!(catalogue::find(&event.name).is_some());
+    }
+    let snapshot = metrics::snapshot(&Arc::new(Resource::default()));
+    let metric = snapshot
+        .metrics
+        .iter()
+        .find(|metric| metric.name == "shop.basket")
+        .unwrap();
+    let Data::Gauge(series) = &metric.data else {
+        panic!("{metric:?}")
+    };
+    assert_eq!(series[0].value, Number::F64(2.5));
 }

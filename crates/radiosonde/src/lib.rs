@@ -20,7 +20,8 @@ pub use radiosonde_core as core;
 #[doc(hidden)]
 pub use radiosonde_core::__private;
 pub use radiosonde_core::{
-    catalogue, event, event::Event, event_macro, events, handlers, macros, profile, record,
+    catalogue, custom_event, custom_metric, event, event::Event, event_macro, events, handlers,
+    macros, profile, record,
 };
 pub use radiosonde_macros::{
     EventFromRadiosonde as Event, instrument_from_radiosonde as instrument,
