@@ -106,13 +106,15 @@ pub fn fuzz(target: Option<&str>, seconds: u64) -> Result<()> {
     };
     for target in &targets {
         let mut command = shell::cargo_of("nightly");
-        command.args([
-            "fuzz",
-            "run",
-            target,
-            "--",
-            &format!("-max_total_time={seconds}"),
-        ]);
+        command.args(["fuzz", "run", target]);
+        // libFuzzer keeps what it finds in the first folder and starts from both.
+        let seeds = format!("fuzz/seeds/{target}");
+        if shell::root().join(&seeds).is_dir() {
+            let corpus = format!("fuzz/corpus/{target}");
+            fs::create_dir_all(shell::root().join(&corpus))?;
+            command.args([corpus, seeds]);
+        }
+        command.args(["--", &format!("-max_total_time={seconds}")]);
         shell::run(&mut command)?;
     }
     println!(
