@@ -299,10 +299,13 @@ fn a_spool_that_is_full_drops_the_oldest_and_counts_it() {
     config.spool.bytes_max = 16 * 1024;
     let before = loss::total(Lost::SpoolFull);
     let mut otlp = Otlp::http(&config).unwrap();
+    let mut reasons = Vec::new();
     for id in 0..200 {
-        let _ = otlp.export(&batch(id..id + 1));
+        reasons.extend(otlp.export(&batch(id..id + 1)).err());
     }
-    let _ = otlp.flush();
+    reasons.extend(otlp.flush().err());
+    let said = |reason: &ExportError| reason.to_string().contains("the spool is full, its ");
+    assert!(reasons.iter().any(said), "{reasons:?}");
     let dropped = loss::total(Lost::SpoolFull) - before;
     assert!(
         otlp.waiting().disk_bytes <= 16 * 1024,

@@ -285,6 +285,16 @@ struct State {
     fault: Option<String>,
 }
 
+impl State {
+    /// What went wrong since the last call, with the network and with the spool.
+    fn take_fault(&mut self) -> Option<String> {
+        match (self.fault.take(), self.spool.take_fault()) {
+            (Some(network), Some(spool)) => Some(format!("{network}; {spool}")),
+            (network, spool) => network.or(spool),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
@@ -355,7 +365,7 @@ impl Otlp {
             destination: destination.clone(),
         };
         thread::Builder::new()
-            .name("radiosonde-otlp".to_owned())
+            .name("radiosonde-send".to_owned())
             .spawn(move || sender.run())
             .map_err(OtlpError::Thread)?;
         Ok(Self {
@@ -383,11 +393,25 @@ impl Otlp {
             shared.work.notify_one();
         });
         let mut state = shared.lock();
-        let fault = state.fault.take();
-        match fault.or_else(|| state.spool.take_fault()) {
-            None => Ok(()),
-            Some(reason) => Err(self.noticed(reason)),
+        let fault = state.take_fault();
+        drop(state);
+        fault.map_or(Ok(()), |reason| Err(self.noticed(reason)))
+    }
+
+    /// Waits for the sender while `waits`, until `deadline`, or until it has ended.
+    fn wait_while<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        deadline: Instant,
+        waits: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        while !state.ended
+            && waits(&state)
+            && let Some(left) = deadline.checked_duration_since(Instant::now())
+        {
+            state = wait(&self.shared.settled, state, left);
         }
+        state
     }
 
     fn noticed(&self, reason: String) -> ExportError {
@@ -449,12 +473,9 @@ impl Exporter for Otlp {
         let failures = state.failures;
         state.flushing = true;
         self.shared.work.notify_one();
-        while !state.spool.is_empty() && state.failures == failures && !state.ended {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                break;
-            };
-            state = wait(&self.shared.settled, state, left);
-        }
+        state = self.wait_while(state, deadline, |state| {
+            !state.spool.is_empty() && state.failures == failures
+        });
         state.flushing = false;
         if state.spool.is_empty() {
             return Ok(());
@@ -485,13 +506,16 @@ impl Drop for Otlp {
     fn drop(&mut self) {
         let deadline = Instant::now() + END_WAIT_MAX;
         let mut state = self.shared.lock();
+        let failures = state.failures;
+        // What waits while the destination is there is on its way; what waits for it to come back is not waited for.
+        if state.not_before.is_none() {
+            state = self.wait_while(state, deadline, |state| {
+                !state.spool.is_empty() && state.failures == failures
+            });
+        }
         state.stop = true;
         self.shared.work.notify_one();
-        while !state.ended
-            && let Some(left) = deadline.checked_duration_since(Instant::now())
-        {
-            state = wait(&self.shared.settled, state, left);
-        }
+        state = self.wait_while(state, deadline, |_| true);
         // A request that is still on its way may yet arrive; if the process ends before, the next one sends it again.
         let lost = state.spool.persist();
         loss::count(Lost::ShutdownDeadline, lost);

@@ -128,6 +128,8 @@ pub struct Spool {
     /// The destination is away: what comes goes to disk.
     away: bool,
     fault: Option<String>,
+    /// Records dropped since the last [`take_fault`](Self::take_fault), besides those on disk.
+    dropped: u64,
 }
 
 impl Spool {
@@ -149,6 +151,7 @@ impl Spool {
             out: None,
             away: false,
             fault,
+            dropped: 0,
         }
     }
 
@@ -166,7 +169,7 @@ impl Spool {
                 break;
             };
             self.memory_bytes -= oldest.body.len();
-            loss::count(Lost::SpoolFull, u64::from(oldest.records));
+            self.drop_records(&oldest);
         }
     }
 
@@ -218,9 +221,7 @@ impl Spool {
             Some(Out {
                 payload,
                 origin: Origin::Dropped,
-            }) => {
-                loss::count(Lost::SpoolFull, u64::from(payload.records));
-            }
+            }) => self.drop_records(&payload),
             Some(Out {
                 origin: Origin::Disk,
                 ..
@@ -276,9 +277,21 @@ impl Spool {
             && self.disk.as_ref().is_none_or(Disk::is_empty)
     }
 
-    /// What last went wrong with the disk, once.
+    /// What went wrong since the last call.
     pub fn take_fault(&mut self) -> Option<String> {
-        self.fault.take()
+        let dropped =
+            std::mem::take(&mut self.dropped) + self.disk.as_mut().map_or(0, Disk::take_dropped);
+        let full = (dropped > 0)
+            .then(|| format!("the spool is full, its {dropped} oldest records made room"));
+        match (self.fault.take(), full) {
+            (Some(fault), Some(full)) => Some(format!("{fault}; {full}")),
+            (fault, full) => fault.or(full),
+        }
+    }
+
+    fn drop_records(&mut self, payload: &Payload) {
+        self.dropped += u64::from(payload.records);
+        loss::count(Lost::SpoolFull, u64::from(payload.records));
     }
 
     /// Moves memory to disk, oldest first, as far as the disk takes it.
@@ -303,6 +316,7 @@ impl Spool {
         }
         while let Some(payload) = self.memory.front() {
             if !disk.holds(payload) {
+                self.dropped += u64::from(payload.records);
                 loss::count(Lost::SpoolFull, u64::from(payload.records));
                 self.memory_bytes -= payload.body.len();
                 self.memory.pop_front();

@@ -43,6 +43,8 @@ pub(super) struct Disk {
     segments: VecDeque<Segment>,
     next_number: u64,
     bytes_max: u64,
+    /// Records that made room since [`take_dropped`](Self::take_dropped).
+    dropped: u64,
 }
 
 impl Disk {
@@ -86,6 +88,7 @@ impl Disk {
             segments,
             next_number,
             bytes_max,
+            dropped: 0,
         };
         disk.make_room(0, false);
         Ok(disk)
@@ -155,13 +158,17 @@ impl Disk {
                 0
             };
             first_is_out = false;
-            loss::count(
-                Lost::SpoolFull,
-                oldest.records().saturating_sub(u64::from(out)),
-            );
+            let dropped = oldest.records().saturating_sub(u64::from(out));
+            loss::count(Lost::SpoolFull, dropped);
+            self.dropped += dropped;
             oldest.delete();
         }
         was_out && !first_is_out
+    }
+
+    /// How many records made room since the last call.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// The oldest payload.
