@@ -14,3 +14,4 @@ pub mod memory;
 mod natural;
 pub mod units;
 pub mod weights;
+pub mod why;

@@ -52,6 +52,22 @@ impl fmt::Display for Percent {
     }
 }
 
+/// A number of things by their singular: `1 span`, `2 spans`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}{}",
+            self.0,
+            self.1,
+            if self.0 == 1 { "" } else { "s" }
+        )
+    }
+}
+
 /// `part / whole`; 0 when there is no whole.
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 {

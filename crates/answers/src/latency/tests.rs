@@ -165,7 +165,7 @@ fn memory_stays_bounded_and_what_is_refused_is_counted() {
         (window.paths.len(), window.refused().phases),
         (PATHS_MAX, 12)
     );
-    for _ in 0..PENDING_PHASES_MAX + 1 {
+    for _ in 0..=PENDING_PHASES_MAX {
         window.record(Phase {
             step: 7,
             path: "forward/x",

@@ -1,0 +1,279 @@
+//! Puts an account together: trees, tiles, sums, verdict, and what is to be said beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use radiosonde_core::{
+    ids::{SpanId, TraceId},
+    model::Span,
+};
+
+use super::{
+    Account, Candidate, Evidence, Gap, Interval, RuledOut, SCHEMA, Segment, Subject, Telemetry,
+    category::Category,
+    findings,
+    segments::{EVIDENCE_MAX, Hole, Sum, Sums},
+    tile::{Tiling, tile},
+    trace::{self, Trace},
+    verdict::{Contender, contenders, decide},
+};
+use crate::units::share;
+
+/// Most segments listed one by one; smaller ones of a category share a row.
+const SEGMENTS_MAX: usize = 64;
+/// The label of what smaller segments add up to.
+const OTHERS: &str = "(others)";
+
+/// The traces of an account with their time divided.
+pub(super) struct Records<'a> {
+    pub(super) traces: Vec<(Trace<'a>, Tiling)>,
+}
+
+impl Records<'_> {
+    /// The spans at these places: (anything, trace, node).
+    pub(super) fn evidence(&self, places: &[(u64, usize, usize)]) -> Vec<Evidence> {
+        places
+            .iter()
+            .map(|&(_, number, node)| self.witness(number, node))
+            .collect()
+    }
+
+    fn witness(&self, number: usize, node: usize) -> Evidence {
+        let trace = &self.traces[number].0;
+        let node = &trace.nodes[node];
+        Evidence {
+            trace_id: trace.id,
+            span_id: node.span_id,
+            name: node.member.clone(),
+            duration_ns: node.duration_ns(),
+        }
+    }
+
+    /// Sums over the first trace without these nodes and what is below them.
+    pub(super) fn sums_outside(&self, without: &[usize]) -> Sums {
+        let mut sums = Sums::default();
+        if let Some((trace, tiling)) = self.traces.first() {
+            let without: BTreeSet<usize> = without.iter().copied().collect();
+            let mut inside = vec![false; trace.nodes.len()];
+            for (index, node) in trace.nodes.iter().enumerate() {
+                inside[index] =
+                    without.contains(&index) || node.parent.is_some_and(|parent| inside[parent]);
+            }
+            let rest = Tiling {
+                pieces: tiling
+                    .pieces
+                    .iter()
+                    .copied()
+                    .filter(|piece| !inside[piece.node])
+                    .collect(),
+                path_ns: Vec::new(),
+            };
+            sums.add(0, trace, &rest);
+        }
+        sums
+    }
+}
+
+fn by_trace(spans: &[Span]) -> BTreeMap<TraceId, Vec<&Span>> {
+    let mut traces: BTreeMap<TraceId, Vec<&Span>> = BTreeMap::new();
+    for span in spans {
+        traces.entry(span.trace_id).or_default().push(span);
+    }
+    traces
+}
+
+pub(super) fn candidates(spans: &[Span]) -> Vec<Candidate> {
+    let mut candidates: Vec<_> = by_trace(spans)
+        .into_iter()
+        .filter_map(|(trace_id, spans)| {
+            let root = trace::root(spans.iter().copied())?;
+            Some(Candidate {
+                trace_id,
+                span_id: root.span_id,
+                name: root.name.clone().into_owned(),
+                start_unix_ns: root.start_unix_ns,
+                duration_ns: root.duration_ns(),
+                spans: spans.len() as u64,
+            })
+        })
+        .collect();
+    candidates.sort_by_key(|candidate| {
+        (
+            std::cmp::Reverse(candidate.duration_ns),
+            candidate.start_unix_ns,
+            candidate.trace_id,
+        )
+    });
+    candidates
+}
+
+pub(super) fn of_trace(
+    telemetry: &Telemetry<'_>,
+    trace_id: TraceId,
+    span_id: Option<SpanId>,
+) -> Option<Account> {
+    let trace = Trace::new(telemetry.spans, telemetry.events, trace_id, span_id)?;
+    let root = &trace.nodes[0];
+    let subject = Subject::Trace {
+        trace_id,
+        span_id: root.span_id,
+        name: root.member.clone(),
+    };
+    let interval = Interval {
+        start_unix_ns: root.start,
+        end_unix_ns: root.end,
+        duration_ns: trace.duration_ns(),
+    };
+    let tiling = tile(&trace);
+    let records = Records {
+        traces: vec![(trace, tiling)],
+    };
+    Some(account(telemetry, subject, interval, &records))
+}
+
+pub(super) fn of_window(
+    telemetry: &Telemetry<'_>,
+    start_unix_ns: u64,
+    end_unix_ns: u64,
+) -> Option<Account> {
+    let wanted = candidates(telemetry.spans).into_iter().filter(|candidate| {
+        let end = candidate
+            .start_unix_ns
+            .saturating_add(candidate.duration_ns);
+        (start_unix_ns..end_unix_ns).contains(&end)
+    });
+    let traces: Vec<_> = wanted
+        .filter_map(|candidate| {
+            Trace::new(telemetry.spans, telemetry.events, candidate.trace_id, None)
+        })
+        .map(|trace| {
+            let tiling = tile(&trace);
+            (trace, tiling)
+        })
+        .collect();
+    if traces.is_empty() {
+        return None;
+    }
+    let records = Records { traces };
+    let interval = Interval {
+        start_unix_ns,
+        end_unix_ns,
+        duration_ns: records
+            .traces
+            .iter()
+            .fold(0, |sum, (trace, _)| sum.saturating_add(trace.duration_ns())),
+    };
+    let subject = Subject::Window {
+        requests: records.traces.len() as u64,
+    };
+    Some(account(telemetry, subject, interval, &records))
+}
+
+fn account(
+    telemetry: &Telemetry<'_>,
+    subject: Subject,
+    interval: Interval,
+    records: &Records<'_>,
+) -> Account {
+    let mut sums = Sums::default();
+    for (number, (trace, tiling)) in records.traces.iter().enumerate() {
+        sums.add(number, trace, tiling);
+    }
+    let contenders = contenders(&sums);
+    let residual_ns = sums.residual_ns();
+    Account {
+        schema: SCHEMA,
+        spans: records.traces.iter().map(|(trace, _)| trace.spans).sum(),
+        segments: segments(records, &sums, interval.duration_ns),
+        residual_ns,
+        gaps: gaps(records, &sums.holes),
+        verdict: decide(records, &sums, &contenders, interval.duration_ns),
+        findings: findings::findings(telemetry, records, &sums, interval.duration_ns),
+        ruled_out: ruled_out(&contenders, residual_ns, interval.duration_ns),
+        not_assessed: findings::not_assessed(records, &sums, interval.duration_ns),
+        subject,
+        interval,
+    }
+}
+
+fn segments(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Vec<Segment> {
+    let mut sorted: Vec<(Category, &str, Sum)> = sums
+        .segments
+        .iter()
+        .map(|((category, label), sum)| (*category, label.as_str(), sum.clone()))
+        .collect();
+    let order = |a: &(Category, &str, Sum), b: &(Category, &str, Sum)| {
+        b.2.ns
+            .cmp(&a.2.ns)
+            .then_with(|| (a.0, a.1).cmp(&(b.0, b.1)))
+    };
+    sorted.sort_by(order);
+    if sorted.len() > SEGMENTS_MAX {
+        let mut rest: BTreeMap<Category, Sum> = BTreeMap::new();
+        for (category, _, sum) in sorted.split_off(SEGMENTS_MAX) {
+            rest.entry(category).or_default().merge(&sum);
+        }
+        sorted.extend(
+            rest.into_iter()
+                .map(|(category, sum)| (category, OTHERS, sum)),
+        );
+        sorted.sort_by(order);
+    }
+    sorted
+        .into_iter()
+        .map(|(category, label, sum)| Segment {
+            category,
+            label: label.to_owned(),
+            duration_ns: sum.ns,
+            share: share(sum.ns, duration_ns),
+            spans: sum.spans,
+            total_ns: sum.total_ns,
+            provenance: if sum.estimated {
+                "estimated"
+            } else {
+                "measured"
+            },
+            evidence: records.evidence(&sum.longest),
+        })
+        .collect()
+}
+
+fn gaps(records: &Records<'_>, holes: &[Hole]) -> Vec<Gap> {
+    let mut largest: Vec<&Hole> = holes.iter().collect();
+    // Holes come in the order of time, which decides between equal ones.
+    largest.sort_by_key(|hole| std::cmp::Reverse(hole.ns));
+    largest.truncate(EVIDENCE_MAX);
+    largest
+        .into_iter()
+        .map(|hole| {
+            let (number, node) = hole.place;
+            let name = |child: Option<usize>| {
+                child.map(|child| records.traces[number].0.nodes[child].member.clone())
+            };
+            Gap {
+                inside: records.witness(number, node),
+                after: name(hole.after),
+                before: name(hole.before),
+                duration_ns: hole.ns,
+            }
+        })
+        .collect()
+}
+
+/// What was seen and stays below the largest even with all of the unattributed time.
+fn ruled_out(contenders: &[Contender], residual_ns: u64, duration_ns: u64) -> Vec<RuledOut> {
+    let Some((top, others)) = contenders.split_first() else {
+        return Vec::new();
+    };
+    others
+        .iter()
+        .map(|other| RuledOut {
+            category: other.category,
+            label: other.label.clone(),
+            seen_ns: other.sum.ns,
+            at_most_ns: other.sum.ns.saturating_add(residual_ns),
+            at_most_share: share(other.sum.ns.saturating_add(residual_ns), duration_ns),
+        })
+        .filter(|other| other.at_most_ns < top.sum.ns)
+        .take(6)
+        .collect()
+}

@@ -1,0 +1,227 @@
+//! Traces that are not as they should be: the account still tiles, says what it left out, and never panics.
+
+use super::*;
+
+fn words(account: &Account) -> String {
+    account
+        .not_assessed
+        .iter()
+        .map(|unknown| format!("{}: {}\n", unknown.what, unknown.because))
+        .skip(2)
+        .collect()
+}
+
+fn share_of(account: &Account, label: &str) -> u64 {
+    account
+        .segments
+        .iter()
+        .filter(|segment| segment.label == label)
+        .map(|segment| segment.duration_ns / MS)
+        .sum()
+}
+
+#[test]
+fn a_child_that_outlives_its_parent_was_not_waited_for() {
+    let mut s = Script::new(100);
+    s.span(1, "work", 0, 60);
+    s.span(1, "background", 10, 900);
+    let account = s.account();
+    assert_eq!(
+        (share_of(&account, "work"), share_of(&account, "background")),
+        (60, 0)
+    );
+    insta::assert_snapshot!(words(&account), @r"work that went on: 1 span ended after the span around it, which cannot have waited (`background` by 800.0 ms)");
+}
+
+#[test]
+fn what_begins_before_its_parent_is_cut_and_what_lies_outside_is_left_out() {
+    let mut s = Script::new(100);
+    let late = s.span(1, "late", 50, 90);
+    s.span(late, "early", 20, 80);
+    s.span(late, "elsewhere", 0, 10);
+    let account = s.account();
+    assert_eq!(
+        (share_of(&account, "early"), share_of(&account, "elsewhere")),
+        (30, 0)
+    );
+    insta::assert_snapshot!(words(&account), @r"
+    clocks: 1 span began before the span around it: clocks differ, or it was started elsewhere; the time before is cut (`early` by 30.0 ms)
+    spans outside of their parent: 1 span outside of the parent's time: clocks differ, or it was started to run later (`elsewhere` by 40.0 ms)
+    ");
+}
+
+#[test]
+fn spans_without_their_parent_stand_under_the_root_and_rings_are_broken() {
+    let mut s = Script::new(100);
+    s.span(77, "orphan", 0, 40);
+    let a = s.span(1, "a", 50, 80);
+    let b = s.span(a, "b", 60, 70);
+    s.spans[a as usize - 1].parent_id = Some(id(b));
+    s.push(None, "other root", 0, 20);
+    let again = s.spans[1].clone();
+    s.spans.push(again);
+    let account = s.account();
+    assert_eq!(
+        (share_of(&account, "orphan"), share_of(&account, "b")),
+        (40, 10)
+    );
+    insta::assert_snapshot!(words(&account), @r"
+    the place of some spans: 2 spans came without a recorded parent and counts directly under the root
+    repeated spans: 1 span came again; the longest of each counts
+    other roots: this trace has 1 span more without a parent, whose time is not in this one
+    ");
+}
+
+#[test]
+fn of_children_at_the_same_time_the_one_that_ends_last_counts() {
+    let mut s = Script::new(100);
+    s.span(1, "a", 0, 60);
+    s.span(1, "b", 50, 100);
+    s.span(1, "c", 0, 50);
+    let account = s.account();
+    assert_eq!(
+        [
+            share_of(&account, "a"),
+            share_of(&account, "b"),
+            share_of(&account, "c")
+        ],
+        [50, 50, 0]
+    );
+}
+
+#[test]
+fn a_chain_as_deep_as_it_likes_does_not_exhaust_the_stack() {
+    let mut s = Script::new(1000);
+    for depth in 0..20_000 {
+        s.span(depth + 1, "deeper", 0, 1000);
+    }
+    assert_eq!(s.account().segments.len(), 1);
+}
+
+fn spans() -> impl Strategy<Value = Vec<Span>> {
+    let time = prop_oneof![8 => 0_u64..50, 1 => Just(u64::MAX), 1 => any::<u64>()];
+    let name = prop::sample::select(vec![
+        "request",
+        "queue",
+        "lock",
+        "shard 1",
+        "shard 2",
+        "work",
+        "gpu.op",
+        "serialize",
+        "",
+        "a\nb",
+    ]);
+    let cpu = prop::option::of(prop_oneof![0_u64..60, any::<u64>()]);
+    let kind = prop::sample::select(vec![SpanKind::Internal, SpanKind::Server, SpanKind::Client]);
+    let span = (
+        1_u64..12,
+        prop::option::weighted(0.9, 1_u64..14),
+        name,
+        (time.clone(), time),
+        cpu,
+        kind,
+        0_u32..2,
+    );
+    let span = span.prop_map(|(number, parent, name, (start, end), cpu, kind, thread)| {
+        let mut script = Script::new(0);
+        let mut span = script.spans.remove(0);
+        span.span_id = id(number);
+        span.parent_id = parent.map(id);
+        span.name = Cow::Borrowed(name);
+        // Also spans that end before they start: a recording may hold anything.
+        (span.start_unix_ns, span.end_unix_ns) = (start, end);
+        (span.kind, span.thread) = (kind, thread);
+        span.attributes = cpu
+            .map(|cpu| (Cow::Borrowed(CPU_ATTRIBUTE), Value::U64(cpu)))
+            .into_iter()
+            .collect();
+        span
+    });
+    prop::collection::vec(span, 1..24)
+}
+
+fn events() -> impl Strategy<Value = Vec<EventRecord>> {
+    let type_name = prop::sample::select(vec![
+        "GpuOpCompleted",
+        "InternalKernelCompleted",
+        "CallCompleted",
+        "LatencyEvent",
+        "Other",
+    ]);
+    let path = prop::sample::select(vec![
+        "forward",
+        "forward/block 1",
+        "forward/block 1/sdpa",
+        "queue",
+        "",
+        "/",
+    ]);
+    let event = (
+        type_name,
+        path,
+        1_u64..12,
+        any::<u8>(),
+        prop_oneof![0_u64..60, any::<u64>()],
+    );
+    let event = event.prop_map(|(type_name, path, host, end, duration)| {
+        let mut script = Script::new(0);
+        script.event(
+            1,
+            type_name,
+            0,
+            vec![
+                ("path", path.into()),
+                ("op_name", path.into()),
+                ("internal_kernel_name", path.into()),
+                ("step", (duration % 2).into()),
+                ("duration_ns", duration.into()),
+                ("queue_ns", duration.into()),
+                ("execute_ns", 3_u64.into()),
+            ],
+        );
+        let mut event = script.events.remove(0);
+        event.time_unix_ns = u64::from(end);
+        if let Some(place) = &mut event.place {
+            place.span_id = id(host);
+        }
+        event
+    });
+    prop::collection::vec(event, 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Σ segments + residual = duration for every trace, whatever is in it; and the same words in every order.
+    #[test]
+    fn every_trace_tiles_and_reads_the_same_in_any_order(spans in spans(), events in events(), seed in any::<u64>()) {
+        let telemetry = Telemetry { spans: &spans, logs: &[], events: &events };
+        let account = slowest(&telemetry).unwrap();
+        assert_tiles(&account);
+        prop_assert_eq!(account.interval.duration_ns, account.interval.end_unix_ns - account.interval.start_unix_ns);
+
+        let mut shuffled = spans.clone();
+        let mut shuffled_events = events.clone();
+        let mut state = seed | 1;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        for last in (1..shuffled.len()).rev() {
+            shuffled.swap(last, random(last + 1));
+        }
+        for last in (1..shuffled_events.len()).rev() {
+            shuffled_events.swap(last, random(last + 1));
+        }
+        let other = slowest(&Telemetry { spans: &shuffled, logs: &[], events: &shuffled_events }).unwrap();
+        prop_assert_eq!(account.to_string(), other.to_string());
+        prop_assert_eq!(serde_json::to_string(&account).unwrap(), serde_json::to_string(&other).unwrap());
+
+        for candidate in &spans {
+            assert_tiles(&span(&telemetry, candidate.trace_id, candidate.span_id).unwrap());
+        }
+    }
+}

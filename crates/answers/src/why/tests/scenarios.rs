@@ -1,0 +1,571 @@
+//! Scripted causes, each told apart from the others, and what must not be told.
+
+use super::*;
+
+fn queue_bound() -> Script {
+    let mut s = Script::new(1000);
+    s.span(1, "queue", 0, 812);
+    let generate = s.span(1, "generate", 812, 998);
+    s.span(generate, "prefill", 812, 900);
+    s.span(generate, "decode", 901, 998);
+    s.warn(1, 500, "the queue holds 40 requests");
+    s
+}
+
+fn cpu_bound() -> Script {
+    let mut s = Script::new(300);
+    let work = s.span(1, "attention", 5, 200);
+    s.cpu(work, 190);
+    let work = s.span(1, "mlp", 200, 295);
+    s.cpu(work, 94).cpu(1, 288);
+    s
+}
+
+fn io_bound() -> Script {
+    let mut s = Script::new(500);
+    s.span(1, "parse", 0, 20);
+    let get = s.span(1, "GET /documents", 20, 460);
+    s.kind(get, SpanKind::Client)
+        .with(get, "http.request.method", "GET");
+    let served = s.span(get, "GET /documents", 60, 100);
+    s.kind(served, SpanKind::Server);
+    s.span(1, "answer", 460, 498);
+    s
+}
+
+fn gpu_bound() -> Script {
+    let mut s = Script::new(200);
+    let forward = s.span(1, "forward", 10, 190);
+    for block in 0..6 {
+        let end = 40 + block * 30;
+        s.event(
+            forward,
+            "GpuOpCompleted",
+            end,
+            vec![
+                ("op_name", "attention".into()),
+                ("backend", "simulated".into()),
+                ("duration_us", (28_000_u64).into()),
+            ],
+        );
+    }
+    s
+}
+
+fn gpu_wait() -> Script {
+    let mut s = Script::new(200);
+    s.span(1, "gpu.op", 0, 30);
+    s.span(1, "gpu.wait", 30, 180);
+    s.span(1, "decode", 180, 198);
+    s
+}
+
+fn transfer() -> Script {
+    let mut s = Script::new(100);
+    s.span(1, "gpu.memcpy_h2d", 2, 90);
+    s.span(1, "gpu.op", 90, 99);
+    s
+}
+
+fn serialization() -> Script {
+    let mut s = Script::new(100);
+    s.span(1, "serialize request", 0, 45);
+    s.span(1, "execute", 45, 60);
+    s.span(1, "deserialize response", 60, 99);
+    s
+}
+
+fn python() -> Script {
+    let mut s = Script::new(400);
+    let call = s.span(1, "infer", 2, 398);
+    let ns = |ms: u64| Value::from(ms * MS);
+    s.event(
+        call,
+        "CallCompleted",
+        397,
+        vec![
+            ("function", "torch.nn.functional.softmax".into()),
+            ("duration_ns", ns(390)),
+            ("queue_ns", ns(20)),
+            ("serialize_ns", ns(10)),
+            ("execute_ns", ns(340)),
+            ("deserialize_ns", ns(15)),
+        ],
+    );
+    s
+}
+
+fn lock_wait() -> Script {
+    let mut s = Script::new(100);
+    s.span(1, "lookup", 0, 10);
+    let update = s.span(1, "update", 10, 99);
+    s.span(update, "cache.lock", 12, 95);
+    s.span(update, "write", 95, 98);
+    s
+}
+
+fn one_slow_shard() -> Script {
+    let mut s = Script::new(500);
+    for shard in 0..8 {
+        let end = if shard == 5 { 480 } else { 40 + shard };
+        s.span(1, &format!("shard {shard}"), 5, end);
+    }
+    s.span(1, "merge", 480, 498);
+    s
+}
+
+fn many_small_queries() -> Script {
+    let mut s = Script::new(650);
+    let list = s.span(1, "list orders", 5, 640);
+    for row in 0..60 {
+        let query = s.span(list, "SELECT customer", 10 + row * 10, 19 + row * 10);
+        s.kind(query, SpanKind::Client)
+            .with(query, "db.system.name", "postgresql");
+    }
+    s
+}
+
+fn gaps_between_spans() -> Script {
+    let mut s = Script::new(1000);
+    for (number, name) in ["validate", "tokenize", "plan", "generate", "format"]
+        .into_iter()
+        .enumerate()
+    {
+        let start = 5 + number as u64 * 230;
+        s.span(1, name, start, start + 30);
+    }
+    s
+}
+
+fn cold_start() -> Script {
+    let mut s = Script::new(5000);
+    s.span(1, "queue", 0, 100);
+    let load = s.span(1, "model.load", 100, 4300);
+    s.span(load, "read header", 100, 200);
+    s.span(load, "map weights", 200, 4200);
+    s.span(1, "generate", 4300, 4990);
+    s
+}
+
+/// Only the collector's events: no spans beside the request.
+fn slow_sampling() -> Script {
+    let mut s = Script::new(100);
+    let mut phase = |path: &'static str, end: u64, ms: u64| {
+        s.event(
+            1,
+            "LatencyEvent",
+            end,
+            vec![
+                ("path", path.into()),
+                ("step", 7_u64.into()),
+                ("duration_ns", (ms * MS).into()),
+            ],
+        );
+    };
+    phase("embedding", 4, 3);
+    phase("forward/block 0/sdpa", 9, 4);
+    phase("forward/block 0", 15, 10);
+    phase("forward/block 1", 25, 10);
+    phase("forward", 26, 21);
+    phase("output", 30, 4);
+    phase("sampling", 99, 69);
+    s
+}
+
+/// Four passes over 24 blocks; one block is slow in one of them.
+fn one_block_once() -> Script {
+    blocks(|pass, block| if (pass, block) == (2, 17) { 300 } else { 2 })
+}
+
+/// Four passes over 24 blocks; one block is slow in all of them.
+fn one_block_always() -> Script {
+    blocks(|_, block| if block == 17 { 60 } else { 2 })
+}
+
+fn blocks(ms: impl Fn(u64, u64) -> u64) -> Script {
+    let total: u64 = (0..4)
+        .flat_map(|pass| (0..24).map(move |block| (pass, block)))
+        .map(|(pass, block)| ms(pass, block))
+        .sum();
+    let mut s = Script::new(total + 10);
+    let mut at = 1;
+    for pass in 0..4 {
+        let length: u64 = (0..24).map(|block| ms(pass, block)).sum();
+        let forward = s.span(1, "forward", at, at + length);
+        for block in 0..24 {
+            let span = s.span(forward, "block", at, at + ms(pass, block));
+            s.with(span, "index", block);
+            at += ms(pass, block);
+        }
+        at += 1;
+    }
+    s
+}
+
+fn blocked_off_cpu() -> Script {
+    let mut s = Script::new(200);
+    let step = s.span(1, "step", 2, 198);
+    s.cpu(step, 9).cpu(1, 11);
+    s
+}
+
+#[test]
+fn every_scripted_cause_is_named() {
+    let scripts: [(Script, Cause, Confidence); 17] = [
+        (queue_bound(), Cause::Queue, Confidence::High),
+        (cpu_bound(), Cause::Cpu, Confidence::High),
+        (io_bound(), Cause::Io, Confidence::High),
+        (gpu_bound(), Cause::Gpu, Confidence::High),
+        (gpu_wait(), Cause::GpuWait, Confidence::High),
+        (transfer(), Cause::Transfer, Confidence::High),
+        (serialization(), Cause::Serialization, Confidence::High),
+        (python(), Cause::Python, Confidence::High),
+        (lock_wait(), Cause::Lock, Confidence::High),
+        (one_slow_shard(), Cause::Outlier, Confidence::High),
+        (many_small_queries(), Cause::ManyCalls, Confidence::High),
+        (gaps_between_spans(), Cause::Gaps, Confidence::Medium),
+        (cold_start(), Cause::ColdStart, Confidence::High),
+        (slow_sampling(), Cause::Phase, Confidence::High),
+        (one_block_once(), Cause::Outlier, Confidence::Medium),
+        (one_block_always(), Cause::Outlier, Confidence::Medium),
+        (blocked_off_cpu(), Cause::Wait, Confidence::High),
+    ];
+    for (script, expected, sure) in scripts {
+        let account = script.account();
+        let Verdict::Cause {
+            cause,
+            confidence,
+            ref evidence,
+            ..
+        } = account.verdict
+        else {
+            panic!("{expected:?}\n{account}");
+        };
+        assert_eq!((cause, confidence), (expected, sure), "{account}");
+        assert!(!evidence.is_empty(), "{account}");
+    }
+}
+
+#[test]
+fn what_the_records_do_not_say_is_not_told() {
+    let one_span = Script::new(900);
+
+    let mut wrapper = Script::new(900);
+    wrapper.span(1, "handle", 1, 899);
+
+    let mut a_drop = Script::new(1000);
+    a_drop.span(1, "queue", 0, 20);
+
+    let mut two_alike = Script::new(1000);
+    two_alike.span(1, "queue", 0, 490);
+    two_alike.span(1, "generate", 490, 990);
+
+    let mut hidden = Script::new(1000);
+    hidden.span(1, "queue", 0, 450);
+    hidden.span(1, "generate", 700, 950);
+
+    let mut spread = Script::new(1000);
+    for (number, name) in ["queue", "tokenize", "prefill", "decode"]
+        .into_iter()
+        .enumerate()
+    {
+        spread.span(1, name, number as u64 * 250, number as u64 * 250 + 250);
+    }
+
+    let mut one_gap = Script::new(1000);
+    one_gap.span(1, "parse", 0, 10);
+    one_gap.span(1, "answer", 990, 1000);
+
+    let empty = Script::new(0);
+
+    for script in [
+        &one_span, &wrapper, &a_drop, &two_alike, &hidden, &spread, &one_gap, &empty,
+    ] {
+        let account = script.account();
+        assert_eq!(cause(&account), None, "{account}");
+    }
+    let because: Vec<_> = [&one_span, &wrapper, &two_alike, &hidden, &spread, &empty]
+        .into_iter()
+        .map(|script| match script.account().verdict {
+            Verdict::CannotTell { because } => because,
+            Verdict::Cause { words, .. } => words,
+        })
+        .collect();
+    insta::assert_snapshot!(because.join("\n"), @r"
+    900.0 ms of 900.0 ms (100.0 %) is accounted for by nothing: its only span says no more than that time passed; add spans to the slow part, or CPU time (`thread.cpu.duration`)
+    898.0 ms of 900.0 ms is in `handle`, and nothing was recorded inside it or beside it; add spans there, or CPU time (`thread.cpu.duration`)
+    `generate` is 50.0 %, but queue (49.0 %) and the 1.0 % that nothing accounts for could be as much; add spans where the gaps are
+    queue is 45.0 %, but `generate` (25.0 %) and the 30.0 % that nothing accounts for could be as much; add spans where the gaps are
+    no part of the time stands out: queue 25.0 %, `decode` 25.0 %, `prefill` 25.0 %
+    the measured interval is empty
+    ");
+}
+
+#[test]
+fn a_queue_bound_request_reads_like_this() {
+    insta::assert_snapshot!(queue_bound().account(), @r#"
+    `request` took 1.000 s (trace 0af7651916cd43dd8448eb211c80319c, 5 spans)
+
+      queue           queue                        █████████████████████████▉          812.0 ms   81.2 %
+      phase           decode                       ███                                  97.0 ms    9.7 %
+      phase           prefill                      ██▊                                  88.0 ms    8.8 %
+      unattributed                                 ▏                                     3.0 ms    0.3 %
+      total                                        ████████████████████████████████     1.000 s  100.0 %
+
+    Why: it waited in a queue: 812.0 ms (81.2 %) in `queue`. Evidence: span 0000000000000002 (`queue`,
+      812.0 ms).
+    Confidence: high.
+    Seen: a warning was logged: "the queue holds 40 requests". Evidence: span 0000000000000001
+      (`request`, 1.000 s).
+    Ruled out: phase (`decode`) at most 10.0 %, phase (`prefill`) at most 9.1 %.
+    Not assessed: on-CPU and off-CPU time: no span carries `thread.cpu.duration`; it is recorded on
+      request because reading it costs a system call.
+    Not assessed: I/O, locks, GPU, serialization, Python: no record says so; what there was is inside
+      the parts above or the 0.3 % that nothing accounts for. The attribute `radiosonde.phase` names it.
+    "#);
+}
+
+#[test]
+fn one_block_that_is_slow_every_time_reads_like_this() {
+    insta::assert_snapshot!(one_block_always().account(), @r"
+    `request` took 434.0 ms (trace 0af7651916cd43dd8448eb211c80319c, 101 spans)
+
+      phase           block *                      ███████████████████████████████▎    424.0 ms   97.7 %
+      unattributed                                 ▋                                    10.0 ms    2.3 %
+      total                                        ████████████████████████████████    434.0 ms  100.0 %
+
+    Why: `block 17` is slow every time: 240.0 ms over 4 spans, 30.0 times the median of 8.0 ms of the 23
+      others. Evidence: span 0000000000000014 (`block 17`, 60.0 ms), 000000000000002d (`block 17`, 60.0
+      ms), 0000000000000046 (`block 17`, 60.0 ms).
+    Confidence: medium.
+    Not assessed: on-CPU and off-CPU time: no span carries `thread.cpu.duration`; it is recorded on
+      request because reading it costs a system call.
+    Not assessed: queueing, I/O, locks, GPU, serialization, Python: no record says so; what there was is
+      inside the parts above or the 2.3 % that nothing accounts for. The attribute `radiosonde.phase`
+      names it.
+    ");
+}
+
+#[test]
+fn gaps_read_like_this() {
+    insta::assert_snapshot!(gaps_between_spans().account(), @r"
+    `request` took 1.000 s (trace 0af7651916cd43dd8448eb211c80319c, 6 spans)
+
+      phase           format                       ▉                                    30.0 ms    3.0 %
+      phase           generate                     ▉                                    30.0 ms    3.0 %
+      phase           plan                         ▉                                    30.0 ms    3.0 %
+      phase           tokenize                     ▉                                    30.0 ms    3.0 %
+      phase           validate                     ▉                                    30.0 ms    3.0 %
+      unattributed                                 ███████████████████████████▏        850.0 ms   85.0 %
+      total                                        ████████████████████████████████     1.000 s  100.0 %
+
+    Why: 800.0 ms (80.0 %) of `request` lies between its 5 spans, where nothing was recorded. Evidence:
+      span 0000000000000001 (`request`, 1.000 s).
+    Confidence: medium.
+    Seen: the longest time that nothing accounts for is 200.0 ms of `request`, between `validate` and
+      `tokenize`. Evidence: span 0000000000000001 (`request`, 1.000 s).
+    Not assessed: on-CPU and off-CPU time: no span carries `thread.cpu.duration`; it is recorded on
+      request because reading it costs a system call.
+    Not assessed: queueing, I/O, locks, GPU, serialization, Python: no record says so; what there was is
+      inside the parts above or the 85.0 % that nothing accounts for. The attribute `radiosonde.phase`
+      names it.
+    ");
+}
+
+#[test]
+fn shards_that_run_at_once_read_like_this() {
+    insta::assert_snapshot!(one_slow_shard().account(), @r"
+    `request` took 500.0 ms (trace 0af7651916cd43dd8448eb211c80319c, 10 spans)
+
+      phase           shard *                      ██████████████████████████████▍     475.0 ms   95.0 %
+      phase           merge                        █▏                                   18.0 ms    3.6 %
+      unattributed                                 ▍                                     7.0 ms    1.4 %
+      total                                        ████████████████████████████████    500.0 ms  100.0 %
+
+    Why: one `shard 5` of 8 took 475.0 ms, 12.5 times the median of 38.0 ms. Evidence: span
+      0000000000000007 (`shard 5`, 475.0 ms).
+    Confidence: high.
+    Seen: 8 spans `shard *` ran at the same time: 743.0 ms of work of which 475.0 ms held the request
+      up. Evidence: span 0000000000000007 (`shard 5`, 475.0 ms), 0000000000000009 (`shard 7`, 42.0 ms),
+      0000000000000008 (`shard 6`, 41.0 ms).
+    Ruled out: phase (`merge`) at most 5.0 %.
+    Not assessed: on-CPU and off-CPU time: no span carries `thread.cpu.duration`; it is recorded on
+      request because reading it costs a system call.
+    Not assessed: queueing, I/O, locks, GPU, serialization, Python: no record says so; what there was is
+      inside the parts above or the 1.4 % that nothing accounts for. The attribute `radiosonde.phase`
+      names it.
+    ");
+}
+
+#[test]
+fn cpu_time_splits_what_is_only_named() {
+    insta::assert_snapshot!(cpu_bound().account(), @r"
+    `request` took 300.0 ms (trace 0af7651916cd43dd8448eb211c80319c, 3 spans)
+
+      on-CPU          attention                    ████████████████████▎               190.0 ms   63.3 %
+      on-CPU          mlp                          ██████████                           94.0 ms   31.3 %
+      off-CPU         request                      ▋                                     6.0 ms    2.0 %
+      off-CPU         attention                    ▌                                     5.0 ms    1.7 %
+      on-CPU          request                      ▍                                     4.0 ms    1.3 %
+      off-CPU         mlp                          ▏                                     1.0 ms    0.3 %
+      unattributed                                                                         0 ns    0.0 %
+      total                                        ████████████████████████████████    300.0 ms  100.0 %
+
+    Why: it computed on the CPU: 288.0 ms (96.0 %) in 3 spans, mostly `attention`. Evidence: span
+      0000000000000002 (`attention`, 195.0 ms), 0000000000000003 (`mlp`, 95.0 ms), 0000000000000001
+      (`request`, 300.0 ms).
+    Confidence: high.
+    Ruled out: off-CPU (`request`) at most 4.0 %.
+    Not assessed: queueing, I/O, locks, GPU, serialization, Python: no record says so; what there was is
+      inside the parts above. The attribute `radiosonde.phase` names it.
+    ");
+}
+
+#[test]
+fn the_json_form_is_stable() {
+    let mut s = Script::new(10);
+    s.span(1, "queue", 0, 8);
+    s.span(1, "work", 8, 9);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&s.account()).unwrap(), @r#"
+    {
+      "schema": 1,
+      "subject": {
+        "kind": "trace",
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "span_id": "0000000000000001",
+        "name": "request"
+      },
+      "interval": {
+        "start_unix_ns": 1000000000000000,
+        "end_unix_ns": 1000000010000000,
+        "duration_ns": 10000000
+      },
+      "spans": 3,
+      "segments": [
+        {
+          "category": "queue",
+          "label": "queue",
+          "duration_ns": 8000000,
+          "share": 0.8,
+          "spans": 1,
+          "total_ns": 8000000,
+          "provenance": "measured",
+          "evidence": [
+            {
+              "trace_id": "0af7651916cd43dd8448eb211c80319c",
+              "span_id": "0000000000000002",
+              "name": "queue",
+              "duration_ns": 8000000
+            }
+          ]
+        },
+        {
+          "category": "phase",
+          "label": "work",
+          "duration_ns": 1000000,
+          "share": 0.1,
+          "spans": 1,
+          "total_ns": 1000000,
+          "provenance": "measured",
+          "evidence": [
+            {
+              "trace_id": "0af7651916cd43dd8448eb211c80319c",
+              "span_id": "0000000000000003",
+              "name": "work",
+              "duration_ns": 1000000
+            }
+          ]
+        }
+      ],
+      "residual_ns": 1000000,
+      "gaps": [
+        {
+          "inside": {
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "span_id": "0000000000000001",
+            "name": "request",
+            "duration_ns": 10000000
+          },
+          "after": "work",
+          "before": null,
+          "duration_ns": 1000000
+        }
+      ],
+      "verdict": {
+        "kind": "cause",
+        "cause": "queue",
+        "label": "queue",
+        "duration_ns": 8000000,
+        "share": 0.8,
+        "confidence": "high",
+        "words": "it waited in a queue: 8.0 ms (80.0 %) in `queue`",
+        "evidence": [
+          {
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "span_id": "0000000000000002",
+            "name": "queue",
+            "duration_ns": 8000000
+          }
+        ]
+      },
+      "findings": [
+        {
+          "words": "the longest time that nothing accounts for is 1.0 ms of `request`, after `work`",
+          "evidence": [
+            {
+              "trace_id": "0af7651916cd43dd8448eb211c80319c",
+              "span_id": "0000000000000001",
+              "name": "request",
+              "duration_ns": 10000000
+            }
+          ]
+        }
+      ],
+      "ruled_out": [
+        {
+          "category": "phase",
+          "label": "work",
+          "seen_ns": 1000000,
+          "at_most_ns": 2000000,
+          "at_most_share": 0.2
+        }
+      ],
+      "not_assessed": [
+        {
+          "what": "on-CPU and off-CPU time",
+          "because": "no span carries `thread.cpu.duration`; it is recorded on request because reading it costs a system call"
+        },
+        {
+          "what": "I/O, locks, GPU, serialization, Python",
+          "because": "no record says so; what there was is inside the parts above or the 10.0 % that nothing accounts for. The attribute `radiosonde.phase` names it"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn a_window_adds_up_its_requests() {
+    let mut s = queue_bound();
+    for (number, span) in queue_bound().spans.into_iter().enumerate() {
+        let trace_id = TraceId::new(TRACE + 1).unwrap();
+        s.spans.push(Span {
+            trace_id,
+            span_id: id(100 + number as u64),
+            parent_id: span.parent_id.map(|parent| id(99 + parent.bits())),
+            ..span
+        });
+    }
+    let account = window(&s.telemetry(), 0, u64::MAX).unwrap();
+    assert_tiles(&account);
+    assert_eq!(account.interval.duration_ns, 2000 * MS);
+    assert_eq!(cause(&account), Some(Cause::Queue));
+    assert_eq!(account.subject, Subject::Window { requests: 2 });
+    assert!(window(&s.telemetry(), 0, 5).is_none());
+    let part = span(&s.telemetry(), trace_id(), id(3)).unwrap();
+    assert_eq!(part.interval.duration_ns, 186 * MS);
+    assert!(
+        span(&s.telemetry(), trace_id(), id(100)).is_none()
+            && trace(&s.telemetry(), TraceId::new(5).unwrap()).is_none()
+    );
+}

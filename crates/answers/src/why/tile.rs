@@ -1,0 +1,106 @@
+//! Who had each nanosecond: the critical path through the tree, from the end backwards.
+//!
+//! At any moment the time belongs to the deepest span that its parent was waiting for. Among children that run at the
+//! same time it is the one that ends last, because the parent could not go on before it; of two that end together, the
+//! one that started first. Time in which no child runs is the span's own.
+//!
+//! Invariant: the pieces follow each other without a hole or overlap from the root's start to its end.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use super::trace::Trace;
+
+/// A stretch of time that belongs to a node itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Piece {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) node: usize,
+    /// The children of the node that ended before it and that began after it.
+    pub(super) after: Option<usize>,
+    pub(super) before: Option<usize>,
+}
+
+impl Piece {
+    pub(super) const fn duration_ns(&self) -> u64 {
+        self.end - self.start
+    }
+}
+
+/// The trace's time, divided.
+#[derive(Debug)]
+pub(super) struct Tiling {
+    /// In order of time; none is empty.
+    pub(super) pieces: Vec<Piece>,
+    /// For each node how much of the critical path lies inside of it, children included.
+    pub(super) path_ns: Vec<u64>,
+}
+
+/// Divides the root's time among the nodes.
+pub(super) fn tile(trace: &Trace<'_>) -> Tiling {
+    let root = &trace.nodes[0];
+    let mut tiling = Tiling {
+        pieces: Vec::new(),
+        path_ns: vec![0; trace.nodes.len()],
+    };
+    let mut waiting = vec![(0, root.start, root.end)];
+    while let Some((node, start, end)) = waiting.pop() {
+        tiling.path_ns[node] += end - start;
+        divide(trace, node, start, end, &mut tiling.pieces, &mut waiting);
+    }
+    tiling.pieces.sort_unstable();
+    tiling
+}
+
+/// Divides the time of `node` between `start` and `end` into its own pieces and its children's, who wait to be
+/// divided in turn. Each child gets at most one stretch: up to where a later one took over.
+fn divide(
+    trace: &Trace<'_>,
+    node: usize,
+    start: u64,
+    end: u64,
+    pieces: &mut Vec<Piece>,
+    waiting: &mut Vec<(usize, u64, u64)>,
+) {
+    let mut rest = trace.nodes[node].children.iter().copied().peekable();
+    // Children that have not ended yet when looking back from `at`, by (latest end, earliest start, first).
+    let mut running = BinaryHeap::new();
+    let mut at = end;
+    let mut later = None;
+    while at > start {
+        while let Some(child) = rest.next_if(|&child| trace.nodes[child].end >= at) {
+            running.push((
+                trace.nodes[child].end,
+                Reverse(trace.nodes[child].start),
+                Reverse(child),
+            ));
+        }
+        // Looking back, `at` only falls: a child that has not started by now never runs again.
+        while running
+            .peek()
+            .is_some_and(|(_, Reverse(from), _)| *from >= at)
+        {
+            running.pop();
+        }
+        if let Some((_, Reverse(from), Reverse(child))) = running.pop() {
+            let from = from.max(start);
+            waiting.push((child, from, at));
+            later = Some(child);
+            at = from;
+        } else {
+            let earlier = rest
+                .peek()
+                .copied()
+                .filter(|&child| trace.nodes[child].end > start);
+            let from = earlier.map_or(start, |child| trace.nodes[child].end);
+            pieces.push(Piece {
+                start: from,
+                end: at,
+                node,
+                after: earlier,
+                before: later,
+            });
+            at = from;
+        }
+    }
+}

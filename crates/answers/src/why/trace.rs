@@ -1,0 +1,456 @@
+//! One trace as a tree of timed nodes under the root that is asked about, however broken the spans are.
+//!
+//! Rules, in order:
+//! 1. Of several spans with the same identifier the longest counts.
+//! 2. A span whose parent was not recorded, and one of each ring of parents, stands directly under the root.
+//! 3. A child that ends after its parent was not waited for and has no part in the parent's time, unless the excess is
+//!    within [`tolerance_ns`] or the child is another process's answer, whose clock may differ; then it is cut.
+//! 4. A child's time before its parent began is cut off.
+//! 5. Phases reported by events become nodes under the span in which they were reported, unless spans of the same
+//!    name exist.
+//!
+//! Every rule that leaves something out says so in [`Notes`]. The order of the input has no influence.
+
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
+
+use radiosonde_core::{
+    ids::{SpanId, TraceId},
+    model::{EventRecord, Span, SpanKind, Value},
+};
+
+use super::{
+    category::{self, Category},
+    reported,
+};
+
+/// The attribute with a span's CPU time in nanoseconds, recorded on request.
+pub const CPU_ATTRIBUTE: &str = "thread.cpu.duration";
+
+/// A timed part of the trace: a span, or a phase that an event reported.
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    /// The span, or the span in which the event was recorded.
+    pub(super) span_id: SpanId,
+    pub(super) name: Cow<'a, str>,
+    /// The name with numbers replaced by `*`, so that repetitions fall together.
+    pub(super) label: String,
+    /// The name with its index, which tells repetitions apart.
+    pub(super) member: String,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) category: Category,
+    pub(super) origin: Origin,
+    pub(super) failed: bool,
+    pub(super) thread: u32,
+    pub(super) cpu_ns: Option<u64>,
+    pub(super) parent: Option<usize>,
+    /// Children that take part in this node's time: latest end first, then earliest start, then input order.
+    pub(super) children: Vec<usize>,
+    kind: SpanKind,
+    /// It has a part in its parent's time.
+    admitted: bool,
+}
+
+/// How it is known what a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A span, recognised by a convention or its name.
+    Recognised,
+    /// A span that says itself what it is.
+    Declared,
+    /// A phase that an event reported.
+    Reported,
+}
+
+impl Origin {
+    /// Whether the program said what it is.
+    pub(super) const fn is_declared(self) -> bool {
+        !matches!(self, Self::Recognised)
+    }
+}
+
+/// What was left out or repaired, in numbers.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub(super) duplicates: u64,
+    pub(super) orphans: u64,
+    pub(super) rings: u64,
+    /// Children that ended after their parent: how many, and one of them with its excess.
+    pub(super) outlived: Option<Note>,
+    /// Children that began before their parent.
+    pub(super) early: Option<Note>,
+    /// Children that do not touch their parent's time at all.
+    pub(super) outside: Option<Note>,
+    /// Other roots of the same trace.
+    pub(super) other_roots: u64,
+}
+
+/// How often something happened, and the largest case.
+#[derive(Debug)]
+pub(super) struct Note {
+    pub(super) count: u64,
+    pub(super) name: String,
+    pub(super) by_ns: u64,
+}
+
+fn note(place: &mut Option<Note>, name: &str, by_ns: u64) {
+    let known = place.get_or_insert_with(|| Note {
+        count: 0,
+        name: name.to_owned(),
+        by_ns,
+    });
+    known.count += 1;
+    if by_ns > known.by_ns {
+        known.by_ns = by_ns;
+        name.clone_into(&mut known.name);
+    }
+}
+
+/// A trace, rooted at node 0.
+#[derive(Debug)]
+pub(super) struct Trace<'a> {
+    pub(super) id: TraceId,
+    pub(super) nodes: Vec<Node<'a>>,
+    pub(super) notes: Notes,
+    /// Spans of the trace, those left out included.
+    pub(super) spans: u64,
+}
+
+/// How much later than its parent a child may seem to end: 1 % of the parent, at least 50 µs. Ends are stamped one
+/// after the other, and threads are descheduled in between.
+const fn tolerance_ns(parent_ns: u64) -> u64 {
+    let share = parent_ns / 100;
+    if share > 50_000 { share } else { 50_000 }
+}
+
+/// The spans of a trace in an order that does not depend on the input's, each identifier once, and how many were not.
+fn distinct<'a>(spans: impl Iterator<Item = &'a Span>) -> (Vec<&'a Span>, u64) {
+    let mut spans: Vec<_> = spans.collect();
+    spans.sort_by(|a, b| {
+        let key = |span: &Span| {
+            (
+                span.start_unix_ns,
+                Reverse(span.end_unix_ns),
+                span.span_id,
+                span.parent_id,
+                span.thread,
+            )
+        };
+        key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
+    });
+    let all = spans.len();
+    let mut longest: HashMap<SpanId, u64> = HashMap::new();
+    for span in &spans {
+        let duration = longest.entry(span.span_id).or_default();
+        *duration = span.duration_ns().max(*duration);
+    }
+    let mut seen = BTreeSet::new();
+    spans.retain(|span| longest[&span.span_id] == span.duration_ns() && seen.insert(span.span_id));
+    let duplicates = all - spans.len();
+    (spans, duplicates as u64)
+}
+
+/// The root of distinct spans: the longest span without a parent; without one, the longest whose parent was not
+/// recorded; without one, the longest. Ties go to the one that starts first.
+fn root_of(spans: &[&Span]) -> Option<usize> {
+    let ids: BTreeSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
+    let rank = |span: &Span| match span.parent_id {
+        None => 0,
+        Some(parent) if !ids.contains(&parent) => 1,
+        Some(_) => 2,
+    };
+    (0..spans.len()).min_by_key(|&index| {
+        (
+            rank(spans[index]),
+            Reverse(spans[index].duration_ns()),
+            index,
+        )
+    })
+}
+
+/// The root that [`Trace::new`] would choose for the spans of one trace.
+pub(super) fn root<'a>(spans: impl Iterator<Item = &'a Span>) -> Option<&'a Span> {
+    let (spans, _) = distinct(spans);
+    root_of(&spans).map(|index| spans[index])
+}
+
+impl<'a> Trace<'a> {
+    /// The tree of the spans of `trace_id`, under `span_id` or, without one, under the trace's root. `None` when there
+    /// is no such span.
+    pub(super) fn new(
+        spans: &'a [Span],
+        events: &'a [EventRecord],
+        trace_id: TraceId,
+        span_id: Option<SpanId>,
+    ) -> Option<Self> {
+        let (spans, duplicates) = distinct(spans.iter().filter(|span| span.trace_id == trace_id));
+        let root = match span_id {
+            Some(id) => spans.iter().position(|span| span.span_id == id)?,
+            None => root_of(&spans)?,
+        };
+        let mut notes = Notes {
+            duplicates,
+            ..Notes::default()
+        };
+        let parents = parents(&spans, root, span_id.is_none(), &mut notes);
+        let mut trace = Self {
+            id: trace_id,
+            nodes: Vec::new(),
+            notes,
+            spans: spans.len() as u64,
+        };
+        trace.grow(&spans, root, &parents);
+        reported::attach(&mut trace, events);
+        trace.inherit();
+        trace.admit_children();
+        Some(trace)
+    }
+
+    /// The whole measured time, in nanoseconds.
+    pub(super) fn duration_ns(&self) -> u64 {
+        self.nodes[0].end - self.nodes[0].start
+    }
+
+    /// Adds the nodes below `root`, parents before children.
+    fn grow(&mut self, spans: &[&'a Span], root: usize, parents: &[Option<usize>]) {
+        let mut children: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (child, parent) in parents.iter().enumerate() {
+            if let Some(parent) = parent {
+                children.entry(*parent).or_default().push(child);
+            }
+        }
+        let mut waiting = vec![(root, None)];
+        while let Some((index, parent)) = waiting.pop() {
+            let place = self.nodes.len();
+            self.nodes.push(Node::from_span(spans[index], parent));
+            let below = children.remove(&index).unwrap_or_default();
+            waiting.extend(below.into_iter().rev().map(|child| (child, Some(place))));
+        }
+    }
+
+    /// Adds a phase that an event reported under the node `parent`, and says where.
+    pub(super) fn push_reported(
+        &mut self,
+        parent: usize,
+        name: Cow<'a, str>,
+        times: (u64, u64),
+        category: Category,
+    ) -> usize {
+        let (label, member) = labels(&name, None);
+        let host = &self.nodes[parent];
+        self.nodes.push(Node {
+            span_id: host.span_id,
+            name,
+            label,
+            member,
+            start: times.0,
+            end: times.1.max(times.0),
+            category,
+            origin: Origin::Reported,
+            failed: false,
+            thread: host.thread,
+            cpu_ns: None,
+            parent: Some(parent),
+            children: Vec::new(),
+            kind: SpanKind::Internal,
+            admitted: false,
+        });
+        self.nodes.len() - 1
+    }
+
+    /// What is inside of a wait is part of the wait, unless it is another service's own work.
+    fn inherit(&mut self) {
+        for index in 1..self.nodes.len() {
+            let Some(parent) = self.nodes[index].parent else {
+                continue;
+            };
+            let outer = self.nodes[parent].category;
+            let elsewhere = matches!(
+                self.nodes[index].kind,
+                SpanKind::Server | SpanKind::Consumer
+            );
+            if self.nodes[index].category == Category::Phase
+                && !self.nodes[index].origin.is_declared()
+                && !elsewhere
+            {
+                self.nodes[index].category = outer;
+            }
+        }
+    }
+
+    /// Decides which children take part in their parent's time, by rules 3 and 4, and puts them in order.
+    fn admit_children(&mut self) {
+        let mut admitted: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        for index in 1..self.nodes.len() {
+            let child = &self.nodes[index];
+            let Some(place) = child.parent else { continue };
+            let parent = &self.nodes[place];
+            let tolerance = tolerance_ns(parent.end - parent.start);
+            let late = child.end.saturating_sub(parent.end);
+            let early = parent.start.saturating_sub(child.start);
+            if child.start >= parent.end || child.end <= parent.start {
+                // An empty span at the edge takes no time from anybody.
+                if child.end > child.start || child.start > parent.end || child.end < parent.start {
+                    let distance = parent
+                        .start
+                        .saturating_sub(child.end)
+                        .max(child.start.saturating_sub(parent.end));
+                    note(&mut self.notes.outside, &child.name, distance);
+                }
+            } else if late > tolerance && child.kind != SpanKind::Server {
+                note(&mut self.notes.outlived, &child.name, late);
+            } else {
+                if early > tolerance {
+                    note(&mut self.notes.early, &child.name, early);
+                }
+                admitted[place].push(index);
+            }
+        }
+        for (place, mut children) in admitted.into_iter().enumerate() {
+            children.sort_by_key(|&child| {
+                (
+                    Reverse(self.nodes[child].end),
+                    self.nodes[child].start,
+                    child,
+                )
+            });
+            for &child in &children {
+                self.nodes[child].admitted = true;
+            }
+            self.nodes[place].children = children;
+        }
+    }
+}
+
+/// The parent of every span in the tree under `root`, with rule 2; `None` for the root and for spans outside.
+fn parents(
+    spans: &[&Span],
+    root: usize,
+    whole_trace: bool,
+    notes: &mut Notes,
+) -> Vec<Option<usize>> {
+    let index: HashMap<SpanId, usize> = spans
+        .iter()
+        .enumerate()
+        .map(|(place, span)| (span.span_id, place))
+        .collect();
+    let mut parents: Vec<Option<usize>> = vec![None; spans.len()];
+    for (place, span) in spans.iter().enumerate() {
+        if place == root {
+            continue;
+        }
+        match span.parent_id.map(|parent| index.get(&parent)) {
+            Some(Some(parent)) => parents[place] = Some(*parent),
+            // A span asked for by its identifier has only what hangs below it.
+            Some(None) if whole_trace => {
+                notes.orphans += 1;
+                parents[place] = Some(root);
+            }
+            Some(None) => {}
+            None => notes.other_roots += 1,
+        }
+    }
+    break_rings(&mut parents, root, whole_trace, notes);
+    parents
+}
+
+/// Hangs the first span of each ring of parents under the root, or cuts it off when only a part is asked for.
+fn break_rings(parents: &mut [Option<usize>], root: usize, whole_trace: bool, notes: &mut Notes) {
+    // 0: not seen, otherwise the walk in which it was seen.
+    let mut seen = vec![0_usize; parents.len()];
+    seen[root] = usize::MAX;
+    for start in 0..parents.len() {
+        let walk = start + 1;
+        let mut at = start;
+        while seen[at] == 0 {
+            seen[at] = walk;
+            match parents[at] {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+        if seen[at] == walk && parents[at].is_some() {
+            notes.rings += 1;
+            parents[at] = whole_trace.then_some(root);
+        }
+    }
+}
+
+impl<'a> Node<'a> {
+    fn from_span(span: &'a Span, parent: Option<usize>) -> Self {
+        let classified = category::classify(span);
+        let (label, member) = labels(&span.name, index_of(span));
+        Self {
+            span_id: span.span_id,
+            name: Cow::Borrowed(&span.name),
+            label,
+            member,
+            start: span.start_unix_ns,
+            end: span.end_unix_ns.max(span.start_unix_ns),
+            category: classified.category,
+            origin: if classified.declared {
+                Origin::Declared
+            } else {
+                Origin::Recognised
+            },
+            failed: matches!(span.status, radiosonde_core::model::Status::Error(_)),
+            thread: span.thread,
+            cpu_ns: span.attribute(CPU_ATTRIBUTE).and_then(Value::as_u64),
+            parent,
+            children: Vec::new(),
+            kind: span.kind,
+            admitted: false,
+        }
+    }
+
+    /// Whether it has a part in its parent's time.
+    pub(super) const fn takes_part(&self) -> bool {
+        self.admitted
+    }
+
+    pub(super) const fn duration_ns(&self) -> u64 {
+        self.end - self.start
+    }
+}
+
+/// The number by which a program tells repetitions of a span apart.
+fn index_of(span: &Span) -> Option<u64> {
+    [
+        "index",
+        "block",
+        "block_id",
+        "block.index",
+        "layer",
+        "layer_id",
+        "layer.index",
+    ]
+    .into_iter()
+    .find_map(|name| span.attribute(name).and_then(Value::as_u64))
+}
+
+/// A name with its numbers replaced by `*`, and with its index: (`block *`, `block 3`).
+pub(super) fn labels(name: &str, index: Option<u64>) -> (String, String) {
+    let mut label = String::with_capacity(name.len());
+    for character in name.chars() {
+        match character {
+            '0'..='9' if label.ends_with('*') => {}
+            '0'..='9' => label.push('*'),
+            // A name is shown on one line.
+            c if c.is_control() => label.push(' '),
+            c => label.push(c),
+        }
+    }
+    match index {
+        Some(index) if label == name => (format!("{label} *"), format!("{name} {index}")),
+        _ => (
+            label,
+            name.chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect(),
+        ),
+    }
+}
