@@ -1,3 +1,5 @@
+//! A baggage header: the body says what holds for any text.
+
 #![no_main]
 
 #[path = "../bodies/baggage.rs"]

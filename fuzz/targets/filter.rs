@@ -1,3 +1,5 @@
+//! Filter strings (`RUST_LOG`): the body says what holds for any text.
+
 #![no_main]
 
 #[path = "../bodies/filter.rs"]

@@ -1,3 +1,5 @@
+//! Trace context headers: the body says what holds for any text.
+
 #![no_main]
 
 #[path = "../bodies/traceparent.rs"]

@@ -22,7 +22,10 @@
 //! the depth and the entry. A reader on another thread reads the sequence before and after and takes what it read only
 //! if it did not change.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     correlation,
@@ -120,6 +123,14 @@ pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
         id,
         not_send: PhantomData,
     }
+}
+
+/// Words 1-6 of what each thread starts in.
+static PROCESS: Mutex<[u64; 6]> = Mutex::new([0; 6]);
+
+/// Makes `place` what each thread that gets a lane from now on starts in.
+pub(crate) fn set_process_place(place: [u64; 6]) {
+    *PROCESS.lock().unwrap_or_else(PoisonError::into_inner) = place;
 }
 
 /// Words 1-6 of the calling thread's slot; all 0 where it has none.
@@ -266,6 +277,14 @@ impl Slot {
             .rev()
             .map(|entry| entry[0].load(Ordering::Relaxed));
         ids.find(|id| id & ATTACHED == 0).unwrap_or(0)
+    }
+
+    /// A thread takes the lane: it starts in what the process was started in.
+    pub(crate) fn begin(&self) {
+        let place = *PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        if place != [0; 6] {
+            self.attach(&place);
+        }
     }
 
     fn attach(&self, place: &[u64; 6]) -> u64 {

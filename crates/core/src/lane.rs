@@ -176,6 +176,7 @@ fn take() -> Option<&'static Lane> {
     lane.thread.store(thread, Ordering::Relaxed);
     lane.words[2].store(u64::from(thread), Ordering::Relaxed);
     remember_name(thread);
+    lane.context.begin();
     Some(lane)
 }
 

@@ -29,7 +29,7 @@ use std::{
     fmt,
     marker::PhantomData,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU8, Ordering::Relaxed},
     },
 };
@@ -197,7 +197,10 @@ impl FullContext {
     pub fn current() -> Self {
         let side = SIDES.try_with(|sides| {
             let sides = sides.try_borrow().ok()?;
-            sides.entered.last().and_then(|(_, side)| side.clone())
+            match sides.entered.last() {
+                Some((_, side)) => side.clone(),
+                None => process().side.clone(),
+            }
         });
         Self {
             place: context::place(),
@@ -335,6 +338,24 @@ impl Drop for Scope {
             }
         });
     }
+}
+
+/// What each thread starts in; see [`set_process_context`].
+static PROCESS: RwLock<FullContext> = RwLock::new(FullContext {
+    place: [0; 6],
+    side: None,
+});
+
+fn process() -> RwLockReadGuard<'static, FullContext> {
+    PROCESS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes `context` what each thread starts in, so that a child process continues the trace that it was started in:
+/// `set_process_context(FullContext::extract(&Environment::read()))`, which `init` does. Threads that recorded something
+/// before keep what they are in.
+pub fn set_process_context(context: FullContext) {
+    context::set_process_place(context.place);
+    *PROCESS.write().unwrap_or_else(PoisonError::into_inner) = context;
 }
 
 /// Writes what the calling thread is in to `carrier`: `FullContext::current().inject(carrier)`.

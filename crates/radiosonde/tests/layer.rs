@@ -9,7 +9,7 @@ use std::{
 };
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use radiosonde::{
     core::{
         batch::Batch,
@@ -101,32 +101,37 @@ fn program() {
     thread::spawn(move || drop(request)).join().unwrap();
 }
 
-#[test]
-fn layers_of_others_and_ours_see_the_same_program() {
-    let recording = recording();
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let exporter = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exporter.clone())
-        .build();
-    let subscriber = tracing_subscriber::registry()
-        .with(layer::records())
-        .with(
-            fmt::layer()
-                .with_ansi(false)
-                .without_time()
-                .with_writer(move || writer.clone())
-                .with_filter(EnvFilter::new("debug")),
-        )
-        .with(
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer("test"))
-                .with_filter(LevelFilter::INFO),
-        );
-    tracing::subscriber::with_default(subscriber, program);
-    let (spans, logs) = recording.take();
+/// Every span's name beside its parent's, in order of names.
+type Parents = Vec<(String, Option<String>)>;
 
+fn our_parents(spans: &[Span]) -> Parents {
+    let name = |id| {
+        let parent = spans.iter().find(|span| Some(span.span_id) == id);
+        parent.map(|span| span.name.to_string())
+    };
+    let mut parents: Parents = spans
+        .iter()
+        .map(|span| (span.name.to_string(), name(span.parent_id)))
+        .collect();
+    parents.sort();
+    parents
+}
+
+fn their_parents(spans: &[SpanData]) -> Parents {
+    let name = |id| {
+        let parent = spans.iter().find(|span| span.span_context.span_id() == id);
+        parent.map(|span| span.name.to_string())
+    };
+    let mut parents: Parents = spans
+        .iter()
+        .map(|span| (span.name.to_string(), name(span.parent_span_id)))
+        .collect();
+    parents.sort();
+    parents
+}
+
+/// Our records of [`program`] are what it did.
+fn assert_ours(spans: &[Span], logs: &[Log]) {
     let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
     assert_eq!(names, ["generate", "later", "linked", "request"]);
     let find = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
@@ -155,6 +160,34 @@ fn layers_of_others_and_ours_see_the_same_program() {
     );
     assert_eq!(place("explicit"), Some((request.span_id, "request")));
     assert_eq!(logs.len(), 3);
+}
+
+#[test]
+fn layers_of_others_and_ours_see_the_same_program() {
+    let recording = recording();
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_simple_exporter(exporter.clone())
+        .build();
+    let subscriber = tracing_subscriber::registry()
+        .with(layer::records())
+        .with(
+            fmt::layer()
+                .with_ansi(false)
+                .without_time()
+                .with_writer(move || writer.clone())
+                .with_filter(EnvFilter::new("debug")),
+        )
+        .with(
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("test"))
+                .with_filter(LevelFilter::INFO),
+        );
+    tracing::subscriber::with_default(subscriber, program);
+    let (spans, logs) = recording.take();
+    assert_ours(&spans, &logs);
 
     let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(
@@ -162,30 +195,7 @@ fn layers_of_others_and_ours_see_the_same_program() {
         "{lines}"
     );
     let theirs = exporter.get_finished_spans().unwrap();
-    let parents = |spans: Vec<(String, Option<String>)>| {
-        let mut spans = spans;
-        spans.sort();
-        spans
-    };
-    let ours = spans.iter().map(|span| {
-        let parent = spans
-            .iter()
-            .find(|other| Some(other.span_id) == span.parent_id);
-        (
-            span.name.to_string(),
-            parent.map(|span| span.name.to_string()),
-        )
-    });
-    let others = theirs.iter().map(|span| {
-        let parent = theirs
-            .iter()
-            .find(|other| other.span_context.span_id() == span.parent_span_id);
-        (
-            span.name.to_string(),
-            parent.map(|span| span.name.to_string()),
-        )
-    });
-    assert_eq!(parents(ours.collect()), parents(others.collect()));
+    assert_eq!(our_parents(&spans), their_parents(&theirs));
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn serve(headers: &HeaderMap) {
 }
 
 /// One request over a real connection, as plain as HTTP is.
-fn serve_once(stream: TcpStream) {
+fn serve_once(mut stream: TcpStream) {
     let mut headers = HeaderMap::new();
     for line in BufReader::new(&stream).lines().skip(1) {
         let line = line.unwrap();
@@ -97,7 +97,7 @@ fn serve_once(stream: TcpStream) {
         );
     }
     serve(&headers);
-    (&stream)
+    stream
         .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
         .unwrap();
 }

@@ -277,7 +277,9 @@ pub fn set(filter: Filter) {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    listeners.iter().for_each(|listener| listener(&current()));
+    for listener in listeners {
+        listener(&current());
+    }
     // Asks every callsite's subscriber again, which reads the filter: the lock must be free by now.
     tracing_core::callsite::rebuild_interest_cache();
 }
