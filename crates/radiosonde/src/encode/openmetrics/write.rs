@@ -1,0 +1,316 @@
+//! Bytes: names, labels, numbers and exemplars, written without `format!` where every series passes.
+
+use std::{borrow::Cow, io::Write as _};
+
+use radiosonde_core::{
+    metrics::snapshot::Exemplar,
+    model::{Text, Value},
+};
+
+/// Appends `name` as Prometheus allows it: anything else than letters, digits, `_` and `:` becomes `_`, and a digit in
+/// front gets one.
+pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
+    push_allowed(out, name, |byte| {
+        byte.is_ascii_alphanumeric() || byte == b':'
+    });
+}
+
+fn push_label_name(out: &mut Vec<u8>, name: &str) {
+    push_allowed(out, name, |byte| byte.is_ascii_alphanumeric());
+}
+
+fn push_allowed(out: &mut Vec<u8>, name: &str, is_allowed: fn(u8) -> bool) {
+    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
+        out.push(b'_');
+    }
+    out.extend(
+        name.bytes()
+            .map(|byte| if is_allowed(byte) { byte } else { b'_' }),
+    );
+}
+
+/// Appends text of a `# HELP` line.
+pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
+    for &byte in text.as_bytes() {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'"' if quotes => out.extend_from_slice(b"\\\""),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Appends the text of a label's value.
+pub(super) fn push_label_value(out: &mut Vec<u8>, text: &str) {
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte != b'\\' && byte != b'"' && byte != b'\n');
+    if is_plain {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        push_escaped(out, text, true);
+    }
+}
+
+fn push_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Str(text) => push_label_value(out, text),
+        Value::U64(value) => u64(out, *value),
+        Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        other => push_label_value(out, &other.to_string()),
+    }
+}
+
+/// `{a="1",b="2"}`, or nothing without labels. A label named `reserved` is shown as `exported_` and that name.
+pub(super) fn labels(labels: &[(Text, Value)], reserved: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(labels.len() * 24);
+    push_labels(&mut out, labels, reserved);
+    out
+}
+
+fn push_labels(out: &mut Vec<u8>, labels: &[(Text, Value)], reserved: Option<&str>) {
+    if labels.is_empty() {
+        return;
+    }
+    if !are_distinct(labels) {
+        return push_joined(out, labels, reserved);
+    }
+    let mut before = b'{';
+    for (name, value) in labels {
+        out.push(before);
+        before = b',';
+        if reserved == Some(name) {
+            out.extend_from_slice(b"exported_");
+        }
+        push_label_name(out, name);
+        out.extend_from_slice(b"=\"");
+        push_value(out, value);
+        out.push(b'"');
+    }
+    out.push(b'}');
+}
+
+/// Whether the names stay distinct as Prometheus writes them. They are distinct as they are.
+fn are_distinct(labels: &[(Text, Value)]) -> bool {
+    let changes = labels
+        .iter()
+        .filter(|(name, _)| {
+            !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        })
+        .count();
+    if changes == 0 {
+        return true;
+    }
+    let shown = |name: &str| {
+        let mut out = Vec::new();
+        push_label_name(&mut out, name);
+        out
+    };
+    let mut names: Vec<_> = labels.iter().map(|(name, _)| shown(name)).collect();
+    names.sort_unstable();
+    names.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// Labels whose names become the same are one label with both values between semicolons (OpenTelemetry specification,
+/// Prometheus and OpenMetrics compatibility: Metric Attributes).
+fn push_joined(out: &mut Vec<u8>, labels: &[(Text, Value)], reserved: Option<&str>) {
+    let mut joined: Vec<(Vec<u8>, String)> = Vec::new();
+    for (name, value) in labels {
+        let mut shown = Vec::new();
+        push_label_name(&mut shown, name);
+        match joined.iter_mut().find(|(name, _)| *name == shown) {
+            Some((_, values)) => {
+                values.push(';');
+                values.push_str(&value.to_string());
+            }
+            None => joined.push((shown, value.to_string())),
+        }
+    }
+    let joined: Vec<_> = joined
+        .into_iter()
+        .map(|(name, value)| {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            (Cow::Owned(name), Value::Str(Cow::Owned(value)))
+        })
+        .collect();
+    push_labels(out, &joined, reserved);
+}
+
+/// A sample's line.
+pub(super) struct Line<'o>(&'o mut Vec<u8>);
+
+impl<'o> Line<'o> {
+    pub(super) fn new(out: &'o mut Vec<u8>, name: &str) -> Self {
+        out.extend_from_slice(name.as_bytes());
+        Self(out)
+    }
+
+    pub(super) fn labels(&mut self, labels: &[(Text, Value)]) {
+        push_labels(self.0, labels, None);
+        self.0.push(b' ');
+    }
+
+    pub(super) fn u64(&mut self, value: u64) {
+        u64(self.0, value);
+    }
+
+    pub(super) fn i64(&mut self, value: i64) {
+        if value < 0 {
+            self.0.push(b'-');
+        }
+        u64(self.0, value.unsigned_abs());
+    }
+
+    pub(super) fn f64(&mut self, value: f64) {
+        float(self.0, value);
+    }
+}
+
+/// Appends a whole number.
+pub(super) fn u64(out: &mut Vec<u8>, mut value: u64) {
+    // The longest has 20 digits.
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a number: whole ones as such, very large and small ones with an exponent.
+pub(super) fn float(out: &mut Vec<u8>, value: f64) {
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    let size = value.abs();
+    let written = if value.is_nan() {
+        out.write_all(b"NaN")
+    } else if value.is_infinite() {
+        out.write_all(if value > 0.0 { b"+Inf" } else { b"-Inf" })
+    } else if size < WHOLE_MAX && value.trunc().to_bits() == value.to_bits() {
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        u64(out, size as u64);
+        Ok(())
+    } else if (1e-6..1e16).contains(&size) {
+        write!(out, "{value}")
+    } else {
+        write!(out, "{value:e}")
+    };
+    // Writing to a vector cannot fail.
+    debug_assert!(written.is_ok(), "a vector takes everything");
+}
+
+/// Appends a bucket's bound. OpenMetrics writes whole ones with `.0` so that every writer gives the same text.
+pub(super) fn bound(out: &mut Vec<u8>, bound: f64, times: f64, is_open: bool) {
+    let start = out.len();
+    float(out, scaled(bound, times));
+    let is_whole = out[start..]
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || *byte == b'-');
+    if is_open && is_whole {
+        out.extend_from_slice(b".0");
+    }
+}
+
+/// The product to 15 significant digits, so that 0.07 s is 70 ms and not 70.00000000000001.
+pub(super) fn scaled(value: f64, times: f64) -> f64 {
+    if super::is_one(times) || value.is_infinite() {
+        return value;
+    }
+    let product = value * times;
+    format!("{product:.14e}").parse().unwrap_or(product)
+}
+
+/// Appends an exemplar: ` # {trace_id="…",span_id="…"} 0.054 1520879607.789`.
+pub(super) fn exemplar(out: &mut Vec<u8>, exemplar: &Exemplar, times: f64) {
+    out.extend_from_slice(b" # {trace_id=\"");
+    hex(out, &exemplar.trace_id.to_bytes());
+    out.extend_from_slice(b"\",span_id=\"");
+    hex(out, &exemplar.span_id.to_bytes());
+    out.extend_from_slice(b"\"} ");
+    float(out, scaled(exemplar.value, times));
+    out.push(b' ');
+    let milliseconds = exemplar.time_unix_ns / 1_000_000;
+    u64(out, milliseconds / 1000);
+    out.push(b'.');
+    for divisor in [100, 10, 1] {
+        out.push(b'0' + (milliseconds / divisor % 10) as u8);
+    }
+}
+
+fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for &byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn labels_are_sanitised_escaped_and_joined() {
+        let written = |pairs: &[(&'static str, Value)]| {
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|(name, value)| (Text::Borrowed(*name), value.clone()))
+                .collect();
+            text(|out| push_labels(out, &pairs, Some("le")))
+        };
+        assert_eq!(written(&[]), "");
+        assert_eq!(
+            written(&[
+                ("error.type", "a\"b\\c\nd".into()),
+                ("1st", true.into()),
+                ("le", 7_u64.into()),
+            ]),
+            r#"{error_type="a\"b\\c\nd",_1st="true",exported_le="7"}"#
+        );
+        assert_eq!(
+            written(&[("a.b", "x".into()), ("a_b", 2_u64.into())]),
+            r#"{a_b="x;2"}"#
+        );
+    }
+
+    #[test]
+    fn bounds_are_what_people_would_write() {
+        let bound = |value, times, is_open| text(|out| bound(out, value, times, is_open));
+        assert_eq!(bound(10.0, 1.0, false), "10");
+        assert_eq!(bound(10.0, 1.0, true), "10.0");
+        assert_eq!(bound(0.07, 1000.0, false), "70");
+        assert_eq!(bound(f64::INFINITY, 1000.0, true), "+Inf");
+        assert_eq!(
+            bound(f64::from(-20).exp2(), 1.0, true),
+            "9.5367431640625e-7"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn numbers_read_back_as_they_were(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            let read: f64 = text(|out| float(out, value)).parse().unwrap();
+            prop_assert!(read.to_bits() == bits || value.is_nan() && read.is_nan());
+            prop_assert_eq!(text(|out| u64(out, bits)).parse::<u64>().unwrap(), bits);
+        }
+    }
+}
