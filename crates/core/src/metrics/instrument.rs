@@ -279,16 +279,18 @@ impl Instrument {
         Arc::clone(series)
     }
 
-    /// The series there are, the overflow series last.
-    pub(super) fn all_series(&self) -> Vec<Arc<Series>> {
+    /// Hands the series there are to `each`, the overflow series last. New label sets wait meanwhile; measuring does not.
+    pub(super) fn for_each_series(&self, each: impl FnMut(&Series)) {
         let table = self.read();
-        table
-            .entries
-            .iter()
-            .map(|entry| &entry.series)
-            .chain(self.overflow.get())
-            .map(Arc::clone)
-            .collect()
+        let series = table.entries.iter().map(|entry| &*entry.series);
+        series
+            .chain(self.overflow.get().map(|series| &**series))
+            .for_each(each);
+    }
+
+    /// How many series there are.
+    pub(super) fn series_count(&self) -> usize {
+        self.read().entries.len() + usize::from(self.overflow.get().is_some())
     }
 
     /// Forgets the series that `forget` chooses among those of which nobody holds a handle, and clears their slots.

@@ -22,38 +22,31 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The metric, if it has a series with a value, and whether a series has been idle for too long.
     pub(super) fn metric(&self, instrument: &Instrument) -> (Option<Metric>, bool) {
-        let all = instrument.all_series();
-        let mut has_idle = false;
-        let mut looked = |series: &Series, value| {
-            has_idle |= series.look(value, self.now_unix_ns) >= self.idle_ns;
-        };
-        let numbers = |convert: fn(u64) -> Number, looked: &mut dyn FnMut(&Series, u64)| {
-            let mut read = Vec::with_capacity(all.len());
-            for series in &all {
-                if let Some((bits, exemplars)) = self.number(series, convert) {
-                    looked(series, bits);
-                    read.push(with_labels(series, convert(bits), exemplars));
-                }
+        let add_whole = |left: u64, right: u64| left.wrapping_add(right);
+        let add_float = |left, right| (f64::from_bits(left) + f64::from_bits(right)).to_bits();
+        let (data, has_idle) = match instrument.is.kind {
+            Kind::CounterU64 => {
+                let (read, has_idle) = self.numbers::<true>(instrument, add_whole, Number::U64);
+                (Data::Counter(read), has_idle)
             }
-            read
-        };
-        let data = match instrument.is.kind {
-            Kind::CounterU64 => Data::Counter(numbers(Number::U64, &mut looked)),
-            Kind::CounterF64 => Data::Counter(numbers(float, &mut looked)),
+            Kind::CounterF64 => {
+                let (read, has_idle) = self.numbers::<true>(instrument, add_float, float);
+                (Data::Counter(read), has_idle)
+            }
             Kind::UpDownCounterI64 => {
-                Data::UpDownCounter(numbers(|bits| Number::I64(bits as i64), &mut looked))
+                let signed = |bits| Number::I64(bits as i64);
+                let (read, has_idle) = self.numbers::<false>(instrument, add_whole, signed);
+                (Data::UpDownCounter(read), has_idle)
             }
-            Kind::UpDownCounterF64 => Data::UpDownCounter(numbers(float, &mut looked)),
-            Kind::Gauge => Data::Gauge(numbers(float, &mut looked)),
-            Kind::Histogram => {
-                let mut read = Vec::with_capacity(all.len());
-                for series in &all {
-                    let (histogram, exemplars) = self.histogram(series);
-                    looked(series, histogram.count);
-                    read.push(with_labels(series, histogram, exemplars));
-                }
-                Data::Histogram(read)
+            Kind::UpDownCounterF64 => {
+                let (read, has_idle) = self.numbers::<false>(instrument, add_float, float);
+                (Data::UpDownCounter(read), has_idle)
             }
+            Kind::Gauge => {
+                let (read, has_idle) = self.numbers::<false>(instrument, add_whole, float);
+                (Data::Gauge(read), has_idle)
+            }
+            Kind::Histogram => self.histograms(instrument),
         };
         let description = &instrument.is;
         let metric = Metric {
@@ -65,33 +58,66 @@ impl Reader<'_> {
         ((!is_empty(&metric.data)).then_some(metric), has_idle)
     }
 
-    /// The bits of a number's value, if it has one, and its exemplar.
-    fn number(&self, series: &Series, convert: fn(u64) -> Number) -> Option<(u64, Vec<Exemplar>)> {
-        let slot = match &series.store {
-            Store::Number(slot) => *slot,
-            Store::Gauge(bits) => {
-                let bits = bits.load(Relaxed);
-                return (bits != UNSET).then(|| (bits, Vec::new()));
-            }
-            Store::Histogram { .. } => return None,
-        };
-        let is_float = matches!(convert(0), Number::F64(_));
-        let is_total = !matches!(convert(0), Number::I64(_));
-        let mut total = 0;
-        let mut newest = None;
-        for page in self.numbers.pages(slot) {
-            let bits = page.number(slot).load(Relaxed);
-            total = if is_float {
-                (f64::from_bits(total) + f64::from_bits(bits)).to_bits()
-            } else {
-                bits.wrapping_add(total)
+    fn is_idle(&self, series: &Series, value: u64) -> bool {
+        series.look(value, self.now_unix_ns) >= self.idle_ns
+    }
+
+    /// The series of a counter or gauge, and whether one has been idle for too long.
+    fn numbers<const EXEMPLARS: bool>(
+        &self,
+        instrument: &Instrument,
+        sum: impl Fn(u64, u64) -> u64,
+        convert: impl Fn(u64) -> Number,
+    ) -> (Vec<snapshot::Series<Number>>, bool) {
+        let mut read = Vec::with_capacity(instrument.series_count());
+        let mut has_idle = false;
+        instrument.for_each_series(|series| {
+            let (bits, newest) = match &series.store {
+                Store::Number(slot) => self.number::<EXEMPLARS>(*slot, &sum),
+                Store::Gauge(bits) => (bits.load(Relaxed), None),
+                Store::Histogram { .. } => return,
             };
-            if is_total && let Some((value, origin)) = page.take_exemplar(slot) {
-                let exemplar = exemplar::exemplar(value, origin, false);
-                newest = newest.max_by_time(exemplar);
+            if bits == UNSET && matches!(series.store, Store::Gauge(_)) {
+                return;
+            }
+            has_idle |= self.is_idle(series, bits);
+            let exemplars = newest.map_or_else(Vec::new, |exemplar| vec![exemplar]);
+            read.push(with_labels(series, convert(bits), exemplars));
+        });
+        (read, has_idle)
+    }
+
+    /// The bits of a number's sum over the shards, and its newest exemplar.
+    fn number<const EXEMPLARS: bool>(
+        &self,
+        slot: u32,
+        sum: impl Fn(u64, u64) -> u64,
+    ) -> (u64, Option<Exemplar>) {
+        let mut total = 0;
+        let mut newest: Option<Exemplar> = None;
+        for page in self.numbers.pages(slot) {
+            total = sum(total, page.number(slot).load(Relaxed));
+            if EXEMPLARS && let Some((value, origin)) = page.take_exemplar(slot) {
+                let is_newer = newest
+                    .as_ref()
+                    .is_none_or(|held| held.time_unix_ns < origin.time_unix_ns);
+                if is_newer {
+                    newest = Some(exemplar::exemplar(value, origin, false));
+                }
             }
         }
-        Some((total, newest.into_iter().collect()))
+        (total, newest)
+    }
+
+    fn histograms(&self, instrument: &Instrument) -> (Data, bool) {
+        let mut read = Vec::with_capacity(instrument.series_count());
+        let mut has_idle = false;
+        instrument.for_each_series(|series| {
+            let (histogram, exemplars) = self.histogram(series);
+            has_idle |= self.is_idle(series, histogram.count);
+            read.push(with_labels(series, histogram, exemplars));
+        });
+        (Data::Histogram(read), has_idle)
     }
 
     fn histogram(&self, series: &Series) -> (Histogram, Vec<Exemplar>) {
@@ -133,19 +159,6 @@ fn is_empty(data: &Data) -> bool {
             series.is_empty()
         }
         Data::Histogram(series) => series.is_empty(),
-    }
-}
-
-trait Newest {
-    fn max_by_time(self, other: Exemplar) -> Self;
-}
-
-impl Newest for Option<Exemplar> {
-    fn max_by_time(self, other: Exemplar) -> Self {
-        match self {
-            Some(held) if held.time_unix_ns >= other.time_unix_ns => Some(held),
-            _ => Some(other),
-        }
     }
 }
 

@@ -23,7 +23,7 @@ use radiosonde_core::{
 use self::{
     buckets::Grid,
     names::Family,
-    write::{Line, float, push_escaped, push_name, scaled},
+    write::{LabelWriter, float, push_escaped, push_name, scaled},
 };
 
 /// Most characters in an exemplar's label names and values together (OpenMetrics 1.0, Exemplars).
@@ -230,32 +230,37 @@ impl Encoder<'_> {
         }
         self.head(&names::target(), "What produces these metrics.");
         self.push("target_info");
-        let labels = write::labels(attributes, None);
-        self.out.extend_from_slice(&labels);
+        LabelWriter::default().push(self.out, attributes);
         self.push(" 1\n");
     }
 
     fn series(&mut self, view: &View<'_>) {
         let exposed = format!("{}{}", view.family.name, view.family.kind.sample_suffix());
+        let mut labels = LabelWriter::default();
         match &view.metric.data {
             Data::Counter(series) => {
                 for series in series {
                     let exemplar = series.exemplars.first();
-                    self.number(&exposed, series, view.times, exemplar);
+                    self.number(&exposed, &mut labels, series, view.times);
+                    self.end(exemplar, view.times);
                 }
             }
             Data::UpDownCounter(series) | Data::Gauge(series) => {
                 for series in series {
-                    self.number(&exposed, series, view.times, None);
+                    self.number(&exposed, &mut labels, series, view.times);
+                    self.out.push(b'\n');
                 }
             }
             Data::Histogram(series) => {
                 let Some(first) = series.first() else { return };
                 let grid = Grid::new(&first.value.buckets, &view.metric.unit);
+                let mut labels = LabelWriter::reserving("le");
                 let names =
                     HistogramNames::new(&view.family.name, &grid, view.times, self.is_open());
                 for series in series {
-                    self.histogram(&names, series, &grid, view.times);
+                    let mut shown = Vec::with_capacity(64);
+                    labels.push(&mut shown, &series.labels);
+                    self.histogram(&names, &shown, series, (&grid, view.times));
                 }
             }
         }
@@ -264,30 +269,29 @@ impl Encoder<'_> {
     fn number(
         &mut self,
         name: &str,
+        labels: &mut LabelWriter,
         series: &Series<Number>,
         times: f64,
-        exemplar: Option<&Exemplar>,
     ) {
-        let mut line = Line::new(self.out, name);
-        line.labels(&series.labels);
+        self.push(name);
+        labels.push(self.out, &series.labels);
+        self.out.push(b' ');
         match series.value {
-            Number::U64(value) if is_one(times) => line.u64(value),
-            Number::I64(value) if is_one(times) => line.i64(value),
-            Number::U64(value) => line.f64(scaled(value as f64, times)),
-            Number::I64(value) => line.f64(scaled(value as f64, times)),
-            Number::F64(value) => line.f64(scaled(value, times)),
+            Number::U64(value) if is_one(times) => write::u64(self.out, value),
+            Number::I64(value) if is_one(times) => write::i64(self.out, value),
+            Number::U64(value) => float(self.out, scaled(value as f64, times)),
+            Number::I64(value) => float(self.out, scaled(value as f64, times)),
+            Number::F64(value) => float(self.out, scaled(value, times)),
         }
-        self.end(exemplar, times);
     }
 
     fn histogram(
         &mut self,
         names: &HistogramNames,
+        labels: &[u8],
         series: &Series<Histogram>,
-        grid: &Grid,
-        times: f64,
+        (grid, times): (&Grid, f64),
     ) {
-        let labels = write::labels(&series.labels, Some("le"));
         let opened = labels.strip_suffix(b"}").unwrap_or(b"{");
         let separator: &[u8] = if opened == b"{" { b"" } else { b"," };
         let shown = Shown::new(&series.exemplars);
@@ -311,7 +315,7 @@ impl Encoder<'_> {
         for (name, value) in [(&names.sum, None), (&names.count, Some(series.value.count))] {
             self.out.extend_from_slice(name.as_bytes());
             if separator == b"," {
-                self.out.extend_from_slice(&labels);
+                self.out.extend_from_slice(labels);
             }
             self.out.push(b' ');
             match value {

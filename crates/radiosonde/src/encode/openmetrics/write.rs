@@ -43,13 +43,14 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
 
 /// Appends the text of a label's value.
 pub(super) fn push_label_value(out: &mut Vec<u8>, text: &str) {
-    let is_plain = text
-        .bytes()
-        .all(|byte| byte != b'\\' && byte != b'"' && byte != b'\n');
-    if is_plain {
-        out.extend_from_slice(text.as_bytes());
-    } else {
+    // Without an early end, which costs more than it saves on texts as short as these.
+    let special = text.bytes().fold(false, |found, byte| {
+        found | matches!(byte, b'\\' | b'"' | b'\n')
+    });
+    if special {
         push_escaped(out, text, true);
+    } else {
+        out.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -62,65 +63,90 @@ fn push_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// `{a="1",b="2"}`, or nothing without labels. A label named `reserved` is shown as `exported_` and that name.
-pub(super) fn labels(labels: &[(Text, Value)], reserved: Option<&str>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(labels.len() * 24);
-    push_labels(&mut out, labels, reserved);
-    out
+/// Writes label sets. Series of a metric tend to have the same label names, so these are turned into Prometheus' once.
+#[derive(Default)]
+pub(super) struct LabelWriter {
+    /// A name that samples of the family need for themselves.
+    reserved: Option<&'static str>,
+    /// The names of the last set and what stands before their values: `,name="`.
+    names: Vec<(Text, Vec<u8>)>,
+    /// Two of the names are the same to Prometheus.
+    has_twins: bool,
 }
 
-fn push_labels(out: &mut Vec<u8>, labels: &[(Text, Value)], reserved: Option<&str>) {
-    if labels.is_empty() {
-        return;
-    }
-    if !are_distinct(labels) {
-        return push_joined(out, labels, reserved);
-    }
-    let mut before = b'{';
-    for (name, value) in labels {
-        out.push(before);
-        before = b',';
-        if reserved == Some(name) {
-            out.extend_from_slice(b"exported_");
+impl LabelWriter {
+    /// A writer that shows a label named `reserved` as `exported_` and that name.
+    pub(super) fn reserving(reserved: &'static str) -> Self {
+        Self {
+            reserved: Some(reserved),
+            ..Self::default()
         }
-        push_label_name(out, name);
-        out.extend_from_slice(b"=\"");
-        push_value(out, value);
-        out.push(b'"');
     }
-    out.push(b'}');
+
+    /// Appends `{a="1",b="2"}`, or nothing without labels.
+    pub(super) fn push(&mut self, out: &mut Vec<u8>, labels: &[(Text, Value)]) {
+        if labels.is_empty() {
+            return;
+        }
+        let is_known = labels.len() == self.names.len()
+            && labels
+                .iter()
+                .zip(&self.names)
+                .all(|((name, _), (known, _))| name == known);
+        if !is_known {
+            self.learn(labels);
+        }
+        if self.has_twins {
+            let joined = joined(labels);
+            let mut writer = Self {
+                reserved: self.reserved,
+                ..Self::default()
+            };
+            return writer.push(out, &joined);
+        }
+        out.push(b'{');
+        let mut comma = 1;
+        for ((_, value), (_, before)) in labels.iter().zip(&self.names) {
+            out.extend_from_slice(&before[comma..]);
+            comma = 0;
+            push_value(out, value);
+        }
+        out.extend_from_slice(b"\"}");
+    }
+
+    fn learn(&mut self, labels: &[(Text, Value)]) {
+        self.names.clear();
+        for (at, (name, _)) in labels.iter().enumerate() {
+            let mut before = if at == 0 {
+                b",".to_vec()
+            } else {
+                b"\",".to_vec()
+            };
+            if self.reserved == Some(name) {
+                before.extend_from_slice(b"exported_");
+            }
+            push_label_name(&mut before, name);
+            before.extend_from_slice(b"=\"");
+            self.names.push((name.clone(), before));
+        }
+        let mut shown: Vec<_> = labels.iter().map(|(name, _)| label_name(name)).collect();
+        shown.sort_unstable();
+        self.has_twins = shown.windows(2).any(|pair| pair[0] == pair[1]);
+    }
 }
 
-/// Whether the names stay distinct as Prometheus writes them. They are distinct as they are.
-fn are_distinct(labels: &[(Text, Value)]) -> bool {
-    let changes = labels
-        .iter()
-        .filter(|(name, _)| {
-            !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        })
-        .count();
-    if changes == 0 {
-        return true;
-    }
-    let shown = |name: &str| {
-        let mut out = Vec::new();
-        push_label_name(&mut out, name);
-        out
-    };
-    let mut names: Vec<_> = labels.iter().map(|(name, _)| shown(name)).collect();
-    names.sort_unstable();
-    names.windows(2).all(|pair| pair[0] != pair[1])
+fn label_name(name: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len() + 1);
+    push_label_name(&mut out, name);
+    out
 }
 
 /// Labels whose names become the same are one label with both values between semicolons (OpenTelemetry specification,
 /// Prometheus and OpenMetrics compatibility: Metric Attributes).
-fn push_joined(out: &mut Vec<u8>, labels: &[(Text, Value)], reserved: Option<&str>) {
+fn joined(labels: &[(Text, Value)]) -> Vec<(Text, Value)> {
     let mut joined: Vec<(Vec<u8>, String)> = Vec::new();
     for (name, value) in labels {
-        let mut shown = Vec::new();
-        push_label_name(&mut shown, name);
+        let shown = label_name(name);
         match joined.iter_mut().find(|(name, _)| *name == shown) {
             Some((_, values)) => {
                 values.push(';');
@@ -129,44 +155,21 @@ fn push_joined(out: &mut Vec<u8>, labels: &[(Text, Value)], reserved: Option<&st
             None => joined.push((shown, value.to_string())),
         }
     }
-    let joined: Vec<_> = joined
+    joined
         .into_iter()
         .map(|(name, value)| {
             let name = String::from_utf8_lossy(&name).into_owned();
             (Cow::Owned(name), Value::Str(Cow::Owned(value)))
         })
-        .collect();
-    push_labels(out, &joined, reserved);
+        .collect()
 }
 
-/// A sample's line.
-pub(super) struct Line<'o>(&'o mut Vec<u8>);
-
-impl<'o> Line<'o> {
-    pub(super) fn new(out: &'o mut Vec<u8>, name: &str) -> Self {
-        out.extend_from_slice(name.as_bytes());
-        Self(out)
+/// Appends a whole number that may be negative.
+pub(super) fn i64(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
     }
-
-    pub(super) fn labels(&mut self, labels: &[(Text, Value)]) {
-        push_labels(self.0, labels, None);
-        self.0.push(b' ');
-    }
-
-    pub(super) fn u64(&mut self, value: u64) {
-        u64(self.0, value);
-    }
-
-    pub(super) fn i64(&mut self, value: i64) {
-        if value < 0 {
-            self.0.push(b'-');
-        }
-        u64(self.0, value.unsigned_abs());
-    }
-
-    pub(super) fn f64(&mut self, value: f64) {
-        float(self.0, value);
-    }
+    u64(out, value.unsigned_abs());
 }
 
 /// Appends a whole number.
@@ -273,7 +276,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| (Text::Borrowed(*name), value.clone()))
                 .collect();
-            text(|out| push_labels(out, &pairs, Some("le")))
+            text(|out| LabelWriter::reserving("le").push(out, &pairs))
         };
         assert_eq!(written(&[]), "");
         assert_eq!(
