@@ -10,9 +10,9 @@ mod call;
 mod gate;
 mod shown;
 
-pub use call::{CallSite, Fallible, Infallible, Outcome, call, call_future, never};
+pub use call::{CallSite, Outcome, call, call_future, never};
 pub use gate::{Gate, Probe};
-pub use shown::{AsDebug, AsNothing, AsValue, Shown};
+pub use shown::Shown;
 
 pub use crate::{
     event::{
@@ -26,3 +26,14 @@ pub use crate::{
 
 /// Whether `tracing`'s compile-time maximum level leaves anything in the program.
 pub(crate) const RECORDING: bool = !matches!(STATIC_MAX_LEVEL, LevelFilter::OFF);
+
+/// The ways to show a value, without names that could meet the caller's. A glob import of them is used as soon as
+/// one of them is.
+pub mod show {
+    pub use super::shown::{AsDebug as _, AsNothing as _, AsValue as _};
+}
+
+/// The ways to ask a result for its error, in the same manner.
+pub mod outcome {
+    pub use super::call::{Fallible as _, Infallible as _};
+}

@@ -193,8 +193,7 @@ macro_rules! __event_macro {
 #[macro_export]
 macro_rules! __shown {
     ($value:expr) => {{
-        #[allow(unused_imports, reason = "only the way that fits the type is used")]
-        use $crate::__private::{AsDebug as _, AsNothing as _, AsValue as _};
+        use $crate::__private::show::*;
         (&&&$crate::__private::Shown(&$value)).shown()
     }};
 }

@@ -11,10 +11,9 @@ mod parse;
 pub(crate) fn derive(item: TokenStream, runtime: &TokenStream) -> TokenStream {
     syn::parse2(item)
         .and_then(|input| parse::event(&input, runtime))
-        .map_or_else(
-            |error| error.into_compile_error(),
-            |event| expand::event(&event),
-        )
+        .map_or_else(syn::Error::into_compile_error, |event| {
+            expand::event(&event)
+        })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod parse;
 /// fail too. `runtime` is the crate that holds the hidden runtime unless the arguments name another.
 pub(crate) fn attribute(
     arguments: TokenStream,
-    item: TokenStream,
+    item: &TokenStream,
     runtime: &TokenStream,
 ) -> TokenStream {
     instrumented(arguments, item.clone(), runtime).unwrap_or_else(|error| {
@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
 
-    fn expand(arguments: TokenStream, item: TokenStream) -> String {
+    fn expand(arguments: TokenStream, item: &TokenStream) -> String {
         attribute(arguments, item, &quote!(::radiosonde_core)).to_string()
     }
 
@@ -98,7 +98,7 @@ mod tests {
                 "goes on a function",
             ),
         ] {
-            let expanded = expand(arguments, item.clone());
+            let expanded = expand(arguments, &item);
             assert!(expanded.contains("compile_error"), "{expanded}");
             assert!(
                 expanded.contains(message),
@@ -113,7 +113,7 @@ mod tests {
         assert!(
             expand(
                 quote!(),
-                quote!(
+                &quote!(
                     fn f() {}
                 )
             )
@@ -135,7 +135,7 @@ mod tests {
                 }
             ),
         ] {
-            let expanded = expand(quote!(), item);
+            let expanded = expand(quote!(), &item);
             assert!(expanded.contains("__rs :: call_future ("), "{expanded}");
         }
     }

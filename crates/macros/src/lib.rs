@@ -57,11 +57,11 @@ pub fn derive_event_from_radiosonde(item: TokenStream) -> TokenStream {
 /// | `crate = path` | the crate that holds the runtime, for one that renames its dependency |
 #[proc_macro_attribute]
 pub fn instrument(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    instrument::attribute(arguments.into(), item.into(), &quote!(::radiosonde_core)).into()
+    instrument::attribute(arguments.into(), &item.into(), &quote!(::radiosonde_core)).into()
 }
 
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn instrument_from_radiosonde(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    instrument::attribute(arguments.into(), item.into(), &quote!(::radiosonde)).into()
+    instrument::attribute(arguments.into(), &item.into(), &quote!(::radiosonde)).into()
 }

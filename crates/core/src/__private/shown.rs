@@ -64,16 +64,20 @@ mod tests {
     #[test]
     fn the_best_way_to_show_a_value_is_chosen() {
         struct Secret;
-        fn is_number(_: &u64) {}
-        fn is_text(_: &&str) {}
-        fn is_debug<T: Debug>(_: DebugValue<T>) {}
-        fn generic<T: Debug>(value: &T) {
-            is_debug((&&&Shown(value)).shown());
+        fn typed<T: Value + ?Sized>(_: &T) -> &'static str {
+            "typed"
         }
-        is_number((&&&Shown(&3_u64)).shown());
-        is_text((&&&Shown(&"text")).shown());
-        is_debug((&&&Shown(&vec![1])).shown());
-        generic(&1);
-        let Empty = (&&&Shown(&Secret)).shown();
+        fn shown<T: Debug>(value: &DebugValue<T>) -> String {
+            format!("{value:?}")
+        }
+        fn generic<T: Debug>(value: &T) -> String {
+            shown(&crate::__shown!(*value))
+        }
+        let list = vec![1];
+        assert_eq!(typed::<u64>(crate::__shown!(3_u64)), "typed");
+        assert_eq!(typed::<&str>(crate::__shown!("text")), "typed");
+        assert_eq!(shown(&crate::__shown!(list)), "[1]");
+        assert_eq!(generic(&1), "1");
+        let Empty = crate::__shown!(Secret);
     }
 }

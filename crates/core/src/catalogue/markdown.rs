@@ -41,22 +41,23 @@ fn section(page: &mut String, event: &Descriptor) {
         .iter()
         .map(|alias| format!("`{alias}`"))
         .collect();
-    let mut about = format!(
-        "type `{}`, level {}",
-        event.type_name,
-        event.severity.text().to_lowercase()
-    );
-    if !aliases.is_empty() {
-        about += &format!(", also {}", aliases.join(", "));
-    }
-    if let Some(count) = event.count {
-        about += &format!(", counted by `{count}`");
-    }
+    let also = if aliases.is_empty() {
+        String::new()
+    } else {
+        format!(", also {}", aliases.join(", "))
+    };
+    let count = event
+        .count
+        .map(|count| format!(", counted by `{count}`"))
+        .unwrap_or_default();
     // Writing to a string cannot fail.
     let _ = write!(
         page,
-        "\n## `{}`\n\n{}\n\n{about}.\n\n",
-        event.name, event.description
+        "\n## `{}`\n\n{}\n\ntype `{}`, level {}{also}{count}.\n\n",
+        event.name,
+        event.description,
+        event.type_name,
+        event.severity.text().to_lowercase(),
     );
     page.push_str("| field | kind | role | meaning |\n| --- | --- | --- | --- |\n");
     for field in event.fields {

@@ -70,7 +70,7 @@ impl<'v> From<&'v Value> for FieldView<'v> {
     }
 }
 
-impl<'v> FieldView<'v> {
+impl FieldView<'_> {
     fn times(self, factor: u64) -> Self {
         match self {
             Self::Ref(ValueRef::U64(value)) => {

@@ -6,7 +6,7 @@ use crate::Event;
 #[derive(Event, Clone, Copy, Debug, PartialEq)]
 #[event(name = "radiosonde.loss", level = "warn")]
 pub struct RecordsLost<'a> {
-    /// Why: a label of [`Lost`](crate::loss::Lost).
+    /// Why, in one of the words of `radiosonde_core::loss::Lost`.
     #[label]
     #[event(rename = "error.type")]
     pub reason: &'a str,

@@ -87,6 +87,11 @@ fn setup(function: &Function) -> TokenStream {
     let cpu = arguments
         .cpu
         .then(|| quote!("thread.cpu.duration" = __rs::tracing::field::Empty,));
+    let show = (!recorded.is_empty()).then(|| {
+        quote!(
+            use __rs::show::*;
+        )
+    });
     let follows = arguments.follows_from.as_ref().map(|spans| {
         quote! {
             for __cause in #spans {
@@ -96,8 +101,7 @@ fn setup(function: &Function) -> TokenStream {
     });
     quote! {
         use #runtime::__private as __rs;
-        #[allow(unused_imports, reason = "which one is used depends on the types")]
-        use __rs::{AsDebug as _, AsNothing as _, AsValue as _};
+        #show
         static __SITE: __rs::CallSite = __rs::CallSite::new(
             __rs::core::concat!(__rs::core::module_path!(), "::", #plain),
         );
@@ -187,8 +191,7 @@ fn outcome(function: &Function) -> TokenStream {
     };
     quote! {
         |__result| {
-            #[allow(unused_imports, reason = "which one is used depends on the type")]
-            use __rs::{Fallible as _, Infallible as _};
+            use __rs::outcome::*;
             let __error_type = (&&__rs::Outcome(__result)).error_type();
             #logs
             __error_type

@@ -101,12 +101,8 @@ fn names(argument: &FnArg) -> Vec<Ident> {
 
 fn bound(pattern: &Pat, names: &mut Vec<Ident>) {
     match pattern {
-        Pat::Ident(ident) => {
-            // `#[async_trait]` renames `self`.
-            if ident.ident != "__self" {
-                names.push(ident.ident.clone());
-            }
-        }
+        // `#[async_trait]` renames `self`.
+        Pat::Ident(ident) if ident.ident != "__self" => names.push(ident.ident.clone()),
         Pat::Reference(reference) => bound(&reference.pat, names),
         Pat::Paren(paren) => bound(&paren.pat, names),
         Pat::Type(typed) => bound(&typed.pat, names),
