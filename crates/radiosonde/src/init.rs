@@ -8,17 +8,25 @@
 //! - No flush waits longer than its deadline.
 
 mod builder;
+mod collect;
+mod exporters;
 mod guard;
+#[cfg(feature = "otlp-http")]
+mod otlp;
 mod panics;
 mod resource;
 mod running;
+mod start;
 
 use radiosonde_core::pump;
 
+#[cfg(feature = "otlp-http")]
+pub use self::otlp::{GREETING, LOCAL};
 pub use self::{
     builder::{Builder, builder},
-    guard::{Guard, flush, report, set_filter},
+    guard::{Guard, export_now, flush, report, set_filter, set_log_format, set_stack_traces},
 };
+use crate::{config::ConfigErrors, exporter::ExportError};
 
 /// Starts recording as the environment and the configuration file say; with neither, as the defaults say.
 ///
@@ -33,7 +41,19 @@ pub fn init() -> Result<Guard, InitError> {
     builder().init()
 }
 
-/// Recording could not be started. Nothing was changed.
+/// Delivers what is still waiting because `signal` is about to end the process.
+#[cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "there are no such signals here")
+)]
+pub(crate) fn deliver_last(signal: i32) {
+    if let Some(running) = running::current() {
+        tracing::warn!(target: "radiosonde", signal, "a signal ends the process");
+        running.export_now(running.config.export.shutdown_timeout);
+    }
+}
+
+/// Recording could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
@@ -44,13 +64,36 @@ pub enum InitError {
     AlreadyInitialised,
     /// Another library is the process's `tracing` subscriber.
     #[error(
-        "another tracing subscriber is already the global default: call `radiosonde::init` before it is set, or add \
-         `radiosonde::layer()` to that subscriber"
+        "another tracing subscriber is already the global default: call `radiosonde::init` before it is set; or add \
+         `radiosonde::layer::records()` to that subscriber and call `radiosonde::builder().keep_subscriber().init()`"
     )]
     SubscriberTaken,
+    /// The configuration is wrong. Every error is in it, a line each.
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    /// A setting needs a feature of this crate that was not compiled in.
+    #[error(
+        "{setting} needs the feature `{feature}`: write radiosonde = {{ features = [\"{feature}\"] }} in Cargo.toml"
+    )]
+    FeatureMissing {
+        /// The setting.
+        setting: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// A file could not be opened.
+    #[error(transparent)]
+    Exporter(#[from] ExportError),
+    /// The OTLP exporter could not be made.
+    #[cfg(feature = "otlp-http")]
+    #[error(transparent)]
+    Otlp(#[from] crate::exporter::otlp::OtlpError),
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}; the limit on threads may be reached (`ulimit -u`)")]
     Thread(#[source] std::io::Error),
+    /// The signals cannot be handled.
+    #[error("cannot handle SIGTERM and SIGINT: {0}; leave signals.handle off")]
+    Signals(#[source] std::io::Error),
 }
 
 impl From<pump::StartError> for InitError {

@@ -13,8 +13,11 @@ use std::{
 use radiosonde_core::{
     batch::Batch,
     loss::{self, Lost},
+    provenance::Reading,
     pump::Consumer,
 };
+
+use crate::host;
 
 /// From this share of failed operations on, [`Health::Degraded`].
 pub const DEGRADED_ERROR_RATE: f64 = 0.05;
@@ -60,8 +63,9 @@ impl Speed {
 }
 
 /// How the program is doing, by its error rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Health {
+    #[default]
     /// Fewer than [`DEGRADED_ERROR_RATE`] failed.
     Healthy,
     /// At least [`DEGRADED_ERROR_RATE`] failed.
@@ -94,15 +98,20 @@ impl Health {
 /// Totals since recording was started. Its `Display` is the text for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// Operations that ended.
+    /// Operations that ended. Where only a share of traces is recorded this is an estimate: what was recorded, by
+    /// the share.
     pub total_operations: u64,
     /// Of those, the ones that failed.
     pub failed_operations: u64,
+    /// Operations that were recorded.
+    pub recorded_operations: u64,
+    /// The share of traces that is recorded, from 0 to 1.
+    pub sample_ratio: f64,
     /// Failed operations by all operations; 0 when there was none.
     pub error_rate: f64,
     /// What the error rate means.
     pub status: Health,
-    /// Operations by how long they took, fastest first.
+    /// Recorded operations by how long they took, fastest first.
     pub by_speed: [(Speed, u64); 4],
     /// Logs recorded.
     pub logs: u64,
@@ -110,6 +119,15 @@ pub struct Report {
     pub events: u64,
     /// Records that were not kept, by reason. Reasons that lost nothing are left out.
     pub lost: Vec<(Lost, u64)>,
+    /// Processor time that the library's own threads used, by that of the whole process. What recording costs the
+    /// program's own threads is not in it: that is measured by running the program with and without recording.
+    pub overhead: Reading<f64>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Tally::default().report(1.0)
+    }
 }
 
 impl fmt::Display for Report {
@@ -124,9 +142,20 @@ impl fmt::Display for Report {
             self.logs,
             self.events
         )?;
+        if self.recorded_operations != self.total_operations {
+            writeln!(
+                f,
+                "estimated from {} recorded operations, {} of all traces",
+                self.recorded_operations, self.sample_ratio
+            )?;
+        }
         f.write_str("by speed:")?;
         for (speed, operations) in self.by_speed {
             write!(f, " {} {operations}", speed.label())?;
+        }
+        match self.overhead.value() {
+            Some(share) => write!(f, "\noverhead: {:.2} % of processor time", share * 100.0)?,
+            None => write!(f, "\noverhead: {}", self.overhead.provenance())?,
         }
         if self.lost.is_empty() {
             return f.write_str("\nnothing was lost");
@@ -149,28 +178,38 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn report(&self) -> Report {
-        let mut total = 0;
+    pub(crate) fn report(&self, sample_ratio: f64) -> Report {
+        let mut recorded = 0;
         let by_speed = Speed::ALL.map(|speed| {
             let operations = self.by_speed[speed as usize].load(Relaxed);
-            total += operations;
+            recorded += operations;
             (speed, operations)
         });
         let failed = self.failed.load(Relaxed);
-        let error_rate = if total == 0 {
+        let error_rate = if recorded == 0 {
             0.0
         } else {
-            failed as f64 / total as f64
+            failed as f64 / recorded as f64
+        };
+        let all = |recorded: u64| {
+            if sample_ratio > 0.0 && sample_ratio < 1.0 {
+                (recorded as f64 / sample_ratio).round() as u64
+            } else {
+                recorded
+            }
         };
         Report {
-            total_operations: total,
-            failed_operations: failed,
+            total_operations: all(recorded),
+            failed_operations: all(failed),
+            recorded_operations: recorded,
+            sample_ratio,
             error_rate,
             status: Health::of(error_rate),
             by_speed,
             logs: self.logs.load(Relaxed),
             events: self.events.load(Relaxed),
             lost: loss::report(),
+            overhead: host::own_share(),
         }
     }
 
@@ -224,7 +263,7 @@ mod tests {
         tally.by_speed[0].store(7, Relaxed);
         tally.by_speed[3].store(3, Relaxed);
         tally.failed.store(1, Relaxed);
-        let report = tally.report();
+        let report = tally.report(1.0);
         assert_eq!((report.total_operations, report.failed_operations), (10, 1));
         assert!((report.error_rate - 0.1).abs() < 1e-12);
         assert_eq!(report.status, Health::Degraded);
@@ -232,13 +271,18 @@ mod tests {
         assert_eq!(Health::of(0.5), Health::Critical);
         let report = Report {
             lost: vec![(Lost::QueueFull, 4)],
+            overhead: Reading::derived(0.0012),
             ..report
         };
         insta::assert_snapshot!(report, @"
         degraded: 10 operations, 1 failed (10.0 %); 0 logs, 0 events
         by speed: fast 7 normal 0 slow 0 very_slow 3
+        overhead: 0.12 % of processor time
         lost: queue_full 4
         ");
-        assert_eq!(Tally::default().report().error_rate.to_bits(), 0);
+        let tenth = tally.report(0.1);
+        assert_eq!((tenth.total_operations, tenth.failed_operations), (100, 10));
+        assert_eq!(tenth.recorded_operations, 10);
+        assert_eq!(Report::default().error_rate.to_bits(), 0);
     }
 }

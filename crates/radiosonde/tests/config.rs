@@ -250,7 +250,6 @@ fn the_variables_of_opentelemetry() {
         ("OTEL_PROPAGATORS", "tracecontext,b3"),
         ("OTEL_TRACES_SAMPLER", "traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "5000"),
         ("OTEL_BSP_EXPORT_TIMEOUT", "30000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "2048"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "60000"),
@@ -277,10 +276,7 @@ fn the_variables_of_opentelemetry() {
     );
     assert_eq!(config.recording.propagators, ["tracecontext", "b3"]);
     assert!((config.sample_ratio() - 0.25).abs() < f64::EPSILON && !config.sample_parent_based());
-    assert_eq!(
-        (config.export.delay, config.export.timeout),
-        (seconds(5), seconds(30))
-    );
+    assert_eq!(config.export.timeout, seconds(30));
     assert_eq!(
         (config.export.queue_records_max, config.metrics.interval),
         (2048, seconds(60))

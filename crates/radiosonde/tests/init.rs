@@ -6,14 +6,19 @@
 )]
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use radiosonde::{
-    Guard, InitError,
+    Builder, Guard, InitError,
+    config::{Config, LogFormat, RawConfig},
     core::{
         batch::Batch,
+        metrics::snapshot::Snapshot,
         model::{Record, Value},
     },
     exporter::{ExportError, Exporter},
@@ -42,10 +47,16 @@ fn recording() -> (MutexGuard<'static, ()>, Guard, Keep) {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let keep = Keep::default();
-    let builder = radiosonde::builder()
+    let guard = quiet().exporter(keep.clone()).init().unwrap();
+    (turn, guard, keep)
+}
+
+/// Says nothing on the console and looks for nobody.
+fn quiet() -> Builder {
+    radiosonde::builder()
         .service_name("shop")
-        .exporter(keep.clone());
-    (turn, builder.init().unwrap(), keep)
+        .console(false)
+        .discover(false)
 }
 
 impl Keep {
@@ -64,13 +75,55 @@ impl Keep {
 #[test]
 fn a_second_init_is_an_error_and_changes_nothing() {
     let (_turn, guard, keep) = recording();
+    for second in [radiosonde::init(), quiet().filter("off").init()] {
+        assert!(matches!(second, Err(InitError::AlreadyInitialised)));
+    }
+    info!("still here");
+    assert!(guard.flush(LONG));
+    assert_eq!(keep.logs().len(), 1);
+}
+
+#[test]
+fn a_wrong_configuration_starts_nothing() {
+    let (turn, guard, _) = recording();
+    drop(guard);
+    let wrong = quiet()
+        .filter("shop=inof")
+        .sample_ratio(2.0)
+        .otlp("collector:4318")
+        .init();
+    let Err(InitError::Config(errors)) = wrong else {
+        panic!("taken although wrong")
+    };
+    insta::assert_snapshot!(errors, @"");
+    assert_eq!(radiosonde::report(), None);
+    drop(turn);
+    let (_turn, guard, _) = recording();
+    drop(guard);
+}
+
+#[test]
+fn a_recording_that_is_switched_off_records_nothing_and_works() {
+    let (turn, guard, _) = recording();
+    drop(guard);
+    let keep = Keep::default();
+    let raw = RawConfig::from_environment([("OTEL_SDK_DISABLED".to_owned(), "true".to_owned())]);
+    let config = Config::new(raw).unwrap();
+    let guard = quiet()
+        .config(config)
+        .exporter(keep.clone())
+        .init()
+        .unwrap();
+    info_span!("unseen").in_scope(|| info!("unheard"));
+    assert!(guard.flush(LONG) && guard.export_now(LONG));
+    assert_eq!(guard.report().total_operations, 0);
     assert!(matches!(
         radiosonde::init(),
         Err(InitError::AlreadyInitialised)
     ));
-    info!("still here");
-    assert!(guard.flush(LONG));
-    assert_eq!(keep.logs().len(), 1);
+    assert!(guard.shutdown(LONG));
+    assert!(keep.0.lock().unwrap().is_empty());
+    drop(turn);
 }
 
 #[test]
@@ -99,7 +152,10 @@ fn the_report_counts_operations_and_errors() {
     let report = guard.report();
     assert_eq!((report.total_operations, report.failed_operations), (10, 1));
     assert!((report.error_rate - 0.1).abs() < 1e-12);
-    assert_eq!(radiosonde::report(), Some(report));
+    assert_eq!(
+        radiosonde::report().map(|report| report.total_operations),
+        Some(10)
+    );
     drop(guard);
     assert_eq!(radiosonde::report(), None);
 }
@@ -163,4 +219,138 @@ fn dropping_the_guard_inside_either_runtime_delivers_and_returns() {
         assert!(started.elapsed() < LONG, "the drop hung");
         assert_eq!(keep.logs().len(), 1);
     }
+}
+
+#[test]
+fn stack_traces_are_switched_on_while_the_program_runs() {
+    let (_turn, guard, keep) = recording();
+    let stack = |keep: &Keep| {
+        let logs = keep.logs();
+        let panic = logs.iter().rfind(|log| log.target == "panic").unwrap();
+        let found = panic
+            .attributes
+            .iter()
+            .find(|(name, _)| name == "exception.stacktrace");
+        found.map(|(_, value)| value.to_string())
+    };
+    let _ = std::panic::catch_unwind(|| panic!("one"));
+    assert!(guard.flush(LONG));
+    assert_eq!(stack(&keep), None);
+    guard.set_stack_traces(true);
+    guard.set_log_format(LogFormat::Human);
+    guard.set_health_interval(Duration::from_secs(1));
+    let _ = std::panic::catch_unwind(|| panic!("two"));
+    assert!(guard.flush(LONG));
+    assert!(stack(&keep).unwrap().contains("init::"));
+}
+
+#[test]
+fn records_of_the_log_crate_arrive() {
+    let (_turn, guard, keep) = recording();
+    log::warn!(target: "old_crate", "from {}", "log");
+    assert!(guard.flush(LONG));
+    let logs = keep.logs();
+    assert_eq!(
+        (logs[0].target.as_ref(), logs[0].message.as_ref()),
+        ("old_crate", "from log")
+    );
+}
+
+/// Uses the processor for `time`.
+fn burn(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::black_box(start);
+    }
+}
+
+#[test]
+fn a_slow_collector_is_throttled_and_says_so() {
+    static TURNS: AtomicU64 = AtomicU64::new(0);
+    let (turn, guard, _) = recording();
+    drop(guard);
+    let keep = Keep::default();
+    let started = Instant::now();
+    let slow = || {
+        TURNS.fetch_add(1, Relaxed);
+        burn(Duration::from_millis(60));
+    };
+    let builder = quiet().exporter(keep.clone()).max_overhead(0.05);
+    let guard = builder
+        .collector("slow", Duration::from_millis(100), slow)
+        .init()
+        .unwrap();
+    let throttled = |keep: &Keep| {
+        let records = keep.0.lock().unwrap();
+        records.iter().any(|record| match record {
+            Record::Event(event) => {
+                event.name == "radiosonde.collector.throttled"
+                    && event.field("collector") == Some(&Value::from("slow"))
+            }
+            _ => false,
+        })
+    };
+    while !throttled(&keep) {
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "not throttled in time"
+        );
+        assert!(guard.flush(LONG));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // 60 ms in 100 ms would be 60 % of a processor; its share of 5 % is under 1 %.
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(TURNS.load(Relaxed) <= 3, "{TURNS:?}");
+    drop(guard);
+    drop(turn);
+}
+
+#[test]
+fn metrics_reach_exporters_on_demand_and_at_the_end() {
+    #[derive(Clone, Default)]
+    struct Names(Arc<Mutex<Vec<String>>>);
+
+    impl Exporter for Names {
+        fn name(&self) -> &'static str {
+            "names"
+        }
+
+        fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+            Ok(())
+        }
+
+        fn export_metrics(&mut self, snapshot: &Snapshot) -> Result<(), ExportError> {
+            let names = snapshot
+                .metrics
+                .iter()
+                .map(|metric| metric.name.to_string());
+            self.0.lock().unwrap().extend(names);
+            Ok(())
+        }
+    }
+
+    let (turn, guard, _) = recording();
+    drop(guard);
+    let names = Names::default();
+    let guard = quiet().exporter(names.clone()).init().unwrap();
+    radiosonde::core::metrics::counter("shop.orders")
+        .handle()
+        .add(1);
+    assert!(guard.export_now(LONG));
+    let sent = std::mem::take(&mut *names.0.lock().unwrap());
+    assert!(sent.iter().any(|name| name == "shop.orders"), "{sent:?}");
+    assert!(
+        sent.iter().any(|name| name == "process.cpu.time"),
+        "{sent:?}"
+    );
+    drop(guard);
+    assert!(
+        names
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|name| name == "shop.orders")
+    );
+    drop(turn);
 }

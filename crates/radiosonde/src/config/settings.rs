@@ -117,7 +117,7 @@ settings! {
         /// The share of traces that is recorded, from 0 to 1, where they are sampled by ratio. Saying it is enough.
         sample_rate: f64 = 1.0, variables ["OTEL_TRACES_SAMPLER_ARG": Plain], also ["sample_rate"];
         /// Where trace context is read from and written to in headers and variables.
-        propagators: Vec<String> = vec!["tracecontext".to_owned(), "baggage".to_owned()], variables ["OTEL_PROPAGATORS": Plain];
+        propagators: Vec<String> = ["tracecontext", "baggage", "b3"].map(str::to_owned).to_vec(), variables ["OTEL_PROPAGATORS": Plain];
         /// The share of the process's CPU time that the library's own collectors may take.
         max_overhead: f64 = 0.01, also ["budget.max_overhead"];
     }
@@ -181,7 +181,7 @@ settings! {
         /// Longest a request may take.
         timeout: Duration = Duration::from_secs(10), variables ["OTEL_EXPORTER_OTLP_TIMEOUT": Millis];
         /// How bodies are compressed.
-        compression: OtlpCompression = OtlpCompression::Gzip, variables ["OTEL_EXPORTER_OTLP_COMPRESSION": Plain];
+        compression: OtlpCompression = OtlpCompression::Auto, variables ["OTEL_EXPORTER_OTLP_COMPRESSION": Plain];
         /// The certificate that the server's one must lead to, as PEM.
         certificate: Option<PathBuf> = None, variables ["OTEL_EXPORTER_OTLP_CERTIFICATE": Plain];
         /// Our certificate, as PEM, where the server asks for one.
@@ -190,20 +190,20 @@ settings! {
         client_key: Option<PathBuf> = None, variables ["OTEL_EXPORTER_OTLP_CLIENT_KEY": Plain];
         /// Whether a `sonde` that answers on 127.0.0.1:4318 is sent to where no endpoint is named.
         discover: bool = true;
-        /// Where data waits while the destination is away; in memory unless said.
+        /// Where data waits while the destination is away; the user's folder for state unless said.
         spool_directory: Option<PathBuf> = None;
-        /// Most bytes that may wait on disk.
+        /// Most bytes that may wait on disk; 0 lets data wait in memory only.
         spool_bytes_max: u64 = 512 * 1024 * 1024;
     }
 
     /// Queues between recording and exporters.
     export: ExportSettings {
-        /// Longest a record waits before it is handed to an exporter that sends in batches.
-        delay: Duration = Duration::from_secs(1), variables ["OTEL_BSP_SCHEDULE_DELAY": Millis];
-        /// Longest one call of an exporter may take before it is set aside.
+        /// Longest one call of an exporter may take before the exporter is taken to hang.
         timeout: Duration = Duration::from_secs(30), variables ["OTEL_BSP_EXPORT_TIMEOUT": Millis];
         /// Most records that wait for one exporter.
         queue_records_max: u64 = 65_536, variables ["OTEL_BSP_MAX_QUEUE_SIZE": Plain];
+        /// Whether log lines that repeat become one with a count.
+        fold_repeats: bool = true;
         /// Longest the program waits at its end for what is still to be delivered.
         shutdown_timeout: Duration = Duration::from_secs(5), also ["shutdown_timeout"];
     }
@@ -223,7 +223,7 @@ settings! {
     /// Metrics.
     metrics: MetricsSettings {
         /// How often metrics are sent to exporters that take them.
-        interval: Duration = Duration::from_secs(60), variables ["OTEL_METRIC_EXPORT_INTERVAL": Millis];
+        interval: Duration = Duration::from_mins(1), variables ["OTEL_METRIC_EXPORT_INTERVAL": Millis];
         /// Which measurements may become exemplars.
         exemplars: ExemplarFilter = ExemplarFilter::TraceBased, variables ["OTEL_METRICS_EXEMPLAR_FILTER": Plain];
     }
@@ -249,7 +249,7 @@ settings! {
     /// Summaries.
     reporting: ReportingSettings {
         /// How often a summary is logged.
-        interval: Duration = Duration::from_secs(300), also ["reporting_interval"];
+        interval: Duration = Duration::from_mins(5), also ["reporting_interval"];
         /// From which duration on an operation counts as slow.
         slow_operation_threshold: Duration = Duration::from_millis(100), also ["slow_operation_threshold"];
         /// From which utilization on, in percent, a GPU counts as highly used.

@@ -432,6 +432,8 @@ choices! {
 
     /// How OTLP bodies are compressed.
     OtlpCompression {
+        /// By gzip, unless the endpoint is on this machine.
+        Auto = "auto",
         /// By gzip.
         Gzip = "gzip",
         /// Not at all.

@@ -1,35 +1,26 @@
 //! Named options of `init`.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
-use radiosonde_core::{
-    batch::{Batch, RecordRef},
-    filter::{self, Filter},
-    handlers, loss,
-    model::{Text, Value},
-    pump::{self, Consumer},
-    subscriber::Subscriber,
-};
+use radiosonde_core::model::{Text, Value};
 
-use super::{
-    Guard, InitError, panics, resource,
-    running::{Reservation, Running},
-};
+use super::{Guard, InitError, collect::Collector, start};
 use crate::{
+    config::{Config, LogFormat, RawConfig},
     exporter::Exporter,
-    report::{Tally, TallyConsumer},
 };
 
 /// Options of a recording. What is not said here comes from the environment, then from the configuration file, then
-/// from the defaults.
+/// from the defaults ([`crate::config`]).
 #[must_use = "nothing is recorded before `init` is called"]
 #[derive(Default)]
 pub struct Builder {
-    service_name: Option<String>,
-    attributes: Vec<(Text, Value)>,
-    filter: Option<Filter>,
-    exporters: Vec<Box<dyn Exporter>>,
-    shutdown_timeout: Option<Duration>,
+    pub(super) raw: RawConfig,
+    pub(super) config: Option<Config>,
+    pub(super) attributes: Vec<(Text, Value)>,
+    pub(super) exporters: Vec<Box<dyn Exporter>>,
+    pub(super) collectors: Vec<Collector>,
+    pub(super) keeps_subscriber: bool,
 }
 
 /// Starts a [`Builder`].
@@ -38,9 +29,16 @@ pub fn builder() -> Builder {
 }
 
 impl Builder {
+    /// Uses `config` as it is, instead of file and environment. Options of the builder that are settings have no
+    /// effect then.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
     /// Names the program: `service.name`.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
-        self.service_name = Some(name.into());
+        self.raw.set("service.name", "service_name", name.into());
         self
     }
 
@@ -50,9 +48,9 @@ impl Builder {
         self
     }
 
-    /// Which spans, logs and events are recorded.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
+    /// Which spans, logs and events are recorded, in the syntax of `RUST_LOG`.
+    pub fn filter(mut self, directives: impl Into<String>) -> Self {
+        self.raw.set("logging.level", "filter", directives.into());
         self
     }
 
@@ -62,74 +60,127 @@ impl Builder {
         self
     }
 
-    /// How long dropping the guard waits for what is still to be delivered; 5 seconds unless said.
-    pub const fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout = Some(timeout);
+    /// Writes each record as a line of JSON to the file at `path`.
+    pub fn json_lines(mut self, path: impl AsRef<Path>) -> Self {
+        self.raw.set("json_lines.path", "json_lines", path.as_ref());
+        self
+    }
+
+    /// Writes each record as a row to the SQLite database at `path`. Needs the feature `sqlite`.
+    pub fn sqlite(mut self, path: impl AsRef<Path>) -> Self {
+        self.raw.set("sqlite.path", "sqlite", path.as_ref());
+        self
+    }
+
+    /// Whether logs are written to standard error.
+    pub fn console(mut self, on: bool) -> Self {
+        self.raw.set("logging.console", "console", on);
+        self
+    }
+
+    /// How a line on the console looks.
+    pub fn console_format(mut self, format: LogFormat) -> Self {
+        self.raw
+            .set("logging.format", "console_format", format.name());
+        self
+    }
+
+    /// Sends OTLP to `endpoint`, for example `http://localhost:4318`.
+    pub fn otlp(mut self, endpoint: impl Into<String>) -> Self {
+        self.raw.set("telemetry.endpoint", "otlp", endpoint.into());
+        self
+    }
+
+    /// Adds a header to OTLP requests, for example an API key. Replaces headers that file and environment name.
+    pub fn otlp_headers(
+        mut self,
+        headers: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect::<Vec<(String, String)>>();
+        self.raw.set("otlp.headers", "otlp_headers", headers);
+        self
+    }
+
+    /// Whether a `sonde` that answers on 127.0.0.1:4318 is sent to where no endpoint is named.
+    pub fn discover(mut self, on: bool) -> Self {
+        self.raw.set("otlp.discover", "discover", on);
+        self
+    }
+
+    /// The share of traces that is recorded, from 0 to 1.
+    pub fn sample_ratio(mut self, ratio: f64) -> Self {
+        self.raw.set("recording.sample_rate", "sample_ratio", ratio);
+        self
+    }
+
+    /// Serves metrics and health over HTTP on `address`; port 0 takes a free one.
+    pub fn endpoint(mut self, address: SocketAddr) -> Self {
+        self.raw.set("http.listen", "endpoint", address.to_string());
+        self
+    }
+
+    /// Whether SIGTERM and SIGINT deliver what is still waiting before they end the process.
+    pub fn handle_signals(mut self, on: bool) -> Self {
+        self.raw.set("signals.handle", "handle_signals", on);
+        self
+    }
+
+    /// The share of one processor that the library's own collectors may take together, for example 0.01.
+    pub fn max_overhead(mut self, share: f64) -> Self {
+        self.raw
+            .set("recording.max_overhead", "max_overhead", share);
+        self
+    }
+
+    /// Runs `run` every `interval` on the collectors' thread, within the overhead budget: one that costs more than its
+    /// share runs less often, and says so as `radiosonde.collector.throttled`.
+    pub fn collector(
+        mut self,
+        name: &'static str,
+        interval: Duration,
+        run: impl FnMut() + Send + 'static,
+    ) -> Self {
+        self.collectors.push(Collector {
+            name,
+            interval,
+            run: Box::new(run),
+        });
+        self
+    }
+
+    /// How often process and host are read.
+    pub fn system_interval(mut self, interval: Duration) -> Self {
+        self.raw
+            .set("telemetry.system_interval", "system_interval", interval);
+        self
+    }
+
+    /// How often metrics are handed to exporters.
+    pub fn metrics_interval(mut self, interval: Duration) -> Self {
+        self.raw
+            .set("metrics.interval", "metrics_interval", interval);
+        self
+    }
+
+    /// How long dropping the guard waits for what is still to be delivered.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.raw
+            .set("export.shutdown_timeout", "shutdown_timeout", timeout);
+        self
+    }
+
+    /// Leaves `tracing`'s global subscriber alone: spans and logs come through
+    /// [`layer::records`](crate::layer::records) on a subscriber of the program's own.
+    pub const fn keep_subscriber(mut self) -> Self {
+        self.keeps_subscriber = true;
         self
     }
 
     /// Starts recording.
     pub fn init(self) -> Result<Guard, InitError> {
-        let reservation = Reservation::take()?;
-        let resource = Arc::new(resource::describe(self.service_name, self.attributes));
-        let tally = Arc::new(Tally::default());
-        take_subscriber()?;
-        filter::set(self.filter.unwrap_or_default());
-        let consumers: Vec<Box<dyn Consumer>> = vec![
-            Box::new(TallyConsumer(Arc::clone(&tally))),
-            Box::new(handlers::Dispatch),
-            Box::new(InLine {
-                exporters: self.exporters,
-            }),
-        ];
-        let pump = pump::start(pump::Config {
-            resource,
-            consumers,
-        })?;
-        let running = Arc::new(Running {
-            pump: pump.handle(),
-            tally,
-        });
-        panics::watch();
-        reservation.fill(Arc::clone(&running));
-        let timeout = self.shutdown_timeout.unwrap_or(Duration::from_secs(5));
-        Ok(Guard::new(running, pump, timeout))
-    }
-}
-
-/// Makes ours the process's subscriber. It stays when recording stops, so a later `init` finds it there.
-fn take_subscriber() -> Result<(), InitError> {
-    let ours = || tracing::dispatcher::get_default(tracing::Dispatch::is::<Subscriber>);
-    match tracing::subscriber::set_global_default(Subscriber::new()) {
-        Ok(()) => Ok(()),
-        Err(_) if ours() => Ok(()),
-        Err(_) => Err(InitError::SubscriberTaken),
-    }
-}
-
-fn keep(record: &RecordRef<'_>) -> bool {
-    record.is_kept()
-}
-
-/// Calls exporters on the pump's thread.
-struct InLine {
-    exporters: Vec<Box<dyn Exporter>>,
-}
-
-impl Consumer for InLine {
-    fn consume(&mut self, batch: &Arc<Batch>) {
-        let kept = batch.filtered(keep);
-        for exporter in &mut self.exporters {
-            if let Err(error) = exporter.export(&kept) {
-                let (reason, records) = error.lost(kept.len() as u64);
-                loss::count(reason, records);
-            }
-        }
-    }
-
-    fn flush(&mut self, _: std::time::Instant) -> bool {
-        self.exporters
-            .iter_mut()
-            .fold(true, |all, exporter| exporter.flush().is_ok() && all)
+        start::start(self)
     }
 }

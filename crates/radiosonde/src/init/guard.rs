@@ -1,35 +1,92 @@
 //! The guard that `init` returns, and the same operations for those who do not hold it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc::Receiver},
+    time::{Duration, Instant},
+};
 
 use radiosonde_core::{
     filter::{self, Filter, FilterError},
     pump::Pump,
 };
 
-use super::running::{self, Running};
-use crate::report::Report;
+use super::{
+    collect::Collectors,
+    running::{self, Reservation, Running},
+};
+use crate::{
+    config::{Config, LogFormat},
+    report::Report,
+    rows::AppEvent,
+};
 
-/// Keeps recording on. Dropping it delivers what is still waiting, within the shutdown timeout, and turns it off.
+/// Keeps recording on. Dropping it delivers what is still waiting, within `export.shutdown_timeout`, and turns
+/// recording off.
 #[must_use = "recording stops when the guard is dropped; bind it to a name such as `_guard`"]
 pub struct Guard {
-    running: Arc<Running>,
-    pump: Option<Pump>,
-    shutdown_timeout: Duration,
+    reservation: Reservation,
+    state: State,
+}
+
+enum State {
+    /// The configuration says that nothing is recorded.
+    Disabled(Box<Config>),
+    On {
+        running: Arc<Running>,
+        /// `None` once stopped.
+        parts: Option<(Pump, Collectors)>,
+    },
 }
 
 impl Guard {
-    pub(super) const fn new(running: Arc<Running>, pump: Pump, shutdown_timeout: Duration) -> Self {
+    pub(super) const fn new(
+        reservation: Reservation,
+        running: Arc<Running>,
+        pump: Pump,
+        collectors: Collectors,
+    ) -> Self {
         Self {
-            running,
-            pump: Some(pump),
-            shutdown_timeout,
+            reservation,
+            state: State::On {
+                running,
+                parts: Some((pump, collectors)),
+            },
+        }
+    }
+
+    pub(super) fn disabled(reservation: Reservation, config: Config) -> Self {
+        Self {
+            reservation,
+            state: State::Disabled(Box::new(config)),
+        }
+    }
+
+    const fn running(&self) -> Option<&Arc<Running>> {
+        match &self.state {
+            State::On { running, .. } => Some(running),
+            State::Disabled(_) => None,
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        match &self.state {
+            State::On { running, .. } => &running.config,
+            State::Disabled(config) => config,
         }
     }
 
     /// Delivers everything recorded so far, waiting for at most `timeout`. `false` when the time was not enough.
     pub fn flush(&self, timeout: Duration) -> bool {
-        self.running.pump.flush(timeout)
+        self.running()
+            .is_none_or(|running| running.pump.flush(timeout))
+    }
+
+    /// Delivers metrics as they are now and everything recorded so far, waiting for at most `timeout`. `false` when
+    /// the time was not enough.
+    pub fn export_now(&self, timeout: Duration) -> bool {
+        self.running()
+            .is_none_or(|running| running.export_now(timeout))
     }
 
     /// Delivers everything recorded so far, waiting for at most `timeout`, and stops recording. `false` when the time
@@ -38,9 +95,16 @@ impl Guard {
         self.stop(timeout)
     }
 
-    /// What was recorded so far: operations, errors, losses.
+    /// What was recorded so far: operations, errors, losses. Nothing where recording is switched off.
     pub fn report(&self) -> Report {
-        self.running.tally.report()
+        self.running()
+            .map_or_else(Report::default, |running| running.report())
+    }
+
+    /// A channel on which the latency and memory rows arrive, twice a second while they change.
+    pub fn updates(&self) -> Option<Receiver<AppEvent>> {
+        self.running()
+            .map(|running| running.subscriptions.subscribe())
     }
 
     /// Records from now on what `directives` (the syntax of `RUST_LOG`) say.
@@ -48,19 +112,47 @@ impl Guard {
         set_filter(directives)
     }
 
+    /// Chooses how lines on the console look from now on.
+    pub fn set_log_format(&self, format: LogFormat) {
+        if let Some(running) = self.running() {
+            running.toggles.set_log_format(format);
+        }
+    }
+
+    /// Whether panics are logged with a stack trace from now on.
+    pub fn set_stack_traces(&self, on: bool) {
+        if let Some(running) = self.running() {
+            running.toggles.set_stack_traces(on);
+        }
+    }
+
+    /// How often health checks run from now on.
+    pub fn set_health_interval(&self, interval: Duration) {
+        if let Some(running) = self.running() {
+            running.toggles.set_health_interval(interval);
+        }
+    }
+
     fn stop(&mut self, timeout: Duration) -> bool {
-        let Some(pump) = self.pump.take() else {
+        let State::On { running, parts } = &mut self.state else {
             return true;
         };
-        let delivered = pump.stop(timeout);
-        running::clear();
+        let Some((pump, collectors)) = parts.take() else {
+            return true;
+        };
+        let deadline = Instant::now() + timeout;
+        collectors.stop(deadline);
+        running.send_metrics();
+        let delivered = pump.stop(deadline.saturating_duration_since(Instant::now()));
+        self.reservation.empty();
         delivered
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.stop(self.shutdown_timeout);
+        let timeout = self.config().export.shutdown_timeout;
+        self.stop(timeout);
     }
 }
 
@@ -69,13 +161,32 @@ pub fn flush(timeout: Duration) -> bool {
     running::current().is_none_or(|running| running.pump.flush(timeout))
 }
 
+/// [`Guard::export_now`] from anywhere. `true` when recording is off.
+pub fn export_now(timeout: Duration) -> bool {
+    running::current().is_none_or(|running| running.export_now(timeout))
+}
+
 /// [`Guard::report`] from anywhere. `None` when recording is off.
 pub fn report() -> Option<Report> {
-    running::current().map(|running| running.tally.report())
+    running::current().map(|running| running.report())
 }
 
 /// [`Guard::set_filter`] from anywhere.
 pub fn set_filter(directives: &str) -> Result<(), FilterError> {
     filter::set(Filter::parse(directives)?);
     Ok(())
+}
+
+/// [`Guard::set_log_format`] from anywhere.
+pub fn set_log_format(format: LogFormat) {
+    if let Some(running) = running::current() {
+        running.toggles.set_log_format(format);
+    }
+}
+
+/// [`Guard::set_stack_traces`] from anywhere.
+pub fn set_stack_traces(on: bool) {
+    if let Some(running) = running::current() {
+        running.toggles.set_stack_traces(on);
+    }
 }

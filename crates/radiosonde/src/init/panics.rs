@@ -5,6 +5,7 @@
 //! at most once per [`FLUSH_INTERVAL`], so that a program that panics often is not slowed down.
 
 use std::{
+    backtrace::Backtrace,
     panic::{self, Location, PanicHookInfo},
     sync::{Mutex, Once, PoisonError},
     time::{Duration, Instant},
@@ -36,6 +37,11 @@ fn record(info: &PanicHookInfo<'_>) {
     };
     let thread = std::thread::current();
     let place = info.location();
+    // Capturing costs milliseconds, so only where it was asked for.
+    let stack = running
+        .toggles
+        .stack_traces()
+        .then(|| Backtrace::force_capture().to_string());
     tracing::error!(
         target: "panic",
         {
@@ -44,6 +50,7 @@ fn record(info: &PanicHookInfo<'_>) {
             "code.file.path" = place.map_or("", Location::file),
             "code.line.number" = place.map_or(0, Location::line),
             "code.column.number" = place.map_or(0, Location::column),
+            "exception.stacktrace" = stack,
             "thread.name" = thread.name().unwrap_or(""),
         },
         "panic"

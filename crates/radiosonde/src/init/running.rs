@@ -1,67 +1,155 @@
 //! What the process's one recording consists of, reachable from everywhere: free functions, the panic hook, signals.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
-use radiosonde_core::pump;
+use radiosonde_core::{metrics, model::Resource, pump};
 
 use super::InitError;
-use crate::report::Tally;
+use crate::{
+    config::{Config, LogFormat, Settings},
+    exporter::runner::MetricsSender,
+    report::{Report, Tally},
+    rows::Subscriptions,
+};
 
 /// The parts of a recording that others may use while it lives.
 pub(super) struct Running {
     pub(super) pump: pump::Handle,
     pub(super) tally: Arc<Tally>,
+    pub(super) toggles: Arc<Toggles>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) metrics: MetricsSender,
+    pub(super) resource: Arc<Resource>,
+    pub(super) config: Config,
+}
+
+impl Running {
+    pub(super) fn report(&self) -> Report {
+        self.tally.report(self.config.sample_ratio())
+    }
+
+    /// Hands the metrics as they are now to the exporters.
+    pub(super) fn send_metrics(&self) {
+        if self.config.telemetry.metrics {
+            self.metrics
+                .send(&Arc::new(metrics::snapshot(&self.resource)));
+        }
+    }
+
+    /// Sends metrics and everything recorded so far.
+    pub(super) fn export_now(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        self.send_metrics();
+        self.pump
+            .flush(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// What may be changed while recording.
+pub(super) struct Toggles {
+    json: AtomicBool,
+    stack_traces: AtomicBool,
+    health_interval_ns: AtomicU64,
+}
+
+impl Toggles {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let toggles = Self {
+            json: AtomicBool::new(settings.logging.format == LogFormat::Json),
+            stack_traces: AtomicBool::new(settings.logging.stack_traces),
+            health_interval_ns: AtomicU64::new(0),
+        };
+        toggles.set_health_interval(settings.health.check_interval);
+        toggles
+    }
+
+    pub(super) fn log_format(&self) -> LogFormat {
+        if self.json.load(Relaxed) {
+            LogFormat::Json
+        } else {
+            LogFormat::Human
+        }
+    }
+
+    pub(super) fn set_log_format(&self, format: LogFormat) {
+        self.json.store(format == LogFormat::Json, Relaxed);
+    }
+
+    pub(super) fn stack_traces(&self) -> bool {
+        self.stack_traces.load(Relaxed)
+    }
+
+    pub(super) fn set_stack_traces(&self, on: bool) {
+        self.stack_traces.store(on, Relaxed);
+    }
+
+    pub(super) fn health_interval(&self) -> Duration {
+        Duration::from_nanos(self.health_interval_ns.load(Relaxed))
+    }
+
+    pub(super) fn set_health_interval(&self, interval: Duration) {
+        let ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        self.health_interval_ns.store(ns, Relaxed);
+    }
 }
 
 enum State {
     Off,
-    /// Between the first check and the end of `init`.
-    Starting,
+    /// Between the first check and the end of `init`, and while a guard of a recording that is switched off lives.
+    Taken,
     On(Arc<Running>),
 }
 
 static STATE: Mutex<State> = Mutex::new(State::Off);
 
-/// Keeps the place of the process's one recording while it is being started. Dropping it gives the place back.
+fn state() -> std::sync::MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the place of the process's one recording. Dropping it gives the place back.
 pub(super) struct Reservation {
-    used: bool,
+    _private: (),
 }
 
 impl Reservation {
     pub(super) fn take() -> Result<Self, InitError> {
-        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = state();
         match *state {
             State::Off => {
-                *state = State::Starting;
-                Ok(Self { used: false })
+                *state = State::Taken;
+                Ok(Self { _private: () })
             }
-            State::Starting | State::On(_) => Err(InitError::AlreadyInitialised),
+            State::Taken | State::On(_) => Err(InitError::AlreadyInitialised),
         }
     }
 
-    pub(super) fn fill(mut self, running: Arc<Running>) {
-        self.used = true;
-        *STATE.lock().unwrap_or_else(PoisonError::into_inner) = State::On(running);
+    /// Makes `running` what everybody finds from now on.
+    pub(super) fn fill(&self, running: Arc<Running>) {
+        *state() = State::On(running);
+    }
+
+    /// Nobody finds it any more; the place stays taken.
+    pub(super) fn empty(&self) {
+        *state() = State::Taken;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if !self.used {
-            clear();
-        }
+        *state() = State::Off;
     }
 }
 
 /// The recording that is on, if one is.
 pub(super) fn current() -> Option<Arc<Running>> {
-    match &*STATE.lock().unwrap_or_else(PoisonError::into_inner) {
+    match &*state() {
         State::On(running) => Some(Arc::clone(running)),
-        State::Off | State::Starting => None,
+        State::Off | State::Taken => None,
     }
-}
-
-/// Recording is off from here on.
-pub(super) fn clear() {
-    *STATE.lock().unwrap_or_else(PoisonError::into_inner) = State::Off;
 }

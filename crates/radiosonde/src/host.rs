@@ -1,0 +1,660 @@
+//! What the process and the host use: processor, memory, threads, files, disks, under the names of OpenTelemetry's
+//! semantic conventions (1.44, `process.*` and `system.*`).
+//!
+//! [`Host::read`] is called every so often (5 s by default) and keeps its readings; they are in every snapshot of
+//! metrics from then on. Readings come from Linux's `/proc`. Elsewhere, and where a file cannot be read, there are none,
+//! and [`readings`] says why.
+
+mod proc;
+
+use std::{
+    fs,
+    sync::{Mutex, Once, PoisonError},
+    time::{Duration, Instant},
+};
+
+use radiosonde_core::{
+    clock::now_unix_ns,
+    metrics::{
+        self,
+        snapshot::{Data, Metric, Number, Series},
+    },
+    model::{Text, Value},
+    provenance::Reading,
+};
+
+use self::proc::{CPU_MODES, CpuTimes, Disk, ProcessStat};
+
+/// What names a series of a metric: names and values.
+type Labels = Vec<(&'static str, String)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    UpDownCounter,
+    Gauge,
+}
+
+/// One metric as read.
+#[derive(Clone, Debug)]
+struct Read {
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+    kind: Kind,
+    series: Vec<(Labels, Number)>,
+}
+
+/// The last readings, shared with the metrics of the process.
+#[derive(Default)]
+struct Latest {
+    start_unix_ns: u64,
+    metrics: Vec<Read>,
+    /// Why there is no reading, where there is none.
+    missing: Option<String>,
+}
+
+static LATEST: Mutex<Option<Latest>> = Mutex::new(None);
+
+fn latest() -> std::sync::MutexGuard<'static, Option<Latest>> {
+    LATEST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether process and host are being read: how many metrics there are, or why there are none.
+pub fn readings() -> Reading<u64> {
+    match &*latest() {
+        None => Reading::unsupported("nothing reads process and host while recording is off"),
+        Some(Latest {
+            missing: Some(reason),
+            ..
+        }) => Reading::unsupported(reason.clone()),
+        Some(latest) => Reading::measured(latest.metrics.len() as u64),
+    }
+}
+
+/// Reads process and host. While it lives, its readings are part of every snapshot of metrics.
+#[derive(Debug)]
+pub struct Host {
+    before: Option<Before>,
+    start_unix_ns: u64,
+}
+
+/// What rates are computed against.
+#[derive(Debug)]
+struct Before {
+    at: Instant,
+    process: Option<(Duration, Duration)>,
+    host: Option<CpuTimes>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host {
+    /// Begins to read.
+    pub fn new() -> Self {
+        static SOURCE: Once = Once::new();
+        SOURCE.call_once(|| metrics::global().add_source(add_latest));
+        *latest() = Some(Latest::default());
+        Self {
+            before: None,
+            start_unix_ns: now_unix_ns(),
+        }
+    }
+
+    /// Reads everything once.
+    pub fn read(&mut self) {
+        let mut readings = Readings::default();
+        let now = Before {
+            at: Instant::now(),
+            process: None,
+            host: None,
+        };
+        let (metrics, missing) = if cfg!(target_os = "linux") {
+            let now = readings.read(now, self.before.as_ref());
+            self.before = Some(now);
+            let missing = readings
+                .metrics
+                .is_empty()
+                .then(|| "/proc cannot be read".to_owned());
+            (readings.metrics, missing)
+        } else {
+            let reason = "process and host are read from /proc, which only Linux has";
+            (Vec::new(), Some(reason.to_owned()))
+        };
+        *latest() = Some(Latest {
+            start_unix_ns: self.start_unix_ns,
+            metrics,
+            missing,
+        });
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        *latest() = None;
+    }
+}
+
+fn add_latest(metrics: &mut Vec<Metric>) {
+    let latest = latest();
+    let Some(latest) = &*latest else { return };
+    metrics.extend(latest.metrics.iter().map(|read| {
+        let series = read.series.iter().map(|(labels, value)| Series {
+            labels: labels
+                .iter()
+                .map(|(name, value)| (Text::Borrowed(*name), Value::from(value.clone())))
+                .collect(),
+            start_unix_ns: latest.start_unix_ns,
+            value: *value,
+            exemplars: Vec::new(),
+        });
+        let series: Vec<Series<Number>> = series.collect();
+        Metric {
+            name: Text::Borrowed(read.name),
+            description: Text::Borrowed(read.description),
+            unit: Text::Borrowed(read.unit),
+            data: match read.kind {
+                Kind::Counter => Data::Counter(series),
+                Kind::UpDownCounter => Data::UpDownCounter(series),
+                Kind::Gauge => Data::Gauge(series),
+            },
+        }
+    }));
+}
+
+/// What one pass over `/proc` gives.
+#[derive(Default)]
+struct Readings {
+    metrics: Vec<Read>,
+}
+
+fn labelled(name: &'static str, value: &str) -> Labels {
+    vec![(name, value.to_owned())]
+}
+
+impl Readings {
+    fn put(
+        &mut self,
+        kind: Kind,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        series: Vec<(Labels, Number)>,
+    ) {
+        if !series.is_empty() {
+            self.metrics.push(Read {
+                name,
+                unit,
+                description,
+                kind,
+                series,
+            });
+        }
+    }
+
+    fn one(
+        &mut self,
+        kind: Kind,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        value: Option<Number>,
+    ) {
+        let series = value.map(|value| (Vec::new(), value)).into_iter().collect();
+        self.put(kind, name, unit, description, series);
+    }
+
+    fn read(&mut self, mut now: Before, before: Option<&Before>) -> Before {
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let host = proc::cpu_times(&stat);
+        let processors = host.map_or(1, |(_, processors)| processors.max(1));
+        if let Some(process) = read_own_stat() {
+            now.process = Some((process.user, process.system));
+            self.process(&process, &now, before, processors);
+        }
+        self.process_status();
+        if let Some((times, processors)) = host {
+            now.host = Some(times);
+            self.processors(&times, processors, before.and_then(|before| before.host));
+        }
+        self.memory();
+        self.disks();
+        now
+    }
+
+    fn process(
+        &mut self,
+        stat: &ProcessStat,
+        now: &Before,
+        before: Option<&Before>,
+        processors: usize,
+    ) {
+        let modes = [("user", stat.user), ("system", stat.system)];
+        let times =
+            modes.map(|(mode, time)| (labelled("cpu.mode", mode), Number::F64(time.as_secs_f64())));
+        self.put(
+            Kind::Counter,
+            "process.cpu.time",
+            "s",
+            "Processor time of the process, by mode.",
+            times.to_vec(),
+        );
+        if let Some(before) = before
+            && let Some((user, system)) = before.process
+        {
+            let elapsed = (now.at - before.at).as_secs_f64() * processors as f64;
+            let shares = modes
+                .into_iter()
+                .zip([user, system])
+                .map(|((mode, time), before)| {
+                    let share =
+                        time.saturating_sub(before).as_secs_f64() / elapsed.max(f64::MIN_POSITIVE);
+                    (labelled("cpu.mode", mode), Number::F64(share))
+                });
+            self.put(
+                Kind::Gauge,
+                "process.cpu.utilization",
+                "1",
+                "Processor time since the last reading, by the time all processors had.",
+                shares.collect(),
+            );
+        }
+        let faults = [("minor", stat.minor_faults), ("major", stat.major_faults)];
+        let faults = faults.map(|(kind, count)| {
+            (
+                labelled("system.paging.fault.type", kind),
+                Number::U64(count),
+            )
+        });
+        self.put(
+            Kind::Counter,
+            "process.paging.faults",
+            "{fault}",
+            "Page faults of the process.",
+            faults.to_vec(),
+        );
+        self.one(
+            Kind::UpDownCounter,
+            "process.thread.count",
+            "{thread}",
+            "Threads of the process.",
+            Some(Number::U64(stat.threads)),
+        );
+        self.one(
+            Kind::UpDownCounter,
+            "process.memory.virtual",
+            "By",
+            "Address space of the process.",
+            Some(Number::U64(stat.virtual_bytes)),
+        );
+        let resident = stat.resident_pages.saturating_mul(page_bytes());
+        self.one(
+            Kind::UpDownCounter,
+            "process.memory.usage",
+            "By",
+            "Memory of the process that is in RAM.",
+            Some(Number::U64(resident)),
+        );
+        let uptime = fs::read_to_string("/proc/uptime")
+            .ok()
+            .and_then(|text| proc::uptime(&text));
+        let uptime =
+            uptime.map(|uptime| Number::F64(uptime.saturating_sub(stat.start).as_secs_f64()));
+        self.one(
+            Kind::Gauge,
+            "process.uptime",
+            "s",
+            "Time since the process started.",
+            uptime,
+        );
+    }
+
+    fn process_status(&mut self) {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let switches = [
+            ("voluntary", "voluntary_ctxt_switches"),
+            ("involuntary", "nonvoluntary_ctxt_switches"),
+        ];
+        let switches = switches.into_iter().filter_map(|(kind, key)| {
+            let count = proc::keyed(&status, key)?;
+            Some((
+                labelled("process.context_switch.type", kind),
+                Number::U64(count),
+            ))
+        });
+        self.put(
+            Kind::Counter,
+            "process.context_switches",
+            "{context_switch}",
+            "Times the process's main thread left its processor.",
+            switches.collect(),
+        );
+        let files = fs::read_dir("/proc/self/fd").ok();
+        // The directory being read is open as well.
+        let files = files.map(|files| Number::U64((files.count() as u64).saturating_sub(1)));
+        self.one(
+            Kind::UpDownCounter,
+            "process.unix.file_descriptor.count",
+            "{file_descriptor}",
+            "Files that the process has open.",
+            files,
+        );
+        let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
+        let io = [("read", "read_bytes"), ("write", "write_bytes")]
+            .into_iter()
+            .filter_map(|(direction, key)| {
+                let bytes = proc::keyed(&io, key)?;
+                Some((labelled("disk.io.direction", direction), Number::U64(bytes)))
+            });
+        self.put(
+            Kind::Counter,
+            "process.disk.io",
+            "By",
+            "Bytes that the process had read from and written to disk.",
+            io.collect(),
+        );
+    }
+
+    fn processors(&mut self, times: &CpuTimes, processors: usize, before: Option<CpuTimes>) {
+        let series = |values: [f64; CPU_MODES.len()]| {
+            let modes = CPU_MODES.into_iter().zip(values);
+            modes
+                .map(|(mode, value)| (labelled("cpu.mode", mode), Number::F64(value)))
+                .collect()
+        };
+        self.put(
+            Kind::Counter,
+            "system.cpu.time",
+            "s",
+            "Processor time of the host, by mode.",
+            series(times.map(|time| time.as_secs_f64())),
+        );
+        if let Some(before) = before {
+            let spent: [f64; CPU_MODES.len()] =
+                std::array::from_fn(|mode| times[mode].saturating_sub(before[mode]).as_secs_f64());
+            let all: f64 = spent.iter().sum();
+            if all > 0.0 {
+                self.put(
+                    Kind::Gauge,
+                    "system.cpu.utilization",
+                    "1",
+                    "Share of the host's processor time since the last reading, by mode.",
+                    series(spent.map(|time| time / all)),
+                );
+            }
+        }
+        self.one(
+            Kind::UpDownCounter,
+            "system.cpu.logical.count",
+            "{cpu}",
+            "Logical processors of the host.",
+            Some(Number::U64(processors as u64)),
+        );
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cores = proc::physical_cores(&cpuinfo).map(|cores| Number::U64(cores as u64));
+        self.one(
+            Kind::UpDownCounter,
+            "system.cpu.physical.count",
+            "{cpu}",
+            "Physical cores of the host.",
+            cores,
+        );
+    }
+
+    fn memory(&mut self) {
+        let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let bytes = |key: &str| proc::keyed(&text, key);
+        let (Some(total), Some(free)) = (bytes("MemTotal"), bytes("MemFree")) else {
+            return;
+        };
+        let buffers = bytes("Buffers").unwrap_or(0);
+        let cached = bytes("Cached").unwrap_or(0);
+        let used = total.saturating_sub(free + buffers + cached);
+        let states = [
+            ("used", used),
+            ("free", free),
+            ("buffers", buffers),
+            ("cached", cached),
+        ];
+        let state = |name: &str| labelled("system.memory.state", name);
+        let usage = states.map(|(name, bytes)| (state(name), Number::U64(bytes)));
+        self.put(
+            Kind::UpDownCounter,
+            "system.memory.usage",
+            "By",
+            "Memory of the host, by what it is used for.",
+            usage.to_vec(),
+        );
+        let shares = states
+            .map(|(name, bytes)| (state(name), Number::F64(bytes as f64 / total.max(1) as f64)));
+        self.put(
+            Kind::Gauge,
+            "system.memory.utilization",
+            "1",
+            "Share of the host's memory, by what it is used for.",
+            shares.to_vec(),
+        );
+        self.one(
+            Kind::UpDownCounter,
+            "system.memory.limit",
+            "By",
+            "Memory of the host.",
+            Some(Number::U64(total)),
+        );
+        self.one(
+            Kind::UpDownCounter,
+            "system.memory.linux.available",
+            "By",
+            "Memory that programs could get without swapping.",
+            bytes("MemAvailable").map(Number::U64),
+        );
+        self.one(
+            Kind::UpDownCounter,
+            "system.memory.linux.shared",
+            "By",
+            "Shared memory of the host.",
+            bytes("Shmem").map(Number::U64),
+        );
+        let slab = [
+            ("reclaimable", "SReclaimable"),
+            ("unreclaimable", "SUnreclaim"),
+        ]
+        .into_iter()
+        .filter_map(|(name, key)| {
+            Some((
+                labelled("system.memory.linux.slab.state", name),
+                Number::U64(bytes(key)?),
+            ))
+        });
+        self.put(
+            Kind::UpDownCounter,
+            "system.memory.linux.slab.usage",
+            "By",
+            "Memory of the kernel's own objects.",
+            slab.collect(),
+        );
+    }
+
+    fn disks(&mut self) {
+        let text = fs::read_to_string("/proc/diskstats").unwrap_or_default();
+        // Whole disks have a folder of their own; partitions are inside of one.
+        let disks = proc::disks(&text, |device| {
+            fs::exists(format!("/sys/block/{device}")).unwrap_or(false)
+        });
+        let series = |read: fn(&Disk) -> u64, written: fn(&Disk) -> u64| {
+            let each = disks.iter().flat_map(|disk| {
+                [("read", read(disk)), ("write", written(disk))].map(|(direction, count)| {
+                    let labels = vec![
+                        ("disk.io.direction", direction.to_owned()),
+                        ("system.device", disk.device.clone()),
+                    ];
+                    (labels, Number::U64(count))
+                })
+            });
+            each.collect::<Vec<_>>()
+        };
+        let bytes = series(|disk| disk.read_bytes, |disk| disk.written_bytes);
+        let operations = series(|disk| disk.reads, |disk| disk.writes);
+        self.put(
+            Kind::Counter,
+            "system.disk.io",
+            "By",
+            "Bytes read from and written to disks.",
+            bytes,
+        );
+        self.put(
+            Kind::Counter,
+            "system.disk.operations",
+            "{operation}",
+            "Reads and writes of disks.",
+            operations,
+        );
+    }
+}
+
+fn read_own_stat() -> Option<ProcessStat> {
+    ProcessStat::parse(&fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+#[cfg(unix)]
+fn page_bytes() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// Never used: without `/proc` there is no count of pages.
+#[cfg(not(unix))]
+const fn page_bytes() -> u64 {
+    0
+}
+
+/// Processor time of the library's own threads by that of the whole process.
+pub(crate) fn own_share() -> Reading<f64> {
+    if !cfg!(target_os = "linux") {
+        return Reading::unsupported(
+            "processor time by thread is read from /proc, which only Linux has",
+        );
+    }
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
+        return Reading::unsupported("/proc/self/task cannot be read");
+    };
+    let (mut own, mut all) = (Duration::ZERO, Duration::ZERO);
+    for task in tasks.flatten() {
+        let read = |file: &str| fs::read_to_string(task.path().join(file)).ok();
+        let Some(time) = read("schedstat").and_then(|text| proc::on_cpu(&text)) else {
+            continue;
+        };
+        all += time;
+        if read("comm").is_some_and(|name| name.starts_with("radiosonde-")) {
+            own += time;
+        }
+    }
+    // Threads that ended are in the process's total only.
+    let process = read_own_stat().map_or(all, |stat| (stat.user + stat.system).max(all));
+    if process.is_zero() {
+        return Reading::unsupported("the kernel keeps no scheduler statistics");
+    }
+    Reading::derived(own.as_secs_f64() / process.as_secs_f64())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn value(metrics: &[Metric], name: &str, label: Option<&str>) -> f64 {
+        let metric = metrics.iter().find(|metric| metric.name == name);
+        let metric = metric.unwrap_or_else(|| panic!("no {name}"));
+        let (Data::Counter(series) | Data::UpDownCounter(series) | Data::Gauge(series)) =
+            &metric.data
+        else {
+            panic!("{name} is a histogram")
+        };
+        let matches = |series: &&Series<Number>| {
+            label.is_none_or(|label| {
+                series
+                    .labels
+                    .iter()
+                    .any(|(_, value)| value.as_str() == Some(label))
+            })
+        };
+        let values = series
+            .iter()
+            .filter(matches)
+            .map(|series| match series.value {
+                Number::U64(value) => value as f64,
+                Number::I64(value) => value as f64,
+                Number::F64(value) => value,
+            });
+        values.sum()
+    }
+
+    /// Uses the processor for about `time`.
+    fn burn(time: Duration) {
+        let start = Instant::now();
+        let mut sum = 0_u64;
+        while start.elapsed() < time {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+    }
+
+    #[test]
+    fn readings_agree_with_proc() {
+        let mut host = Host::new();
+        host.read();
+        burn(Duration::from_millis(300));
+        host.read();
+        let mut metrics = Vec::new();
+        add_latest(&mut metrics);
+        let stat = read_own_stat().unwrap();
+        let spent = value(&metrics, "process.cpu.time", None);
+        let now = (stat.user + stat.system).as_secs_f64();
+        assert!(
+            spent > 0.0 && spent <= now + 0.02 && spent > now - 2.0,
+            "{spent} {now}"
+        );
+        let utilization = value(&metrics, "process.cpu.utilization", None);
+        assert!(utilization > 0.0 && utilization < 1.5, "{utilization}");
+        let modes = value(&metrics, "system.cpu.utilization", None);
+        assert!(
+            (modes - 1.0).abs() < 1e-6,
+            "shares of the host tile: {modes}"
+        );
+        let memory = value(&metrics, "system.memory.limit", None);
+        let parts = value(&metrics, "system.memory.usage", None);
+        assert!((memory - parts).abs() < 1.0, "{memory} {parts}");
+        let resident = value(&metrics, "process.memory.usage", None);
+        assert!(resident > 1e6 && resident < memory);
+        assert!(value(&metrics, "process.memory.virtual", None) >= resident);
+        assert!(value(&metrics, "process.thread.count", None) >= 1.0);
+        assert!(value(&metrics, "process.unix.file_descriptor.count", None) >= 3.0);
+        assert!(value(&metrics, "process.context_switches", Some("voluntary")) >= 0.0);
+        assert!(value(&metrics, "process.paging.faults", Some("minor")) > 0.0);
+        assert!(value(&metrics, "process.uptime", None) > 0.0);
+        let processors = std::thread::available_parallelism().unwrap().get() as f64;
+        assert!(value(&metrics, "system.cpu.logical.count", None) >= processors);
+        assert!(readings().value().is_some_and(|metrics| metrics > 15));
+        drop(host);
+        assert_eq!(readings().value(), None);
+    }
+
+    #[test]
+    fn the_library_s_own_share_is_found_by_thread_name() {
+        let before = own_share().value().unwrap();
+        let thread = std::thread::Builder::new().name("radiosonde-test".to_owned());
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let burning = thread
+            .spawn(move || {
+                burn(Duration::from_millis(200));
+                let _ = wait.recv();
+            })
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let during = own_share().value().unwrap();
+        drop(done);
+        burning.join().unwrap();
+        assert!(during > before && during <= 1.0, "{before} {during}");
+    }
+}

@@ -1,0 +1,142 @@
+//! The exporters that a configuration asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use radiosonde_core::{batch::RecordRef, model::Severity};
+
+use super::{InitError, running::Toggles};
+use crate::{
+    config::{Color, LogFormat, Settings},
+    encode::json::JsonEncoder,
+    exporter::{
+        ExportError, Exporter,
+        console::{Colour, Console, Format, Stream},
+        json_lines::JsonLines,
+        runner::Limits,
+    },
+    redact::Redaction,
+};
+
+/// How long lines of a JSON-lines file may wait in memory.
+const JSON_LINES_INTERVAL: Duration = Duration::from_secs(1);
+
+type Limited = (Box<dyn Exporter>, Limits);
+
+/// Opens every exporter that `settings` name, and adds the program's own.
+pub(super) fn open(
+    settings: &Settings,
+    own: Vec<Box<dyn Exporter>>,
+    toggles: &Arc<Toggles>,
+) -> Result<Vec<Limited>, InitError> {
+    let limits = Limits {
+        queue_records_max: usize::try_from(settings.export.queue_records_max).unwrap_or(usize::MAX),
+        timeout: settings.export.timeout,
+        ..Limits::default()
+    };
+    let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
+    if settings.logging.console {
+        exporters.push(Box::new(Switching::new(settings, Arc::clone(toggles))));
+    }
+    if let Some(path) = &settings.json_lines.path {
+        let encoder = JsonEncoder::new(Redaction::default());
+        let buffering = crate::exporter::json_lines::Buffering {
+            interval: JSON_LINES_INTERVAL,
+            ..Default::default()
+        };
+        exporters.push(Box::new(
+            JsonLines::open(path, encoder)?.with_buffering(buffering),
+        ));
+    }
+    if let Some(path) = &settings.sqlite.path {
+        exporters.push(sqlite(path)?);
+    }
+    exporters.extend(otlp(settings)?);
+    exporters.extend(own);
+    Ok(exporters
+        .into_iter()
+        .map(|exporter| (exporter, limits))
+        .collect())
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: &std::path::Path) -> Result<Box<dyn Exporter>, InitError> {
+    let sqlite = crate::exporter::sqlite::Sqlite::open(path, Redaction::default())?;
+    Ok(Box::new(sqlite))
+}
+
+#[cfg(not(feature = "sqlite"))]
+const fn sqlite(_: &std::path::Path) -> Result<Box<dyn Exporter>, InitError> {
+    Err(InitError::FeatureMissing {
+        setting: "sqlite.path",
+        feature: "sqlite",
+    })
+}
+
+#[cfg(feature = "otlp-http")]
+fn otlp(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, InitError> {
+    super::otlp::open(settings)
+}
+
+#[cfg(not(feature = "otlp-http"))]
+fn otlp(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, InitError> {
+    if settings.telemetry.endpoint.is_some() || settings.telemetry.tracing {
+        return Err(InitError::FeatureMissing {
+            setting: "telemetry.endpoint",
+            feature: "otlp-http",
+        });
+    }
+    Ok(None)
+}
+
+/// The console, in the format that is chosen at the moment. It shows logs, and of the events those that warn; spans
+/// and measurements are for other exporters.
+struct Switching {
+    json: Console,
+    human: Console,
+    toggles: Arc<Toggles>,
+}
+
+impl Switching {
+    fn new(settings: &Settings, toggles: Arc<Toggles>) -> Self {
+        let colour = match settings.logging.color {
+            Color::Auto => Colour::Auto,
+            Color::Always => Colour::Always,
+            Color::Never => Colour::Never,
+        };
+        let console = |format| Console::new(Stream::Stderr, format, colour, Redaction::default());
+        Self {
+            json: console(Format::Json),
+            human: console(Format::Human),
+            toggles,
+        }
+    }
+
+    fn current(&mut self) -> &mut Console {
+        match self.toggles.log_format() {
+            LogFormat::Json => &mut self.json,
+            LogFormat::Human => &mut self.human,
+        }
+    }
+}
+
+impl Exporter for Switching {
+    fn name(&self) -> &'static str {
+        "console"
+    }
+
+    fn export(&mut self, batch: &radiosonde_core::batch::Batch) -> Result<(), ExportError> {
+        let shown = batch.filtered(is_shown);
+        if shown.is_empty() {
+            return Ok(());
+        }
+        self.current().export(&shown)
+    }
+}
+
+fn is_shown(record: &RecordRef<'_>) -> bool {
+    match record {
+        RecordRef::Span(_) => false,
+        RecordRef::Log(_) => true,
+        RecordRef::Event(event) => event.descriptor().severity >= Severity::Warn,
+    }
+}

@@ -1,0 +1,307 @@
+//! OTLP as configured, and to a `sonde` on this machine where nothing is configured.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use radiosonde_core::{
+    batch::{Batch, RecordRef},
+    metrics::snapshot::Snapshot,
+};
+
+use super::InitError;
+use crate::{
+    config::{OtlpCompression, OtlpProtocol, Settings},
+    exporter::{
+        ExportError, Exporter,
+        otlp::{Compression, Otlp, OtlpConfig},
+        spool::SpoolConfig,
+    },
+};
+
+/// Where a collector on this machine listens: the port of OTLP over HTTP.
+pub const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
+/// What `GET /radiosonde` answers with, in the first line of its body: how a `sonde` is told from any other
+/// collector.
+pub const GREETING: &str = "radiosonde collector";
+/// Longest a question to it may take. It runs on the exporter's own thread.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(300);
+/// How often it is looked for while there is something to send.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The exporter that `settings` ask for: to the endpoint they name, else to one that is looked for.
+pub(super) fn open(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, InitError> {
+    let otlp = &settings.otlp;
+    if !(otlp.traces || otlp.logs || otlp.metrics) {
+        return Ok(None);
+    }
+    let named = settings.telemetry.endpoint.clone().or_else(|| {
+        let one = [
+            &otlp.traces_endpoint,
+            &otlp.logs_endpoint,
+            &otlp.metrics_endpoint,
+        ];
+        let default = || default_endpoint(otlp.protocol);
+        (one.into_iter().any(Option::is_some) || settings.telemetry.tracing).then(default)
+    });
+    let inner: Box<dyn Exporter> = match named {
+        Some(endpoint) => Box::new(connect(otlp.protocol, &config(settings, endpoint))?),
+        None if otlp.discover => Box::new(Searching {
+            settings: settings.clone(),
+            asked: None,
+            found: None,
+        }),
+        None => return Ok(None),
+    };
+    Ok(Some(Box::new(Selected {
+        inner,
+        traces: otlp.traces,
+        logs: otlp.logs,
+        metrics: otlp.metrics,
+    })))
+}
+
+fn default_endpoint(protocol: OtlpProtocol) -> String {
+    match protocol {
+        OtlpProtocol::Http => "http://localhost:4318".to_owned(),
+        OtlpProtocol::Grpc => "http://localhost:4317".to_owned(),
+    }
+}
+
+fn config(settings: &Settings, endpoint: String) -> OtlpConfig {
+    let otlp = &settings.otlp;
+    let mut config = OtlpConfig::new(endpoint);
+    config.traces_endpoint.clone_from(&otlp.traces_endpoint);
+    config.logs_endpoint.clone_from(&otlp.logs_endpoint);
+    config.metrics_endpoint.clone_from(&otlp.metrics_endpoint);
+    config.headers.clone_from(&otlp.headers);
+    config.timeout = otlp.timeout;
+    config.compression = match otlp.compression {
+        OtlpCompression::Auto => Compression::Auto,
+        OtlpCompression::Gzip => Compression::Gzip,
+        OtlpCompression::Plain => Compression::None,
+    };
+    config.ca_certificate.clone_from(&otlp.certificate);
+    config.client_certificate = otlp.client_certificate.clone().zip(otlp.client_key.clone());
+    if otlp.spool_bytes_max == 0 {
+        config.spool = SpoolConfig::in_memory();
+    } else {
+        config.spool.bytes_max = otlp.spool_bytes_max;
+        if otlp.spool_directory.is_some() {
+            config.spool.folder.clone_from(&otlp.spool_directory);
+        }
+    }
+    config
+}
+
+fn connect(protocol: OtlpProtocol, config: &OtlpConfig) -> Result<Otlp, InitError> {
+    match protocol {
+        OtlpProtocol::Http => Ok(Otlp::http(config)?),
+        #[cfg(feature = "otlp-grpc")]
+        OtlpProtocol::Grpc => Ok(Otlp::grpc(config)?),
+        #[cfg(not(feature = "otlp-grpc"))]
+        OtlpProtocol::Grpc => Err(InitError::FeatureMissing {
+            setting: "otlp.protocol = \"grpc\"",
+            feature: "otlp-grpc",
+        }),
+    }
+}
+
+/// Sends only the signals that were chosen.
+struct Selected {
+    inner: Box<dyn Exporter>,
+    traces: bool,
+    logs: bool,
+    metrics: bool,
+}
+
+impl Exporter for Selected {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        if self.traces && self.logs {
+            return self.inner.export(batch);
+        }
+        let (traces, logs) = (self.traces, self.logs);
+        let chosen = batch.filtered(|record: &RecordRef<'_>| match record {
+            RecordRef::Span(_) => traces,
+            RecordRef::Log(_) | RecordRef::Event(_) => logs,
+        });
+        self.inner.export(&chosen)
+    }
+
+    fn export_metrics(&mut self, snapshot: &Snapshot) -> Result<(), ExportError> {
+        if self.metrics {
+            self.inner.export_metrics(snapshot)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        self.inner.flush()
+    }
+
+    fn flush_interval(&self) -> Option<Duration> {
+        self.inner.flush_interval()
+    }
+}
+
+/// Looks for a `sonde` on this machine and sends to it once it answers. Until then nothing leaves the process and
+/// nothing is kept for later; that is no loss, because nobody asked for it to be sent.
+struct Searching {
+    settings: Settings,
+    asked: Option<Instant>,
+    found: Option<Otlp>,
+}
+
+impl Searching {
+    fn look(&mut self) -> Option<&mut Otlp> {
+        let due = self
+            .asked
+            .is_none_or(|asked| asked.elapsed() >= SEARCH_INTERVAL);
+        if self.found.is_none() && due {
+            self.asked = Some(Instant::now());
+            if answers(LOCAL) {
+                let mut config = config(&self.settings, format!("http://{LOCAL}"));
+                // Keys are meant for the endpoint they were configured for, and for no other.
+                config.headers.clear();
+                config.spool = SpoolConfig::in_memory();
+                self.found = Otlp::http(&config).ok();
+            }
+        }
+        self.found.as_mut()
+    }
+}
+
+impl Exporter for Searching {
+    fn name(&self) -> &'static str {
+        "otlp"
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        self.look().map_or(Ok(()), |otlp| otlp.export(batch))
+    }
+
+    fn export_metrics(&mut self, snapshot: &Snapshot) -> Result<(), ExportError> {
+        self.look()
+            .map_or(Ok(()), |otlp| otlp.export_metrics(snapshot))
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        self.found.as_mut().map_or(Ok(()), Otlp::flush)
+    }
+
+    fn flush_interval(&self) -> Option<Duration> {
+        self.found.as_ref().and_then(Otlp::flush_interval)
+    }
+}
+
+/// Whether what listens on `address` is a `sonde`.
+fn answers(address: SocketAddr) -> bool {
+    ask(address).is_ok_and(|answer| {
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let is_ok = head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200");
+        is_ok && body.lines().any(|line| line.starts_with(GREETING))
+    })
+}
+
+fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    write!(
+        stream,
+        "GET /radiosonde HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 1024];
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    // An answer of ours fits; one that drips or is larger is somebody else's.
+    while answer.len() < 4 * piece.len() && Instant::now() < deadline {
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => answer.extend_from_slice(&piece[..read]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn answering(answer: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(answer.as_bytes());
+            // Some servers keep the connection open.
+            std::thread::sleep(Duration::from_millis(600));
+        });
+        address
+    }
+
+    #[test]
+    fn only_a_sonde_is_taken_for_one() {
+        for (answer, is_sonde) in [
+            (
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nradiosonde collector 0.1.0\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\n\r\n<html>radiosonde collector</html>",
+                false,
+            ),
+            ("HTTP/1.1 404 Not Found\r\n\r\nradiosonde collector", false),
+            ("SSH-2.0-OpenSSH_9.2\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(answers(answering(answer)), is_sonde, "{answer:?}");
+        }
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        assert!(!answers(closed));
+    }
+
+    #[test]
+    fn keys_stay_with_the_endpoint_they_were_meant_for() {
+        let mut settings = Settings::default();
+        settings.otlp.headers = vec![("api-key".to_owned(), "k".to_owned())];
+        settings.otlp.timeout = Duration::from_secs(3);
+        let config = config(&settings, "http://collector:4318".to_owned());
+        assert_eq!(
+            (config.headers.len(), config.timeout),
+            (1, Duration::from_secs(3))
+        );
+        settings.otlp.spool_bytes_max = 0;
+        assert_eq!(super::config(&settings, String::new()).spool.folder, None);
+    }
+
+    #[test]
+    fn an_exporter_is_made_only_where_something_may_leave() {
+        let mut settings = Settings::default();
+        settings.otlp.discover = false;
+        assert!(open(&settings).unwrap().is_none());
+        settings.telemetry.endpoint = Some("http://127.0.0.1:1".to_owned());
+        settings.otlp.spool_bytes_max = 0;
+        assert!(open(&settings).unwrap().is_some());
+        (
+            settings.otlp.traces,
+            settings.otlp.logs,
+            settings.otlp.metrics,
+        ) = (false, false, false);
+        assert!(open(&settings).unwrap().is_none());
+    }
+}

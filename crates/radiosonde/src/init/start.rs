@@ -1,0 +1,136 @@
+//! Puts a recording together: settings, then exporters, then the pump, then what runs beside it.
+
+use std::sync::Arc;
+
+use radiosonde_core::{
+    filter, handlers,
+    metrics::aggregate::Aggregator,
+    model::{Text, Value},
+    propagation::{self, Formats},
+    pump::{self, Consumer},
+    sampling::{self, Threshold},
+    subscriber::Subscriber,
+};
+
+use super::{
+    Builder, Guard, InitError,
+    collect::{self, Collectors},
+    exporters, panics, resource,
+    running::{Reservation, Running, Toggles},
+};
+use crate::{
+    config::{Config, Settings},
+    exporter::runner::FanOut,
+    log_bridge,
+    repeat::Thinning,
+    report::{Tally, TallyConsumer},
+    rows, signals,
+};
+
+/// How often rows are sent to those who subscribed to them.
+const ROWS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+
+pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
+    let reservation = Reservation::take()?;
+    let config = match builder.config {
+        Some(config) => config,
+        None => Config::load(builder.raw)?,
+    };
+    if !config.recording.enabled {
+        return Ok(Guard::disabled(reservation, config));
+    }
+    if !builder.keeps_subscriber {
+        take_subscriber()?;
+    }
+    let toggles = Arc::new(Toggles::new(&config));
+    let exporters = exporters::open(&config, builder.exporters, &toggles)?;
+    apply(&config);
+    let thinning = Thinning {
+        fold: config.export.fold_repeats,
+        ..Thinning::default()
+    };
+    let fan_out = FanOut::start(exporters, thinning).map_err(InitError::Thread)?;
+    let metrics = fan_out.metrics_sender();
+    let resource = Arc::new(describe(&config, builder.attributes));
+    let tally = Arc::new(Tally::default());
+    let (publisher, subscriptions) = rows::publish(ROWS_INTERVAL);
+    let mut consumers: Vec<Box<dyn Consumer>> = vec![Box::new(TallyConsumer(Arc::clone(&tally)))];
+    if config.telemetry.metrics {
+        consumers.push(Box::new(Aggregator::default()));
+    }
+    consumers.push(Box::new(handlers::Dispatch));
+    consumers.push(Box::new(publisher));
+    consumers.push(Box::new(fan_out));
+    let pump = pump::start(pump::Config {
+        resource: Arc::clone(&resource),
+        consumers,
+    })?;
+    let running = Arc::new(Running {
+        pump: pump.handle(),
+        tally,
+        toggles,
+        subscriptions,
+        metrics,
+        resource,
+        config,
+    });
+    let mut collectors = collect::built_in(&running)?;
+    collectors.extend(builder.collectors);
+    let collectors = Collectors::start(collectors, running.config.recording.max_overhead)
+        .map_err(InitError::Thread)?;
+    panics::watch();
+    if running.config.signals.handle {
+        signals::handle().map_err(InitError::Signals)?;
+    }
+    reservation.fill(Arc::clone(&running));
+    join_log_crate();
+    Ok(Guard::new(reservation, running, pump, collectors))
+}
+
+/// Makes ours the process's subscriber. It stays when recording stops, so a later `init` finds it there.
+fn take_subscriber() -> Result<(), InitError> {
+    let ours = || tracing::dispatcher::get_default(tracing::Dispatch::is::<Subscriber>);
+    match tracing::subscriber::set_global_default(Subscriber::new()) {
+        Ok(()) => Ok(()),
+        Err(_) if ours() => Ok(()),
+        Err(_) => Err(InitError::SubscriberTaken),
+    }
+}
+
+/// Records of the `log` crate become ours, unless the program gave them to somebody else.
+fn join_log_crate() {
+    use std::sync::OnceLock;
+    static OURS: OnceLock<bool> = OnceLock::new();
+    if !*OURS.get_or_init(|| log_bridge::install().is_ok()) {
+        tracing::warn!(
+            target: "radiosonde",
+            "another logger already receives the `log` crate's records, so they are not recorded; \
+             call radiosonde::init before that logger is installed"
+        );
+    }
+}
+
+/// Makes the settings that are the whole process's the current ones.
+fn apply(config: &Settings) {
+    filter::set(config.logging.level.clone());
+    let threshold = Threshold::from_ratio(config.sample_ratio()).unwrap_or(Threshold::ALL);
+    sampling::set(if config.sample_parent_based() {
+        sampling::Sampler::ParentBased(threshold)
+    } else {
+        sampling::Sampler::Ratio(threshold)
+    });
+    let names = config.recording.propagators.join(",");
+    propagation::set_formats(Formats::parse(&names).unwrap_or_default());
+}
+
+fn describe(config: &Settings, attributes: Vec<(Text, Value)>) -> radiosonde_core::model::Resource {
+    let configured = config
+        .service
+        .attributes
+        .iter()
+        .map(|(name, value)| (Text::Owned(name.clone()), Value::from(value.clone())));
+    resource::describe(
+        config.service.name.clone(),
+        configured.chain(attributes).collect(),
+    )
+}

@@ -1,0 +1,234 @@
+//! What is delivered when a process ends: real child processes that return, panic, abort or are killed.
+//!
+//! Each child is this test binary again, running [`child`] with a scenario.
+
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by panicking"
+)]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tracing::{info, info_span};
+
+const SCENARIO: &str = "ENDING_SCENARIO";
+const FOLDER: &str = "ENDING_FOLDER";
+const LINES: usize = 5_000;
+
+/// Not a test by itself: what the children run.
+#[test]
+#[ignore = "run by the other tests as a process of its own"]
+#[expect(clippy::print_stdout, reason = "the parent waits for it")]
+fn child() {
+    let scenario = std::env::var(SCENARIO).unwrap();
+    let file = PathBuf::from(std::env::var(FOLDER).unwrap()).join("events.jsonl");
+    let builder = radiosonde::builder()
+        .console(false)
+        .discover(false)
+        .json_lines(file);
+    let log = || {
+        for line in 0..LINES {
+            info!(line, "work");
+        }
+    };
+    match scenario.as_str() {
+        "return" => {
+            let _guard = builder.init().unwrap();
+            log();
+        }
+        "exit without dropping" => {
+            let guard = builder.init().unwrap();
+            log();
+            assert!(guard.flush(Duration::from_secs(10)));
+            std::process::exit(7);
+        }
+        "panic and abort" => {
+            let _guard = builder.init().unwrap();
+            log();
+            let panicked = thread::spawn(|| {
+                let _span = info_span!("doomed").entered();
+                panic!("no such model");
+            });
+            assert!(panicked.join().is_err());
+            std::process::abort();
+        }
+        "wait for a signal" => {
+            let _guard = builder.handle_signals(true).init().unwrap();
+            log();
+            println!("\nready");
+            thread::sleep(Duration::from_mins(2));
+        }
+        "hang in a signal" => {
+            let _guard = builder
+                .handle_signals(true)
+                .shutdown_timeout(Duration::from_millis(300))
+                .exporter(Hangs)
+                .init()
+                .unwrap();
+            log();
+            println!("\nready");
+            thread::sleep(Duration::from_mins(2));
+        }
+        "rows" => {
+            let _guard = builder.init().unwrap();
+            let step = radiosonde::latency::Collector::install();
+            drop(step.phase("forward"));
+            drop(step);
+            thread::sleep(Duration::from_millis(2_600));
+        }
+        other => panic!("no scenario {other:?}"),
+    }
+}
+
+struct Hangs;
+
+impl radiosonde::exporter::Exporter for Hangs {
+    fn name(&self) -> &'static str {
+        "hangs"
+    }
+
+    fn export(
+        &mut self,
+        _: &radiosonde::core::batch::Batch,
+    ) -> Result<(), radiosonde::exporter::ExportError> {
+        thread::sleep(Duration::from_mins(2));
+        Ok(())
+    }
+}
+
+fn start(scenario: &str, folder: &Path, variables: &[(&str, &str)]) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "child",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .current_dir(folder)
+        .env(SCENARIO, scenario)
+        .env(FOLDER, folder)
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn lines(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+fn work_lines(folder: &Path) -> usize {
+    let is_work = |line: &&String| line.contains("\"work\"");
+    lines(folder).iter().filter(is_work).count()
+}
+
+/// Waits until the child is ready, ends it by `signal`, and says how it ended.
+fn kill(child: &mut Child, signal: &str) -> ExitStatus {
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(
+        out.any(|line| line.unwrap() == "ready"),
+        "the child never got ready"
+    );
+    let killed = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    child.wait().unwrap()
+}
+
+#[test]
+fn returning_from_main_delivers_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = start("return", folder.path(), &[]).wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(work_lines(folder.path()), LINES);
+}
+
+#[test]
+fn a_flush_is_enough_for_a_process_that_exits_without_dropping() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = start("exit without dropping", folder.path(), &[])
+        .wait()
+        .unwrap();
+    assert_eq!(status.code(), Some(7));
+    assert_eq!(work_lines(folder.path()), LINES);
+}
+
+#[test]
+fn a_panic_is_delivered_before_the_process_aborts() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = start("panic and abort", folder.path(), &[]).wait().unwrap();
+    assert_eq!(status.signal(), Some(6), "{status}");
+    assert_eq!(work_lines(folder.path()), LINES);
+    let panic = lines(folder.path())
+        .into_iter()
+        .find(|line| line.contains("no such model"))
+        .expect("the panic is in the file");
+    assert!(panic.contains("\"span_name\":\"doomed\""), "{panic}");
+}
+
+#[test]
+fn sigterm_and_sigint_deliver_and_then_end_the_process_as_always() {
+    for (signal, number) in [("-TERM", 15), ("-INT", 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = start("wait for a signal", folder.path(), &[]);
+        let status = kill(&mut child, signal);
+        assert_eq!(status.signal(), Some(number), "{status}");
+        assert_eq!(work_lines(folder.path()), LINES);
+    }
+}
+
+#[test]
+fn an_exporter_that_hangs_does_not_keep_the_process_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start("hang in a signal", folder.path(), &[]);
+    let started = Instant::now();
+    let status = kill(&mut child, "-TERM");
+    assert_eq!(status.signal(), Some(15), "{status}");
+    assert!(
+        started.elapsed() < Duration::from_mins(1),
+        "the deadline was not kept"
+    );
+    assert_eq!(
+        work_lines(folder.path()),
+        LINES,
+        "the other exporter got everything"
+    );
+}
+
+#[test]
+fn row_files_get_a_line_an_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("METRICS_LOG_ENABLED", "on"),
+        ("METRICS_LOG_INTERVAL_SECS", "1"),
+    ];
+    assert!(
+        start("rows", folder.path(), &variables)
+            .wait()
+            .unwrap()
+            .success()
+    );
+    for kind in ["latency", "memory"] {
+        let file = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.to_string_lossy().ends_with(&format!("-{kind}.jsonl")))
+            .unwrap();
+        let text = std::fs::read_to_string(file).unwrap();
+        assert_eq!(text.lines().count(), 2, "{kind}: {text}");
+        assert!(text.lines().all(|line| line.starts_with('[')), "{text}");
+        assert!(kind == "memory" || text.contains("orward"), "{text}");
+    }
+}
