@@ -148,6 +148,19 @@ pub fn publish(interval: Duration) -> (Publisher, Subscriptions) {
 }
 
 impl Publisher {
+    /// Sends what changed, where an interval has passed. A program that goes quiet brings no more batches, and its last
+    /// rows would wait for the next one without this.
+    pub(crate) fn tick(&mut self) {
+        if self.changed && self.sent.elapsed() >= self.interval {
+            self.send();
+        }
+    }
+
+    /// The rows as they are now.
+    pub(crate) const fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
     fn send(&mut self) {
         self.sent = Instant::now();
         if std::mem::take(&mut self.changed) {

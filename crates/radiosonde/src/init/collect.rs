@@ -3,7 +3,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc::Receiver},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -14,17 +14,19 @@ use radiosonde_core::{
     loss::{self, Lost},
 };
 
-use super::running::Running;
+use super::running::{Running, SharedRows};
 use crate::{
     budget::{Change, Cost, Meter, Pace},
     config::Config,
     exporter::{ExportError, rows::RowFile},
     host::Host,
-    rows::{AppEvent, Subscriptions},
 };
 
 /// How often losses are looked at: each reason that grew is said once in that time.
 const LOSS_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How often rows are sent to those who subscribed to them.
+pub(super) const ROWS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Something that runs every so often.
 pub(super) struct Collector {
@@ -215,7 +217,7 @@ fn thread_cpu() -> Option<Duration> {
 /// The collectors that the configuration asks for, before the program's own.
 pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, ExportError> {
     let config = &running.config;
-    let mut collectors = vec![host(config), losses()];
+    let mut collectors = vec![host(config), losses(), publish_rows(&running.rows)];
     if config.telemetry.metrics && config.reporting.auto_export_metrics {
         let sender = Arc::clone(running);
         let mut first = true;
@@ -231,7 +233,7 @@ pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, ExportE
         });
     }
     if config.metrics_log.enabled {
-        collectors.push(row_files(config, &running.subscriptions)?);
+        collectors.push(row_files(config, &running.rows)?);
     }
     collectors.push(summary(running));
     Ok(collectors)
@@ -299,8 +301,17 @@ fn summary(running: &Arc<Running>) -> Collector {
     }
 }
 
-/// Writes the rows as they were last published, once an interval, from the first interval on.
-fn row_files(config: &Config, subscriptions: &Subscriptions) -> Result<Collector, ExportError> {
+fn publish_rows(rows: &SharedRows) -> Collector {
+    let rows = rows.clone();
+    Collector {
+        name: "rows",
+        interval: ROWS_INTERVAL,
+        run: Box::new(move || rows.lock().tick()),
+    }
+}
+
+/// Writes the rows as they are, once an interval, from the first interval on.
+fn row_files(config: &Config, rows: &SharedRows) -> Result<Collector, ExportError> {
     let folder = &config.metrics_log.directory;
     std::fs::create_dir_all(folder).map_err(|source| ExportError::Write {
         path: folder.clone(),
@@ -311,23 +322,18 @@ fn row_files(config: &Config, subscriptions: &Subscriptions) -> Result<Collector
     let start_unix_ns = now_unix_ns();
     let mut latency = RowFile::create(folder, start_unix_ns, "latency")?;
     let mut memory = RowFile::create(folder, start_unix_ns, "memory")?;
-    let updates: Receiver<AppEvent> = subscriptions.subscribe();
-    let (mut latency_rows, mut memory_rows) = (None, None);
+    let rows = rows.clone();
     let mut first = true;
     let run = move || {
-        for update in updates.try_iter() {
-            match update {
-                AppEvent::LatencyUpdate(rows) => latency_rows = Some(rows),
-                AppEvent::MemoryUpdate(rows) => memory_rows = Some(rows),
-            }
-        }
         if std::mem::take(&mut first) {
             return;
         }
-        for written in [
-            latency.append(latency_rows.as_deref().unwrap_or_default()),
-            memory.append(memory_rows.as_deref().unwrap_or_default()),
-        ] {
+        // Writing may block, and the pump waits for this lock.
+        let (latency_rows, memory_rows) = {
+            let publisher = rows.lock();
+            (publisher.rows().latency(), publisher.rows().memory())
+        };
+        for written in [latency.append(&latency_rows), memory.append(&memory_rows)] {
             if let Err(error) = written {
                 let (reason, records) = error.lost(1);
                 loss::count(reason, records);
@@ -335,7 +341,7 @@ fn row_files(config: &Config, subscriptions: &Subscriptions) -> Result<Collector
         }
     };
     Ok(Collector {
-        name: "rows",
+        name: "row files",
         interval: config.metrics_log.interval,
         run: Box::new(run),
     })

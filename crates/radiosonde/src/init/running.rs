@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use radiosonde_core::{metrics, model::Resource, pump};
+use radiosonde_core::{batch::Batch, metrics, model::Resource, pump};
 
 use super::InitError;
 use crate::{
     config::{Config, LogFormat, Settings},
     exporter::runner::MetricsSender,
     report::{Report, Tally},
-    rows::Subscriptions,
+    rows::{Publisher, Subscriptions},
 };
 
 /// The parts of a recording that others may use while it lives.
@@ -23,10 +23,35 @@ pub(super) struct Running {
     pub(super) pump: pump::Handle,
     pub(super) tally: Arc<Tally>,
     pub(super) toggles: Arc<Toggles>,
+    pub(super) rows: SharedRows,
     pub(super) subscriptions: Subscriptions,
     pub(super) metrics: MetricsSender,
     pub(super) resource: Arc<Resource>,
     pub(super) config: Config,
+}
+
+/// The publisher of rows, for the pump that feeds it and the collectors that read it.
+#[derive(Clone)]
+pub(super) struct SharedRows(Arc<Mutex<Publisher>>);
+
+impl SharedRows {
+    pub(super) fn new(publisher: Publisher) -> Self {
+        Self(Arc::new(Mutex::new(publisher)))
+    }
+
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Publisher> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl pump::Consumer for SharedRows {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        self.lock().consume(batch);
+    }
+
+    fn flush(&mut self, deadline: Instant) -> bool {
+        self.lock().flush(deadline)
+    }
 }
 
 impl Running {

@@ -16,7 +16,7 @@ use super::{
     Builder, Guard, InitError,
     collect::{self, Collectors},
     exporters, panics, resource,
-    running::{Reservation, Running, Toggles},
+    running::{Reservation, Running, SharedRows, Toggles},
 };
 use crate::{
     config::{Config, Settings},
@@ -26,9 +26,6 @@ use crate::{
     report::{Tally, TallyConsumer},
     rows, signals,
 };
-
-/// How often rows are sent to those who subscribed to them.
-const ROWS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     let reservation = Reservation::take()?;
@@ -53,13 +50,14 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     let metrics = fan_out.metrics_sender();
     let resource = Arc::new(describe(&config, builder.attributes));
     let tally = Arc::new(Tally::default());
-    let (publisher, subscriptions) = rows::publish(ROWS_INTERVAL);
+    let (publisher, subscriptions) = rows::publish(collect::ROWS_INTERVAL);
+    let rows = SharedRows::new(publisher);
     let mut consumers: Vec<Box<dyn Consumer>> = vec![Box::new(TallyConsumer(Arc::clone(&tally)))];
     if config.telemetry.metrics {
         consumers.push(Box::new(Aggregator::default()));
     }
     consumers.push(Box::new(handlers::Dispatch));
-    consumers.push(Box::new(publisher));
+    consumers.push(Box::new(rows.clone()));
     consumers.push(Box::new(fan_out));
     let pump = pump::start(pump::Config {
         resource: Arc::clone(&resource),
@@ -69,6 +67,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         pump: pump.handle(),
         tally,
         toggles,
+        rows,
         subscriptions,
         metrics,
         resource,
