@@ -7,6 +7,7 @@ use tracing::{field::Empty, info_span};
 
 use crate::cpu;
 use crate::model::{KvCache, Model, ModelError};
+use crate::observe;
 use crate::sample::Sampler;
 use crate::tokenizer::{TextStream, Tokenizer};
 
@@ -64,9 +65,11 @@ pub fn generate(
         "generate",
         prompt_tokens = prompt.len(),
         output_tokens = Empty,
-        finish = Empty
+        finish = Empty,
+        thread.cpu.duration = Empty
     )
     .entered();
+    let cpu_start = cpu::thread_time();
     let mut cache = model.cache();
     let mut next = {
         let _span = info_span!("prefill", tokens = prompt.len()).entered();
@@ -91,6 +94,10 @@ pub fn generate(
     on_text(&text.finish());
     span.record("output_tokens", tokens);
     span.record("finish", finish.as_str());
+    if let Some(cpu) = cpu::between(cpu_start, cpu::thread_time()) {
+        // In nanoseconds, as radiosonde splits a span into on-CPU and off-CPU time by it.
+        span.record("thread.cpu.duration", cpu.as_nanos() as u64);
+    }
     Ok(Generated {
         tokens,
         finish,
@@ -110,7 +117,9 @@ fn step(
     tokens: &[u32],
     cache: &mut KvCache,
 ) -> Result<u32, ModelError> {
+    let _step = observe::step();
     let logits = model.forward(tokens, cache)?;
+    let _phase = observe::phase("sampling");
     let _span = info_span!("sampling").entered();
     sampler.pick(&logits).ok_or(ModelError::NotFinite)
 }

@@ -61,8 +61,12 @@ fn run(args: &Args) -> anyhow::Result<Report> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create --out {}", folder.display()))?;
     }
+    let observation = match args.recording {
+        Recording::On => Some(observe::start(args.out.as_deref())?),
+        Recording::Off => None,
+    };
     let loaded = engine::load(args, &mut say)?;
-    observe::weights_loaded(&loaded.identity.label, loaded.engine.model.footprint());
+    observe::weights_loaded(&loaded.identity, loaded.engine.model.footprint());
     let load = Load {
         requests: args.requests,
         workers: args.workers,
@@ -79,13 +83,14 @@ fn run(args: &Args) -> anyhow::Result<Report> {
             })?
         }
     };
+    let wall_seconds = start.elapsed().as_secs_f64();
     let report = Report::new(
         &loaded.identity,
         &loaded.engine.model,
         load,
-        args.recording == Recording::On,
         outcomes,
-        start.elapsed().as_secs_f64(),
+        wall_seconds,
+        observation.map(observe::Observation::finish),
     );
     publish(args, &report)?;
     Ok(report)

@@ -23,6 +23,8 @@ use candle_core::quantized::gguf_file::Content;
 use candle_core::{Device, Module, Tensor};
 use tracing::info_span;
 
+use crate::observe;
+
 pub use cache::KvCache;
 pub use config::Config;
 pub use seeded::tiny_gguf;
@@ -153,19 +155,23 @@ impl Model {
         let position = cache.reserve(tokens.len())?;
         let mut hidden = {
             let _span = info_span!("embedding", tokens = tokens.len()).entered();
+            let _phase = observe::phase("embedding");
             let ids = Tensor::new(tokens, &Device::Cpu)?;
             self.embedding.embedding(&ids)?
         };
         {
             let _span = info_span!("forward", tokens = tokens.len(), position).entered();
+            let _phase = observe::phase("forward");
             let mask = attention::causal_mask(tokens.len(), position)?;
             for (index, block) in self.blocks.iter().enumerate() {
                 let _span = info_span!("block", index).entered();
+                let _phase = observe::block(index);
                 hidden = block.forward(&hidden, &self.rope, mask.as_ref(), cache, index)?;
             }
         }
         cache.advance(tokens.len());
         let _span = info_span!("output").entered();
+        let _phase = observe::phase("output");
         let last = hidden.narrow(0, tokens.len() - 1, 1)?.contiguous()?;
         let logits = self.output.forward(&self.norm.forward(&last)?)?;
         Ok(logits.flatten_all()?.to_vec1()?)

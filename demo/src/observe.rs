@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! request{index}                  from being queued to being answered; opened by the client, ended by a worker
+//! ├─ queue                        from being queued to being taken by a worker
 //! ├─ tokenize
 //! └─ generate{model, prompt_tokens, output_tokens, finish}
 //!    ├─ prefill{tokens}
@@ -24,13 +25,114 @@
 //! `embedding`, `forward`, `output` and `sampling` are the four phases of a step, `block` its layers, and
 //! `attention_projections`, `sdpa` and `mlp` the phases that this model defines for itself.
 //!
-//! Time in the queue is the part of `request` before its first child; [`queue_left`] names it exactly.
+//! The same phases are timed by a latency collector, one step for each new token, so that the report can say where a
+//! token's time goes on the average as well as where one request's went.
 
+mod keep;
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
+use anyhow::Context;
+use radiosonde::encode::json::JsonEncoder;
+use radiosonde::exporter::json_lines::JsonLines;
+use radiosonde::exporter::sqlite::Sqlite;
+use radiosonde::latency;
+use radiosonde::memory::{Collector, HOST, MemoryEvent, ProcessMemory};
+use radiosonde::redact::Redaction;
+use radiosonde::weights::Weights;
 use tracing::info;
 
 use crate::model::Footprint;
+use crate::report::Identity;
+
+use keep::Keep;
+pub use keep::Observed;
+
+/// How long the last flush may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A recording in progress.
+pub struct Observation {
+    guard: radiosonde::Guard,
+    keep: Keep,
+    process: ProcessMemory,
+}
+
+/// Starts recording: into memory for the report, and with `out` into `events.jsonl` and `telemetry.sqlite` there,
+/// which are replaced.
+pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
+    let keep = Keep::default();
+    let mut builder = radiosonde::builder()
+        .service_name("radiosonde-demo")
+        .exporter(keep.clone());
+    if let Some(folder) = out {
+        let (lines, database) = (folder.join("events.jsonl"), folder.join("telemetry.sqlite"));
+        for path in [&lines, &database] {
+            remove(path)?;
+        }
+        // What SQLite keeps beside a database belongs to the old one.
+        remove(&folder.join("telemetry.sqlite-wal"))?;
+        remove(&folder.join("telemetry.sqlite-shm"))?;
+        builder = builder
+            .exporter(JsonLines::open(
+                &lines,
+                JsonEncoder::new(Redaction::default()),
+            )?)
+            .exporter(Sqlite::open(&database, Redaction::default())?);
+    }
+    let guard = builder.init()?;
+    Ok(Observation {
+        guard,
+        keep,
+        process: ProcessMemory::baseline(),
+    })
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot replace {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Observation {
+    /// Ends the recording and says what it saw.
+    pub fn finish(self) -> Observed {
+        // What is resident now, for the account of memory.
+        self.process.sample();
+        let delivered = self.guard.flush(FLUSH_TIMEOUT);
+        let report = self.guard.report();
+        // The files are complete when this returns.
+        let delivered = self.guard.shutdown(FLUSH_TIMEOUT) && delivered;
+        self.keep.observed(delivered, &report)
+    }
+}
+
+fn host() -> &'static Collector {
+    static COLLECTOR: OnceLock<Collector> = OnceLock::new();
+    COLLECTOR.get_or_init(|| Collector::new(HOST))
+}
+
+/// Begins the step that makes one new token, until the guard is dropped.
+pub fn step() -> latency::Collector {
+    latency::Collector::install()
+}
+
+/// Times a phase of the current step, until the guard is dropped.
+pub fn phase(name: &str) -> latency::Phase {
+    latency::phase(name)
+}
+
+/// Times a layer of the current step, until the guard is dropped.
+pub fn block(index: usize) -> latency::Phase {
+    latency::block(index)
+}
 
 /// A request joined the queue, which now holds `depth`.
 pub fn queue_entered(depth: usize) {
@@ -48,23 +150,30 @@ pub fn queue_left(depth: usize, waited: Duration) {
     );
 }
 
-/// The KV cache of the current request's sequence holds more tokens.
-pub fn kv_cache_grew(used_bytes: u64, reserved_bytes: u64) {
-    info!(
-        name: "kv_cache.grew",
-        target: "radiosonde_demo::memory",
-        used_bytes,
-        reserved_bytes
-    );
+static KV_BYTES: AtomicI64 = AtomicI64::new(0);
+static KV_TOKENS: AtomicI64 = AtomicI64::new(0);
+
+/// The KV caches of all sequences hold this much more, or less when a sequence ends.
+pub fn kv_cache_changed(bytes: i64, tokens: i64) {
+    let bytes = KV_BYTES.fetch_add(bytes, Relaxed) + bytes;
+    let tokens = KV_TOKENS.fetch_add(tokens, Relaxed) + tokens;
+    host().kv_cache(bytes.max(0) as u64, tokens.max(0) as u64);
 }
 
-/// The weights are in memory.
-pub fn weights_loaded(model: &str, footprint: &Footprint) {
-    info!(
-        name: "weights.loaded",
-        target: "radiosonde_demo::memory",
-        model,
-        bytes = footprint.bytes,
-        tensors = footprint.tensors.len()
-    );
+/// The weights are in memory. Those of a file are told by its header, others by what was loaded.
+pub fn weights_loaded(identity: &Identity, footprint: &Footprint) {
+    if let Ok(weights) = Weights::open(Path::new(&identity.source)) {
+        host().weights(&identity.label, &weights);
+        return;
+    }
+    for tensor in &footprint.tensors {
+        radiosonde::core::record(&MemoryEvent {
+            kind: "tensor",
+            device: HOST,
+            component: &identity.label,
+            tensor: Some(&tensor.name),
+            tensor_bytes: Some(tensor.bytes),
+            ..MemoryEvent::default()
+        });
+    }
 }

@@ -8,6 +8,7 @@ mod text;
 use serde::Serialize;
 
 use crate::model::{Footprint, Model};
+use crate::observe::Observed;
 use crate::serve::{Load, Outcome};
 
 /// Version of the document's shape; a field may be added without changing it.
@@ -26,6 +27,8 @@ pub struct Report {
     pub requests: Vec<Outcome>,
     /// The run as a whole.
     pub totals: Totals,
+    /// What radiosonde saw of it; absent with `--recording off`.
+    pub observed: Option<Observed>,
 }
 
 /// The model that answered.
@@ -117,9 +120,9 @@ impl Report {
         identity: &Identity,
         model: &Model,
         load: Load,
-        recording: bool,
         requests: Vec<Outcome>,
         wall_seconds: f64,
+        observed: Option<Observed>,
     ) -> Self {
         Self {
             schema: SCHEMA,
@@ -129,10 +132,11 @@ impl Report {
                 workers: load.workers,
                 max_tokens: load.tokens_max,
                 seed: load.seed,
-                recording,
+                recording: observed.is_some(),
             },
             totals: totals(&requests, wall_seconds),
             requests,
+            observed,
         }
     }
 }

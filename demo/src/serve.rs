@@ -114,6 +114,8 @@ struct Job {
     request: u32,
     prompt: &'static str,
     span: Span,
+    /// Open while the request waits in the queue.
+    waiting: Span,
 }
 
 /// Sends the requests, has them answered, and returns the outcomes in order. `on_progress` is called on this
@@ -157,10 +159,12 @@ pub fn run<E: From<rayon::ThreadPoolBuildError>>(
 }
 
 fn job(request: u32) -> Job {
+    let span = info_span!(parent: None, "request", index = request, worker = Empty, error = Empty);
     Job {
         request,
         prompt: PROMPTS[(request as usize - 1) % PROMPTS.len()],
-        span: info_span!(parent: None, "request", index = request, worker = Empty, error = Empty),
+        waiting: info_span!(parent: &span, "queue"),
+        span,
     }
 }
 
@@ -173,7 +177,9 @@ fn work(
     sender: &Sender<Progress>,
 ) -> Result<(), rayon::ThreadPoolBuildError> {
     let _pool = threads::own_pool()?;
-    while let Some(taken) = queue.take() {
+    while let Some(mut taken) = queue.take() {
+        // Ends the time in the queue.
+        taken.item.waiting = Span::none();
         let span = taken.item.span.clone();
         let _in_request = span.enter();
         span.record("worker", worker);

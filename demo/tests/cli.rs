@@ -124,6 +124,87 @@ fn out_holds_the_same_report() {
 }
 
 #[test]
+fn out_holds_every_record_once_as_a_line_and_as_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = TINY.to_vec();
+    arguments.extend(["--out", folder.path().to_str().unwrap()]);
+    // The second run replaces what the first one wrote.
+    run(&arguments);
+    let seen = report(&run(&arguments))["observed"].clone();
+    let count = |what: &str| seen[what].as_u64().unwrap();
+    let (spans, logs, events) = (count("spans"), count("logs"), count("events"));
+    let lines = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
+    let mut kinds = [0_u64; 3];
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let kind = match line["event"]["type"].as_str().unwrap() {
+            "Span" => 0,
+            "Log" => 1,
+            _ => 2,
+        };
+        kinds[kind] += 1;
+    }
+    assert_eq!(kinds, [spans, logs, events]);
+    let database = rusqlite::Connection::open(folder.path().join("telemetry.sqlite")).unwrap();
+    let rows: i64 = database
+        .query_row("select count(*) from metric_event", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows as u64, spans + logs + events);
+    assert_eq!(seen["lost"], serde_json::json!([]));
+}
+
+#[test]
+fn the_report_accounts_for_the_slowest_request() {
+    let seen = report(&run(&TINY))["observed"].clone();
+    let account = &seen["slowest"];
+    let nanoseconds = |value: &serde_json::Value| value.as_u64().unwrap();
+    let parts = account["segments"].as_array().unwrap().iter();
+    let sum: u64 = parts.map(|part| nanoseconds(&part["duration_ns"])).sum();
+    assert_eq!(
+        sum + nanoseconds(&account["residual_ns"]),
+        nanoseconds(&account["interval"]["duration_ns"])
+    );
+    let paths: Vec<&str> = seen["latency"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["path"].as_str().unwrap())
+        .collect();
+    for path in [
+        "embedding",
+        "forward",
+        "forward/block 3/sdpa",
+        "forward/gap",
+        "output",
+        "sampling",
+    ] {
+        assert!(paths.contains(&path), "{path} in {paths:?}");
+    }
+    let resident = seen["memory"][0].clone();
+    if cfg!(target_os = "linux") {
+        assert_eq!(
+            (resident["label"].as_str(), resident["provenance"].as_str()),
+            (Some("host"), Some("measured"))
+        );
+    }
+}
+
+#[test]
+fn nothing_is_recorded_when_recording_is_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = TINY.to_vec();
+    arguments.extend([
+        "--recording",
+        "off",
+        "--out",
+        folder.path().to_str().unwrap(),
+    ]);
+    let report = report(&run(&arguments));
+    assert_eq!(report["observed"], serde_json::Value::Null);
+    assert!(!folder.path().join("events.jsonl").exists());
+}
+
+#[test]
 fn an_out_folder_that_cannot_be_made_is_said_before_anything_runs() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

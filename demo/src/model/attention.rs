@@ -9,6 +9,8 @@ use candle_core::quantized::QMatMul;
 use candle_core::{Device, Module, Tensor};
 use tracing::info_span;
 
+use crate::observe;
+
 use super::ModelError;
 use super::cache::KvCache;
 use super::config::Config;
@@ -65,14 +67,17 @@ impl Attention {
         let position = cache.reserve(hidden.dim(0)?)?;
         let new = {
             let _span = info_span!("attention_projections", part = "qkv").entered();
+            let _phase = observe::phase("attention_projections");
             self.project(hidden, rope, position)?
         };
         let attended = {
             let _span = info_span!("sdpa").entered();
+            let _phase = observe::phase("sdpa");
             let (keys, values) = cache.append(index, &new.keys, &new.values)?;
             attend(&new.queries, &keys, &values, mask)?
         };
         let _span = info_span!("attention_projections", part = "output").entered();
+        let _phase = observe::phase("attention_projections");
         Ok(self.output.forward(&attended)?)
     }
 

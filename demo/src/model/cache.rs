@@ -97,7 +97,7 @@ impl KvCache {
     /// Counts `more` tokens as part of the sequence, once every block has appended theirs.
     pub fn advance(&mut self, more: usize) {
         self.tokens += more;
-        observe::kv_cache_grew(self.used_bytes(), self.reserved_bytes());
+        observe::kv_cache_changed(more as i64 * self.bytes_per_token as i64, more as i64);
     }
 
     fn grow(&mut self, room: usize) -> Result<(), ModelError> {
@@ -120,6 +120,12 @@ impl KvCache {
             .collect::<Result<_, ModelError>>()?;
         self.reserved_tokens = room;
         Ok(())
+    }
+}
+
+impl Drop for KvCache {
+    fn drop(&mut self) {
+        observe::kv_cache_changed(-(self.used_bytes() as i64), -(self.tokens as i64));
     }
 }
 

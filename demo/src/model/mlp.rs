@@ -6,6 +6,8 @@ use candle_core::quantized::QMatMul;
 use candle_core::{Module, Tensor};
 use tracing::info_span;
 
+use crate::observe;
+
 use super::ModelError;
 use super::config::Config;
 use super::weights::Weights;
@@ -36,6 +38,7 @@ impl Mlp {
     /// What the MLP adds to the hidden states.
     pub fn forward(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
         let _span = info_span!("mlp").entered();
+        let _phase = observe::phase("mlp");
         let gate = self.gate.forward(hidden)?.silu()?;
         let up = self.up.forward(hidden)?;
         Ok(self.down.forward(&(gate * up)?)?)

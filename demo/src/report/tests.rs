@@ -53,7 +53,7 @@ fn report() -> Report {
         kv_used_bytes: 0,
         ..done.clone()
     };
-    Report::new(&identity, &model, load, true, vec![done, failed], 1.5)
+    Report::new(&identity, &model, load, vec![done, failed], 1.5, None)
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use radiosonde_answers::latency::LatencyRow;
+use radiosonde_answers::units::Nanoseconds;
+
+use crate::observe::Observed;
 use crate::serve::Outcome;
 
 use super::{ModelReport, Report};
@@ -18,7 +22,10 @@ impl Display for Report {
         heading(to, "Model and memory")?;
         model(to, &self.model)?;
         let longest = Bytes(self.totals.kv_used_bytes_max);
-        writeln!(to, "longest sequence  {longest} of keys and values")
+        writeln!(to, "longest sequence  {longest} of keys and values")?;
+        self.observed
+            .as_ref()
+            .map_or(Ok(()), |seen| observed(to, seen))
     }
 }
 
@@ -45,6 +52,99 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn latency(to: &mut Formatter<'_>, rows: &[LatencyRow]) -> fmt::Result {
+    heading(to, "Where a token's time goes")?;
+    writeln!(
+        to,
+        "{:<30}  {:>10}  {:>10}  {:>10}  {:>7}",
+        "phase", "average", "p50", "p99", "share"
+    )?;
+    let is_block = |row: &LatencyRow| row.depth == 1 && row.label.starts_with("block");
+    let blocks = rows.iter().filter(|row| is_block(row)).count();
+    let mut shown = 0;
+    for row in rows {
+        if is_block(row) {
+            shown += 1;
+            if shown == BLOCKS_SHOWN + 1 {
+                writeln!(
+                    to,
+                    "  … {} more blocks in the JSON report",
+                    blocks - BLOCKS_SHOWN
+                )?;
+            }
+        }
+        if row.path.starts_with("forward/block") && shown > BLOCKS_SHOWN {
+            continue;
+        }
+        writeln!(
+            to,
+            "{:<30}  {:>10}  {:>10}  {:>10}  {:>6.1}%",
+            indented(row.depth, &row.label),
+            Nanoseconds(row.avg_ns).to_string(),
+            Nanoseconds(row.p50_ns).to_string(),
+            Nanoseconds(row.p99_ns).to_string(),
+            row.share * 100.0
+        )?;
+    }
+    Ok(())
+}
+
+fn indented(depth: usize, label: &str) -> String {
+    format!("{:indent$}{label}", "", indent = 2 * depth)
+}
+
+/// Rows deeper than this are for the JSON report; a block's phases are still shown.
+const MEMORY_DEPTH_MAX: usize = 2;
+/// Layers shown one by one; the others are in the JSON report.
+const BLOCKS_SHOWN: usize = 2;
+
+fn observed(to: &mut Formatter<'_>, seen: &Observed) -> fmt::Result {
+    latency(to, &seen.latency)?;
+    heading(to, "Where the memory is")?;
+    for row in seen
+        .memory
+        .iter()
+        .filter(|row| row.depth <= MEMORY_DEPTH_MAX)
+    {
+        let label = indented(row.depth, &row.label);
+        let bytes = row.bytes.map_or(ABSENT.to_owned(), |bytes| {
+            let sign = if bytes < 0 { "-" } else { "" };
+            format!("{sign}{}", Bytes(bytes.unsigned_abs()))
+        });
+        let detail = row.detail.as_deref().unwrap_or_default();
+        writeln!(
+            to,
+            "{label:<40}  {bytes:>10}  {:<11} {detail}",
+            row.provenance
+        )?;
+    }
+    if let Some(slowest) = &seen.slowest {
+        heading(to, "Why the slowest request took so long")?;
+        writeln!(to, "{}", slowest.text.trim_end())?;
+    }
+    heading(to, "Recorded")?;
+    write!(
+        to,
+        "{} spans, {} logs, {} events",
+        seen.spans, seen.logs, seen.events
+    )?;
+    if seen.lost.is_empty() && seen.delivered {
+        return writeln!(to, "; nothing was lost");
+    }
+    for loss in &seen.lost {
+        write!(to, "; {} lost: {}", loss.records, loss.reason)?;
+    }
+    writeln!(
+        to,
+        "{}",
+        if seen.delivered {
+            ""
+        } else {
+            "; not everything was delivered in time"
+        }
+    )
 }
 
 fn heading(to: &mut Formatter<'_>, title: &str) -> fmt::Result {
