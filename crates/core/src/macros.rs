@@ -91,7 +91,7 @@ macro_rules! __key {
 #[macro_export]
 macro_rules! profile {
     ($name:expr, $($($key:ident).+ = $value:expr,)* $block:block $(,)?) => {{
-        let _span = $crate::__private::tracing::info_span!($name, $($($key).+ = $value),*).entered();
+        let _span = $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name, $($($key).+ = $value),*).entered();
         $block
     }};
 }
@@ -115,7 +115,7 @@ macro_rules! __scope {
     ($name:expr $(, $($fields:tt)*)?) => {
         // The name cannot meet one of the caller's, and the statement is the caller's, so the guard lives as long
         // as the caller's block.
-        let _span = $crate::__private::tracing::info_span!($name $(, $($fields)*)?).entered();
+        let _span = $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name $(, $($fields)*)?).entered();
     };
 }
 
@@ -170,12 +170,14 @@ macro_rules! __event_macro {
             ($d($d field:ident = $d value:expr,)* $d block:block) => {{
                 $d(let $d field = $d value;)*
                 let _span = $crate::__private::tracing::info_span!(
+                    target: $crate::__private::core::module_path!(),
                     <$event as $crate::__private::Event>::DESCRIPTOR.name,
                     $d($d field = $crate::__shown!($d field)),*
                 ).entered();
                 match $d block {
                     value => {
                         $crate::__private::tracing::info!(
+                            target: $crate::__private::core::module_path!(),
                             $d($d field = $crate::__shown!($d field),)*
                             "{}", <$event as $crate::__private::Event>::DESCRIPTOR.name,
                         );

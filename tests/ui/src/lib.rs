@@ -1,1 +1,1 @@
-//! Compile-fail tests of the macros.
+//! What the macros refuse: see `tests/`.
