@@ -2,6 +2,7 @@
 //! need Debian's `prometheus` package and say so when it is not there.
 
 use std::{
+    fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
@@ -427,7 +428,7 @@ fn get(port: u16, path: &str) -> std::io::Result<String> {
 
 /// Asks until the answer has what is wanted.
 fn ask(port: u16, path: &str, wanted: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let answer = get(port, path).unwrap_or_default();
         if answer.contains(wanted) || Instant::now() > deadline {
@@ -499,5 +500,8 @@ fn prometheus_scrapes_reads_exemplars_back_and_answers_a_quantile() -> TestResul
 }
 
 fn encoded(query: &str) -> String {
-    query.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    query.bytes().fold(String::new(), |mut encoded, byte| {
+        let _ = write!(encoded, "%{byte:02X}");
+        encoded
+    })
 }

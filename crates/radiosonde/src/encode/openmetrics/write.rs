@@ -44,10 +44,10 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
 /// Appends the text of a label's value.
 pub(super) fn push_label_value(out: &mut Vec<u8>, text: &str) {
     // Without an early end, which costs more than it saves on texts as short as these.
-    let special = text.bytes().fold(false, |found, byte| {
-        found | matches!(byte, b'\\' | b'"' | b'\n')
+    let special = text.bytes().fold(0, |found, byte| {
+        found | u8::from(matches!(byte, b'\\' | b'"' | b'\n'))
     });
-    if special {
+    if special != 0 {
         push_escaped(out, text, true);
     } else {
         out.extend_from_slice(text.as_bytes());
