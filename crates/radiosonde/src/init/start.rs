@@ -6,7 +6,7 @@ use radiosonde_core::{
     filter, handlers,
     metrics::aggregate::Aggregator,
     model::{Text, Value},
-    propagation::{self, Formats},
+    propagation::{self, Environment, Formats, FullContext},
     pump::{self, Consumer},
     sampling::{self, Threshold},
     subscriber::Subscriber,
@@ -120,6 +120,8 @@ fn apply(config: &Settings) {
     });
     let names = config.recording.propagators.join(",");
     propagation::set_formats(Formats::parse(&names).unwrap_or_default());
+    // After sampler and formats, which decide what the environment says.
+    propagation::set_process_context(FullContext::extract(&Environment::read()));
 }
 
 fn describe(config: &Settings, attributes: Vec<(Text, Value)>) -> radiosonde_core::model::Resource {
