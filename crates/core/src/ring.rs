@@ -175,7 +175,8 @@ impl Words for Writer<'_> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::memory;
@@ -235,10 +236,11 @@ mod tests {
     #[test]
     fn a_frame_that_was_given_up_is_never_seen() {
         let ring = ring();
-        let mut writer = ring.writer();
-        assert!(writer.reserve(3));
-        writer.put(1);
-        drop(writer);
+        {
+            let mut writer = ring.writer();
+            assert!(writer.reserve(3));
+            writer.put(1);
+        }
         assert!(write(&ring, &[2]));
         let mut out = Vec::new();
         ring.drain(&mut out);

@@ -427,7 +427,8 @@ fn slab() -> &'static Slab {
     Box::leak(Box::new(slab.unwrap_or_else(|| unreachable!())))
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use std::{collections::HashSet, thread};
 
@@ -477,7 +478,7 @@ mod tests {
                 for half in ids.chunks(CHUNK_SLOTS / 2) {
                     scope.spawn(move || {
                         half.iter()
-                            .for_each(|&id| slab.find(id).unwrap().close(false))
+                            .for_each(|&id| slab.find(id).unwrap().close(false));
                     });
                 }
             });

@@ -83,7 +83,7 @@ impl tracing_core::Subscriber for Subscriber {
         };
         let [high, low, cause, ..] = cause.place();
         record_on(lane, span, |visitor| {
-            visitor.write(KEY_LINK, FieldValue::U64s(&[high, low, cause]))
+            visitor.write(KEY_LINK, FieldValue::U64s(&[high, low, cause]));
         });
     }
 

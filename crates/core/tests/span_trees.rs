@@ -132,7 +132,11 @@ impl Run {
             return;
         }
         // Mostly the innermost. Of a span that is entered twice the inner one is left.
-        let at = if at % 3 == 0 { at % depth } else { depth - 1 };
+        let at = if at.is_multiple_of(3) {
+            at % depth
+        } else {
+            depth - 1
+        };
         let number = self.entered[thread][at];
         if let Some(inner) = self.entered[thread].iter().rposition(|&n| n == number) {
             self.entered[thread].remove(inner);
@@ -143,9 +147,26 @@ impl Run {
         });
     }
 
-    fn step(&mut self, thread: usize, worker: &Worker, operation: Operation) {
+    fn pick(&self, at: usize) -> Option<usize> {
         let count = self.handles.len();
-        let pick = |at: usize| (count > 0).then(|| at % count);
+        (count > 0).then(|| at % count)
+    }
+
+    fn follow(&mut self, worker: &Worker, at: usize, cause: usize) {
+        let (Some(at), Some(cause)) = (self.pick(at), self.pick(cause)) else {
+            return;
+        };
+        let ((number, handle), (cause_number, cause)) =
+            (self.handles[at].clone(), self.handles[cause].clone());
+        self.known
+            .get_mut(&number)
+            .unwrap()
+            .follows
+            .push(cause_number);
+        worker.run(move |_| drop(handle.follows_from(&cause)));
+    }
+
+    fn step(&mut self, thread: usize, worker: &Worker, operation: Operation) {
         match operation {
             Operation::Open => {
                 let parent = self.entered[thread].last().copied();
@@ -164,14 +185,14 @@ impl Run {
                 });
             }
             Operation::OpenUnder(at) => {
-                let Some(at) = pick(at) else { return };
+                let Some(at) = self.pick(at) else { return };
                 let (parent, handle) = self.handles[at].clone();
                 self.open(worker, Some(parent), move |number| {
                     info_span!(parent: &handle, "span", number, value = tracing::field::Empty, long = tracing::field::Empty)
                 });
             }
             Operation::Enter(at) => {
-                let Some(at) = pick(at) else { return };
+                let Some(at) = self.pick(at) else { return };
                 let (number, handle) = self.handles[at].clone();
                 self.entered[thread].push(number);
                 worker.run(move |entered| entered.push((number, handle.entered())));
@@ -180,37 +201,25 @@ impl Run {
                 self.leave(thread, worker, at);
             }
             Operation::Clone(at) => {
-                let Some(at) = pick(at) else { return };
+                let Some(at) = self.pick(at) else { return };
                 let copy = self.handles[at].clone();
                 self.handles.push(copy);
             }
             Operation::Record(at, value) => {
-                let Some(at) = pick(at) else { return };
+                let Some(at) = self.pick(at) else { return };
                 let (number, handle) = self.handles[at].clone();
                 self.known.get_mut(&number).unwrap().value = Some(value);
                 worker.run(move |_| drop(handle.record("value", value)));
             }
             Operation::RecordLong(at) => {
-                let Some(at) = pick(at) else { return };
+                let Some(at) = self.pick(at) else { return };
                 let (number, handle) = self.handles[at].clone();
                 self.known.get_mut(&number).unwrap().long = true;
                 worker.run(move |_| drop(handle.record("long", "x".repeat(2000).as_str())));
             }
-            Operation::Follow(at, cause) => {
-                let (Some(at), Some(cause)) = (pick(at), pick(cause)) else {
-                    return;
-                };
-                let ((number, handle), (cause_number, cause)) =
-                    (self.handles[at].clone(), self.handles[cause].clone());
-                self.known
-                    .get_mut(&number)
-                    .unwrap()
-                    .follows
-                    .push(cause_number);
-                worker.run(move |_| drop(handle.follows_from(&cause)));
-            }
+            Operation::Follow(at, cause) => self.follow(worker, at, cause),
             Operation::Drop(at) => {
-                let Some(at) = pick(at) else { return };
+                let Some(at) = self.pick(at) else { return };
                 let (_, handle) = self.handles.swap_remove(at);
                 worker.run(move |_| drop(handle));
             }

@@ -66,12 +66,11 @@ impl Parts<'_> {
                 .fields()
                 .iter()
                 .position(|field| field.name() == *name);
-            let key = match known {
-                Some(index) => index as u16,
-                None => {
-                    writer.name(name)?;
-                    KEY_INLINE
-                }
+            let key = if let Some(index) = known {
+                index as u16
+            } else {
+                writer.name(name)?;
+                KEY_INLINE
             };
             write_value(&mut writer, key, *value)?;
         }
