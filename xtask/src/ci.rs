@@ -164,13 +164,34 @@ fn deny() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    let deny = ["--all-targets", "--keep-going", "--", "-D", "warnings"];
-    shell::run(packages::select_all(shell::cargo().arg("clippy"))?.args(deny))?;
+    shell::run(packages::select_all(shell::cargo().arg("clippy"))?.args([
+        "--lib",
+        "--bins",
+        "--keep-going",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    // In a test `unwrap` says where it could not go on, and helpers of tests are not an interface.
+    let tests = [
+        "--all-targets",
+        "--keep-going",
+        "--",
+        "-D",
+        "warnings",
+        "-A",
+        "clippy::unwrap_used",
+        "-A",
+        "clippy::expect_used",
+        "-A",
+        "missing_docs",
+    ];
+    shell::run(packages::select_all(shell::cargo().arg("clippy"))?.args(tests))?;
     for package in [packages::DISABLED, packages::BENCHES] {
         shell::run(
             shell::cargo()
                 .args(["clippy", "--locked", "--package", package])
-                .args(deny),
+                .args(tests),
         )?;
     }
     // A workspace of its own, so that its targets do not rot between two runs of the fuzz lane.

@@ -1,5 +1,13 @@
 //! `#[instrument]`: one attribute is a span, a log, a call counter, an error counter and a duration histogram.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(
+    clippy::elidable_lifetime_names,
+    clippy::manual_async_fn,
+    clippy::used_underscore_binding,
+    reason = "these are the shapes that the attribute must understand"
+)]
+
 use std::{
     fmt,
     future::Future,

@@ -1,5 +1,12 @@
 //! `record!`, `event!`, `profile!`, `scope!`, `event_macro!` and handlers, through the real record path.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(
+    unreachable_code,
+    clippy::diverging_sub_expression,
+    reason = "what must not be evaluated panics"
+)]
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,

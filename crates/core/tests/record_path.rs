@@ -1,5 +1,7 @@
 //! Spans, logs and events from `tracing` and from typed events, through the real lanes and the real pump.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,

@@ -3,6 +3,8 @@
 //! A program is a list of operations, each carried out by one of the threads while the others wait, so that the model
 //! can follow; what is random is who opens, enters, leaves, clones, records on and drops which span where.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, mpsc},
@@ -70,15 +72,19 @@ struct Known {
     follows: Vec<u64>,
 }
 
+/// The spans that a thread is in, by number.
+type Entered = Vec<(u64, EnteredSpan)>;
+type Work = Box<dyn FnOnce(&mut Entered) + Send>;
+
 /// A thread that carries out what it is told.
 struct Worker {
-    work: mpsc::Sender<Box<dyn FnOnce(&mut Vec<(u64, EnteredSpan)>) + Send>>,
+    work: mpsc::Sender<Work>,
     done: mpsc::Receiver<()>,
 }
 
 impl Worker {
     fn start() -> Self {
-        let (work, inbox) = mpsc::channel::<Box<dyn FnOnce(&mut Vec<(u64, EnteredSpan)>) + Send>>();
+        let (work, inbox) = mpsc::channel::<Work>();
         let (finished, done) = mpsc::channel();
         thread::spawn(move || {
             let mut entered = Vec::new();
@@ -91,7 +97,7 @@ impl Worker {
         Self { work, done }
     }
 
-    fn run(&self, work: impl FnOnce(&mut Vec<(u64, EnteredSpan)>) + Send + 'static) {
+    fn run(&self, work: impl FnOnce(&mut Entered) + Send + 'static) {
         self.work.send(Box::new(work)).unwrap();
         self.done.recv().unwrap();
     }
@@ -163,11 +169,13 @@ impl Run {
             .unwrap()
             .follows
             .push(cause_number);
-        worker.run(move |_| drop(handle.follows_from(&cause)));
+        worker.run(move |_| {
+            handle.follows_from(&cause);
+        });
     }
 
-    fn step(&mut self, thread: usize, worker: &Worker, operation: Operation) {
-        match operation {
+    fn step(&mut self, thread: usize, worker: &Worker, operation: &Operation) {
+        match *operation {
             Operation::Open => {
                 let parent = self.entered[thread].last().copied();
                 self.open(worker, parent, |number| {
@@ -209,13 +217,17 @@ impl Run {
                 let Some(at) = self.pick(at) else { return };
                 let (number, handle) = self.handles[at].clone();
                 self.known.get_mut(&number).unwrap().value = Some(value);
-                worker.run(move |_| drop(handle.record("value", value)));
+                worker.run(move |_| {
+                    handle.record("value", value);
+                });
             }
             Operation::RecordLong(at) => {
                 let Some(at) = self.pick(at) else { return };
                 let (number, handle) = self.handles[at].clone();
                 self.known.get_mut(&number).unwrap().long = true;
-                worker.run(move |_| drop(handle.record("long", "x".repeat(2000).as_str())));
+                worker.run(move |_| {
+                    handle.record("long", "x".repeat(2000).as_str());
+                });
             }
             Operation::Follow(at, cause) => self.follow(worker, at, cause),
             Operation::Drop(at) => {
@@ -249,7 +261,7 @@ fn carry_out(
     let workers: Vec<Worker> = (0..THREADS).map(|_| Worker::start()).collect();
     let mut run = Run::default();
     for (thread, operation) in program {
-        run.step(thread, &workers[thread], operation);
+        run.step(thread, &workers[thread], &operation);
     }
     for worker in &workers {
         worker.run(|entered| while entered.pop().is_some() {});

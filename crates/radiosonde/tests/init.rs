@@ -238,7 +238,6 @@ fn stack_traces_are_switched_on_while_the_program_runs() {
     assert_eq!(stack(&keep), None);
     guard.set_stack_traces(true);
     guard.set_log_format(LogFormat::Human);
-    guard.set_health_interval(Duration::from_secs(1));
     let _ = std::panic::catch_unwind(|| panic!("two"));
     assert!(guard.flush(LONG));
     assert!(stack(&keep).unwrap().contains("init::"));

@@ -1,6 +1,6 @@
 //! The same records built as the generated structs of opentelemetry-proto: the slow way, which is easy to check.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![expect(dead_code, reason = "each test binary uses its part")]
 
 use opentelemetry_proto::tonic::{
     collector::{

@@ -1,7 +1,7 @@
 //! A strict OTLP/HTTP receiver on a real socket, made for tests: it checks every request, decodes it with the
 //! generated types, and answers as it is told.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![expect(dead_code, reason = "each test binary uses its part")]
 
 use std::{
     collections::VecDeque,

@@ -1,6 +1,6 @@
 //! Batches and snapshots for tests that send them.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![expect(dead_code, reason = "each test binary uses its part")]
 
 use std::{ops::Range, sync::Arc};
 

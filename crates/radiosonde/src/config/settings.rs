@@ -285,7 +285,7 @@ settings! {
         /// Whether devices are read.
         profiler_enabled: bool = true, also ["gpu_profiler_enabled"];
         /// How often they are read; 100 ms at least.
-        profiler_interval: Duration = Duration::from_millis(5000), also ["gpu_profiler_interval"];
+        profiler_interval: Duration = Duration::from_secs(5), also ["gpu_profiler_interval"];
         /// Readings kept for each device.
         samples_max: u64 = 1000;
         /// Readings given where the caller does not say how many.
@@ -297,7 +297,7 @@ settings! {
         /// What handles the events of calls.
         handlers: Vec<String> = vec!["logger".to_owned(), "metrics".to_owned()], also ["handlers"];
         /// From which duration on a call is logged as slow.
-        slow_threshold: Duration = Duration::from_millis(1000), also ["slow_call_threshold"];
+        slow_threshold: Duration = Duration::from_secs(1), also ["slow_call_threshold"];
         /// Whether a script that repeats a failed call is written.
         repro_on_error: bool = true, also ["repro_on_error"];
         /// Where such scripts are written.

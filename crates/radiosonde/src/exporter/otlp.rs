@@ -162,11 +162,10 @@ impl OtlpConfig {
                 .split_once("://")
                 .ok_or_else(|| invalid("it must begin with http:// or https://"))?;
             match scheme {
-                "https" => {}
                 "http" if self.require_tls => {
                     return Err(invalid("TLS is required: use https:// or drop require_tls"));
                 }
-                "http" => {}
+                "https" | "http" => {}
                 _ => return Err(invalid("only http:// and https:// are known")),
             }
             if host(rest).is_empty() {

@@ -10,7 +10,7 @@ pub const DELAY_MIN: Duration = Duration::from_millis(500);
 /// Longest delay before jitter.
 pub const DELAY_MAX: Duration = Duration::from_secs(30);
 /// Longest wait that a server may ask for; more is cut to it.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 
 /// Delays that double with every failure, each drawn evenly from zero to the current limit ("full jitter", AWS
 /// Architecture Blog, Exponential Backoff And Jitter, 2015), so that many clients do not come back together.

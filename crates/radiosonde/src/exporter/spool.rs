@@ -178,13 +178,12 @@ impl Spool {
         if self.out.is_some() {
             return None;
         }
-        let (payload, origin) = match self.disk.as_mut().and_then(Disk::first) {
-            Some(payload) => (Arc::new(payload), Origin::Disk),
-            None => {
-                let payload = self.memory.pop_front()?;
-                self.memory_bytes -= payload.body.len();
-                (payload, Origin::Memory)
-            }
+        let (payload, origin) = if let Some(payload) = self.disk.as_mut().and_then(Disk::first) {
+            (Arc::new(payload), Origin::Disk)
+        } else {
+            let payload = self.memory.pop_front()?;
+            self.memory_bytes -= payload.body.len();
+            (payload, Origin::Memory)
         };
         self.out = Some(Out {
             payload: Arc::clone(&payload),

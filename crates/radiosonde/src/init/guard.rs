@@ -126,13 +126,6 @@ impl Guard {
         }
     }
 
-    /// How often health checks run from now on.
-    pub fn set_health_interval(&self, interval: Duration) {
-        if let Some(running) = self.running() {
-            running.toggles.set_health_interval(interval);
-        }
-    }
-
     fn stop(&mut self, timeout: Duration) -> bool {
         let State::On { running, parts } = &mut self.state else {
             return true;

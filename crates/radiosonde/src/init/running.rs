@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -80,18 +80,14 @@ impl Running {
 pub(super) struct Toggles {
     json: AtomicBool,
     stack_traces: AtomicBool,
-    health_interval_ns: AtomicU64,
 }
 
 impl Toggles {
     pub(super) fn new(settings: &Settings) -> Self {
-        let toggles = Self {
+        Self {
             json: AtomicBool::new(settings.logging.format == LogFormat::Json),
             stack_traces: AtomicBool::new(settings.logging.stack_traces),
-            health_interval_ns: AtomicU64::new(0),
-        };
-        toggles.set_health_interval(settings.health.check_interval);
-        toggles
+        }
     }
 
     pub(super) fn log_format(&self) -> LogFormat {
@@ -112,15 +108,6 @@ impl Toggles {
 
     pub(super) fn set_stack_traces(&self, on: bool) {
         self.stack_traces.store(on, Relaxed);
-    }
-
-    pub(super) fn health_interval(&self) -> Duration {
-        Duration::from_nanos(self.health_interval_ns.load(Relaxed))
-    }
-
-    pub(super) fn set_health_interval(&self, interval: Duration) {
-        let ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-        self.health_interval_ns.store(ns, Relaxed);
     }
 }
 
@@ -155,11 +142,13 @@ impl Reservation {
     }
 
     /// Makes `running` what everybody finds from now on.
+    #[expect(clippy::unused_self, reason = "only who holds the place may fill it")]
     pub(super) fn fill(&self, running: Arc<Running>) {
         *state() = State::On(running);
     }
 
     /// Nobody finds it any more; the place stays taken.
+    #[expect(clippy::unused_self, reason = "only who holds the place may empty it")]
     pub(super) fn empty(&self) {
         *state() = State::Taken;
     }

@@ -40,7 +40,7 @@ fn text_write(wire: &mut Wire, text: &str) {
 const DECIMAL_BYTES: usize = 20;
 
 fn unsigned_size(value: u64) -> usize {
-    if value <= i64::MAX as u64 {
+    if i64::try_from(value).is_ok() {
         1 + varint_bytes(value)
     } else {
         // 2^63 has 19 digits, 10^19 has 20.
@@ -53,7 +53,7 @@ fn unsigned_size(value: u64) -> usize {
 }
 
 fn unsigned_write(wire: &mut Wire, value: u64) {
-    if value <= i64::MAX as u64 {
+    if i64::try_from(value).is_ok() {
         int_write(wire, value);
     } else {
         text_write(wire, &value.to_string());

@@ -162,6 +162,7 @@ impl Wire {
 
     /// Closes a message and writes its length.
     #[inline]
+    #[expect(clippy::needless_pass_by_value, reason = "a message is closed once")]
     pub(crate) fn close(&mut self, open: Open) {
         let Range { start, end } = open.length;
         let length = self.at - end;

@@ -47,7 +47,7 @@ fn partial_success(body: &[u8]) -> Option<(u64, String)> {
             for part in Reader(partial).whole()? {
                 match part {
                     (1, Field::Varint(records)) => {
-                        rejected = u64::try_from(records as i64).unwrap_or(0)
+                        rejected = u64::try_from(records as i64).unwrap_or(0);
                     }
                     (2, Field::Bytes(bytes)) => message = text(bytes),
                     _ => {}

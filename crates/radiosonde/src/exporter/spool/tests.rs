@@ -171,7 +171,7 @@ proptest! {
         let mut spool = Spool::open(&config, "there");
         let ids = drain(&mut spool);
         prop_assert!(ids.is_sorted_by(|a, b| a < b) && ids.len() <= 10);
-        let whole = cut.max(1).min(1320) / 132;
+        let whole = cut.clamp(1, 1320) / 132;
         prop_assert!(ids.len() <= whole);
         if flip >= cut && whole * 132 != cut.max(1) && cut < 1320 {
             prop_assert_eq!(ids.len(), whole);
