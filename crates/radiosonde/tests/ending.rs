@@ -26,7 +26,6 @@ const LINES: usize = 5_000;
 /// Not a test by itself: what the children run.
 #[test]
 #[ignore = "run by the other tests as a process of its own"]
-#[expect(clippy::print_stdout, reason = "the parent waits for it")]
 fn child() {
     let scenario = std::env::var(SCENARIO).unwrap();
     let file = PathBuf::from(std::env::var(FOLDER).unwrap()).join("events.jsonl");

@@ -1,10 +1,6 @@
 //! OTLP over gRPC against a receiver on a real socket, made of HTTP/2 frames so that it sees what really comes.
 
-#![cfg(feature = "otlp-grpc")]
-
-mod otlp_structs;
-mod records;
-
+use super::structs;
 use std::{
     collections::VecDeque,
     io::Read,
@@ -14,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::records::{batch, mixed_batch, snapshot};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest,
@@ -29,7 +26,6 @@ use radiosonde::{
         spool::SpoolConfig,
     },
 };
-use records::{batch, mixed_batch, snapshot};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -294,23 +290,23 @@ fn the_three_services_get_what_was_recorded_plain_and_compressed() {
                 "MetricsService/Export"
             ]
         );
-        let resource = otlp_structs::resource(batch.resource());
+        let resource = structs::resource(batch.resource());
         let spans: Vec<_> = batch
             .spans()
-            .map(|span| otlp_structs::located_span(&resource, &span))
+            .map(|span| structs::located_span(&resource, &span))
             .collect();
         let decoded = ExportTraceServiceRequest::decode(&taken[0].1[..]).unwrap();
-        assert_eq!(otlp_structs::flatten_spans(decoded), spans);
+        assert_eq!(structs::flatten_spans(decoded), spans);
         let logs: Vec<_> = batch
             .records()
-            .filter_map(|record| otlp_structs::located_log(&resource, &record))
+            .filter_map(|record| structs::located_log(&resource, &record))
             .collect();
         let decoded = ExportLogsServiceRequest::decode(&taken[1].1[..]).unwrap();
-        assert_eq!(otlp_structs::flatten_logs(decoded), logs);
+        assert_eq!(structs::flatten_logs(decoded), logs);
         let decoded = ExportMetricsServiceRequest::decode(&taken[2].1[..]).unwrap();
         assert_eq!(
-            otlp_structs::flatten_metrics(decoded),
-            otlp_structs::metrics(&resource, &snapshot)
+            structs::flatten_metrics(decoded),
+            structs::metrics(&resource, &snapshot)
         );
         for head in &receiver.state.lock().unwrap().heads {
             assert_eq!(head.headers["x-scope-orgid"], "tenant");

@@ -1,8 +1,7 @@
 //! The hand-written OTLP encoder against the generated types of opentelemetry-proto: what is decoded from its bytes
 //! equals what the same records become when they are built as structs.
 
-mod otlp_structs;
-
+use super::structs;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::{
@@ -286,21 +285,21 @@ proptest! {
                 Signal::Traces => {
                     let decoded = ExportTraceServiceRequest::decode(request.body).unwrap();
                     assert_eq!(decoded.encoded_len(), request.body.len(), "not the shortest form");
-                    spans.extend(otlp_structs::flatten_spans(decoded));
+                    spans.extend(structs::flatten_spans(decoded));
                 }
                 Signal::Logs => {
                     let decoded = ExportLogsServiceRequest::decode(request.body).unwrap();
                     assert_eq!(decoded.encoded_len(), request.body.len(), "not the shortest form");
-                    logs.extend(otlp_structs::flatten_logs(decoded));
+                    logs.extend(structs::flatten_logs(decoded));
                 }
                 Signal::Metrics => panic!("a batch holds no metrics"),
             }
         });
         prop_assert_eq!(counted, records.len() as u64);
-        let resource = otlp_structs::resource(batch.resource());
-        let expected: Vec<_> = batch.spans().map(|span| otlp_structs::located_span(&resource, &span)).collect();
+        let resource = structs::resource(batch.resource());
+        let expected: Vec<_> = batch.spans().map(|span| structs::located_span(&resource, &span)).collect();
         prop_assert_eq!(spans, expected);
-        let expected: Vec<_> = batch.records().filter_map(|record| otlp_structs::located_log(&resource, &record)).collect();
+        let expected: Vec<_> = batch.records().filter_map(|record| structs::located_log(&resource, &record)).collect();
         prop_assert_eq!(logs, expected);
     }
 
@@ -313,11 +312,11 @@ proptest! {
         Encoder::new(request_bytes_max).metrics(&snapshot, |request| {
             let message = ExportMetricsServiceRequest::decode(request.body).unwrap();
             counted += request.records;
-            decoded.extend(otlp_structs::flatten_metrics(message));
+            decoded.extend(structs::flatten_metrics(message));
         });
-        let resource = otlp_structs::resource(&snapshot.resource);
-        let expected = otlp_structs::metrics(&resource, &snapshot);
-        prop_assert_eq!(counted, expected.iter().map(|metric| otlp_structs::points(&metric.1)).sum::<usize>() as u64);
+        let resource = structs::resource(&snapshot.resource);
+        let expected = structs::metrics(&resource, &snapshot);
+        prop_assert_eq!(counted, expected.iter().map(|metric| structs::points(&metric.1)).sum::<usize>() as u64);
         prop_assert_eq!(decoded, expected);
     }
 }

@@ -1,7 +1,5 @@
 //! The same records built as the generated structs of opentelemetry-proto: the slow way, which is easy to check.
 
-#![expect(dead_code, reason = "each test binary uses its part")]
-
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
@@ -267,7 +265,6 @@ fn exemplars(exemplars: &[snapshot::Exemplar]) -> Vec<Exemplar> {
             } else {
                 vec![]
             },
-            ..Exemplar::default()
         })
         .collect()
 }

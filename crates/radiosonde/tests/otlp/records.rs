@@ -1,7 +1,5 @@
 //! Batches and snapshots for tests that send them.
 
-#![expect(dead_code, reason = "each test binary uses its part")]
-
 use std::{ops::Range, sync::Arc};
 
 use radiosonde::{

@@ -1,8 +1,6 @@
 //! A strict OTLP/HTTP receiver on a real socket, made for tests: it checks every request, decodes it with the
 //! generated types, and answers as it is told.
 
-#![expect(dead_code, reason = "each test binary uses its part")]
-
 use std::{
     collections::VecDeque,
     io::{BufRead, BufReader, Read, Write},
@@ -217,13 +215,12 @@ fn line(reader: &mut BufReader<Box<dyn ReadWrite>>, stop: &AtomicBool) -> Option
             Ok(_) if line.ends_with(b"\r\n") => {
                 return Some(String::from_utf8(line).unwrap().trim_end().to_owned());
             }
-            Ok(_) => return None,
             Err(error)
                 if matches!(
                     error.kind(),
                     std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
                 ) => {}
-            Err(_) => return None,
+            _ => return None,
         }
     }
     None
@@ -265,7 +262,7 @@ fn serve(stream: Box<dyn ReadWrite>, shared: &(Mutex<State>, Condvar), stop: &At
             let answer = state.answers.pop_front().unwrap_or(Answer::Ok);
             match decoded {
                 Ok(received) if matches!(answer, Answer::Ok | Answer::Body(_)) => {
-                    state.received.push(received)
+                    state.received.push(received);
                 }
                 Ok(_) => {}
                 Err(fault) => state.faults.push(fault),

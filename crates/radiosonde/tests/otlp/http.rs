@@ -1,16 +1,13 @@
 //! OTLP over HTTP against a receiver on a real socket that refuses, hangs, answers garbage, goes away and comes back.
 
-#![cfg(feature = "otlp-http")]
-
-mod otlp_structs;
-mod receiver;
-mod records;
-
+use super::structs;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use super::receiver::{self, Answer, Received, Receiver};
+use super::records::{batch, mixed_batch, snapshot};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
@@ -23,8 +20,6 @@ use radiosonde::{
         spool::SpoolConfig,
     },
 };
-use receiver::{Answer, Received, Receiver};
-use records::{batch, mixed_batch, snapshot};
 
 /// Loss counters belong to the process, so the tests take turns.
 fn turn() -> MutexGuard<'static, ()> {
@@ -82,7 +77,7 @@ fn spans_logs_events_and_metrics_arrive_as_they_are_plain_and_compressed() {
         otlp.export(&batch).unwrap();
         otlp.export_metrics(&snapshot).unwrap();
         otlp.flush().unwrap();
-        let received = receiver.wait_requests(3);
+        let requests = receiver.wait_requests(3);
         assert_eq!(receiver.faults(), [""; 0]);
         for head in receiver.heads() {
             assert!(
@@ -94,29 +89,29 @@ fn spans_logs_events_and_metrics_arrive_as_they_are_plain_and_compressed() {
                 compression == Compression::Gzip
             );
         }
-        let resource = otlp_structs::resource(batch.resource());
+        let resource = structs::resource(batch.resource());
         let [
             Received::Traces(traces),
             Received::Logs(logs),
             Received::Metrics(metrics),
-        ] = &received[..]
+        ] = &requests[..]
         else {
-            panic!("{received:?}")
+            panic!("{requests:?}")
         };
         let spans: Vec<_> = batch
             .spans()
-            .map(|span| otlp_structs::located_span(&resource, &span))
+            .map(|span| structs::located_span(&resource, &span))
             .collect();
-        assert_eq!(otlp_structs::flatten_spans(traces.clone()), spans);
+        assert_eq!(structs::flatten_spans(traces.clone()), spans);
         let records: Vec<_> = batch
             .records()
-            .filter_map(|record| otlp_structs::located_log(&resource, &record))
+            .filter_map(|record| structs::located_log(&resource, &record))
             .collect();
-        assert_eq!(otlp_structs::flatten_logs(logs.clone()), records);
+        assert_eq!(structs::flatten_logs(logs.clone()), records);
         assert_eq!(records.len(), 2);
         assert_eq!(
-            otlp_structs::flatten_metrics(metrics.clone()),
-            otlp_structs::metrics(&resource, &snapshot)
+            structs::flatten_metrics(metrics.clone()),
+            structs::metrics(&resource, &snapshot)
         );
     }
 }
