@@ -1,1 +1,0 @@
-//! One example a task, all run in CI.
