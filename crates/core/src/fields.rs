@@ -296,6 +296,26 @@ impl<'a> FieldReader<'a> {
         Some(std::str::from_utf8(&view[..bytes]).unwrap_or("\u{fffd}"))
     }
 
+    /// The keys alone, without a look at the values.
+    pub(crate) fn keys(mut self) -> impl Iterator<Item = u16> + use<'a> {
+        std::iter::from_fn(move || {
+            loop {
+                let head = Self::take(&mut self, 1)?[0];
+                let (tag, length) = (head as u8, (head >> 32) as usize);
+                let words = match tag {
+                    t if t == Tag::Bool as u8 => 0,
+                    t if t == Tag::Text as u8 || t == Tag::Name as u8 => length.div_ceil(8),
+                    t if t == Tag::U64s as u8 || t == Tag::Shapes as u8 => length,
+                    _ => 1,
+                };
+                Self::take(&mut self, words)?;
+                if tag != Tag::Name as u8 {
+                    return Some((head >> 8) as u16);
+                }
+            }
+        })
+    }
+
     fn field(&mut self) -> Option<RawField<'a>> {
         let mut name = None;
         loop {

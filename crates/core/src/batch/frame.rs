@@ -164,16 +164,11 @@ impl<'a> Frame<'a> {
 
     /// Attributes named by tracing metadata. A key recorded twice appears once, with its last value.
     pub(super) fn attributes(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + use<'a> {
-        let names = self.metadata().fields();
-        let mut seen = 0_u64;
-        // Tracing allows 32 fields a callsite, so every index has a bit.
-        let repeated = self.raw_fields().any(|field| {
-            let bit = 1_u64.checked_shl(u32::from(field.key)).unwrap_or(0);
-            let again = seen & bit != 0;
-            seen |= bit;
-            again
-        });
+        let described = self.metadata().fields();
+        let repeated = self.repeats_a_key();
         let mut fields = self.raw_fields();
+        // Fields mostly come in the order of their names: going on from the last name finds the next in one step.
+        let (mut names, mut passed) = (described.iter(), 0);
         std::iter::from_fn(move || {
             loop {
                 let RawField { key, name, value } = fields.next()?;
@@ -181,9 +176,29 @@ impl<'a> Frame<'a> {
                     KEY_INLINE => return Some((name?, value)),
                     KEY_LINK => {}
                     _ if repeated && fields.clone().any(|later| later.key == key) => {}
-                    _ => return Some((names.iter().nth(usize::from(key))?.name(), value)),
+                    _ => {
+                        let index = usize::from(key);
+                        if index < passed {
+                            (names, passed) = (described.iter(), 0);
+                        }
+                        let name = names.nth(index - passed)?.name();
+                        passed = index + 1;
+                        return Some((name, value));
+                    }
                 }
             }
+        })
+    }
+
+    /// Whether a name of the callsite occurs more than once.
+    fn repeats_a_key(self) -> bool {
+        let mut seen = 0_u64;
+        self.raw_fields().keys().any(|key| {
+            // Tracing allows 32 fields a callsite, so every index has a bit.
+            let bit = 1_u64.checked_shl(u32::from(key)).unwrap_or(0);
+            let again = seen & bit != 0;
+            seen |= bit;
+            again
         })
     }
 }

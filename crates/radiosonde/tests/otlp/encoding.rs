@@ -32,7 +32,7 @@ macro_rules! described {
                 fn metadata(&self) -> &tracing::Metadata<'_> { &$name }
             }
             tracing::metadata! {
-                name: $text, target: $target, level: tracing::Level::$level, fields: tracing::fieldset!($($field),*),
+                name: $text, target: $target, level: tracing::Level::$level, fields: &[$($field),*],
                 callsite: &CALLSITE, kind: tracing::metadata::Kind::$kind,
             }
         };

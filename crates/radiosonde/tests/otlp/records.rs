@@ -23,7 +23,7 @@ macro_rules! described {
                 fn metadata(&self) -> &tracing::Metadata<'_> { &$name }
             }
             tracing::metadata! {
-                name: $text, target: "app", level: tracing::Level::INFO, fields: tracing::fieldset!($($field),*),
+                name: $text, target: "app", level: tracing::Level::INFO, fields: &[$($field),*],
                 callsite: &CALLSITE, kind: tracing::metadata::Kind::$kind,
             }
         };
