@@ -23,8 +23,9 @@ pub(crate) use self::frame::{
 };
 pub use self::{
     build::Parts,
+    frame::FieldKey,
     log::{EventRef, LogRef},
-    span::{Overrides, SpanRef},
+    span::{Overrides, SpanRef, is_override},
 };
 
 /// Many records in the order in which the pump read them, with the resource that produced them.

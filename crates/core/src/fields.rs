@@ -281,12 +281,14 @@ pub(crate) struct RawField<'a> {
 pub(crate) struct FieldReader<'a>(pub(crate) &'a [u64]);
 
 impl<'a> FieldReader<'a> {
+    #[inline]
     fn take(&mut self, words: usize) -> Option<&'a [u64]> {
         let (taken, rest) = self.0.split_at_checked(words)?;
         self.0 = rest;
         Some(taken)
     }
 
+    #[inline]
     fn text(&mut self, bytes: usize) -> Option<&'a str> {
         let words = self.take(bytes.div_ceil(8))?;
         // SAFETY: any initialised words are valid bytes, `u8` has no alignment, and the view covers
@@ -294,6 +296,15 @@ impl<'a> FieldReader<'a> {
         let view =
             unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) };
         Some(std::str::from_utf8(&view[..bytes]).unwrap_or("\u{fffd}"))
+    }
+
+    /// Every field, handed to `visit`: the compiler sees reader and visitor as one loop, which an iterator's `next`
+    /// does not allow.
+    #[inline]
+    pub(crate) fn visit(mut self, mut visit: impl FnMut(RawField<'a>)) {
+        while let Some(field) = self.field() {
+            visit(field);
+        }
     }
 
     /// The keys alone, without a look at the values.
@@ -316,6 +327,7 @@ impl<'a> FieldReader<'a> {
         })
     }
 
+    #[inline]
     fn field(&mut self) -> Option<RawField<'a>> {
         let mut name = None;
         loop {

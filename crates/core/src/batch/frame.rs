@@ -123,6 +123,17 @@ pub(crate) fn frames(words: &[u64]) -> impl Iterator<Item = &[u64]> {
     })
 }
 
+/// How a record names a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKey<'a> {
+    /// By its index into the names of the callsite.
+    Described(usize),
+    /// By its own name.
+    Named(&'a str),
+    /// Not an attribute: a link to another span, as [`SpanRef::links`](super::SpanRef::links) reads it.
+    Link,
+}
+
 /// A frame, read.
 #[derive(Clone, Copy)]
 pub(super) struct Frame<'a>(pub(super) &'a [u64]);
@@ -188,6 +199,27 @@ impl<'a> Frame<'a> {
                 }
             }
         })
+    }
+
+    /// Hands every field to `visit`, by index into the names of the callsite where it has one. A key recorded twice
+    /// appears once, with its last value.
+    #[inline]
+    pub(super) fn visit(self, mut visit: impl FnMut(FieldKey<'a>, ValueRef<'a>)) {
+        let repeated = self.repeats_a_key();
+        let mut at = 0;
+        self.raw_fields().visit(|RawField { key, name, value }| {
+            at += 1;
+            match key {
+                KEY_INLINE => {
+                    if let Some(name) = name {
+                        visit(FieldKey::Named(name), value);
+                    }
+                }
+                KEY_LINK => visit(FieldKey::Link, value),
+                _ if repeated && self.raw_fields().skip(at).any(|later| later.key == key) => {}
+                _ => visit(FieldKey::Described(usize::from(key)), value),
+            }
+        });
     }
 
     /// Whether a name of the callsite occurs more than once.

@@ -18,6 +18,7 @@ use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot, model::Resource
 pub use logs::EVENT_TYPE_ATTRIBUTE;
 pub use metrics::FAILED_ATTRIBUTE;
 
+mod callsites;
 mod logs;
 mod metrics;
 #[cfg(any(feature = "otlp-http", test))]
@@ -80,6 +81,7 @@ pub struct Encoder {
     /// The encoded `resource` field of the resource seen last.
     resource: Vec<u8>,
     resource_of: Option<Arc<Resource>>,
+    callsites: callsites::Callsites,
 }
 
 impl Default for Encoder {
@@ -96,6 +98,7 @@ impl Encoder {
             request_bytes_max,
             resource: Vec::new(),
             resource_of: None,
+            callsites: callsites::Callsites::default(),
         }
     }
 
@@ -145,13 +148,14 @@ fn grouped<'a, R: Copy>(
     signal: Signal,
     records: impl Iterator<Item = R>,
     target: impl Fn(R) -> &'a str,
-    write: impl Fn(&mut Wire, R),
+    write: impl Fn(&mut Wire, &mut callsites::Callsites, R),
     send: &mut impl FnMut(Request<'_>),
 ) {
     let Encoder {
         wire,
         request_bytes_max,
         resource,
+        callsites,
         ..
     } = encoder;
     let mut records = records.peekable();
@@ -169,7 +173,7 @@ fn grouped<'a, R: Copy>(
             while (count == 0 || wire.len() < *request_bytes_max)
                 && let Some(record) = records.next_if(|&record| same_text(target(record), name))
             {
-                write(wire, record);
+                write(wire, callsites, record);
                 count += 1;
             }
             wire.close(scope);

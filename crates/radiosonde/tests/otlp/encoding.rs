@@ -269,7 +269,7 @@ fn resource() -> Arc<Resource> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn spans_logs_and_events_decode_to_what_structs_would_be(

@@ -9,7 +9,9 @@ use radiosonde_core::{
 };
 
 use super::{
-    Encoder, Request, Signal, grouped,
+    Encoder, Request, Signal,
+    callsites::Callsites,
+    grouped,
     values::{delimited, key_value},
     wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, tag},
 };
@@ -55,7 +57,7 @@ pub(super) fn encode(encoder: &mut Encoder, batch: &Batch, send: &mut impl FnMut
         RecordRef::Event(event) => Some(LogOrEvent::Event(event)),
         RecordRef::Span(_) => None,
     });
-    let write = |wire: &mut Wire, record: LogOrEvent<'_>| {
+    let write = |wire: &mut Wire, _: &mut Callsites, record: LogOrEvent<'_>| {
         let open = wire.open(2, RECORD_LENGTH_BYTES);
         match record {
             LogOrEvent::Log(record) => log(wire, record),

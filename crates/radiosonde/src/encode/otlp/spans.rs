@@ -2,26 +2,31 @@
 
 use radiosonde_core::{
     ValueRef,
-    batch::{Batch, SpanRef},
-    model::{Severity, SpanKind},
+    batch::{Batch, FieldKey, Overrides, SpanRef, is_override},
+    model::SpanKind,
 };
 
 use super::{
-    Encoder, Request, Signal, grouped,
-    values::key_value,
-    wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, tag},
+    Encoder, Request, Signal,
+    callsites::{Callsites, KEY_BYTES, Key},
+    grouped,
+    values::{Any as _, key_value},
+    wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, put_varint, tag},
 };
 
-/// `Span` field numbers.
+/// `Span.name`.
+pub(super) const NAME: u32 = 5;
+/// `Span.attributes`.
+pub(super) const ATTRIBUTES: u32 = 9;
+
+/// The other `Span` field numbers.
 mod field {
     pub(super) const TRACE_ID: u32 = 1;
     pub(super) const SPAN_ID: u32 = 2;
     pub(super) const PARENT_SPAN_ID: u32 = 4;
-    pub(super) const NAME: u32 = 5;
     pub(super) const KIND: u32 = 6;
     pub(super) const START: u32 = 7;
     pub(super) const END: u32 = 8;
-    pub(super) const ATTRIBUTES: u32 = 9;
     pub(super) const LINKS: u32 = 13;
     pub(super) const STATUS: u32 = 15;
     pub(super) const FLAGS: u32 = 16;
@@ -44,7 +49,8 @@ fn identifier<const N: usize>(block: &mut [u8], at: usize, field: u32, bytes: [u
     at + 2 + N
 }
 
-fn span(wire: &mut Wire, span: SpanRef<'_>) {
+fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
+    let callsite = callsites.get(span.metadata());
     let open = wire.open(2, SPAN_LENGTH_BYTES);
     let mut block = [0; 38];
     let mut used = identifier(&mut block, 0, field::TRACE_ID, span.trace_id().to_bytes());
@@ -53,39 +59,36 @@ fn span(wire: &mut Wire, span: SpanRef<'_>) {
         used = identifier(&mut block, used, field::PARENT_SPAN_ID, parent.to_bytes());
     }
     wire.put_block(&block, used);
-    let overrides = span.overrides();
-    let metadata = span.metadata();
-    wire.text_field(field::NAME, overrides.name.unwrap_or(metadata.name()));
+    let overrides = if callsite.overridable {
+        span.overrides()
+    } else {
+        Overrides::default()
+    };
+    match overrides.name {
+        Some(name) => wire.text_field(NAME, name),
+        None => wire.put_slice(&callsite.name),
+    }
     wire.put(&kind_and_times(span, overrides.kind.unwrap_or_default()));
-    for (name, value) in span.attributes() {
-        key_value(wire, field::ATTRIBUTES, name, &value);
-    }
-    let thread = ValueRef::U64(u64::from(span.thread()));
-    key_value(wire, field::ATTRIBUTES, "thread.id", &thread);
-    let severity = Severity::from(*metadata.level());
-    if severity != Severity::Info {
-        key_value(
-            wire,
-            field::ATTRIBUTES,
-            "level",
-            &ValueRef::Str(severity.text()),
-        );
-    }
+    let mut links = false;
+    span.visit_fields(|key, value| match key {
+        FieldKey::Described(index) => {
+            if let Some(key) = callsite.keys.get(index)
+                && !(callsite.overridable && is_override(key.name))
+            {
+                described(wire, key, &value);
+            }
+        }
+        FieldKey::Named(name) if is_override(name) => {}
+        FieldKey::Named(name) => key_value(wire, ATTRIBUTES, name, &value),
+        FieldKey::Link => links = true,
+    });
+    thread(wire, span.thread());
+    wire.put_slice(&callsite.common);
     if let Some(id) = span.correlation_id() {
-        key_value(
-            wire,
-            field::ATTRIBUTES,
-            "correlation.id",
-            &ValueRef::Str(&id),
-        );
+        key_value(wire, ATTRIBUTES, "correlation.id", &ValueRef::Str(&id));
     }
-    for link in span.links() {
-        let mut block = [0; 30];
-        block[0] = tag(field::LINKS, BYTES);
-        block[1] = 28;
-        let used = identifier(&mut block, 2, 1, link.trace_id.to_bytes());
-        identifier(&mut block, used, 2, link.span_id.to_bytes());
-        wire.put(&block);
+    if links {
+        self::links(wire, span);
     }
     if let Some(ok) = overrides.ok {
         status(wire, ok, overrides.message);
@@ -94,6 +97,50 @@ fn span(wire: &mut Wire, span: SpanRef<'_>) {
         wire.put(&flags(field::FLAGS, span.flags()));
     }
     wire.close(open);
+}
+
+/// Bytes of the largest attribute that is put together in one block: a known name and a number.
+const ATTRIBUTE_BYTES: usize = 64;
+
+/// Appends an attribute whose name is encoded already.
+#[inline]
+fn described(wire: &mut Wire, key: &Key, value: &ValueRef<'_>) {
+    let size = value.size();
+    // Tag, lengths of the pair and of the value: all lengths below 128 take one byte.
+    let pair = key.used + 1 + size;
+    if key.used == 0 || pair > 127 {
+        return key_value(wire, ATTRIBUTES, key.name, value);
+    }
+    let mut block = [0; ATTRIBUTE_BYTES];
+    block[0] = tag(ATTRIBUTES, BYTES);
+    block[1] = pair as u8;
+    block[2..2 + KEY_BYTES].copy_from_slice(&key.block);
+    block[2 + key.used] = size as u8;
+    wire.put_block(&block, key.used + 3);
+    value.write(wire);
+}
+
+/// Appends `thread.id`.
+#[inline]
+fn thread(wire: &mut Wire, thread: u32) {
+    const HEAD: &[u8; 16] = b"\x4a\x00\x0a\x09thread.id\x12\x00\x18";
+    let mut block = [0; 32];
+    block[..16].copy_from_slice(HEAD);
+    let number = put_varint(&mut block[16..], u64::from(thread));
+    block[1] = 14 + number as u8;
+    block[14] = 1 + number as u8;
+    wire.put_block(&block, 16 + number);
+}
+
+fn links(wire: &mut Wire, span: SpanRef<'_>) {
+    for link in span.links() {
+        let mut block = [0; 30];
+        block[0] = tag(field::LINKS, BYTES);
+        block[1] = 28;
+        let used = identifier(&mut block, 2, 1, link.trace_id.to_bytes());
+        identifier(&mut block, used, 2, link.span_id.to_bytes());
+        wire.put(&block);
+    }
 }
 
 #[inline]
