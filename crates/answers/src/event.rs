@@ -13,7 +13,7 @@ use radiosonde_core::{
 
 use crate::{latency::Phase, memory::Change};
 
-const LATENCY_EVENT: &str = <LatencyEvent<'static> as Event>::DESCRIPTOR.type_name;
+pub(crate) const LATENCY_EVENT: &str = <LatencyEvent<'static> as Event>::DESCRIPTOR.type_name;
 const MEMORY_EVENT: &str = <MemoryEvent<'static> as Event>::DESCRIPTOR.type_name;
 
 /// What an event means to the rows.

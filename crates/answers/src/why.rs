@@ -286,6 +286,11 @@ fn as_text<T: fmt::Display, S: Serializer>(id: &T, serializer: S) -> Result<S::O
     serializer.collect_str(id)
 }
 
+/// Whether events of this type take part in an account: they report phases of what is going on.
+pub fn takes_part(type_name: &str) -> bool {
+    reported::takes_part(type_name)
+}
+
 /// The traces among `spans`, slowest root first.
 pub fn candidates(spans: &[Span]) -> Vec<Candidate> {
     account::candidates(spans)

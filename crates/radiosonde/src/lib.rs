@@ -70,6 +70,7 @@ pub mod report;
 pub mod rows;
 mod signals;
 pub mod weights;
+pub mod why;
 
 pub use radiosonde_core as core;
 #[doc(hidden)]

@@ -30,6 +30,11 @@ const GPU_OP: &str = <GpuOpCompleted<'static>>::DESCRIPTOR.type_name;
 const GPU_KERNEL: &str = <InternalKernelCompleted<'static>>::DESCRIPTOR.type_name;
 const CALL: &str = <CallCompleted<'static>>::DESCRIPTOR.type_name;
 
+/// Whether [`attach`] reads events of this type.
+pub(super) fn takes_part(type_name: &str) -> bool {
+    matches!(type_name, GPU_OP | GPU_KERNEL | CALL | event::LATENCY_EVENT)
+}
+
 /// Adds what `events` report to the spans in which they were recorded.
 pub(super) fn attach<'a>(trace: &mut Trace<'a>, events: &'a [EventRecord]) {
     let hosts: HashMap<SpanId, usize> = trace
