@@ -53,6 +53,10 @@ pub struct WhyArguments {
     pub span: Option<String>,
     /// Account for all requests that ended in the last DURATION of the recording (`500ms`, `30s`, `5m`, `1h`), or
     /// without one for all there are.
+    #[expect(
+        clippy::option_option,
+        reason = "clap's form of an option whose value may be left out"
+    )]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, value_parser = duration, conflicts_with = "list")]
     pub window: Option<Option<Duration>>,
     /// List the requests there are, slowest first, instead of accounting for one.

@@ -1,5 +1,7 @@
 //! `sonde why` as a user runs it: the program itself on files that radiosonde's own exporters wrote.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails there")]
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -157,12 +159,11 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
         fails("one.jsonl", None, &["--span", "00000000000000aa"], 1),
     ];
     insta::assert_snapshot!(messages.concat(), @r"
-    sonde: cannot read DIR/missing.jsonl: No such file or directory (os error 2); check that it exists and that you may read it: No such file or directory (os error 2)
+    sonde: cannot read DIR/missing.jsonl: No such file or directory (os error 2); check that it exists and that you may read it
     sonde: DIR/empty.jsonl holds no spans; record some with radiosonde's JSON-lines or SQLite exporter
-    sonde: skipped DIR/not.jsonl line 1: not JSON that can be read: expected value at line 1 column 1, and 1 more such lines; the answer leaves them out
     sonde: DIR/not.jsonl holds no spans: line 1: not JSON that can be read: expected value at line 1 column 1, and 1 more such lines. Is it a recording? Radiosonde's JSON-lines and SQLite exporters write them
     sonde: DIR/one.jsonl has no trace ffff; the slowest it has are
-      0af7651916cd43dd8448eb211c80319c      1.000 s       1 spans  request
+      0af7651916cd43dd8448eb211c80319c      1.000 s       1 span   request
     `--list` shows all
     sonde: `1` is not a span ID: give its 16 hexadecimal digits
     sonde: trace 0af7651916cd43dd8448eb211c80319c in DIR/one.jsonl has no span 00000000000000aa; give `--trace` as well if it is in another
