@@ -13,7 +13,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use self::frame::{Frame, frames};
 use crate::{
     context::SAMPLED,
-    fields::ValueRef,
+    fields::{KEY_INLINE, KEY_LINK, ValueRef},
     ids::{SpanId, TraceId},
     model::{Attributes, Place, Record, Resource, Text, Value},
 };
@@ -227,7 +227,19 @@ impl PlaceRef {
 
 macro_rules! common {
     ($($view:ident => $convert:ident),*) => { $(
-        impl $view<'_> {
+        impl<'a> $view<'a> {
+            /// Every field as it stands in the record, in order and with repetitions: its index among the fields of
+            /// the static description, and its value. The index is `None` for a field with a name of its own and for
+            /// a link. For encoders that remember what they know of a description.
+            pub fn indexed_fields(
+                &self,
+            ) -> impl Iterator<Item = (Option<usize>, ValueRef<'a>)> + use<'a> {
+                self.0.raw_fields().map(|field| {
+                    let is_index = !matches!(field.key, KEY_INLINE | KEY_LINK);
+                    (is_index.then_some(usize::from(field.key)), field.value)
+                })
+            }
+
             /// The number of the recording thread within the process.
             pub fn thread(&self) -> u32 {
                 self.0.thread()

@@ -183,3 +183,132 @@ pub fn check_round_trip(bytes: &[u8]) {
     assert_eq!(again.len(), records.len());
     assert_eq!(write(&again), written);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use radiosonde_core::model::{EventRecord, Value};
+
+    use super::*;
+
+    fn read(text: &str) -> (Vec<Record>, Skipped) {
+        let mut lines = JsonLines::new(text.as_bytes());
+        let records = lines.by_ref().map(Result::unwrap).collect();
+        (records, lines.into_skipped())
+    }
+
+    fn event(text: &str) -> EventRecord {
+        match read(text).0.pop() {
+            Some(Record::Event(event)) => event,
+            other => panic!("not an event: {other:?}"),
+        }
+    }
+
+    fn written(record: Record) -> String {
+        let mut writer = Writer::new(Vec::new(), JsonEncoder::default());
+        writer.write(&record).unwrap();
+        String::from_utf8(writer.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn bad_lines_are_skipped_and_counted_by_number() {
+        let good = r#"{"ts":"2026-01-31T12:00:00Z","event":{"type":"Custom","data":{"n":1}}}"#;
+        let deep = format!(
+            r#"{{"event":{{"type":"X","data":{}1{}}}}}"#,
+            "[".repeat(99),
+            "]".repeat(99)
+        );
+        let bad_id = r#"{"trace_id":"xyz","event":{"type":"X"}}"#;
+        let bad_time = r#"{"ts":"yesterday","event":{"type":"X"}}"#;
+        let text = format!("{good}\n\nnot json\n[1]\n{{}}\n{deep}\n{bad_id}\n{bad_time}\n{good}");
+        let (records, skipped) = read(&text);
+        assert_eq!(records.len(), 2);
+        assert_eq!(skipped.lines, 6);
+        let lines: Vec<_> = skipped.first.iter().map(|bad| bad.line).collect();
+        assert_eq!(lines, [3, 4, 5, 6, 7, 8]);
+        assert!(
+            skipped.first[4]
+                .reason
+                .contains("32 hexadecimal digits: xyz")
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_whole() {
+        let text = format!("{}\n{{\"event\":{{\"type\":\"X\"}}}}\n", "x".repeat(100));
+        let mut lines =
+            JsonLines::with_line_limit(io::BufReader::with_capacity(7, text.as_bytes()), 50);
+        assert_eq!(lines.by_ref().count(), 1);
+        assert_eq!(lines.skipped().first[0].line, 1);
+    }
+
+    #[test]
+    fn types_nobody_knows_come_back_as_they_were() {
+        for data in [
+            r#"{"b":[1,{"c":null}],"a":-2.5,"big":18446744073709551615}"#,
+            "[1,2]",
+            "\"text\"",
+            "{}",
+        ] {
+            let line = format!(
+                r#"{{"ts":"2026-01-31T12:00:00.000000001Z","event":{{"type":"FromTheFuture","data":{data}}}}}"#
+            );
+            let event = event(&line);
+            assert_eq!(written(Record::Event(event)).trim_end(), line);
+        }
+    }
+
+    #[test]
+    fn the_older_shape_is_read() {
+        let older = event(
+            r#"{"span_id":2,"parent_span_id":1,"event":{"type":"GpuOpCompleted","data":{"op_name":"m"}}}"#,
+        );
+        assert_eq!((older.time_unix_ns, older.place.as_ref()), (0, None));
+        assert_eq!(older.field("op_name").and_then(Value::as_str), Some("m"));
+        let zero = "00000000000000000000000000000000";
+        let outside = event(&format!(
+            r#"{{"trace_id":"{zero}","span_id":0,"event":{{"type":"X"}}}}"#
+        ));
+        assert_eq!(outside.place, None);
+    }
+
+    fn arbitrary_json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            any::<f64>().prop_map(|value| if value.is_finite() {
+                value.to_string()
+            } else {
+                "0".to_owned()
+            }),
+            any::<i64>().prop_map(|value| value.to_string()),
+            "[ -!#-\\[\\]-~é\u{1F600}]{0,12}".prop_map(|text| format!("\"{text}\"")),
+            Just("null".to_owned()),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|values| format!("[{}]", values.join(","))),
+                proptest::collection::vec(("[a-c_]{0,3}", inner), 0..4).prop_map(|members| {
+                    let members: Vec<_> = members
+                        .iter()
+                        .map(|(name, value)| format!("\"{name}\":{value}"))
+                        .collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn whatever_is_read_survives_a_round_trip(
+            data in arbitrary_json(), kind in "Span|Log|Custom", garbage in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let line = format!(r#"{{"ts":"2026-01-31T12:00:00Z","trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":7,"event":{{"type":"{kind}","data":{data}}}}}"#);
+            let mut bytes = line.into_bytes();
+            bytes.push(b'\n');
+            bytes.extend_from_slice(&garbage);
+            check_round_trip(&bytes);
+        }
+    }
+}

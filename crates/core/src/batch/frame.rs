@@ -156,7 +156,7 @@ impl<'a> Frame<'a> {
     }
 
     pub(super) fn metadata(self) -> &'static Metadata<'static> {
-        static_ref(self.0[7]).unwrap_or(crate::subscriber::unknown_metadata())
+        static_ref(self.0[7]).unwrap_or_else(crate::subscriber::unknown_metadata)
     }
 
     pub(super) fn raw_fields(self) -> FieldReader<'a> {

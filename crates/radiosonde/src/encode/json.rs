@@ -5,16 +5,24 @@
 //! wins); an identifier is never written as zero; secrets are replaced by the encoder's [`Redaction`].
 
 mod cache;
+mod callsite;
+mod envelope;
+mod plain;
 mod value;
 
+use std::fmt;
+
 use radiosonde_core::{
-    batch::{Batch, LogRef, PlaceRef, RecordRef, SpanRef},
-    ids::{SpanId, TraceId},
-    model::{EventRecord, Link, Log, Place, Record, Severity, Span, SpanKind, Status},
+    batch::{Batch, LogRef, RecordRef, SpanRef},
+    ids::SpanId,
+    model::{EventRecord, Link, Log, Record, Severity, Span, SpanKind, Status},
 };
 
+pub(crate) use self::envelope::envelope_of;
 use self::{
     cache::{Names, Seen},
+    callsite::Callsites,
+    envelope::{Envelope, owned_envelope},
     value::{JsonValue, push_hex_u64, push_text, push_u64},
 };
 use super::time::Rfc3339;
@@ -36,26 +44,21 @@ pub enum Identifiers {
 }
 
 /// Writes records as lines of JSON. Keep one for many batches: it remembers names and the last second.
-#[derive(Debug)]
 pub struct JsonEncoder {
     identifiers: Identifiers,
     redaction: Redaction,
     clock: Rfc3339,
     names: Names,
+    callsites: Callsites,
 }
 
-/// What stands around every record's data.
-pub(crate) struct Envelope<'a> {
-    pub(crate) time_unix_ns: u64,
-    pub(crate) place: Option<EnvelopePlace<'a>>,
-    pub(crate) type_name: &'a str,
-}
-
-pub(crate) struct EnvelopePlace<'a> {
-    pub(crate) trace_id: TraceId,
-    pub(crate) span_id: SpanId,
-    pub(crate) parent_id: Option<SpanId>,
-    pub(crate) span_name: &'a str,
+impl fmt::Debug for JsonEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonEncoder")
+            .field("identifiers", &self.identifiers)
+            .field("redaction", &self.redaction)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a span's `data` holds besides attributes and links.
@@ -100,6 +103,7 @@ impl JsonEncoder {
             redaction,
             clock: Rfc3339::new(),
             names: Names::new(),
+            callsites: Callsites::new(),
         }
     }
 
@@ -137,6 +141,16 @@ impl JsonEncoder {
 
     /// Appends the `data` object of a record in a batch.
     pub(crate) fn data(&mut self, record: &RecordRef<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        let is_plain = match record {
+            RecordRef::Span(span) => self.plain_span(span, out),
+            RecordRef::Log(log) => self.plain_log(log, out),
+            RecordRef::Event(event) => self.plain_event(event, out),
+        };
+        if is_plain {
+            return;
+        }
+        out.truncate(start);
         match record {
             RecordRef::Span(span) => self.span(span, out),
             RecordRef::Log(log) => self.log(log, out),
@@ -416,70 +430,5 @@ impl JsonEncoder {
             value.push(known.sensitivity(), &self.redaction, out);
         }
         out.push(b'}');
-    }
-}
-
-/// What stands around the data of a record in a batch.
-pub(crate) fn envelope_of<'a>(record: &RecordRef<'a>) -> Envelope<'a> {
-    let placed = |place: PlaceRef| EnvelopePlace {
-        trace_id: place.trace_id,
-        span_id: place.span_id,
-        parent_id: place.parent_id,
-        span_name: place.span_name,
-    };
-    match record {
-        RecordRef::Span(span) => Envelope {
-            time_unix_ns: span.end_unix_ns(),
-            place: Some(EnvelopePlace {
-                trace_id: span.trace_id(),
-                span_id: span.span_id(),
-                parent_id: span.parent_id(),
-                span_name: span.name(),
-            }),
-            type_name: SPAN_TYPE,
-        },
-        RecordRef::Log(log) => Envelope {
-            time_unix_ns: log.time_unix_ns(),
-            place: log.place().map(placed),
-            type_name: LOG_TYPE,
-        },
-        RecordRef::Event(event) => Envelope {
-            time_unix_ns: event.time_unix_ns(),
-            place: event.place().map(placed),
-            type_name: event.descriptor().type_name,
-        },
-    }
-}
-
-fn owned_envelope(record: &Record) -> Envelope<'_> {
-    fn placed(place: &Place) -> EnvelopePlace<'_> {
-        EnvelopePlace {
-            trace_id: place.trace_id,
-            span_id: place.span_id,
-            parent_id: place.parent_id,
-            span_name: &place.span_name,
-        }
-    }
-    match record {
-        Record::Span(span) => Envelope {
-            time_unix_ns: span.end_unix_ns,
-            place: Some(EnvelopePlace {
-                trace_id: span.trace_id,
-                span_id: span.span_id,
-                parent_id: span.parent_id,
-                span_name: &span.name,
-            }),
-            type_name: SPAN_TYPE,
-        },
-        Record::Log(log) => Envelope {
-            time_unix_ns: log.time_unix_ns,
-            place: log.place.as_ref().map(placed),
-            type_name: LOG_TYPE,
-        },
-        Record::Event(event) => Envelope {
-            time_unix_ns: event.time_unix_ns,
-            place: event.place.as_ref().map(placed),
-            type_name: &event.type_name,
-        },
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use radiosonde_core::{
+    catalogue,
     ids::{SpanId, TraceId},
     model::{
         Attributes, EventRecord, Link, Log, Place, Record, Severity, Span, SpanKind, Status, Text,
@@ -93,11 +94,12 @@ pub(super) fn record(envelope: Envelope, data: Value) -> Record {
     if envelope.type_name == LOG_TYPE && is_log(&data) {
         return Record::Log(log(envelope.time_unix_ns, place, data));
     }
+    let known = catalogue::find(&envelope.type_name);
     Record::Event(EventRecord {
         time_unix_ns: envelope.time_unix_ns,
         place,
-        name: Cow::Borrowed(""),
-        severity: Severity::default(),
+        name: Cow::Borrowed(known.map_or("", |event| event.name)),
+        severity: known.map_or_else(Severity::default, |event| event.severity),
         type_name: envelope.type_name,
         thread: 0,
         correlation_id: None,

@@ -96,6 +96,7 @@ const SHAPES: [Shape; 18] = [
 const SHAPE_BYTES_MIN: usize = 16;
 
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+const PRIVATE_KEY_TRAITS: u64 = all_of(PRIVATE_KEY);
 
 impl Traits {
     /// The traits of `text`.
@@ -138,7 +139,7 @@ impl Traits {
         self.0 & (AT | ASSIGN) != 0
             || self.may_hold_a_scheme()
             || (bytes >= SHAPE_BYTES_MIN && self.has(DIGIT) && self.may_hold_a_shape())
-            || self.has(all_of(PRIVATE_KEY))
+            || self.has(PRIVATE_KEY_TRAITS)
     }
 
     fn may_hold_a_shape(self) -> bool {
@@ -162,7 +163,7 @@ pub(crate) fn secrets(text: &str, traits: Traits) -> Vec<Range<usize>> {
     if traits.may_hold_a_shape() {
         shapes(text, &mut found);
     }
-    if traits.has(all_of(PRIVATE_KEY)) {
+    if traits.has(PRIVATE_KEY_TRAITS) {
         private_keys(text, &mut found);
     }
     found.sort_unstable_by_key(|range| (range.start, range.end));

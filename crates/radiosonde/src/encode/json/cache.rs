@@ -3,7 +3,7 @@
 //! Invariant: a slot answers for exactly the name it holds, compared in full; a collision replaces it. Memory is
 //! bounded by [`SLOTS`] names of [`NAME_BYTES_MAX`] bytes.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use super::value::push_escaped;
 use crate::redact::{Redaction, Sensitivity};
@@ -64,12 +64,6 @@ pub(super) struct Names {
     slots: Box<[Option<Name>]>,
     /// The last name too long for a slot.
     long: Option<Name>,
-}
-
-impl fmt::Debug for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Names").finish_non_exhaustive()
-    }
 }
 
 impl Names {

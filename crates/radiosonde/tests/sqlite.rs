@@ -1,0 +1,167 @@
+//! A recording in SQLite survives the death of the process that writes it.
+#![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use radiosonde::{
+    core::{
+        model::{Record, Resource},
+        pump,
+        subscriber::Subscriber,
+    },
+    exporter::{
+        Exporter,
+        runner::{FanOut, Limits},
+        sqlite::Sqlite,
+    },
+    recording::{Recording, RecordingError},
+    redact::Redaction,
+    repeat::Thinning,
+};
+
+const FILE: &str = "RADIOSONDE_TEST_SQLITE_FILE";
+/// Lines that are recorded and flushed before the child says so.
+const FLUSHED: u64 = 2000;
+
+fn recording(path: &Path, interval: Duration) -> pump::Pump {
+    let exporter = Sqlite::open(path, Redaction::default()).unwrap();
+    let exporters: Vec<(Box<dyn Exporter>, _)> = vec![(
+        Box::new(exporter.with_interval(interval)),
+        Limits::default(),
+    )];
+    let fan_out = FanOut::start(exporters, Thinning::default()).unwrap();
+    let _ = tracing::subscriber::set_global_default(Subscriber::new());
+    pump::start(pump::Config {
+        resource: Arc::new(Resource::default()),
+        consumers: vec![Box::new(fan_out)],
+    })
+    .unwrap()
+}
+
+/// The child: records, flushes, says so, and goes on recording until it is killed.
+#[test]
+fn child() {
+    let Some(file) = env::var_os(FILE) else {
+        return;
+    };
+    let pump = recording(file.as_ref(), Duration::from_millis(100));
+    for n in 0..FLUSHED {
+        tracing::info!(n, "before");
+    }
+    assert!(pump.flush(Duration::from_secs(60)));
+    eprintln!("flushed");
+    for n in 0.. {
+        tracing::info!(n, "after");
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_all_that_was_flushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.sqlite");
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(FILE, &file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap)
+        .any(|line| line == "flushed");
+    assert!(said, "the child ended early");
+    // Some of what follows is committed, some is not, when SIGKILL comes.
+    std::thread::sleep(Duration::from_millis(250));
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let check: String = connection
+        .query_row("PRAGMA integrity_check", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+    let before: u64 = connection
+        .query_row(
+            "SELECT count(*) FROM metric_event WHERE data ->> 'message' = 'before'",
+            (),
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(before, FLUSHED);
+    let (records, skipped) = Recording::read(&file).unwrap();
+    assert_eq!(skipped.lines, 0);
+    assert!(records.len() as u64 >= FLUSHED);
+}
+
+#[test]
+fn the_file_has_as_many_rows_as_there_were_records_and_reads_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("new/folder/run.sqlite");
+    let pump = recording(&file, Duration::from_secs(1));
+    let span = tracing::info_span!("request", user = 7_u64, password = "hunter2");
+    span.in_scope(|| {
+        for n in 0..500_u64 {
+            tracing::info!(n, "line");
+        }
+    });
+    drop(span);
+    assert!(pump.stop(Duration::from_secs(60)));
+    let count = |sql: &str| -> u64 {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection.query_row(sql, (), |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count("SELECT count(*) FROM metric_event"), 501);
+    assert_eq!(
+        count("SELECT count(*) FROM metric_event WHERE span_name = 'request'"),
+        501
+    );
+    assert_eq!(
+        count("SELECT count(*) FROM metric_event WHERE data LIKE '%hunter2%'"),
+        0
+    );
+    assert_eq!(count("SELECT max(version) FROM schema_version"), 1);
+    if let Ok(output) = Command::new("sqlite3")
+        .arg(&file)
+        .arg("select count(*) from metric_event")
+        .output()
+    {
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "501");
+    }
+    let (records, _) = Recording::read(&file).unwrap();
+    let Some(Record::Span(span)) = records.last() else {
+        panic!("the span ends last")
+    };
+    assert_eq!((span.name.as_ref(), span.parent_id), ("request", None));
+}
+
+#[test]
+fn what_is_no_recording_is_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "not a database, but long enough to look at").unwrap();
+    let error = Sqlite::open(&text, Redaction::default()).unwrap_err();
+    assert!(error.to_string().contains("notes.txt"), "{error}");
+    let newer = folder.path().join("newer.sqlite");
+    let connection = rusqlite::Connection::open(&newer).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE schema_version (version INTEGER); INSERT INTO schema_version VALUES (99)",
+        )
+        .unwrap();
+    let error = Recording::open(&newer).unwrap_err();
+    assert!(matches!(error, RecordingError::Database { .. }));
+    assert!(
+        error.to_string().contains("schema_version is 99"),
+        "{error}"
+    );
+}
