@@ -29,7 +29,7 @@ use radiosonde::{
 
 const FILE: &str = "RADIOSONDE_TEST_SQLITE_FILE";
 /// Lines that are recorded and flushed before the child says so.
-const FLUSHED: u64 = 2000;
+const FLUSHED: i64 = 2000;
 
 fn recording(path: &Path, interval: Duration) -> pump::Pump {
     let exporter = Sqlite::open(path, Redaction::default()).unwrap();
@@ -90,7 +90,7 @@ fn a_killed_process_leaves_all_that_was_flushed() {
         .query_row("PRAGMA integrity_check", (), |row| row.get(0))
         .unwrap();
     assert_eq!(check, "ok");
-    let before: u64 = connection
+    let before: i64 = connection
         .query_row(
             "SELECT count(*) FROM metric_event WHERE data ->> 'message' = 'before'",
             (),
@@ -100,7 +100,7 @@ fn a_killed_process_leaves_all_that_was_flushed() {
     assert_eq!(before, FLUSHED);
     let (records, skipped) = Recording::read(&file).unwrap();
     assert_eq!(skipped.lines, 0);
-    assert!(records.len() as u64 >= FLUSHED);
+    assert!(records.len() as i64 >= FLUSHED);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn the_file_has_as_many_rows_as_there_were_records_and_reads_back() {
     });
     drop(span);
     assert!(pump.stop(Duration::from_secs(60)));
-    let count = |sql: &str| -> u64 {
+    let count = |sql: &str| -> i64 {
         let connection = rusqlite::Connection::open(&file).unwrap();
         connection.query_row(sql, (), |row| row.get(0)).unwrap()
     };
