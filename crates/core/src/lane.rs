@@ -133,7 +133,7 @@ impl Drop for Exit {
 /// no lane (which is counted).
 #[inline]
 pub(crate) fn current() -> Option<&'static Lane> {
-    if !RECORDING.load(Ordering::Relaxed) {
+    if !crate::COMPILED_IN || !RECORDING.load(Ordering::Relaxed) {
         return None;
     }
     OPEN.get().or_else(acquire)
@@ -142,6 +142,9 @@ pub(crate) fn current() -> Option<&'static Lane> {
 /// The calling thread's lane if it already has one; counts nothing and makes none.
 #[inline]
 pub(crate) fn existing() -> Option<&'static Lane> {
+    if !crate::COMPILED_IN {
+        return None;
+    }
     OPEN.get()
 }
 

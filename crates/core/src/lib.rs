@@ -72,6 +72,9 @@ mod slab;
 pub mod subscriber;
 mod sync;
 
+/// Whether recording is compiled in: the feature `recording`, which is on by default.
+pub const COMPILED_IN: bool = cfg!(feature = "recording");
+
 pub use crate::{
     custom::{NAMES_MAX as CUSTOM_NAMES_MAX, custom_event, custom_metric},
     event::Event,

@@ -158,6 +158,9 @@ impl<N: Number> Counter<N> {
 
     #[inline]
     pub(super) fn add_from(&self, amount: N, origin: impl FnOnce() -> Option<Origin>) {
+        if !crate::COMPILED_IN {
+            return;
+        }
         if !amount.is_amount() {
             return loss::count(Lost::InvalidMeasurement, 1);
         }
@@ -186,6 +189,9 @@ impl<N: Number> UpDownCounter<N> {
     /// Adds `amount`, which may be negative.
     #[inline]
     pub fn add(&self, amount: N) {
+        if !crate::COMPILED_IN {
+            return;
+        }
         shard::with(|shard| {
             let number = shard.number_page(self.slot).number(self.slot);
             number.store(amount.add_to(number.load(Relaxed)), Relaxed);
@@ -197,6 +203,9 @@ impl Gauge {
     /// Sets the value.
     #[inline]
     pub fn set(&self, value: f64) {
+        if !crate::COMPILED_IN {
+            return;
+        }
         if let Store::Gauge(bits) = &self.series.store {
             bits.store(value.to_bits(), Relaxed);
         }
@@ -229,6 +238,9 @@ impl Histogram {
         failed: bool,
         origin: impl FnOnce() -> Option<Origin>,
     ) {
+        if !crate::COMPILED_IN {
+            return;
+        }
         if let Store::Histogram { shape, .. } = &self.series.store {
             shard::with(|shard| {
                 shard

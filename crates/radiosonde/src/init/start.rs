@@ -33,7 +33,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         Some(config) => config,
         None => Config::load(builder.raw)?,
     };
-    if !config.recording.enabled {
+    if !config.recording.enabled || !radiosonde_core::COMPILED_IN {
         return Ok(Guard::disabled(reservation, config));
     }
     if !builder.keeps_subscriber {

@@ -12,7 +12,11 @@ use ureq::{
     tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig},
 };
 
-use super::{OtlpConfig, OtlpError, Outcome, Transport, is_loopback, response, shown};
+use super::{
+    OtlpConfig, OtlpError, Outcome, Transport,
+    config::{is_loopback, shown},
+    response,
+};
 use crate::{encode::otlp::Signal, exporter::retry};
 
 const USER_AGENT: &str = concat!("radiosonde/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,295 @@
+//! Where and how OTLP is sent, and what can be wrong with that.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use super::TIMEOUT_DEFAULT;
+use crate::{
+    encode::otlp::{REQUEST_BYTES_MAX_DEFAULT, Signal},
+    exporter::{retry, spool::SpoolConfig},
+};
+
+/// Whether requests are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// By gzip, unless the endpoint is this machine.
+    #[default]
+    Auto,
+    /// Never.
+    None,
+    /// By gzip.
+    Gzip,
+}
+
+/// Where and how to send. `OTEL_EXPORTER_OTLP_*` names are given where there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// `ENDPOINT`: for HTTP the base URL, to which `/v1/traces`, `/v1/logs` or `/v1/metrics` is added; for gRPC the
+    /// server.
+    pub endpoint: String,
+    /// `TRACES_ENDPOINT`: over HTTP the whole URL for spans.
+    pub traces_endpoint: Option<String>,
+    /// `LOGS_ENDPOINT`: over HTTP the whole URL for logs and events.
+    pub logs_endpoint: Option<String>,
+    /// `METRICS_ENDPOINT`: over HTTP the whole URL for metrics.
+    pub metrics_endpoint: Option<String>,
+    /// `HEADERS`: sent with every request to this destination and no other.
+    pub headers: Vec<(String, String)>,
+    /// `TIMEOUT`: for one request, connection included.
+    pub timeout: Duration,
+    /// `COMPRESSION`.
+    pub compression: Compression,
+    /// `CERTIFICATE`: a PEM file with the certificate authorities to trust instead of Mozilla's.
+    pub ca_certificate: Option<PathBuf>,
+    /// `CLIENT_CERTIFICATE` and `CLIENT_KEY`: PEM files with which this program proves who it is.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Refuse an endpoint without TLS.
+    pub require_tls: bool,
+    /// Where telemetry waits while the destination is away.
+    pub spool: SpoolConfig,
+    /// Uncompressed bytes after which another request is begun.
+    pub request_bytes_max: usize,
+    /// First and longest delay between attempts, before jitter.
+    pub retry_delay: (Duration, Duration),
+}
+
+impl OtlpConfig {
+    /// The defaults for `endpoint`.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            traces_endpoint: None,
+            logs_endpoint: None,
+            metrics_endpoint: None,
+            headers: Vec::new(),
+            timeout: TIMEOUT_DEFAULT,
+            compression: Compression::default(),
+            ca_certificate: None,
+            client_certificate: None,
+            require_tls: false,
+            spool: SpoolConfig::default(),
+            request_bytes_max: REQUEST_BYTES_MAX_DEFAULT,
+            retry_delay: (retry::DELAY_MIN, retry::DELAY_MAX),
+        }
+    }
+
+    pub(super) fn endpoint_of(&self, signal: Signal) -> Option<&String> {
+        match signal {
+            Signal::Traces => self.traces_endpoint.as_ref(),
+            Signal::Logs => self.logs_endpoint.as_ref(),
+            Signal::Metrics => self.metrics_endpoint.as_ref(),
+        }
+    }
+
+    pub(super) fn gzip(&self) -> bool {
+        match self.compression {
+            Compression::Auto => !is_loopback(&self.endpoint),
+            Compression::None => false,
+            Compression::Gzip => true,
+        }
+    }
+
+    /// A file name for the destination: what waits for it is never sent anywhere else, nor with other headers.
+    pub(super) fn spool_name(&self, protocol: &str) -> String {
+        let mut crc = crc32fast::Hasher::new();
+        for signal in Signal::ALL {
+            crc.update(self.endpoint_of(signal).map_or("", |url| url).as_bytes());
+            crc.update(b"\n");
+        }
+        crc.update(self.endpoint.as_bytes());
+        for (name, value) in &self.headers {
+            crc.update(format!("\n{name}: {value}").as_bytes());
+        }
+        let readable: String = shown(&self.endpoint)
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .take(80)
+            .collect();
+        format!("otlp-{protocol}-{readable}-{:08x}", crc.finalize())
+    }
+
+    pub(super) fn check(&self) -> Result<(), OtlpError> {
+        let urls = Signal::ALL
+            .into_iter()
+            .filter_map(|signal| self.endpoint_of(signal));
+        for url in urls.chain([&self.endpoint]) {
+            let invalid = |reason| OtlpError::Endpoint {
+                endpoint: shown(url),
+                reason,
+            };
+            let (scheme, rest) = url
+                .split_once("://")
+                .ok_or_else(|| invalid("it must begin with http:// or https://"))?;
+            match scheme {
+                "http" if self.require_tls => {
+                    return Err(invalid("TLS is required: use https:// or drop require_tls"));
+                }
+                "https" | "http" => {}
+                _ => return Err(invalid("only http:// and https:// are known")),
+            }
+            if host(rest).is_empty() {
+                return Err(invalid("it names no host"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for OtlpConfig {
+    /// Without the values of headers, which are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("OtlpConfig")
+            .field("endpoint", &shown(&self.endpoint))
+            .field("headers", &headers)
+            .field("timeout", &self.timeout)
+            .field("compression", &self.compression)
+            .field("spool", &self.spool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The part of `rest`, what follows `scheme://`, that names the host.
+pub(super) fn host(rest: &str) -> &str {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.strip_prefix('[') {
+        Some(ipv6) => ipv6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+pub(super) fn is_loopback(url: &str) -> bool {
+    let host = host(url.split_once("://").map_or(url, |(_, rest)| rest));
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// `url` without user, password and query.
+pub(super) fn shown(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+/// Why an exporter could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OtlpError {
+    /// The endpoint is not a URL that can be sent to.
+    #[error("OTLP endpoint {endpoint}: {reason}")]
+    Endpoint {
+        /// The endpoint, without secrets.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A header's name or value cannot be sent.
+    #[error("OTLP header {name}: names and values are visible ASCII without line breaks")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// A certificate or key file cannot be used.
+    #[error("OTLP certificate {path}: {reason}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The thread that sends could not be started.
+    #[error("cannot start the thread that sends OTLP: {0}")]
+    Thread(std::io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_an_endpoint_or_header_are_not_shown() {
+        let mut config =
+            OtlpConfig::new("https://user:hunter2@collector.example:4318/otlp?key=hunter2");
+        config.headers = vec![("authorization".to_owned(), "hunter2".to_owned())];
+        let text = format!("{config:?} {}", config.spool_name("http"));
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("https://collector.example:4318/otlp"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn another_key_is_another_destination() {
+        let mut config = OtlpConfig::new("http://localhost:4318");
+        let name = config.spool_name("http");
+        assert!(
+            name.starts_with("otlp-http-http---localhost-4318-"),
+            "{name}"
+        );
+        assert_eq!(
+            name,
+            OtlpConfig::new("http://localhost:4318").spool_name("http")
+        );
+        config.headers = vec![("api-key".to_owned(), "a".to_owned())];
+        assert_ne!(name, config.spool_name("http"));
+    }
+
+    #[test]
+    fn an_endpoint_is_checked_before_anything_starts() {
+        let error = |endpoint: &str, require_tls| {
+            let config = OtlpConfig {
+                require_tls,
+                ..OtlpConfig::new(endpoint)
+            };
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(error("http://localhost:4318", false), Ok(()));
+        assert_eq!(error("https://[::1]:4318/x", true), Ok(()));
+        for (endpoint, require_tls, expected) in [
+            (
+                "localhost:4318",
+                false,
+                "OTLP endpoint localhost:4318: it must begin with http:// or https://",
+            ),
+            (
+                "ftp://localhost",
+                false,
+                "OTLP endpoint ftp://localhost: only http:// and https:// are known",
+            ),
+            ("http://", false, "OTLP endpoint http://: it names no host"),
+            (
+                "http://collector",
+                true,
+                "OTLP endpoint http://collector: TLS is required: use https:// or drop require_tls",
+            ),
+        ] {
+            assert_eq!(error(endpoint, require_tls), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_spared_compression() {
+        for (endpoint, gzip) in [
+            ("http://localhost:4318", false),
+            ("http://127.0.0.1:4318/x", false),
+            ("http://[::1]:4318", false),
+            ("https://collector.example", true),
+            ("http://10.0.0.1:4318", true),
+        ] {
+            assert_eq!(OtlpConfig::new(endpoint).gzip(), gzip, "{endpoint}");
+        }
+    }
+}
