@@ -87,6 +87,11 @@ fn every_default_that_is_prescribed() {
         ("/metrics", "/health")
     );
     assert_eq!(telemetry.system_interval, seconds(5));
+}
+
+#[test]
+fn every_default_that_is_prescribed_for_logs_devices_and_calls() {
+    let config = Config::default();
     // Row 104.
     assert_eq!(
         (

@@ -10,7 +10,10 @@ use radiosonde::{
     latency, memory,
     rows::{AppEvent, Rows, publish},
 };
-use radiosonde_answers::{latency::RowKind, memory::MemoryRow};
+use radiosonde_answers::{
+    latency::{LatencyRow, RowKind},
+    memory::MemoryRow,
+};
 use radiosonde_core::{
     batch::{Batch, RecordRef},
     model::{EventRecord, Resource},
@@ -65,43 +68,7 @@ fn bytes(rows: &[MemoryRow], path: &str) -> Option<i64> {
         .and_then(|row| row.bytes)
 }
 
-#[test]
-fn one_stream_of_events_gives_the_same_rows_everywhere() {
-    let recording = Recording::default();
-    let (publisher, subscriptions) = publish(Duration::from_hours(1));
-    let updates = subscriptions.subscribe();
-    drop(subscriptions.subscribe());
-    let pump = pump::start(pump::Config {
-        resource: Arc::new(Resource::default()),
-        consumers: vec![Box::new(recording.clone()), Box::new(publisher)],
-    })
-    .unwrap();
-
-    let host = memory::Collector::new(memory::HOST);
-    let scratch = host.pool("scratch");
-    let process = memory::ProcessMemory::baseline();
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| (1..=5).for_each(|tokens| forward(tokens, &host, &scratch)));
-        }
-    });
-    let held = scratch.allocate(5000);
-    let resident = process.sample();
-    assert!(pump.flush(Duration::from_secs(10)));
-    drop(held);
-
-    let (Ok(AppEvent::LatencyUpdate(latency)), Ok(AppEvent::MemoryUpdate(memory))) =
-        (updates.recv(), updates.recv())
-    else {
-        panic!("one update of each kind");
-    };
-    let mut headless = Rows::default();
-    for event in &*recording.0.lock().unwrap() {
-        headless.observe_record(event);
-    }
-    assert_eq!(headless.latency(), *latency);
-    assert_eq!(headless.memory(), *memory);
-
+fn assert_latency(latency: &[LatencyRow]) {
     let roots: Vec<_> = latency
         .iter()
         .filter(|row| row.depth == 0)
@@ -144,7 +111,46 @@ fn one_stream_of_events_gives_the_same_rows_everywhere() {
             .iter()
             .any(|row| row.path == "forward/block 23/sdpa")
     );
+}
 
+#[test]
+fn one_stream_of_events_gives_the_same_rows_everywhere() {
+    let recording = Recording::default();
+    let (publisher, subscriptions) = publish(Duration::from_hours(1));
+    let updates = subscriptions.subscribe();
+    drop(subscriptions.subscribe());
+    let pump = pump::start(pump::Config {
+        resource: Arc::new(Resource::default()),
+        consumers: vec![Box::new(recording.clone()), Box::new(publisher)],
+    })
+    .unwrap();
+
+    let host = memory::Collector::new(memory::HOST);
+    let scratch = host.pool("scratch");
+    let process = memory::ProcessMemory::baseline();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (1..=5).for_each(|tokens| forward(tokens, &host, &scratch)));
+        }
+    });
+    let held = scratch.allocate(5000);
+    let resident = process.sample();
+    assert!(pump.flush(Duration::from_secs(10)));
+    drop(held);
+
+    let (Ok(AppEvent::LatencyUpdate(latency)), Ok(AppEvent::MemoryUpdate(memory))) =
+        (updates.recv(), updates.recv())
+    else {
+        panic!("one update of each kind");
+    };
+    let mut headless = Rows::default();
+    for event in &*recording.0.lock().unwrap() {
+        headless.observe_record(event);
+    }
+    assert_eq!(headless.latency(), *latency);
+    assert_eq!(headless.memory(), *memory);
+
+    assert_latency(&latency);
     assert_eq!(
         bytes(&memory, "host").unwrap() as u64,
         resident.value().unwrap()

@@ -104,6 +104,15 @@ fn a_recorded_run_is_answered_from_both_formats() {
         Some(tiled + document["residual_ns"].as_u64().expect("a number")),
         document["interval"]["duration_ns"].as_u64()
     );
+}
+
+#[test]
+fn a_trace_a_span_and_a_window_can_be_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lines, database) = record(folder.path());
+    let listed = text(&sonde(&["--list"], &lines).stdout);
+    let document: serde_json::Value =
+        serde_json::from_slice(&sonde(&["--format", "json"], &lines).stdout).expect("JSON");
 
     let lonely = listed
         .lines()

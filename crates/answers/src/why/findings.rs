@@ -12,7 +12,7 @@ use super::{
     account::Records,
     category::Category,
     segments::{EVIDENCE_MAX, Sums},
-    trace::{Note, Origin},
+    trace::{Note, Notes, Origin},
 };
 use crate::units::{Count, Nanoseconds, Percent};
 
@@ -243,54 +243,58 @@ pub(super) fn not_assessed(
         );
     }
     for (trace, _) in &records.traces {
-        let notes = &trace.notes;
-        if notes.orphans + notes.rings > 0 {
-            say(
-                "the place of some spans",
-                format!(
-                    "{} came without a recorded parent and counts directly under the root",
-                    Count(notes.orphans + notes.rings, "span")
-                ),
-            );
-        }
-        if notes.duplicates > 0 {
-            say(
-                "repeated spans",
-                format!(
-                    "{} came again; the longest of each counts",
-                    Count(notes.duplicates, "span")
-                ),
-            );
-        }
-        if notes.other_roots > 0 {
-            say(
-                "other roots",
-                format!(
-                    "this trace has {} more without a parent, whose time is not in this one",
-                    Count(notes.other_roots, "span")
-                ),
-            );
-        }
-        shifted(
-            notes.outlived.as_ref(),
-            "work that went on",
-            "ended after the span around it, which cannot have waited",
-            &mut say,
-        );
-        shifted(
-            notes.early.as_ref(),
-            "clocks",
-            "began before the span around it: clocks differ, or it was started elsewhere; the time before is cut",
-            &mut say,
-        );
-        shifted(
-            notes.outside.as_ref(),
-            "spans outside of their parent",
-            "outside of the parent's time: clocks differ, or it was started to run later",
-            &mut say,
-        );
+        about_the_tree(&trace.notes, &mut say);
     }
     all
+}
+
+/// What is odd about how a trace's spans stand to each other.
+fn about_the_tree(notes: &Notes, say: &mut impl FnMut(&str, String)) {
+    if notes.orphans + notes.rings > 0 {
+        say(
+            "the place of some spans",
+            format!(
+                "{} came without a recorded parent and counts directly under the root",
+                Count(notes.orphans + notes.rings, "span")
+            ),
+        );
+    }
+    if notes.duplicates > 0 {
+        say(
+            "repeated spans",
+            format!(
+                "{} came again; the longest of each counts",
+                Count(notes.duplicates, "span")
+            ),
+        );
+    }
+    if notes.other_roots > 0 {
+        say(
+            "other roots",
+            format!(
+                "this trace has {} more without a parent, whose time is not in this one",
+                Count(notes.other_roots, "span")
+            ),
+        );
+    }
+    shifted(
+        notes.outlived.as_ref(),
+        "work that went on",
+        "ended after the span around it, which cannot have waited",
+        say,
+    );
+    shifted(
+        notes.early.as_ref(),
+        "clocks",
+        "began before the span around it: clocks differ, or it was started elsewhere; the time before is cut",
+        say,
+    );
+    shifted(
+        notes.outside.as_ref(),
+        "spans outside of their parent",
+        "outside of the parent's time: clocks differ, or it was started to run later",
+        say,
+    );
 }
 
 fn shifted(note: Option<&Note>, what: &str, how: &str, say: &mut impl FnMut(&str, String)) {

@@ -83,20 +83,14 @@ pub(super) fn outlier(trace: &Trace<'_>, tiling: &Tiling, least_ns: u64) -> Opti
         .max_by_key(|outlier| (depths[outlier.node], outlier.excess_ns))
 }
 
-fn outlier_of(trace: &Trace<'_>, tiling: &Tiling, group: &[usize]) -> Option<Outlier> {
-    if group.len() < ALIKE_MIN {
-        return None;
-    }
+/// The spans of a group by what tells them apart: their name, or else their number.
+fn members_of<'t>(
+    trace: &'t Trace<'_>,
+    tiling: &Tiling,
+    group: &[usize],
+    by_name: bool,
+) -> BTreeMap<(&'t str, usize), Member> {
     let mut members: BTreeMap<(&str, usize), Member> = BTreeMap::new();
-    let names: std::collections::BTreeSet<&str> = group
-        .iter()
-        .map(|&node| trace.nodes[node].member.as_str())
-        .collect();
-    // Spans with one and the same name are told apart by themselves.
-    let by_name = names.len() >= ALIKE_MIN;
-    if !by_name && names.len() > 1 {
-        return None;
-    }
     for (number, &index) in group.iter().enumerate() {
         let node = &trace.nodes[index];
         let member = members
@@ -111,6 +105,23 @@ fn outlier_of(trace: &Trace<'_>, tiling: &Tiling, group: &[usize]) -> Option<Out
         member.path_ns += tiling.path_ns[index];
         member.nodes.push(index);
     }
+    members
+}
+
+fn outlier_of(trace: &Trace<'_>, tiling: &Tiling, group: &[usize]) -> Option<Outlier> {
+    if group.len() < ALIKE_MIN {
+        return None;
+    }
+    let names: std::collections::BTreeSet<&str> = group
+        .iter()
+        .map(|&node| trace.nodes[node].member.as_str())
+        .collect();
+    // Spans with one and the same name are told apart by themselves.
+    let by_name = names.len() >= ALIKE_MIN;
+    if !by_name && names.len() > 1 {
+        return None;
+    }
+    let mut members = members_of(trace, tiling, group, by_name);
     let alike = members.len();
     let first = members
         .iter()

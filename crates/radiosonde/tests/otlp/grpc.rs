@@ -161,6 +161,22 @@ async fn serve(
     Some(())
 }
 
+/// The message in a gRPC frame: a flag for compression, four bytes of length, the message.
+fn message_of(body: &[u8], encoding: Option<&str>) -> Vec<u8> {
+    let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
+    assert_eq!(body.len(), 5 + length);
+    if body[0] == 1 {
+        assert_eq!(encoding, Some("gzip"));
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(&body[5..])
+            .read_to_end(&mut plain)
+            .unwrap();
+        plain
+    } else {
+        body[5..].to_vec()
+    }
+}
+
 async fn handle(
     request: http::Request<h2::RecvStream>,
     mut respond: h2::server::SendResponse<Bytes>,
@@ -181,18 +197,7 @@ async fn handle(
     };
     assert_eq!(head_of("content-type").as_deref(), Some("application/grpc"));
     assert_eq!(head_of("te").as_deref(), Some("trailers"));
-    let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
-    assert_eq!(body.len(), 5 + length);
-    let message = if body[0] == 1 {
-        assert_eq!(head_of("grpc-encoding").as_deref(), Some("gzip"));
-        let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(&body[5..])
-            .read_to_end(&mut plain)
-            .unwrap();
-        plain
-    } else {
-        body[5..].to_vec()
-    };
+    let message = message_of(&body, head_of("grpc-encoding").as_deref());
     let path = head.uri.path().to_owned();
     {
         let mut state = state.lock().unwrap();
