@@ -95,7 +95,11 @@ fn a_wrong_configuration_starts_nothing() {
     let Err(InitError::Config(errors)) = wrong else {
         panic!("taken although wrong")
     };
-    insta::assert_snapshot!(errors, @"");
+    insta::assert_snapshot!(errors, @r#"
+    code, filter(): logging.level = "shop=inof": filter directive `shop=inof`, column 6: `inof` is not a level (did you mean `info`?); levels are off, error, warn, info, debug, trace, or 0 to 5
+    code, sample_ratio(): recording.sample_rate = 2.0: is out of range; write a number from 0 (nothing) to 1 (everything)
+    code, otlp(): telemetry.endpoint = "collector:4318": is not an HTTP address; write one such as "http://localhost:4318"
+    "#);
     assert_eq!(radiosonde::report(), None);
     drop(turn);
     let (_turn, guard, _) = recording();
