@@ -111,6 +111,14 @@ impl Config {
             .map_or(&DEFAULT, |(_, source)| source)
     }
 
+    /// Keys that somebody set although nothing in this version reads them, with the source of each.
+    pub fn without_effect(&self) -> impl Iterator<Item = (&'static str, &Source)> {
+        self.sources
+            .iter()
+            .filter(|(path, source)| *source != Source::Default && !settings::has_effect(path))
+            .map(|(path, source)| (*path, source))
+    }
+
     /// The configuration as TOML, each value with its source, secrets replaced.
     pub const fn effective(&self) -> Effective<'_> {
         Effective(self)

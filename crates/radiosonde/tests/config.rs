@@ -459,6 +459,14 @@ fn the_effective_configuration_shows_sources_and_no_secrets() {
 }
 
 #[test]
+fn settings_that_nothing_reads_are_known() {
+    let config = from_environment(&[("ENABLE_PROFILING", "1"), ("OTEL_SERVICE_NAME", "shop")]);
+    let keys: Vec<_> = config.without_effect().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["profiling.cpu"]);
+    assert_eq!(Config::default().without_effect().count(), 0);
+}
+
+#[test]
 fn the_reference_lists_every_key_once() {
     let reference = radiosonde::config::reference();
     for key in [

@@ -47,6 +47,25 @@ pub(super) enum How {
     Exporter,
 }
 
+/// Keys and sections that are checked and shown, and that nothing in this version reads.
+const WITHOUT_EFFECT: &[&str] = &[
+    "calls.",
+    "gpu.",
+    "health.",
+    "http.",
+    "metrics.exemplars",
+    "profiling.",
+    "reporting.high_gpu_utilization_threshold",
+    "reporting.slow_operation_threshold",
+    "telemetry.health_path",
+    "telemetry.metrics_path",
+];
+
+/// Whether anything in this version reads the setting.
+pub(super) fn has_effect(path: &str) -> bool {
+    !WITHOUT_EFFECT.iter().any(|begin| path.starts_with(begin))
+}
+
 macro_rules! settings {
     ($(
         $(#[doc = $section_doc:literal])+

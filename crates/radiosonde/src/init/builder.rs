@@ -1,6 +1,6 @@
 //! Named options of `init`.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use radiosonde_core::model::{Text, Value};
 
@@ -113,12 +113,6 @@ impl Builder {
     /// The share of traces that is recorded, from 0 to 1.
     pub fn sample_ratio(mut self, ratio: f64) -> Self {
         self.raw.set("recording.sample_rate", "sample_ratio", ratio);
-        self
-    }
-
-    /// Serves metrics and health over HTTP on `address`; port 0 takes a free one.
-    pub fn endpoint(mut self, address: SocketAddr) -> Self {
-        self.raw.set("http.listen", "endpoint", address.to_string());
         self
     }
 

@@ -83,6 +83,9 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     }
     reservation.fill(Arc::clone(&running));
     join_log_crate();
+    for (key, source) in running.config.without_effect() {
+        tracing::warn!(target: "radiosonde", key, %source, "this setting has no effect in this version");
+    }
     Ok(Guard::new(reservation, running, pump, collectors))
 }
 
