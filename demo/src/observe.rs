@@ -68,6 +68,8 @@ pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
     let keep = Keep::default();
     let mut builder = radiosonde::builder()
         .service_name("radiosonde-demo")
+        // The demo's own progress and report are what a reader is here for.
+        .console(false)
         .exporter(keep.clone());
     if let Some(folder) = out {
         let (lines, database) = (folder.join("events.jsonl"), folder.join("telemetry.sqlite"));

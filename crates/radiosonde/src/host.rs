@@ -197,6 +197,7 @@ pub(crate) fn own_share() -> Reading<f64> {
     let Ok(tasks) = fs::read_dir("/proc/self/task") else {
         return Reading::unsupported("/proc/self/task cannot be read");
     };
+    let program = fs::read_to_string("/proc/self/comm").unwrap_or_default();
     let (mut own, mut all) = (Duration::ZERO, Duration::ZERO);
     for task in tasks.flatten() {
         let read = |file: &str| fs::read_to_string(task.path().join(file)).ok();
@@ -204,7 +205,8 @@ pub(crate) fn own_share() -> Reading<f64> {
             continue;
         };
         all += time;
-        if read("comm").is_some_and(|name| name.starts_with("radiosonde-")) {
+        // A program may be called like a thread of ours, and its threads are called like it unless they say otherwise.
+        if read("comm").is_some_and(|name| name.starts_with("radiosonde-") && name != program) {
             own += time;
         }
     }
