@@ -1,7 +1,7 @@
 //! Records as JSON: `{"ts","trace_id","span_id","parent_id","span_name","event":{"type","data"}}`, one line each
 //! (docs/recording.md). A batch is read by reference, an owned record gives the same bytes.
 //!
-//! Invariants: one record is one line and the only newline is its last byte; no object repeats a key (the last value
+//! Invariants: one record is one line and the only newline is its last byte; no field comes twice (the last value
 //! wins); an identifier is never written as zero; secrets are replaced by the encoder's [`Redaction`].
 
 mod cache;

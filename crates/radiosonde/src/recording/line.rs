@@ -74,7 +74,17 @@ pub(super) fn parse_value(json: &[u8]) -> Result<Value, String> {
 /// The record with these parts. Data that does not have the shape of a span or log makes an event, whatever its type.
 pub(super) fn record(envelope: Envelope, data: Value) -> Record {
     let data = match data {
-        Value::Map(data) => data,
+        Value::Map(mut members) => match members.pop() {
+            // Kept whole under an empty name too, so that it is not taken for data that is no object.
+            Some(last) if last.0.is_empty() && members.iter().all(|(name, _)| name.is_empty()) => {
+                vec![(Cow::Borrowed(""), Value::Map(vec![last]))]
+            }
+            Some(last) => {
+                members.push(last);
+                members
+            }
+            None => members,
+        },
         other => vec![(Cow::Borrowed(""), other)],
     };
     if envelope.type_name == SPAN_TYPE
