@@ -11,8 +11,8 @@
 //! | 16 | ring head: words written, ever |
 //! | 24 | ring tail: words read, ever |
 //! | [`STACK_START`].. | [`STACK_DEPTH`] entries of 8 words: entered spans and attached contexts, outermost first |
-//! | [`SLAB_START`].. | [`CHUNK_SLOTS`](crate::slab::CHUNK_SLOTS) slots of [`SLOT_WORDS`](crate::slab::SLOT_WORDS) words: open spans |
-//! | [`RING_START`].. | [`RING_WORDS`](crate::ring::RING_WORDS) words: frames on their way to the pump |
+//! | [`SLAB_START`].. | [`CHUNK_SLOTS`] slots of [`SLOT_WORDS`] words: open spans |
+//! | [`RING_START`].. | [`RING_WORDS`] words: frames on their way to the pump |
 //!
 //! Invariant: a region lives as long as the process and is zero when first given out. Zeroed pages cost no memory
 //! until they are written.

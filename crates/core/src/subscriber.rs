@@ -39,7 +39,7 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// A subscriber that asks [`filter`](crate::filter) what to record.
+    /// A subscriber that asks [`filter`] what to record.
     pub const fn new() -> Self {
         Self { _private: () }
     }

@@ -11,7 +11,7 @@
 //! | `[telemetry]` `system_interval = "5s"` | `RADIOSONDE_TELEMETRY_SYSTEM_INTERVAL=5s` |
 //! | `system_interval_ms = 5000` | `RADIOSONDE_TELEMETRY_SYSTEM_INTERVAL_MS=5000` |
 //!
-//! [`reference`] lists every key.
+//! [`reference()`] lists every key.
 
 mod duration;
 mod effective;

@@ -10,7 +10,7 @@
 //! three times what a whole span costs through `radiosonde::init`, and each span here also allocates for its fields.
 //! Records, trees, context and what exporters see are the same. Where nothing else needs the registry, prefer `init`.
 //!
-//! Both layers follow the process's [filter](radiosonde_core::filter) and only that one: they see what it admits
+//! Both layers follow the process's [`filter`] and only that one: they see what it admits
 //! whatever other layers' own filters say, and hide nothing from other layers. A global `EnvFilter` in the same
 //! registry still decides for all.
 
@@ -130,7 +130,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecordLayer {
 }
 
 /// The process's filter as a filter for one layer, which sees the changes made by
-/// [`filter::set`](radiosonde_core::filter::set).
+/// [`filter::set`].
 #[derive(Debug)]
 pub struct ProcessFilter {
     /// What targets have to begin with, if anything.

@@ -2,7 +2,7 @@
 //! looks like a secret inside any text.
 //!
 //! Invariant: what is replaced never reaches an exporter's bytes, not even in part. Text without a secret is
-//! borrowed, never copied; [`Traits`] of a text rule most texts out before any pattern is tried.
+//! borrowed, never copied; `Traits` of a text rule most texts out before any pattern is tried.
 
 mod names;
 mod patterns;
