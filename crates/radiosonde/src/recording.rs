@@ -208,9 +208,9 @@ mod tests {
         }
     }
 
-    fn written(record: Record) -> String {
+    fn written(record: &Record) -> String {
         let mut writer = Writer::new(Vec::new(), JsonEncoder::default());
-        writer.write(&record).unwrap();
+        writer.write(record).unwrap();
         String::from_utf8(writer.finish().unwrap()).unwrap()
     }
 
@@ -259,7 +259,7 @@ mod tests {
                 r#"{{"ts":"2026-01-31T12:00:00.000000001Z","event":{{"type":"FromTheFuture","data":{data}}}}}"#
             );
             let event = event(&line);
-            assert_eq!(written(Record::Event(event)).trim_end(), line);
+            assert_eq!(written(&Record::Event(event)).trim_end(), line);
         }
     }
 
