@@ -83,6 +83,14 @@ fn child() {
             drop(step);
             thread::sleep(Duration::from_millis(2_600));
         }
+        "another subscriber" => {
+            tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
+            let Err(error) = radiosonde::builder().discover(false).init() else {
+                panic!("taken over")
+            };
+            assert!(error.to_string().contains("keep_subscriber()"), "{error}");
+            drop(builder.keep_subscriber().init().unwrap());
+        }
         other => panic!("no scenario {other:?}"),
     }
 }
@@ -204,6 +212,15 @@ fn an_exporter_that_hangs_does_not_keep_the_process_from_ending() {
         LINES,
         "the other exporter got everything"
     );
+}
+
+#[test]
+fn another_subscriber_is_left_in_place_and_the_error_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = start("another subscriber", folder.path(), &[])
+        .wait()
+        .unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]

@@ -364,3 +364,33 @@ fn metrics_reach_exporters_on_demand_and_at_the_end() {
     );
     drop(turn);
 }
+
+#[test]
+fn a_tenth_of_all_traces_is_a_tenth_and_totals_are_scaled() {
+    const TRACES: u64 = 5_000;
+    let (turn, guard, _) = recording();
+    drop(guard);
+    let guard = quiet().sample_ratio(0.1).init().unwrap();
+    for _ in 0..TRACES {
+        info_span!("trace").in_scope(|| ());
+    }
+    assert!(guard.flush(LONG));
+    let report = guard.report();
+    // The standard deviation is sqrt(5000 x 0.1 x 0.9) = 21; five of them are missed once in 1.7 million runs.
+    assert!(
+        report.recorded_operations.abs_diff(TRACES / 10) <= 106,
+        "{report}"
+    );
+    assert_eq!(report.total_operations, report.recorded_operations * 10);
+    drop(guard);
+    let guard = quiet().init().unwrap();
+    info_span!("trace").in_scope(|| ());
+    assert!(guard.flush(LONG));
+    assert_eq!(
+        guard.report().recorded_operations,
+        1,
+        "the next recording samples as it says"
+    );
+    drop(guard);
+    drop(turn);
+}
