@@ -55,7 +55,9 @@
 pub mod budget;
 pub mod config;
 pub mod encode;
+pub mod endpoint;
 pub mod exporter;
+pub mod health;
 pub mod host;
 pub mod init;
 pub mod latency;

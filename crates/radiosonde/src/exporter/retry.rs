@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use crate::encode::time::{Date, days_from_civil};
+
 /// First delay before jitter.
 pub const DELAY_MIN: Duration = Duration::from_millis(500);
 /// Longest delay before jitter.
@@ -83,10 +85,10 @@ const MONTHS: [&str; 12] = [
 /// send.
 fn http_date_unix_s(text: &str) -> Option<u64> {
     let mut parts = text.split_once(", ")?.1.split(' ');
-    let day: u64 = parts.next()?.parse().ok()?;
+    let day: u32 = parts.next()?.parse().ok()?;
     let month = parts.next()?;
-    let month = MONTHS.iter().position(|&name| name == month)? as u64 + 1;
-    let year: u64 = parts.next()?.parse().ok()?;
+    let month = MONTHS.iter().position(|&name| name == month)? as u32 + 1;
+    let year: u32 = parts.next()?.parse().ok()?;
     let mut clock = parts.next()?.splitn(3, ':').map(str::parse::<u64>);
     let (hour, minute, second) = (
         clock.next()?.ok()?,
@@ -99,17 +101,8 @@ fn http_date_unix_s(text: &str) -> Option<u64> {
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    Some(days_since_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant, chrono-Compatible Low-Level Date
-/// Algorithms, `days_from_civil`).
-const fn days_since_epoch(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    let days = days_from_civil(Date { year, month, day })?;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 #[cfg(test)]

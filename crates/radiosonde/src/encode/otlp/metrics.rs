@@ -276,7 +276,9 @@ fn buckets(wire: &mut Wire, field: u32, offset: i32, counts: &[u64]) {
             .map(|&count| varint_bytes(count))
             .sum::<usize>() as u64,
     );
-    counts.iter().for_each(|&count| wire.varint(count));
+    for &count in counts {
+        wire.varint(count);
+    }
     wire.close(open);
 }
 

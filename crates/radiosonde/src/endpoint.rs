@@ -1,0 +1,457 @@
+//! A small HTTP endpoint inside the process, for metrics and health. Off unless it is started.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/metrics` | metrics as OpenMetrics or Prometheus text, by the `Accept` header |
+//! | `/health` | every check as JSON; 503 when one is critical |
+//! | `/livez` | 200: the process answers |
+//! | `/readyz` | 200, or 503 when a check is critical |
+//!
+//! `/livez` and `/readyz` show the checks with `?verbose`.
+//!
+//! Invariants: an address that other machines reach needs a token, or nothing starts. A request has
+//! [`HEAD_BYTES_MAX`] bytes, one line of [`REQUEST_TIMEOUT`] in time, and one connection of [`CONNECTIONS_MAX`]; what
+//! exceeds that is refused. Nothing here can change the program.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use radiosonde_core::metrics::snapshot::Snapshot;
+use serde::Serialize;
+
+use crate::{
+    encode::openmetrics::{self, ALIASES, Format, Options},
+    health::{Health, Report, Status},
+};
+
+/// Most bytes of a request's line and headers.
+pub const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Longest time for a request to come, and for its answer to be taken.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections served at the same time.
+pub const CONNECTIONS_MAX: usize = 16;
+
+/// Pause after the system refuses a connection, for example for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the end waits for its own wake-up call.
+const WAKE_TIMEOUT: Duration = Duration::from_millis(200);
+const HEADERS_MAX: usize = 64;
+
+/// Where the endpoint listens and what it asks of callers.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// What callers must send as `Authorization: Bearer TOKEN`. Needed where other machines reach the address.
+    pub token: Option<String>,
+    /// Where metrics are.
+    pub metrics_path: String,
+    /// Where health is.
+    pub health_path: String,
+}
+
+impl Default for EndpointConfig {
+    /// A free port of this machine alone, `/metrics` and `/health`.
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            token: None,
+            metrics_path: "/metrics".to_owned(),
+            health_path: "/health".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for EndpointConfig {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndpointConfig")
+            .field("address", &self.address)
+            .field("token", &self.token.as_ref().map(|_| "[redacted]"))
+            .field("metrics_path", &self.metrics_path)
+            .field("health_path", &self.health_path)
+            .finish()
+    }
+}
+
+/// Why the endpoint did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// Other machines reach the address and nothing keeps them out.
+    #[error(
+        "HTTP endpoint {address}: other machines reach it, so it needs a token; set one or listen on 127.0.0.1"
+    )]
+    TokenNeeded {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The system refused the address or a thread.
+    #[error("HTTP endpoint {address}: {source}; name another port, or 0 for a free one")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// What a request is answered from.
+struct Service {
+    config: EndpointConfig,
+    health: Health,
+    snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+    stop: AtomicBool,
+    connections: AtomicUsize,
+}
+
+/// The endpoint, until it is dropped.
+pub struct Endpoint {
+    address: SocketAddr,
+    service: Arc<Service>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// Listens and answers with what `snapshot` and `health` say at that moment.
+    pub fn start(
+        config: EndpointConfig,
+        health: Health,
+        snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
+    ) -> Result<Self, EndpointError> {
+        let named = config.address;
+        let token = config.token.as_deref().unwrap_or_default();
+        if !named.ip().is_loopback() && token.is_empty() {
+            return Err(EndpointError::TokenNeeded { address: named });
+        }
+        let failed = |source| EndpointError::Listen {
+            address: named,
+            source,
+        };
+        let listener = TcpListener::bind(named).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let service = Arc::new(Service {
+            config,
+            health,
+            snapshot: Box::new(snapshot),
+            stop: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+        });
+        let accepting = Arc::clone(&service);
+        let thread = thread::Builder::new()
+            .name("radiosonde-http".to_owned())
+            .spawn(move || accept(&listener, &accepting))
+            .map_err(failed)?;
+        Ok(Self {
+            address,
+            service,
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.service.stop.store(true, Relaxed);
+        let mut wake = self.address;
+        if wake.ip().is_unspecified() {
+            wake.set_ip(match wake.ip() {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            });
+        }
+        let woken = TcpStream::connect_timeout(&wake, WAKE_TIMEOUT).is_ok();
+        if let Some(thread) = self.thread.take()
+            && woken
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, service: &Arc<Service>) {
+    let _silence = radiosonde_core::silence();
+    loop {
+        let accepted = listener.accept();
+        if service.stop.load(Relaxed) {
+            return;
+        }
+        let Ok((stream, _)) = accepted else {
+            thread::sleep(ACCEPT_PAUSE);
+            continue;
+        };
+        let slot = Slot::take(service);
+        let Some(slot) = slot else {
+            let busy = Answer::text(503, "busy: too many connections\n");
+            let _ = busy.write(&stream, true, Instant::now() + ACCEPT_PAUSE);
+            continue;
+        };
+        let connection = thread::Builder::new().name("radiosonde-http".to_owned());
+        // Without a thread the connection is closed, which tells the caller as much as an answer would.
+        let _ = connection.spawn(move || {
+            let _silence = radiosonde_core::silence();
+            serve(&stream, &slot.0);
+        });
+    }
+}
+
+/// One of the connections that may be served at the same time.
+struct Slot(Arc<Service>);
+
+impl Slot {
+    fn take(service: &Arc<Service>) -> Option<Self> {
+        let slot = Self(Arc::clone(service));
+        let before = service.connections.fetch_add(1, Relaxed);
+        (before < CONNECTIONS_MAX).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+fn serve(stream: &TcpStream, service: &Service) {
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let mut head = Vec::new();
+    let (answer, with_body) = loop {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(&head) {
+            Ok(httparse::Status::Complete(_)) => {
+                break (service.answer(&request), request.method != Some("HEAD"));
+            }
+            Ok(httparse::Status::Partial) if head.len() >= HEAD_BYTES_MAX => {
+                break (Answer::text(431, "the request is too large\n"), true);
+            }
+            Ok(httparse::Status::Partial) => {}
+            Err(_) => break (Answer::text(400, "this is not an HTTP request\n"), true),
+        }
+        match read_more(stream, &mut head, deadline) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_) => break (Answer::text(408, "the request took too long\n"), true),
+        }
+    };
+    // A caller that does not take its answer is not our loss.
+    let _ = answer.write(stream, with_body, Instant::now() + REQUEST_TIMEOUT);
+}
+
+/// Reads what has come, at most to the limit. `false` when the caller has closed the connection.
+fn read_more(mut stream: &TcpStream, head: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
+    stream.set_read_timeout(Some(left_until(deadline)?))?;
+    let mut block = [0; 1024];
+    let room = block.len().min(HEAD_BYTES_MAX - head.len());
+    let read = stream.read(&mut block[..room])?;
+    head.extend_from_slice(&block[..read]);
+    Ok(read > 0)
+}
+
+fn left_until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(io::ErrorKind::TimedOut.into())
+    } else {
+        Ok(left)
+    }
+}
+
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(status: u16, body: &str) -> Self {
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn json(status: u16, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(body) => Self {
+                status,
+                content_type: "application/json",
+                body,
+            },
+            Err(_) => Self::text(500, "the answer cannot be written\n"),
+        }
+    }
+
+    fn write(&self, mut stream: &TcpStream, with_body: bool, deadline: Instant) -> io::Result<()> {
+        let reason = match self.status {
+            200 => "OK",
+            400 => "Bad Request",
+            401 => "Unauthorized\r\nWWW-Authenticate: Bearer",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed\r\nAllow: GET, HEAD",
+            408 => "Request Timeout",
+            431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
+            _ => "Internal Server Error",
+        };
+        let (status, content_type, length) = (self.status, self.content_type, self.body.len());
+        let mut bytes = format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
+             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+        )
+        .into_bytes();
+        if with_body {
+            bytes.extend_from_slice(&self.body);
+        }
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            stream.set_write_timeout(Some(left_until(deadline)?))?;
+            match stream.write(rest)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => rest = &rest[written..],
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `/livez` and `/readyz` say when nobody asks for more.
+#[derive(Serialize)]
+struct Brief {
+    status: Status,
+}
+
+impl Service {
+    fn answer(&self, request: &httparse::Request<'_, '_>) -> Answer {
+        let header = |name: &str| {
+            let found = request
+                .headers
+                .iter()
+                .find(|header| header.name.eq_ignore_ascii_case(name));
+            found
+                .and_then(|header| std::str::from_utf8(header.value).ok())
+                .unwrap_or_default()
+        };
+        if let Err(refused) = self.admit(header("authorization"), header("host")) {
+            return refused;
+        }
+        if !matches!(request.method, Some("GET" | "HEAD")) {
+            return Answer::text(405, "only GET and HEAD are answered\n");
+        }
+        let target = request.path.unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let verbose = query
+            .split('&')
+            .any(|part| part == "verbose" || part.starts_with("verbose="));
+        match path {
+            _ if path == self.config.metrics_path => {
+                self.metrics(Format::negotiate(header("accept")))
+            }
+            _ if path == self.config.health_path => {
+                let report = self.health.report();
+                Answer::json(code(report.status), &report)
+            }
+            "/livez" => probe(200, Status::Healthy, verbose.then(|| self.health.report())),
+            "/readyz" => {
+                let status = self.health.status();
+                probe(code(status), status, verbose.then(|| self.health.report()))
+            }
+            _ => Answer::text(404, "there are /metrics, /health, /livez and /readyz\n"),
+        }
+    }
+
+    /// Whether the caller may ask. Without a token only names that mean this machine are answered to, so that a web
+    /// page cannot read the endpoint by pointing a name of its own at it.
+    fn admit(&self, authorization: &str, host: &str) -> Result<(), Answer> {
+        match self
+            .config
+            .token
+            .as_deref()
+            .filter(|token| !token.is_empty())
+        {
+            Some(token) => {
+                let (scheme, given) = authorization.split_once(' ').unwrap_or_default();
+                if scheme.eq_ignore_ascii_case("bearer") && same_secret(given.trim(), token) {
+                    Ok(())
+                } else {
+                    Err(Answer::text(401, "send Authorization: Bearer TOKEN\n"))
+                }
+            }
+            None if is_this_machine(host) => Ok(()),
+            None => Err(Answer::text(
+                403,
+                "ask for this machine by address or as localhost\n",
+            )),
+        }
+    }
+
+    fn metrics(&self, format: Format) -> Answer {
+        let mut body = Vec::new();
+        let options = Options {
+            format,
+            aliases: ALIASES,
+        };
+        openmetrics::encode(&(self.snapshot)(), options, &mut body);
+        Answer {
+            status: 200,
+            content_type: format.content_type(),
+            body,
+        }
+    }
+}
+
+const fn code(status: Status) -> u16 {
+    match status {
+        Status::Healthy | Status::Unknown | Status::Degraded => 200,
+        Status::Critical => 503,
+    }
+}
+
+/// An answer to a probe: its own status, with every check where `verbose` has them.
+fn probe(code: u16, status: Status, verbose: Option<Report>) -> Answer {
+    match verbose {
+        Some(report) => Answer::json(code, &Report { status, ..report }),
+        None => Answer::json(code, &Brief { status }),
+    }
+}
+
+/// Whether the `Host` header names an address or `localhost`. HTTP/1.0 has none.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(ipv6) => ipv6.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.is_empty() || name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+/// Compares in a time that depends on lengths alone.
+fn same_secret(given: &str, secret: &str) -> bool {
+    let differing = given
+        .bytes()
+        .zip(secret.bytes())
+        .fold(0, |differing, (a, b)| differing | (a ^ b));
+    given.len() == secret.len() && std::hint::black_box(differing) == 0
+}

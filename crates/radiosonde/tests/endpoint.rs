@@ -1,0 +1,263 @@
+//! The HTTP endpoint inside the process, over real sockets: what it serves, whom it refuses, and what it survives.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use radiosonde::{
+    core::{
+        metrics::snapshot::{Data, Metric, Number, Series, Snapshot},
+        model::Resource,
+    },
+    endpoint::{CONNECTIONS_MAX, Endpoint, EndpointConfig, EndpointError, HEAD_BYTES_MAX},
+    health::{Health, Status},
+};
+
+fn snapshot() -> Snapshot {
+    let series = Series {
+        labels: Arc::new([("operation".into(), "matmul".into())]),
+        start_unix_ns: 1,
+        value: Number::U64(42),
+        exemplars: vec![],
+    };
+    let metric = Metric {
+        name: "gpu.operation.count".into(),
+        description: "Operations.".into(),
+        unit: "{operation}".into(),
+        data: Data::Counter(vec![series]),
+    };
+    Snapshot {
+        resource: Arc::new(Resource::default()),
+        start_unix_ns: 1,
+        time_unix_ns: 2,
+        metrics: vec![metric],
+    }
+}
+
+fn start(config: EndpointConfig, health: &Health) -> Endpoint {
+    Endpoint::start(config, health.clone(), snapshot).unwrap()
+}
+
+/// The status and the whole answer.
+fn send(endpoint: &Endpoint, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(endpoint.address()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    // The answer to a request that is too large comes before its end.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    (status.unwrap_or(0), answer)
+}
+
+fn get(endpoint: &Endpoint, path: &str) -> (u16, String) {
+    send(
+        endpoint,
+        &format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            endpoint.address()
+        ),
+    )
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+#[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    let endpoint = start(EndpointConfig::default(), &Health::new());
+    let (status, plain) = get(&endpoint, "/metrics");
+    assert_eq!(status, 200);
+    assert!(
+        plain.contains("Content-Type: text/plain; version=0.0.4"),
+        "{plain}"
+    );
+    assert!(
+        plain.contains("gpu_operation_count_total{") && plain.contains("} 42"),
+        "{plain}"
+    );
+    assert!(plain.contains("metal_operations_total{"), "{plain}");
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    let (_, open) = send(
+        &endpoint,
+        &format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n\r\n"),
+    );
+    assert!(
+        open.contains("Content-Type: application/openmetrics-text; version=1.0.0"),
+        "{open}"
+    );
+    assert!(open.ends_with("# EOF\n"), "{open}");
+    let length: usize = open
+        .split("Content-Length: ")
+        .nth(1)
+        .unwrap()
+        .split("\r\n")
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(length, body(&open).len());
+    let (status, head) = send(
+        &endpoint,
+        "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
+    assert_eq!((status, body(&head)), (200, ""));
+}
+
+#[test]
+fn a_critical_check_flips_readiness_and_health_but_not_liveness() {
+    let health = Health::new();
+    let endpoint = start(EndpointConfig::default(), &health);
+    let answers = || ["/health", "/readyz", "/livez"].map(|path| get(&endpoint, path).0);
+    assert_eq!(answers(), [200, 200, 200]);
+    health.update("collector", Status::Degraded, "slow");
+    assert_eq!(answers(), [200, 200, 200]);
+    health.update("disk", Status::Critical, "full");
+    assert_eq!(answers(), [503, 503, 200]);
+    let (_, answer) = get(&endpoint, "/health");
+    let report: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
+    assert_eq!(report["status"], "critical");
+    assert_eq!(
+        report["checks"],
+        serde_json::json!([
+            {"name": "collector", "status": "degraded", "message": "slow"},
+            {"name": "disk", "status": "critical", "message": "full"},
+        ])
+    );
+    assert!(
+        report["timestamp"].as_str().unwrap().ends_with('Z'),
+        "{report}"
+    );
+    assert_eq!(
+        body(&get(&endpoint, "/readyz").1),
+        r#"{"status":"critical"}"#
+    );
+    assert_eq!(body(&get(&endpoint, "/livez").1), r#"{"status":"healthy"}"#);
+    let verbose: serde_json::Value =
+        serde_json::from_str(body(&get(&endpoint, "/livez?verbose").1)).unwrap();
+    assert_eq!(
+        (
+            &verbose["status"],
+            verbose["checks"].as_array().unwrap().len()
+        ),
+        (&"healthy".into(), 2)
+    );
+}
+
+#[test]
+fn other_machines_need_a_token_or_nothing_starts() {
+    let anywhere = EndpointConfig {
+        address: "0.0.0.0:0".parse().unwrap(),
+        ..EndpointConfig::default()
+    };
+    let error = Endpoint::start(anywhere.clone(), Health::new(), snapshot).unwrap_err();
+    assert!(
+        matches!(error, EndpointError::TokenNeeded { .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("set one or listen on 127.0.0.1"),
+        "{error}"
+    );
+    let config = EndpointConfig {
+        token: Some("s3cret".to_owned()),
+        ..anywhere
+    };
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let endpoint = start(config, &Health::new());
+    let with = |authorization: &str| {
+        let request =
+            format!("GET /livez HTTP/1.1\r\nHost: metrics.example\r\n{authorization}\r\n\r\n");
+        let mut stream = TcpStream::connect(("127.0.0.1", endpoint.address().port())).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer[9..12].parse::<u16>().unwrap()
+    };
+    assert_eq!(with("Authorization: Bearer s3cret"), 200);
+    for wrong in [
+        "X: y",
+        "Authorization: Bearer s3cre",
+        "Authorization: Bearer s3crett",
+        "Authorization: Basic s3cret",
+        "Authorization: Bearer",
+    ] {
+        assert_eq!(with(wrong), 401, "{wrong}");
+    }
+}
+
+#[test]
+fn a_name_that_points_here_is_not_this_machine() {
+    let endpoint = start(EndpointConfig::default(), &Health::new());
+    let with_host = |host: &str| {
+        send(
+            &endpoint,
+            &format!("GET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+        )
+        .0
+    };
+    for host in [
+        "localhost",
+        "LocalHost:9464",
+        "127.0.0.1:1",
+        "[::1]:1",
+        "[::1]",
+    ] {
+        assert_eq!(with_host(host), 200, "{host}");
+    }
+    assert_eq!(with_host("rebound.example:80"), 403);
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    let endpoint = start(EndpointConfig::default(), &Health::new());
+    assert_eq!(get(&endpoint, "/elsewhere").0, 404);
+    assert_eq!(
+        send(
+            &endpoint,
+            "POST /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        .0,
+        405
+    );
+    assert_eq!(send(&endpoint, "\u{0}\u{1}\u{2}\r\n\r\n").0, 400);
+    assert_eq!(send(&endpoint, &"X: y\r\n".repeat(2)).0, 400);
+    let long = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(2 * HEAD_BYTES_MAX));
+    // The kernel may tear the connection down before the answer is read, as the rest of the request is never read.
+    assert!(matches!(send(&endpoint, &long).0, 431 | 0));
+    assert_eq!(get(&endpoint, "/livez").0, 200);
+}
+
+#[test]
+fn callers_that_hang_take_their_places_only() {
+    let endpoint = start(EndpointConfig::default(), &Health::new());
+    let hanging: Vec<_> = (0..CONNECTIONS_MAX)
+        .map(|_| TcpStream::connect(endpoint.address()).unwrap())
+        .collect();
+    let until = Instant::now() + Duration::from_secs(5);
+    while get(&endpoint, "/livez").0 != 503 {
+        assert!(Instant::now() < until, "the limit does not hold");
+        thread::sleep(Duration::from_millis(10));
+    }
+    drop(hanging);
+    while get(&endpoint, "/livez").0 != 200 {
+        assert!(
+            Instant::now() < until + Duration::from_secs(5),
+            "places are not given back"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+    let address = endpoint.address();
+    drop(endpoint);
+    assert!(TcpStream::connect(address).is_err());
+}
