@@ -24,6 +24,12 @@ pub use crate::{
     record::{record, record_values},
 };
 
+/// Enters a span. A path where a method would be, because the caller may have one of that name for everything.
+#[inline]
+pub fn entered(span: tracing::Span) -> tracing::span::EnteredSpan {
+    span.entered()
+}
+
 /// Whether `tracing`'s compile-time maximum level leaves anything in the program.
 pub(crate) const RECORDING: bool = !matches!(STATIC_MAX_LEVEL, LevelFilter::OFF);
 

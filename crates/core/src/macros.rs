@@ -2,6 +2,10 @@
 //!
 //! `instrument!` is here, not at the root, because an attribute of that name is at the root and both live in one
 //! namespace: `use radiosonde::macros::instrument`. At the root it is called `scope!`.
+//!
+//! What a macro makes may meet anything that the caller has in scope, so it names everything from `$crate`, calls
+//! functions by path where a method of that name may be everybody's, and gives its own items and bindings names that
+//! begin with `__rs`: items are not hygienic, and a binding whose name is a constant's is a comparison with it.
 
 #[doc(inline)]
 pub use crate::__scope as scope;
@@ -22,11 +26,11 @@ pub use crate::{__scope as instrument, event, event_macro, profile, record};
 #[macro_export]
 macro_rules! record {
     ($event:expr $(,)?) => {{
-        static GATE: $crate::__private::Gate = $crate::__private::Gate::new();
-        let probe = $crate::__private::Probe::new();
-        if probe.is_open(&GATE) {
+        static __RS_GATE: $crate::__private::Gate = $crate::__private::Gate::new();
+        let __rs_probe = $crate::__private::Probe::new();
+        if $crate::__private::Probe::is_open(&__rs_probe, &__RS_GATE) {
             match &$event {
-                event => probe.record(event),
+                __rs_event => $crate::__private::Probe::record(&__rs_probe, __rs_event),
             }
         }
     }};
@@ -50,15 +54,15 @@ macro_rules! event {
         $crate::event!(Info, $name $(, $($key).+ = $value)*)
     };
     ($severity:ident, $name:literal $(, $($key:ident).+ = $value:expr)* $(,)?) => {{
-        static DESCRIPTOR: $crate::__private::Descriptor = $crate::__private::Descriptor::ad_hoc(
+        static __RS_DESCRIPTOR: $crate::__private::Descriptor = $crate::__private::Descriptor::ad_hoc(
             $name,
             $crate::__private::Severity::$severity,
             &[$($crate::__private::FieldDescriptor::ad_hoc($crate::__key!($($key).+))),*],
         );
-        static GATE: $crate::__private::Gate = $crate::__private::Gate::new();
-        if GATE.is_open(&DESCRIPTOR) {
+        static __RS_GATE: $crate::__private::Gate = $crate::__private::Gate::new();
+        if $crate::__private::Gate::is_open(&__RS_GATE, &__RS_DESCRIPTOR) {
             $crate::__private::record_values(
-                &DESCRIPTOR,
+                &__RS_DESCRIPTOR,
                 &[$(&$value as &dyn $crate::__private::EventValue),*],
             );
         }
@@ -91,7 +95,9 @@ macro_rules! __key {
 #[macro_export]
 macro_rules! profile {
     ($name:expr, $($($key:ident).+ = $value:expr,)* $block:block $(,)?) => {{
-        let _span = $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name, $($($key).+ = $value),*).entered();
+        let _span = $crate::__private::entered(
+            $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name, $($($key).+ = $value),*)
+        );
         $block
     }};
 }
@@ -115,7 +121,9 @@ macro_rules! __scope {
     ($name:expr $(, $($fields:tt)*)?) => {
         // The name cannot meet one of the caller's, and the statement is the caller's, so the guard lives as long
         // as the caller's block.
-        let _span = $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name $(, $($fields)*)?).entered();
+        let _span = $crate::__private::entered(
+            $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name $(, $($fields)*)?)
+        );
     };
 }
 
@@ -169,20 +177,20 @@ macro_rules! __event_macro {
             };
             ($d($d field:ident = $d value:expr,)* $d block:block) => {{
                 $d(let $d field = $d value;)*
-                let _span = $crate::__private::tracing::info_span!(
+                let _span = $crate::__private::entered($crate::__private::tracing::info_span!(
                     target: $crate::__private::core::module_path!(),
                     <$event as $crate::__private::Event>::DESCRIPTOR.name,
                     $d($d field = $crate::__shown!($d field)),*
-                ).entered();
+                ));
                 match $d block {
-                    value => {
+                    __rs_value => {
                         $crate::__private::tracing::info!(
                             target: $crate::__private::core::module_path!(),
                             $d($d field = $crate::__shown!($d field),)*
                             "{}", <$event as $crate::__private::Event>::DESCRIPTOR.name,
                         );
                         $crate::record!($event { $d($d field),* });
-                        value
+                        __rs_value
                     }
                 }
             }};
@@ -196,6 +204,6 @@ macro_rules! __event_macro {
 macro_rules! __shown {
     ($value:expr) => {{
         use $crate::__private::show::*;
-        (&&&$crate::__private::Shown(&$value)).shown()
+        (&&&$crate::__private::Shown(&$value)).__rs_shown()
     }};
 }

@@ -61,6 +61,28 @@ mod tests {
     }
 
     #[test]
+    fn a_crate_under_another_name_is_all_that_is_named() {
+        let expanded = derive(
+            quote! {
+                /// A batch left.
+                #[event(name = "export", crate = renamed)]
+                struct Exported<T> {
+                    /// How much.
+                    #[measure(counter)]
+                    much: T,
+                }
+            },
+            &quote!(::radiosonde_core),
+        )
+        .to_string();
+        assert!(
+            expanded.contains("use renamed :: __private as __rs")
+                && !expanded.contains("radiosonde"),
+            "{expanded}"
+        );
+    }
+
+    #[test]
     fn every_fault_is_reported_in_one_go() {
         let errors = errors(quote! {
             #[event(name = "Radiosonde", level = "loud", colour = "red")]

@@ -109,6 +109,22 @@ mod tests {
     }
 
     #[test]
+    fn a_crate_under_another_name_is_all_that_is_named() {
+        let arguments = quote!(crate = a::renamed, err, ret, cpu);
+        let expanded = expand(
+            arguments,
+            &quote!(
+                fn f(a: u8) -> Result<(), ()> {}
+            ),
+        );
+        assert!(
+            expanded.contains("use a :: renamed :: __private as __rs")
+                && !expanded.contains("radiosonde"),
+            "{expanded}"
+        );
+    }
+
+    #[test]
     fn the_body_keeps_its_kind() {
         assert!(
             expand(

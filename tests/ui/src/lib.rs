@@ -1,1 +1,1 @@
-//! What the macros refuse: see `tests/`.
+//! What the macros refuse, and what they must not: see `tests/`.

@@ -181,7 +181,7 @@ pub fn never<T>() -> T {
     std::process::abort()
 }
 
-/// A result, to be asked whether it is an error. `(&&Outcome(&result)).error_type()` finds [`Fallible`] for a
+/// A result, to be asked whether it is an error. `(&&Outcome(&result)).__rs_error_type()` finds [`Fallible`] for a
 /// `Result`, under whatever name its type goes, and [`Infallible`] for anything else.
 #[derive(Debug)]
 pub struct Outcome<'r, R>(pub &'r R);
@@ -189,25 +189,25 @@ pub struct Outcome<'r, R>(pub &'r R);
 /// What may have failed.
 pub trait Fallible {
     /// The error's type, where there is an error.
-    fn error_type(&self) -> Option<&'static str>;
+    fn __rs_error_type(&self) -> Option<&'static str>;
 }
 
 /// What cannot have failed.
 pub trait Infallible {
     /// No error.
-    fn error_type(&self) -> Option<&'static str>;
+    fn __rs_error_type(&self) -> Option<&'static str>;
 }
 
 impl<T, E> Fallible for &Outcome<'_, Result<T, E>> {
     #[inline]
-    fn error_type(&self) -> Option<&'static str> {
+    fn __rs_error_type(&self) -> Option<&'static str> {
         self.0.as_ref().err().map(|_| std::any::type_name::<E>())
     }
 }
 
 impl<R> Infallible for Outcome<'_, R> {
     #[inline]
-    fn error_type(&self) -> Option<&'static str> {
+    fn __rs_error_type(&self) -> Option<&'static str> {
         None
     }
 }

@@ -1,7 +1,7 @@
 //! How a value becomes a span's field: with its type where `tracing` knows the type, else as `Debug` shows it, else
 //! not at all.
 //!
-//! `(&&&Shown(&value)).shown()` chooses by how often the receiver must be dereferenced: method lookup tries the impl
+//! `(&&&Shown(&value)).__rs_shown()` chooses by how often the receiver must be dereferenced: method lookup tries the impl
 //! on the most references first, and passes over one whose bound does not hold.
 
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ pub trait AsValue {
     /// A value of `tracing`.
     type Shown;
     /// The value itself.
-    fn shown(&self) -> Self::Shown;
+    fn __rs_shown(&self) -> Self::Shown;
 }
 
 /// Shows what has `Debug`.
@@ -25,19 +25,19 @@ pub trait AsDebug {
     /// A value of `tracing`.
     type Shown;
     /// The value through `Debug`.
-    fn shown(&self) -> Self::Shown;
+    fn __rs_shown(&self) -> Self::Shown;
 }
 
 /// Shows nothing.
 pub trait AsNothing {
     /// An empty field.
-    fn shown(&self) -> Empty;
+    fn __rs_shown(&self) -> Empty;
 }
 
 impl<'a, T: Value + ?Sized> AsValue for &&Shown<'a, T> {
     type Shown = &'a T;
     #[inline]
-    fn shown(&self) -> &'a T {
+    fn __rs_shown(&self) -> &'a T {
         self.0
     }
 }
@@ -45,14 +45,14 @@ impl<'a, T: Value + ?Sized> AsValue for &&Shown<'a, T> {
 impl<'a, T: Debug + ?Sized> AsDebug for &Shown<'a, T> {
     type Shown = DebugValue<&'a T>;
     #[inline]
-    fn shown(&self) -> Self::Shown {
+    fn __rs_shown(&self) -> Self::Shown {
         debug(self.0)
     }
 }
 
 impl<T: ?Sized> AsNothing for Shown<'_, T> {
     #[inline]
-    fn shown(&self) -> Empty {
+    fn __rs_shown(&self) -> Empty {
         Empty
     }
 }

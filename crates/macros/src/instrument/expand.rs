@@ -95,7 +95,7 @@ fn setup(function: &Function) -> TokenStream {
     let follows = arguments.follows_from.as_ref().map(|spans| {
         quote! {
             for __cause in #spans {
-                __span.follows_from(&__cause);
+                __rs::tracing::Span::follows_from(&__span, &__cause);
             }
         }
     });
@@ -110,7 +110,7 @@ fn setup(function: &Function) -> TokenStream {
             #parent
             __rs::tracing::Level::#level,
             #name,
-            #(#recorded = (&&&__rs::Shown(&#recorded)).shown(),)*
+            #(#recorded = (&&&__rs::Shown(&#recorded)).__rs_shown(),)*
             #fields
             #cpu
             "error.type" = __rs::tracing::field::Empty,
@@ -192,7 +192,7 @@ fn outcome(function: &Function) -> TokenStream {
     quote! {
         |__result| {
             use __rs::outcome::*;
-            let __error_type = (&&__rs::Outcome(__result)).error_type();
+            let __error_type = (&&__rs::Outcome(__result)).__rs_error_type();
             #logs
             __error_type
         }
