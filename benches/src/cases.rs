@@ -1,13 +1,27 @@
 //! Every bench of the project.
 
+mod demo;
+mod elsewhere;
+mod encoded;
 mod memory;
+mod metrics;
 mod off;
+mod records;
 mod spans;
 
 use crate::{Bench, Case};
 
 /// In the order of the table.
-pub const BENCHES: &[Bench] = &[spans::BENCH, off::BENCH, memory::BENCH];
+pub const BENCHES: &[Bench] = &[
+    spans::BENCH,
+    encoded::BENCH,
+    elsewhere::BENCH,
+    records::BENCH,
+    metrics::BENCH,
+    off::BENCH,
+    memory::BENCH,
+    demo::BENCH,
+];
 
 /// The case of that name.
 pub fn find(name: &str) -> Option<&'static Case> {
@@ -27,7 +41,7 @@ mod tests {
     fn every_row_names_cases_that_exist() {
         for row in BENCHES.iter().flat_map(|bench| bench.rows) {
             for case in row.cases() {
-                assert!(find(case).is_some(), "`{}` names `{case}`", row.what);
+                assert!(find(case).is_some(), "`{}` names `{case}`", row.what());
             }
         }
     }

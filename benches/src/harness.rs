@@ -39,6 +39,11 @@ impl Pace<'_> {
         operations_max: u64::MAX,
         settle: &|| {},
     };
+    /// For operations that queue nothing and take a large part of a millisecond or more each.
+    pub const LONG: Pace<'static> = Pace {
+        operations_max: 4,
+        settle: &|| {},
+    };
 }
 
 /// Tells the driver the samples of one measure.

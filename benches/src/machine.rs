@@ -1,6 +1,6 @@
 //! What the kernel tells about time and about being disturbed. Linux only, as the measurements are.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, os::fd::AsRawFd as _};
 
 /// CPU time of all threads of this process so far, in nanoseconds.
 pub fn process_cpu_ns() -> u64 {
@@ -13,13 +13,24 @@ pub fn process_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// CPU time of all processes that this one started and that have ended, in nanoseconds.
+pub fn children_cpu_ns() -> u64 {
+    let usage = usage(libc::RUSAGE_CHILDREN);
+    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1_000;
+    ns(usage.ru_utime) + ns(usage.ru_stime)
+}
+
 /// How often the kernel has taken the processor away from this thread.
 pub fn preemptions() -> i64 {
+    usage(libc::RUSAGE_THREAD).ru_nivcsw
+}
+
+fn usage(whose: i32) -> libc::rusage {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the kernel writes one `rusage` to a place that is one.
-    unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    unsafe { libc::getrusage(whose, usage.as_mut_ptr()) };
     // SAFETY: all zeros is a value of this plain C struct, so it is initialised even if the call failed.
-    unsafe { usage.assume_init() }.ru_nivcsw
+    unsafe { usage.assume_init() }
 }
 
 /// Keeps this thread on one processor, counted from 0 and around.
@@ -44,6 +55,16 @@ pub fn resident_bytes() -> u64 {
         .and_then(|number| number.trim().parse::<u64>().ok())
         .unwrap_or(0)
         * 1024
+}
+
+/// Sends standard error nowhere, for a case that logs to it as a program does.
+pub fn silence_standard_error() -> std::io::Result<()> {
+    let nowhere = std::fs::File::options().write(true).open("/dev/null")?;
+    // SAFETY: both descriptors are open, and the kernel replaces the second one in one step.
+    match unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDERR_FILENO) } {
+        -1 => Err(std::io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -4,17 +4,16 @@ use serde_json::{Value, json};
 
 /// One row: a measure of ours, and what it is held against.
 pub struct Row {
-    pub what: &'static str,
-    pub unit: &'static str,
+    what: &'static str,
+    unit: &'static str,
     /// `CASE:MEASURE`.
-    pub ours: &'static str,
-    pub statistic: Statistic,
-    pub against: Against,
+    ours: &'static str,
+    statistic: Statistic,
+    against: Against,
 }
 
 /// Which number of the samples is compared.
-#[derive(Clone, Copy)]
-pub enum Statistic {
+enum Statistic {
     /// The cost itself, where one thread runs undisturbed.
     Min,
     /// What happens where threads meet, and where the whole process is counted.
@@ -22,12 +21,11 @@ pub enum Statistic {
 }
 
 /// What our measure is held against.
-pub enum Against {
-    /// A peer's measure of the same thing in the same run.
+enum Against {
+    /// Another measure in the same run.
     Peer {
         /// `CASE:MEASURE`.
         measure: &'static str,
-        /// The peer's name.
         name: &'static str,
         /// The most that ours may be, as a part of the peer's; `None` to show the ratio and promise nothing.
         limit: Option<f64>,
@@ -37,6 +35,56 @@ pub enum Against {
 }
 
 impl Row {
+    /// Nanoseconds, as the measure `ours` has them, beside the measure of the peer called `name`.
+    pub const fn beside(
+        what: &'static str,
+        ours: &'static str,
+        measure: &'static str,
+        name: &'static str,
+        limit: Option<f64>,
+    ) -> Self {
+        let against = Against::Peer {
+            measure,
+            name,
+            limit,
+        };
+        Self {
+            what,
+            unit: "ns",
+            ours,
+            statistic: Statistic::Median,
+            against,
+        }
+    }
+
+    /// A measure that may be `most` of `unit`.
+    pub const fn at_most(
+        what: &'static str,
+        ours: &'static str,
+        most: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self {
+            what,
+            unit,
+            ours,
+            statistic: Statistic::Median,
+            against: Against::Budget(most),
+        }
+    }
+
+    /// The row judged by the least sample, not by the median: for one thread that nothing disturbs.
+    pub const fn by_least(mut self) -> Self {
+        self.statistic = Statistic::Min;
+        self
+    }
+
+    /// The row in another unit than nanoseconds.
+    pub const fn in_unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+
     /// The row as the driver reads it.
     pub fn json(&self) -> Value {
         let statistic = match self.statistic {
@@ -57,6 +105,12 @@ impl Row {
             Against::Budget(budget) => row["budget"] = budget.into(),
         }
         row
+    }
+
+    /// What is measured, as a person reads it.
+    #[cfg(test)]
+    pub const fn what(&self) -> &'static str {
+        self.what
     }
 
     /// The cases that the row needs.

@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use self::{
-    case::Samples,
+    case::{Programs, Samples},
     row::Row,
     table::{Line, Measured},
 };
@@ -36,10 +36,16 @@ use crate::{dependencies, packages, shell};
 ///
 /// Wall time is no gate: a row that does not hold is shown, and is not a failure. A case that fails is one.
 pub fn bench(only: Option<&str>, json: Option<&Path>, rounds: u32) -> Result<()> {
-    let program = build()?;
-    let rows: Vec<Row> = row::parse(&shell::output(shell::tool(&program).arg("rows"))?)?;
+    let mut programs = Programs {
+        benches: build()?,
+        demo: None,
+    };
+    let rows: Vec<Row> = row::parse(&shell::output(shell::tool(&programs.benches).arg("rows"))?)?;
     let rows: Vec<Row> = rows.into_iter().filter(|row| row.is_named(only)).collect();
-    let (samples, failures) = measure(&program, &rows, rounds);
+    if cases(&rows).iter().any(|case| case.starts_with("demo.")) {
+        programs.demo = Some(packages::build_demo()?);
+    }
+    let (samples, failures) = measure(&programs, &rows, rounds);
     let mut lines: Vec<Line> = rows.iter().map(|row| Line::new(row, &samples)).collect();
     lines.extend(dependency_lines(only)?);
     ensure!(
@@ -80,7 +86,11 @@ fn build() -> Result<std::path::PathBuf> {
 }
 
 /// Runs every case of the rows in each round, and returns the pooled samples by `CASE:MEASURE`, and what failed.
-fn measure(program: &Path, rows: &[Row], rounds: u32) -> (BTreeMap<String, Samples>, Vec<String>) {
+fn measure(
+    programs: &Programs,
+    rows: &[Row],
+    rounds: u32,
+) -> (BTreeMap<String, Samples>, Vec<String>) {
     let mut pooled: BTreeMap<String, Samples> = BTreeMap::new();
     let mut failures: BTreeMap<String, String> = BTreeMap::new();
     let cases = cases(rows);
@@ -96,7 +106,7 @@ fn measure(program: &Path, rows: &[Row], rounds: u32) -> (BTreeMap<String, Sampl
                 index + 1,
                 cases.len()
             );
-            match case::run(program, case) {
+            match case::run(programs, case) {
                 Ok(measures) => {
                     for (measure, samples) in measures {
                         pooled
@@ -164,11 +174,14 @@ case \"$1 $2\" in
 esac
 ";
 
-    fn program(folder: &Path) -> std::path::PathBuf {
-        let path = folder.join("benches");
-        fs::write(&path, PROGRAM).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
+    fn programs(folder: &Path) -> Programs {
+        let benches = folder.join("benches");
+        fs::write(&benches, PROGRAM).unwrap();
+        fs::set_permissions(&benches, fs::Permissions::from_mode(0o755)).unwrap();
+        Programs {
+            benches,
+            demo: None,
+        }
     }
 
     #[test]
@@ -180,7 +193,7 @@ esac
         )
         .unwrap();
         assert_eq!(cases(&rows), ["ours", "peer", "broken"]);
-        let (samples, failures) = measure(&program(folder.path()), &rows, 2);
+        let (samples, failures) = measure(&programs(folder.path()), &rows, 2);
         assert_eq!(samples["ours:caller"], [4.0, 2.0, 3.0, 4.0, 2.0, 3.0]);
         assert_eq!(samples["peer:caller"], [10.0, 8.0, 10.0, 8.0]);
         assert_eq!(failures.len(), 1);

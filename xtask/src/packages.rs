@@ -116,6 +116,15 @@ pub fn build_programs(build: &mut Command, package: &str) -> Result<Vec<Program>
     Ok(programs)
 }
 
+/// Builds the demo, as the other commands do, and says where it is.
+pub fn build_demo() -> Result<PathBuf> {
+    let programs = build_programs(select_all(shell::cargo().args(["build", "--bins"]))?, DEMO)?;
+    let program = programs.into_iter().next();
+    Ok(program
+        .with_context(|| format!("{DEMO} has no program"))?
+        .path)
+}
+
 /// Whether a package id (`path+file:///a/b#name@1.0.0`, or `…/name#1.0.0` when the folder has the name) is of `package`.
 fn is_of(package_id: &str, package: &str) -> bool {
     let Some((place, version)) = package_id.rsplit_once('#') else {

@@ -33,15 +33,8 @@ pub fn examples() -> Result<()> {
 
 /// Runs the demo with the tiny model and checks what it leaves behind.
 pub fn demo() -> Result<()> {
-    let programs = packages::build_programs(
-        packages::select_all(shell::cargo().args(["build", "--bins"]))?,
-        packages::DEMO,
-    )?;
-    let program = programs
-        .first()
-        .with_context(|| format!("{} has no program", packages::DEMO))?;
     let folder = shell::scratch("demo")?;
-    let mut command = shell::tool(&program.path);
+    let mut command = shell::tool(packages::build_demo()?);
     command
         .args([
             "--model",

@@ -1,27 +1,28 @@
-//! Resident memory that recording adds to a program.
+//! Resident memory that the library adds to a program, with everything that `init` starts by default.
 
 use std::{hint::black_box, sync::Barrier, thread};
+
+use radiosonde_core::{events::GpuDeviceSynchronized, metrics, record};
 
 use crate::{
     Bench, Case,
     harness::print,
-    machine::resident_bytes,
+    machine::{resident_bytes, silence_standard_error},
     ours,
-    row::{Against, Row, Statistic},
+    row::Row,
 };
 
 const THREADS: usize = 8;
-const SPANS_PER_THREAD: u64 = 50_000;
+const OPERATIONS_PER_THREAD: u64 = 20_000;
 
 /// Resident memory with every thread's lane in use.
 pub const BENCH: Bench = Bench {
-    rows: &[Row {
-        what: "resident memory the library adds, 8 threads",
-        unit: "MB",
-        ours: "memory.radiosonde:resident",
-        statistic: Statistic::Median,
-        against: Against::Budget(20.0),
-    }],
+    rows: &[Row::at_most(
+        "resident memory the library adds, 8 threads, defaults",
+        "memory.radiosonde:resident",
+        20.0,
+        "MB",
+    )],
     cases: &[Case {
         name: "memory.radiosonde",
         run,
@@ -30,10 +31,11 @@ pub const BENCH: Bench = Bench {
 
 /// Runs the threads once with recording not yet set up and once with it, so that what their stacks cost is in both.
 fn run() {
+    ours::or_exit(silence_standard_error(), "send logs nowhere");
     let without = at_its_largest();
-    let pump = ours::start();
+    let guard = ours::or_exit(radiosonde::init(), "start recording");
     let with = at_its_largest();
-    ours::flush(&pump);
+    drop(guard);
     print("resident", &[(with as f64 - without as f64) / 1e6]);
 }
 
@@ -41,10 +43,20 @@ fn run() {
 fn at_its_largest() -> u64 {
     let gate = Barrier::new(THREADS + 1);
     let work = || {
-        for number in 0..SPANS_PER_THREAD {
+        let (done, sizes) = (
+            metrics::counter("bench.done").handle(),
+            metrics::histogram("bench.size").handle(),
+        );
+        for number in 0..OPERATIONS_PER_THREAD {
             let _span = tracing::info_span!("operation", number = black_box(number), kind = "read")
                 .entered();
             tracing::info!(number, "done");
+            record!(GpuDeviceSynchronized {
+                device: "cuda:0",
+                duration: std::time::Duration::from_nanos(number),
+            });
+            done.increment();
+            sizes.record(number as f64);
         }
         gate.wait();
         gate.wait();

@@ -8,48 +8,32 @@ use crate::{
     Bench, Case,
     harness::{Pace, caller, print},
     ours,
-    row::{Against, Row, Statistic},
+    row::Row,
 };
+
+const TRACING: &str = "tracing, no subscriber";
 
 /// Spans and events that the filter refuses.
 pub const BENCH: Bench = Bench {
     rows: &[
-        Row {
-            what: "disabled span, caller",
-            unit: "ns",
-            ours: "off.radiosonde:span",
-            statistic: Statistic::Min,
-            against: Against::Budget(2.0),
-        },
-        Row {
-            what: "disabled span, caller, beside tracing alone",
-            unit: "ns",
-            ours: "off.radiosonde:span",
-            statistic: Statistic::Min,
-            against: Against::Peer {
-                measure: "off.tracing:span",
-                name: "tracing, no subscriber",
-                limit: None,
-            },
-        },
-        Row {
-            what: "disabled event, caller",
-            unit: "ns",
-            ours: "off.radiosonde:event",
-            statistic: Statistic::Min,
-            against: Against::Budget(2.0),
-        },
-        Row {
-            what: "disabled event, caller, beside tracing alone",
-            unit: "ns",
-            ours: "off.radiosonde:event",
-            statistic: Statistic::Min,
-            against: Against::Peer {
-                measure: "off.tracing:event",
-                name: "tracing, no subscriber",
-                limit: None,
-            },
-        },
+        Row::at_most("disabled span, caller", "off.radiosonde:span", 2.0, "ns").by_least(),
+        Row::beside(
+            "disabled span, caller",
+            "off.radiosonde:span",
+            "off.tracing:span",
+            TRACING,
+            None,
+        )
+        .by_least(),
+        Row::at_most("disabled event, caller", "off.radiosonde:event", 2.0, "ns").by_least(),
+        Row::beside(
+            "disabled event, caller",
+            "off.radiosonde:event",
+            "off.tracing:event",
+            TRACING,
+            None,
+        )
+        .by_least(),
     ],
     cases: &[
         Case {

@@ -17,7 +17,7 @@ use crate::{
     Bench, Case,
     harness::{Pace, allocations, caller, print, process_cpu, two_threads},
     ours,
-    row::{Against, Row, Statistic},
+    row::Row,
 };
 
 /// Leaves under one root, as many as a long request has.
@@ -29,90 +29,64 @@ const CPU_SPANS: u64 = 25 * SPANS_MAX;
 /// OpenTelemetry's queue, raised from its default of 2,048 so that nothing is dropped.
 const OTEL_QUEUE: usize = 65_536;
 
-const FASTRACE: &str = "fastrace LocalSpan";
-const OPENTELEMETRY: &str = "tracing-opentelemetry";
+pub(super) const FASTRACE: &str = "fastrace LocalSpan";
+pub(super) const OPENTELEMETRY: &str = "tracing-opentelemetry";
 
-const fn row(
-    what: &'static str,
-    ours: &'static str,
-    measure: &'static str,
-    name: &'static str,
-    limit: f64,
-) -> Row {
-    let against = Against::Peer {
-        measure,
-        name,
-        limit: Some(limit),
-    };
-    Row {
-        what,
-        unit: "ns",
-        ours,
-        statistic: Statistic::Min,
-        against,
-    }
-}
-
-/// Spans at the caller and over the whole process.
+/// Spans at the caller, and of what is handed on without encoding it.
 pub const BENCH: Bench = Bench {
     rows: &[
-        row(
+        Row::beside(
             "span, no field, caller",
             "span.radiosonde:plain",
             "span.fastrace:plain",
             FASTRACE,
-            1.0,
-        ),
-        row(
+            Some(1.0),
+        )
+        .by_least(),
+        Row::beside(
             "span, 3 typed fields, caller",
             "span.radiosonde:fields",
             "span.fastrace:fields",
             FASTRACE,
-            0.4,
-        ),
-        row(
+            Some(0.4),
+        )
+        .by_least(),
+        Row::beside(
             "span, no field, caller",
             "span.radiosonde:plain",
             "span.opentelemetry:plain",
             OPENTELEMETRY,
-            0.06,
-        ),
-        row(
+            Some(0.06),
+        )
+        .by_least(),
+        Row::beside(
             "span, 3 typed fields, caller",
             "span.radiosonde:fields",
             "span.opentelemetry:fields",
             OPENTELEMETRY,
-            0.06,
+            Some(0.06),
+        )
+        .by_least(),
+        Row::beside(
+            "span, 3 typed fields, whole-process CPU, nothing encoded",
+            "span.radiosonde:cpu",
+            "span.fastrace:cpu",
+            FASTRACE,
+            None,
         ),
-        Row {
-            what: "span, 3 typed fields, whole-process CPU into a sink that drops records",
-            unit: "ns",
-            ours: "span.radiosonde:cpu",
-            statistic: Statistic::Median,
-            against: Against::Peer {
-                measure: "span.fastrace:cpu",
-                name: FASTRACE,
-                limit: None,
-            },
-        },
-        Row {
-            what: "span, 3 typed fields, 2 threads at once",
-            unit: "ns",
-            ours: "span.radiosonde:two threads",
-            statistic: Statistic::Median,
-            against: Against::Peer {
-                measure: "span.fastrace:two threads",
-                name: FASTRACE,
-                limit: None,
-            },
-        },
-        Row {
-            what: "span, 3 typed fields, heap allocations",
-            unit: "allocations",
-            ours: "span.radiosonde:allocations",
-            statistic: Statistic::Median,
-            against: Against::Budget(0.0),
-        },
+        Row::beside(
+            "span, 3 typed fields, 2 threads at once",
+            "span.radiosonde:two threads",
+            "span.fastrace:two threads",
+            FASTRACE,
+            None,
+        ),
+        Row::at_most(
+            "span, 3 typed fields, heap allocations",
+            "span.radiosonde:allocations",
+            0.0,
+            "allocations",
+        ),
     ],
     cases: &[
         Case {
@@ -141,10 +115,16 @@ fn fastrace() {
 }
 
 fn opentelemetry() {
+    let provider = provide(Dropping);
+    measure(tracing_plain, tracing_fields, &|| settle(&provider));
+}
+
+/// tracing-opentelemetry as its users set it up: a batch processor in front of `exporter`.
+pub(super) fn provide(exporter: impl SpanExporter + 'static) -> SdkTracerProvider {
     let batches = BatchConfigBuilder::default()
         .with_max_queue_size(OTEL_QUEUE)
         .build();
-    let processor = BatchSpanProcessor::builder(Dropping)
+    let processor = BatchSpanProcessor::builder(exporter)
         .with_batch_config(batches)
         .build();
     let provider = SdkTracerProvider::builder()
@@ -152,12 +132,16 @@ fn opentelemetry() {
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
     let subscriber = tracing_subscriber::registry().with(layer);
-    if tracing::subscriber::set_global_default(subscriber).is_err() {
-        return; // no samples: the driver reports the case as failed
-    }
-    measure(tracing_plain, tracing_fields, &|| {
-        let _ = provider.force_flush(); // a failed flush shows as spans lost, which the queue is too large for
-    });
+    ours::or_exit(
+        tracing::subscriber::set_global_default(subscriber),
+        "be the global subscriber",
+    );
+    provider
+}
+
+/// Waits until the exporter has everything.
+pub(super) fn settle(provider: &SdkTracerProvider) {
+    ours::or_exit(provider.force_flush(), "flush");
 }
 
 fn measure(plain: fn(u64), fields: fn(u64), flush: &(dyn Fn() + Sync)) {
@@ -167,16 +151,20 @@ fn measure(plain: fn(u64), fields: fn(u64), flush: &(dyn Fn() + Sync)) {
     };
     print("plain", &caller(&pace, plain));
     print("fields", &caller(&pace, fields));
-    // In bursts that fit the queues, as the caller's are.
+    cpu(fields, flush);
+    print("two threads", &two_threads(&pace, || fields));
+    print("allocations", &[allocations(SPANS_MAX, fields).0]);
+}
+
+/// CPU time of all threads, in bursts that fit the queues as the caller's are.
+pub(super) fn cpu(work: fn(u64), flush: &dyn Fn()) {
     let bursts = |count: u64| {
-        for _ in 0..count / SPANS_MAX {
-            fields(SPANS_MAX);
+        for _ in 0..count.div_ceil(SPANS_MAX) {
+            work(SPANS_MAX);
             flush();
         }
     };
     print("cpu", &process_cpu(CPU_SPANS, bursts, flush));
-    print("two threads", &two_threads(&pace, || fields));
-    print("allocations", &[allocations(SPANS_MAX, fields).0]);
 }
 
 /// Runs `leaves` under a root of its own for every thousand of `count`.
@@ -198,7 +186,7 @@ fn tracing_plain(count: u64) {
     });
 }
 
-fn tracing_fields(count: u64) {
+pub(super) fn tracing_fields(count: u64) {
     under_roots(count, |leaves| {
         let _root = tracing::info_span!(parent: None, "request").entered();
         for number in 0..leaves {
@@ -237,7 +225,7 @@ fn fastrace_fields(count: u64) {
 }
 
 #[derive(Debug)]
-struct Dropping;
+pub(super) struct Dropping;
 
 impl fastrace::collector::Reporter for Dropping {
     fn report(&mut self, spans: Vec<fastrace::collector::SpanRecord>) {

@@ -1,6 +1,6 @@
 //! One case, measured in a process of its own.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,14 +9,21 @@ use crate::shell;
 /// What was measured, once for each repetition, in the row's unit.
 pub type Samples = Vec<f64>;
 
+/// What cases run.
+pub struct Programs {
+    pub benches: PathBuf,
+    /// Built only where a case runs it.
+    pub demo: Option<PathBuf>,
+}
+
 /// Runs a case and returns its measures.
-pub fn run(program: &Path, case: &str) -> Result<Vec<(String, Samples)>> {
-    let mut command = shell::tool(program);
+pub fn run(programs: &Programs, case: &str) -> Result<Vec<(String, Samples)>> {
+    let mut command = shell::tool(&programs.benches);
     command.args(["run", case]);
-    // For cases that build or start something of the workspace, and for those that write files.
-    command
-        .env("RADIOSONDE_BENCH_ROOT", shell::root())
-        .env("RADIOSONDE_BENCH_SCRATCH", shell::scratch("bench")?);
+    command.env("RADIOSONDE_BENCH_SCRATCH", shell::scratch("bench")?);
+    if let Some(demo) = &programs.demo {
+        command.env("RADIOSONDE_BENCH_DEMO", demo);
+    }
     parse(&shell::output(&mut command)?)
 }
 
