@@ -242,15 +242,16 @@ impl FullContext {
         let formats = formats();
         let context = self.context();
         if formats.trace_context {
-            let parent = context.map(|context| {
-                TraceParent {
-                    trace_id: context.trace_id,
-                    span_id: context.span_id,
-                    flags: context.flags,
-                }
-                .to_string()
+            let parent = context.map(|context| TraceParent {
+                trace_id: context.trace_id,
+                span_id: context.span_id,
+                flags: context.flags,
             });
-            put("traceparent", parent.as_deref());
+            let mut room = [0; TraceParent::BYTES];
+            put(
+                "traceparent",
+                parent.and_then(|parent| parent.text(&mut room)),
+            );
             let state = context.and_then(|_| self.trace_state());
             put("tracestate", state.map(TraceState::as_str));
         }

@@ -13,7 +13,7 @@ use std::sync::atomic::{
     fence,
 };
 
-use super::snapshot::Exemplar;
+use super::{histogram::GROUPS, snapshot::Exemplar};
 use crate::{
     clock, context,
     ids::{SpanId, TraceId},
@@ -177,33 +177,29 @@ impl Reservoir {
         places(false).chain(places(true))
     }
 
-    /// Moves every exemplar to the group that `group_of` gives its value now that the buckets have changed.
+    /// Moves every exemplar of an exponential histogram to the group that `group_of` gives its value now that the
+    /// buckets have changed. What was there waits on the stack, so that no memory is asked for.
     pub(super) fn rehome(&self, group_of: impl Fn(f64) -> usize) {
-        let held: Vec<_> = self.read().collect();
+        let held: [_; GROUPS] = std::array::from_fn(|at| {
+            let group = self.groups.get(at)?;
+            Some((group.slowest.read(), group.failed.read()))
+        });
         self.clear();
-        for exemplar in held {
-            let Some(group) = self.groups.get(group_of(exemplar.value)) else {
-                continue;
-            };
-            let place = if exemplar.failed {
-                &group.failed
-            } else {
-                &group.slowest
-            };
-            let origin = Origin {
-                trace_id: exemplar.trace_id,
-                span_id: exemplar.span_id,
-                time_unix_ns: exemplar.time_unix_ns,
-            };
-            let stays = place.read().is_some_and(|(value, at)| {
-                if exemplar.failed {
-                    at.time_unix_ns >= origin.time_unix_ns
-                } else {
-                    value >= exemplar.value
-                }
-            });
-            if !stays {
-                place.write(exemplar.value, origin);
+        let place_of = |value| self.groups.get(group_of(value));
+        for (slowest, failed) in held.into_iter().flatten() {
+            if let Some((value, origin)) = slowest
+                && let Some(Group { slowest, .. }) = place_of(value)
+                && slowest.read().is_none_or(|(held, _)| held < value)
+            {
+                slowest.write(value, origin);
+            }
+            if let Some((value, origin)) = failed
+                && let Some(Group { failed, .. }) = place_of(value)
+                && failed
+                    .read()
+                    .is_none_or(|(_, held)| held.time_unix_ns < origin.time_unix_ns)
+            {
+                failed.write(value, origin);
             }
         }
     }

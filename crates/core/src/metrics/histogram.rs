@@ -24,6 +24,8 @@ use crate::loss::{self, Lost};
 
 /// Exponential buckets that share their exemplars.
 const GROUP: usize = 8;
+/// Groups of exemplars in an exponential histogram.
+pub(super) const GROUPS: usize = BUCKETS_MAX / GROUP;
 
 /// How a histogram's buckets are laid out. The same for every series of an instrument.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,14 +66,16 @@ struct Ladder {
     /// Index of `counts[0]`.
     offset: AtomicI32,
     zero: AtomicU64,
-    counts: [AtomicU64; BUCKETS_MAX],
+    counts: Counts,
     negative: OnceLock<Box<Negative>>,
 }
 
 struct Negative {
     offset: AtomicI32,
-    counts: [AtomicU64; BUCKETS_MAX],
+    counts: Counts,
 }
+
+type Counts = [AtomicU64; BUCKETS_MAX];
 
 /// A histogram as read.
 #[derive(Debug)]
@@ -111,7 +115,7 @@ fn loaded(counts: &[AtomicU64]) -> Vec<u64> {
 impl HistogramCell {
     pub(super) fn new(shape: &Shape) -> Self {
         let (groups, buckets) = match shape {
-            Shape::Exponential => (BUCKETS_MAX / GROUP, Buckets::Exponential(Ladder::new())),
+            Shape::Exponential => (GROUPS, Buckets::Exponential(Ladder::new())),
             Shape::Explicit(bounds) => {
                 let counts: Box<[_]> = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
                 let bounds = Arc::clone(bounds);
@@ -231,47 +235,26 @@ impl HistogramCell {
     }
 
     /// Moves the buckets of one sign, and halves the resolution of both where needed, so that bucket `finest` has a
-    /// place.
+    /// place. Asks for no memory: a program may measure something slower than ever at any time.
     fn rearrange(&self, ladder: &Ladder, finest: i32, is_negative: bool) {
-        let (positive, negative) = ladder.runs();
         let index = finest >> ladder.shift.load(Relaxed);
-        let run = if is_negative { &negative } else { &positive };
-        let (first, last) = match run.counts.len() {
-            0 => (index, index),
-            buckets => (
-                run.offset.min(index),
-                (run.offset + buckets as i32 - 1).max(index),
-            ),
+        let positive = Some((&ladder.offset, &ladder.counts));
+        let negative = ladder.negative.get().map(|n| (&n.offset, &n.counts));
+        let (grows, other) = if is_negative {
+            (negative, positive)
+        } else {
+            (positive, negative)
         };
+        let Some((offset, counts)) = grows else {
+            return;
+        };
+        let (first, last) = ends(offset, counts, Some(index)).unwrap_or((index, index));
         let by = coarsening(first, last);
         self.begin();
         ladder.shift.store(ladder.shift.load(Relaxed) + by, Relaxed);
-        for (mut run, offset, counts, grows) in [
-            (positive, &ladder.offset, Some(&ladder.counts), !is_negative),
-            (
-                negative,
-                ladder.negative.get().map_or(&ladder.offset, |n| &n.offset),
-                ladder.negative.get().map(|n| &n.counts),
-                is_negative,
-            ),
-        ] {
-            let Some(counts) = counts else { continue };
-            run.coarsen(by);
-            let (first, last) = if grows {
-                (first >> by, last >> by)
-            } else {
-                (run.offset, run.offset + run.counts.len() as i32)
-            };
-            // Centred, so that growth in either direction has room.
-            let spare = BUCKETS_MAX as i32 - (last - first + 1).min(BUCKETS_MAX as i32);
-            offset.store(first - spare / 2, Relaxed);
-            zero(counts);
-            for (index, &count) in (run.offset..).zip(&run.counts) {
-                let at = index.wrapping_sub(offset.load(Relaxed)) as u32 as usize;
-                if let Some(place) = counts.get(at) {
-                    place.store(count, Relaxed);
-                }
-            }
+        shift(offset, counts, by, Some(index));
+        if let Some((offset, counts)) = other {
+            shift(offset, counts, by, None);
         }
         self.rehome_exemplars(ladder);
         self.end();
@@ -348,6 +331,37 @@ impl HistogramCell {
             Buckets::Exponential(ladder) => ladder.clear(),
         }
         self.end();
+    }
+}
+
+/// The first and the last bucket that is in use or is about to be.
+fn ends(offset: &AtomicI32, counts: &Counts, also: Option<i32>) -> Option<(i32, i32)> {
+    let used = |count: &AtomicU64| count.load(Relaxed) > 0;
+    let offset = offset.load(Relaxed);
+    let first = counts.iter().position(used).map(|at| offset + at as i32);
+    let last = counts.iter().rposition(used).map(|at| offset + at as i32);
+    let first = first.into_iter().chain(also).min()?;
+    let last = last.into_iter().chain(also).max()?;
+    Some((first, last))
+}
+
+/// Adds each count to the bucket that it belongs to after `by` halvings of the resolution, where `also` has a place.
+fn shift(offset: &AtomicI32, counts: &Counts, by: u32, also: Option<i32>) {
+    let Some((first, last)) = ends(offset, counts, also) else {
+        return;
+    };
+    let (first, last) = (first >> by, last >> by);
+    let held = counts.each_ref().map(|count| count.load(Relaxed));
+    let from = offset.load(Relaxed);
+    // Centred, so that growth in either direction has room.
+    let to = first - (BUCKETS_MAX as i32 - (last - first + 1)) / 2;
+    offset.store(to, Relaxed);
+    zero(counts);
+    for (index, count) in (from..).zip(held).filter(|&(_, count)| count > 0) {
+        let at = (index >> by).wrapping_sub(to) as u32 as usize;
+        if let Some(place) = counts.get(at) {
+            add(place, count);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! W3C trace context: the `traceparent` and `tracestate` headers (recommendation of level 1, and level 2's random flag).
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io::Write as _, str::FromStr};
 
 use crate::{
     context::{RANDOM, SAMPLED},
@@ -63,6 +63,17 @@ impl FromStr for TraceParent {
             span_id: span_id.parse().map_err(|_| Malformed)?,
             flags: flags & (SAMPLED | RANDOM),
         })
+    }
+}
+
+impl TraceParent {
+    /// Length of the text.
+    pub(crate) const BYTES: usize = 55;
+
+    /// The text, written where the caller has room for it, so that sending a context asks for no memory.
+    pub(crate) fn text<'b>(&self, room: &'b mut [u8; Self::BYTES]) -> Option<&'b str> {
+        write!(&mut room[..], "{self}").ok()?;
+        str::from_utf8(room).ok()
     }
 }
 
