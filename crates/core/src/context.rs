@@ -118,7 +118,7 @@ impl Context {
 
 /// Makes `place`, words 1-6 of a slot, what the calling thread is in.
 pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
-    let id = lane::current().map(|lane| (lane, lane.context.attach(place)));
+    let id = lane::uncounted().map(|lane| (lane, lane.context.attach(place)));
     Attached {
         id,
         not_send: PhantomData,

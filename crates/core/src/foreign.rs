@@ -86,7 +86,7 @@ impl OpenSpan {
 
     /// The thread enters the span, which `id` names on this thread.
     pub fn enter(&self, id: u64) {
-        if let Some(lane) = lane::current() {
+        if let Some(lane) = lane::uncounted() {
             lane.context.enter(id, &self.place);
         }
     }
@@ -109,9 +109,10 @@ impl OpenSpan {
             flags,
         ] = self.place;
         let end = clock::ticks();
-        let Some(lane) = lane::current().filter(|_| flags & u64::from(SAMPLED) != 0) else {
+        if flags & u64::from(SAMPLED) == 0 {
             return;
-        };
+        }
+        let Some(lane) = lane::current() else { return };
         let header = Header {
             kind: Kind::Span,
             flags: flags as u8,

@@ -129,14 +129,23 @@ impl Drop for Exit {
     }
 }
 
-/// The calling thread's lane, or `None` when nothing is recorded here: no pump runs, the thread is silent, or it has
-/// no lane (which is counted).
+/// The calling thread's lane for a record, or `None` when nothing is recorded here: no pump runs, the thread is silent,
+/// or it has no lane, and then the record is counted as lost.
 #[inline]
 pub(crate) fn current() -> Option<&'static Lane> {
     if !crate::COMPILED_IN || !RECORDING.load(Ordering::Relaxed) {
         return None;
     }
-    OPEN.get().or_else(acquire)
+    OPEN.get().or_else(|| acquire(1))
+}
+
+/// The same for what is no record, such as entering a span: nothing is counted.
+#[inline]
+pub(crate) fn uncounted() -> Option<&'static Lane> {
+    if !crate::COMPILED_IN || !RECORDING.load(Ordering::Relaxed) {
+        return None;
+    }
+    OPEN.get().or_else(|| acquire(0))
 }
 
 /// The calling thread's lane if it already has one; counts nothing and makes none.
@@ -150,7 +159,7 @@ pub(crate) fn existing() -> Option<&'static Lane> {
 
 #[cold]
 #[inline(never)]
-fn acquire() -> Option<&'static Lane> {
+fn acquire(records: u64) -> Option<&'static Lane> {
     let reason = match CLOSED.get() {
         Closed::Silent(_) => return None,
         Closed::Gone(reason) => reason,
@@ -165,7 +174,7 @@ fn acquire() -> Option<&'static Lane> {
         },
     };
     CLOSED.set(Closed::Gone(reason));
-    loss::count(reason, 1);
+    loss::count(reason, records);
     None
 }
 

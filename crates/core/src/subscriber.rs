@@ -103,7 +103,7 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn enter(&self, id: &Id) {
-        if let Some(lane) = lane::current()
+        if let Some(lane) = lane::uncounted()
             && let Some((_, span)) = find_from(Some(lane), id.into_u64())
         {
             lane.context.enter(id.into_u64(), &span.place());
@@ -132,7 +132,7 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn try_close(&self, id: Id) -> bool {
-        let here = lane::current();
+        let here = lane::uncounted();
         let Some((owner, span)) = find_from(here, id.into_u64()) else {
             return false;
         };
@@ -143,16 +143,13 @@ impl tracing_core::Subscriber for Subscriber {
         if filter::watches_spans() {
             filter::span_closed(&id);
         }
-        match here {
-            Some(lane) => {
-                write_span(lane, &span, end);
-                span.close(std::ptr::eq(lane, owner));
-            }
-            None => {
-                // `current` counted why this thread cannot record; the slot is free either way.
-                span.close(false);
-            }
+        if let Some(lane) = here {
+            write_span(lane, &span, end);
+        } else {
+            // Counts why this thread cannot record.
+            let _ = lane::current();
         }
+        span.close(here.is_some_and(|lane| std::ptr::eq(lane, owner)));
         true
     }
 
