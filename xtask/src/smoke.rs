@@ -11,7 +11,14 @@ use crate::{packages, shell};
 const EXAMPLE_SECONDS_MAX: u64 = 60;
 
 /// Keys that every recorded line has (docs: the recording format).
-const LINE_KEYS: [&str; 4] = ["ts", "trace_id", "span_id", "event"];
+const LINE_KEYS: [&str; 6] = [
+    "ts",
+    "trace_id",
+    "span_id",
+    "parent_id",
+    "span_name",
+    "event",
+];
 
 /// Runs every program of `examples/`, each in an empty folder of its own.
 pub fn examples() -> Result<()> {
@@ -135,13 +142,13 @@ mod tests {
 
     #[test]
     fn whole_recordings_are_counted() {
-        let line = r#"{"ts":1,"trace_id":"a","span_id":"b","event":{"type":"Log","data":{}}}"#;
+        let line = r#"{"ts":1,"trace_id":null,"span_id":null,"parent_id":null,"span_name":null,"event":{"type":"Log","data":{}}}"#;
         assert_eq!(recording(&format!("{line}\n{line}\n")).unwrap(), 2);
     }
 
     #[test]
     fn damaged_recordings_are_refused_by_place() {
-        let line = r#"{"ts":1,"trace_id":"a","span_id":"b","event":{"type":"Log","data":{}}}"#;
+        let line = r#"{"ts":1,"trace_id":null,"span_id":null,"parent_id":null,"span_name":null,"event":{"type":"Log","data":{}}}"#;
         for bad in [
             String::new(),
             line.to_owned(),

@@ -1,5 +1,17 @@
 //! How the program is: named checks, and the worst of them.
 //!
+//! Radiosonde keeps three of its own, every `health.check_interval`: `operations` (what part of the spans that ended
+//! since the last look failed), `records` (whether any were lost) and `exporters` (whether each delivers). A program
+//! adds what it knows of itself:
+//!
+//! ```
+//! use radiosonde::health::Status;
+//!
+//! let guard = radiosonde::init()?;
+//! guard.health().update("model", Status::Degraded, "serves from the fallback");
+//! # Ok::<(), radiosonde::InitError>(())
+//! ```
+//!
 //! Invariant: a name stands once; a later update replaces the earlier one. Precedence is critical, degraded, unknown,
 //! healthy. No check at all is healthy: a program that says nothing about itself answers, and that is what it proves.
 
@@ -30,6 +42,18 @@ pub enum Status {
     Degraded,
     /// It does not work.
     Critical,
+}
+
+impl Status {
+    /// `healthy`, `unknown`, `degraded` or `critical`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unknown => "unknown",
+            Self::Degraded => "degraded",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// One thing that was looked at.

@@ -17,6 +17,7 @@ mod panics;
 mod resource;
 mod running;
 mod start;
+mod watch;
 
 use radiosonde_core::pump;
 
@@ -24,9 +25,11 @@ use radiosonde_core::pump;
 pub use self::otlp::{GREETING, LOCAL};
 pub use self::{
     builder::{Builder, builder},
-    guard::{Guard, export_now, flush, report, set_filter, set_log_format, set_stack_traces},
+    guard::{
+        Guard, export_now, flush, health, report, set_filter, set_log_format, set_stack_traces,
+    },
 };
-use crate::{config::ConfigErrors, exporter::ExportError};
+use crate::{config::ConfigErrors, endpoint::EndpointError, exporter::ExportError};
 
 /// Starts recording as the environment and the configuration file say; with neither, as the defaults say.
 ///
@@ -81,6 +84,9 @@ pub enum InitError {
         /// The feature.
         feature: &'static str,
     },
+    /// The HTTP endpoint could not be started.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// A file could not be opened.
     #[error(transparent)]
     Exporter(#[from] ExportError),

@@ -86,6 +86,6 @@ pub use radiosonde_macros::{
 };
 
 pub use crate::init::{
-    Builder, Guard, InitError, builder, export_now, flush, init, report, set_filter,
+    Builder, Guard, InitError, builder, export_now, flush, health, init, report, set_filter,
     set_log_format, set_stack_traces,
 };

@@ -256,7 +256,7 @@ mod tests {
             "{\"\":1}",
         ] {
             let line = format!(
-                r#"{{"ts":"2026-01-31T12:00:00.000000001Z","event":{{"type":"FromTheFuture","data":{data}}}}}"#
+                r#"{{"ts":"2026-01-31T12:00:00.000000001Z","trace_id":null,"span_id":null,"parent_id":null,"span_name":null,"event":{{"type":"FromTheFuture","data":{data}}}}}"#
             );
             let event = event(&line);
             assert_eq!(written(&Record::Event(event)).trim_end(), line);

@@ -17,11 +17,11 @@ use radiosonde_core::{
     pump::Consumer,
 };
 
-use crate::host;
+use crate::{health::Status, host};
 
-/// From this share of failed operations on, [`Health::Degraded`].
+/// From this share of failed operations on, [`Status::Degraded`].
 pub const DEGRADED_ERROR_RATE: f64 = 0.05;
-/// From this share of failed operations on, [`Health::Critical`].
+/// From this share of failed operations on, [`Status::Critical`].
 pub const CRITICAL_ERROR_RATE: f64 = 0.5;
 
 /// How fast an operation was.
@@ -62,36 +62,14 @@ impl Speed {
     }
 }
 
-/// How the program is doing, by its error rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Health {
-    #[default]
-    /// Fewer than [`DEGRADED_ERROR_RATE`] failed.
-    Healthy,
-    /// At least [`DEGRADED_ERROR_RATE`] failed.
-    Degraded,
-    /// At least [`CRITICAL_ERROR_RATE`] failed.
-    Critical,
-}
-
-impl Health {
-    fn of(error_rate: f64) -> Self {
-        if error_rate >= CRITICAL_ERROR_RATE {
-            Self::Critical
-        } else if error_rate >= DEGRADED_ERROR_RATE {
-            Self::Degraded
-        } else {
-            Self::Healthy
-        }
-    }
-
-    /// `healthy`, `degraded` or `critical`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Degraded => "degraded",
-            Self::Critical => "critical",
-        }
+/// What an error rate, from 0 to 1, means.
+pub(crate) fn status_of(error_rate: f64) -> Status {
+    if error_rate >= CRITICAL_ERROR_RATE {
+        Status::Critical
+    } else if error_rate >= DEGRADED_ERROR_RATE {
+        Status::Degraded
+    } else {
+        Status::Healthy
     }
 }
 
@@ -110,7 +88,7 @@ pub struct Report {
     /// Failed operations by all operations; 0 when there was none.
     pub error_rate: f64,
     /// What the error rate means.
-    pub status: Health,
+    pub status: Status,
     /// Recorded operations by how long they took, fastest first.
     pub by_speed: [(Speed, u64); 4],
     /// Logs recorded.
@@ -204,7 +182,7 @@ impl Tally {
             recorded_operations: recorded,
             sample_ratio,
             error_rate,
-            status: Health::of(error_rate),
+            status: status_of(error_rate),
             by_speed,
             logs: self.logs.load(Relaxed),
             events: self.events.load(Relaxed),
@@ -266,9 +244,9 @@ mod tests {
         let report = tally.report(1.0);
         assert_eq!((report.total_operations, report.failed_operations), (10, 1));
         assert!((report.error_rate - 0.1).abs() < 1e-12);
-        assert_eq!(report.status, Health::Degraded);
-        assert_eq!(Health::of(0.049), Health::Healthy);
-        assert_eq!(Health::of(0.5), Health::Critical);
+        assert_eq!(report.status, Status::Degraded);
+        assert_eq!(status_of(0.049), Status::Healthy);
+        assert_eq!(status_of(0.5), Status::Critical);
         let report = Report {
             lost: vec![(Lost::QueueFull, 4)],
             overhead: Reading::derived(0.0012),

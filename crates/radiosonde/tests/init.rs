@@ -6,6 +6,8 @@
 )]
 
 use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -18,10 +20,11 @@ use radiosonde::{
     config::{Config, LogFormat, RawConfig},
     core::{
         batch::Batch,
-        metrics::snapshot::Snapshot,
+        metrics::{counter, snapshot::Snapshot},
         model::{Record, Value},
     },
     exporter::{ExportError, Exporter},
+    health::Status,
 };
 use tracing::{error, info, info_span};
 
@@ -393,4 +396,112 @@ fn a_tenth_of_all_traces_is_a_tenth_and_totals_are_scaled() {
     );
     drop(guard);
     drop(turn);
+}
+
+/// The status line's code and the body of an answer.
+fn get(guard: &Guard, path: &str) -> (u16, String) {
+    let address = guard.http_address().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn one_line_serves_metrics_and_health() {
+    let (_turn, guard, _) = recording();
+    assert_eq!(guard.http_address(), None);
+    drop(guard);
+    let mut config = quiet().http("127.0.0.1:0");
+    config = config.metrics_interval(LONG);
+    let guard = config.init().unwrap();
+    counter("orders.placed").handle().add(3);
+    let (status, text) = get(&guard, "/metrics");
+    assert_eq!(status, 200);
+    assert!(text.contains("\norders_placed_total 3\n"), "{text}");
+    let until = Instant::now() + LONG;
+    let health = loop {
+        let (status, body) = get(&guard, "/health");
+        assert_eq!(status, 200, "{body}");
+        let health: serde_json::Value = serde_json::from_str(&body).unwrap();
+        if health["checks"].as_array().unwrap().len() == 3 {
+            break health;
+        }
+        assert!(Instant::now() < until, "{health}");
+    };
+    assert_eq!(health["status"], "healthy");
+    let names = [0, 1, 2].map(|index| health["checks"][index]["name"].as_str().unwrap());
+    assert_eq!(names, ["operations", "records", "exporters"]);
+    radiosonde::health()
+        .unwrap()
+        .update("model", Status::Critical, "not loaded");
+    assert_eq!(get(&guard, "/readyz").0, 503);
+    assert_eq!(get(&guard, "/livez").0, 200);
+    let address = guard.http_address().unwrap();
+    drop(guard);
+    assert!(TcpStream::connect(address).is_err());
+    assert!(radiosonde::health().is_none());
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error_before_anything_starts() {
+    let (_turn, guard, _) = recording();
+    drop(guard);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = quiet().http(address.to_string()).init().err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("HTTP endpoint {address}")),
+        "{error}"
+    );
+    assert!(error.to_string().contains("0 for a free one"), "{error}");
+    drop(quiet().init().unwrap());
+}
+
+/// An exporter that always fails.
+struct Broken;
+
+impl Exporter for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+        Err(ExportError::Unavailable {
+            destination: "nowhere".to_owned(),
+            reason: "no route".to_owned(),
+            retry_after: None,
+        })
+    }
+}
+
+#[test]
+fn what_the_pipeline_does_can_be_scraped() {
+    let (_turn, guard, _) = recording();
+    drop(guard);
+    let guard = quiet()
+        .exporter(Broken)
+        .exporter(Keep::default())
+        .http("127.0.0.1:0")
+        .init()
+        .unwrap();
+    for _ in 0..5 {
+        info_span!("step").in_scope(|| info!("done"));
+    }
+    assert!(guard.flush(LONG));
+    let (_, text) = get(&guard, "/metrics");
+    let value = |start: &str| {
+        let line = text.lines().find(|line| line.starts_with(start));
+        let line = line.unwrap_or_else(|| panic!("no {start} in {text}"));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let labels = r#"{otel_component_name="radiosonde_exporter_queue/broken",otel_component_type="radiosonde_exporter_queue"}"#;
+    assert!(value(&format!("otel_sdk_processor_span_processed_total{labels}")) >= 5.0);
+    assert!(value(&format!("otel_sdk_processor_log_processed_total{labels}")) >= 5.0);
+    assert!(value(&format!("otel_sdk_processor_span_queue_size{labels}")) < 1.0);
+    assert!(value(r#"radiosonde_lost_total{error_type="retry_exhausted"}"#) >= 10.0);
 }

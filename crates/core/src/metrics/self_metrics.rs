@@ -106,23 +106,11 @@ const fn queue_capacity(name: &'static str) -> Described {
     }
 }
 
-const fn started(name: &'static str) -> Described {
-    Described {
-        name,
-        kind: "counter",
-        unit: "{record}",
-        description: "Records made by the program.",
-        labels: &[],
-    }
-}
-
 /// Every metric of Radiosonde's own, in the order of the documentation.
 pub const CATALOGUE: &[Described] = &[
     LOST,
     COLLECTION,
     OPERATION,
-    started("otel.sdk.span.started"),
-    started("otel.sdk.log.created"),
     exported("otel.sdk.exporter.span.exported"),
     inflight("otel.sdk.exporter.span.inflight"),
     exported("otel.sdk.exporter.log.exported"),
@@ -223,19 +211,6 @@ pub(super) fn timed<T>(collect: impl FnOnce() -> T) -> T {
     collected
 }
 
-/// Counts what the program made: `otel.sdk.span.started` or `otel.sdk.log.created`. Nothing for metrics.
-pub fn made(signal: Signal, records: u64) {
-    static SPANS: LazyLock<Counter> =
-        LazyLock::new(|| counted("otel.sdk.span.started".to_owned()).with(&[]));
-    static LOGS: LazyLock<Counter> =
-        LazyLock::new(|| counted("otel.sdk.log.created".to_owned()).with(&[]));
-    match signal {
-        Signal::Span => SPANS.add(records),
-        Signal::Log => LOGS.add(records),
-        Signal::MetricDataPoint => {}
-    }
-}
-
 /// The labels that name a part of the pipeline.
 #[derive(Clone, Debug)]
 pub struct Component {
@@ -246,12 +221,39 @@ pub struct Component {
 }
 
 impl Component {
+    /// The part of that type that `instance` tells from others of its type.
+    pub fn new(component_type: &'static str, instance: impl std::fmt::Display) -> Self {
+        Self {
+            component_type: Text::Borrowed(component_type),
+            name: Text::Owned(format!("{component_type}/{instance}")),
+        }
+    }
+
     fn labels(&self) -> [(&str, &str); 2] {
         [
             ("otel.component.type", &self.component_type),
             ("otel.component.name", &self.name),
         ]
     }
+}
+
+/// What became of records that an exporter sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// All were taken.
+    Delivered,
+    /// So many of them were refused for good, the others taken.
+    Refused {
+        /// How many.
+        records: u64,
+        /// `error.type`.
+        error: &'a str,
+    },
+    /// None was taken, and they are sent again: their export has not ended.
+    ToBeRetried {
+        /// `error.type`.
+        error: &'a str,
+    },
 }
 
 /// An exporter's account of itself for one signal.
@@ -287,17 +289,27 @@ impl ExporterMeter {
         self.inflight.add(records as i64);
     }
 
-    /// The export of `records` has ended after `seconds`; `error_type` says why they were not delivered.
-    pub fn ended(&self, records: u64, seconds: f64, error_type: Option<&str>) {
+    /// What began with [`started`](Self::started) and as many `records` has ended after `seconds`.
+    pub fn ended(&self, records: u64, seconds: f64, outcome: Outcome<'_>) {
         self.inflight.add(-(records as i64));
         let [a, b] = self.component.labels();
-        if let Some(error_type) = error_type {
-            let labels = [a, b, ("error.type", error_type)];
-            self.exported.with(&labels).add(records);
-            self.operation.with(&labels).record_failed(seconds);
-        } else {
-            self.delivered.add(records);
-            self.operation.with(&[a, b]).record(seconds);
+        let (failed, error_type) = match outcome {
+            Outcome::Delivered => (0, None),
+            Outcome::Refused { records, error } => (records, Some(error)),
+            Outcome::ToBeRetried { error } => (0, Some(error)),
+        };
+        match error_type {
+            None => self.operation.with(&[a, b]).record(seconds),
+            Some(error_type) => {
+                let labels = [a, b, ("error.type", error_type)];
+                self.operation.with(&labels).record_failed(seconds);
+                if failed > 0 {
+                    self.exported.with(&labels).add(failed);
+                }
+            }
+        }
+        if !matches!(outcome, Outcome::ToBeRetried { .. }) {
+            self.delivered.add(records.saturating_sub(failed));
         }
     }
 }
@@ -309,6 +321,7 @@ pub struct QueueMeter {
     processed: super::Family<Counter>,
     passed: Counter,
     size: UpDownCounter,
+    capacity: (UpDownCounter, i64),
 }
 
 impl QueueMeter {
@@ -317,9 +330,13 @@ impl QueueMeter {
         let word = signal.word();
         let labels = component.labels();
         let processed = counted(format!("otel.sdk.processor.{word}.processed"));
-        in_flight(format!("otel.sdk.processor.{word}.queue.capacity"), &labels)
-            .add(capacity as i64);
+        let capacity = (
+            in_flight(format!("otel.sdk.processor.{word}.queue.capacity"), &labels),
+            capacity as i64,
+        );
+        capacity.0.add(capacity.1);
         Self {
+            capacity,
             passed: processed.with(&labels),
             size: in_flight(format!("otel.sdk.processor.{word}.queue.size"), &labels),
             processed,
@@ -338,11 +355,24 @@ impl QueueMeter {
         self.passed.add(records);
     }
 
+    /// `records` that had come into the queue were given up.
+    pub fn given_up(&self, records: u64, error_type: &str) {
+        self.size.add(-(records as i64));
+        self.refused(records, error_type);
+    }
+
     /// `records` were refused at the queue.
     pub fn refused(&self, records: u64, error_type: &str) {
         let [a, b] = self.component.labels();
         let labels = [a, b, ("error.type", error_type)];
         self.processed.with(&labels).add(records);
+    }
+}
+
+impl Drop for QueueMeter {
+    fn drop(&mut self) {
+        let (capacity, records) = &self.capacity;
+        capacity.add(-records);
     }
 }
 
@@ -367,20 +397,16 @@ mod tests {
 
     #[test]
     fn what_the_pipeline_does_is_in_the_catalogue_under_opentelemetry_names() {
-        let component = Component {
-            component_type: "test_exporter".into(),
-            name: "test_exporter/0".into(),
-        };
+        let component = Component::new("test_exporter", 0);
         let exporter = ExporterMeter::new(component.clone(), Signal::Span);
         exporter.started(5);
-        exporter.ended(3, 0.1, None);
-        exporter.ended(2, 0.2, Some("rejected"));
+        exporter.ended(3, 0.1, Outcome::Delivered);
+        let error = "rejected";
+        exporter.ended(2, 0.2, Outcome::Refused { records: 2, error });
         let queue = QueueMeter::new(component, Signal::Log, 100);
         queue.entered(7);
         queue.left(6);
         queue.refused(1, "queue_full");
-        made(Signal::Span, 5);
-        made(Signal::Log, 7);
         metrics::snapshot(&Arc::default());
         let snapshot = metrics::snapshot(&Arc::default());
         let names: Vec<_> = snapshot
@@ -395,8 +421,6 @@ mod tests {
             "otel.sdk.processor.log.processed",
             "otel.sdk.processor.log.queue.size",
             "otel.sdk.processor.log.queue.capacity",
-            "otel.sdk.span.started",
-            "otel.sdk.log.created",
             "otel.sdk.metric_reader.collection.duration",
         ] {
             assert!(names.contains(&name), "{name} is not in {names:?}");

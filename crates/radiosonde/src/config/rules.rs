@@ -204,7 +204,7 @@ impl Rules<'_> {
         let http = &settings.http;
         if let Some(address) = http.listen
             && !address.ip().is_loopback()
-            && http.token.is_none()
+            && http.token.as_deref().is_none_or(str::is_empty)
         {
             let mend = "set http.token, or listen on 127.0.0.1 or [::1]";
             self.wrong(

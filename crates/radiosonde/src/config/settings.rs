@@ -51,14 +51,10 @@ pub(super) enum How {
 const WITHOUT_EFFECT: &[&str] = &[
     "calls.",
     "gpu.",
-    "health.",
-    "http.",
     "metrics.exemplars",
     "profiling.",
     "reporting.high_gpu_utilization_threshold",
     "reporting.slow_operation_threshold",
-    "telemetry.health_path",
-    "telemetry.metrics_path",
 ];
 
 /// Whether anything in this version reads the setting.

@@ -22,7 +22,7 @@ pub(crate) use self::envelope::envelope_of;
 use self::{
     cache::{Names, Seen},
     callsite::Callsites,
-    envelope::{Envelope, owned_envelope},
+    envelope::{Envelope, EnvelopePlace, owned_envelope},
     value::{JsonValue, push_hex_u64, push_text, push_u64},
 };
 use super::time::Rfc3339;
@@ -173,30 +173,35 @@ impl JsonEncoder {
     fn envelope(&mut self, envelope: &Envelope<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"ts\":\"");
         self.clock.write(envelope.time_unix_ns, out);
-        if let Some(place) = &envelope.place {
-            out.extend_from_slice(b"\",\"trace_id\":\"");
-            let (high, low) = place.trace_id.words();
-            push_hex_u64(high, out);
-            push_hex_u64(low, out);
-            out.extend_from_slice(b"\",\"span_id\":");
-            self.identifier(place.span_id, out);
-            out.extend_from_slice(b",\"parent_id\":");
-            match place.parent_id {
-                Some(parent_id) => self.identifier(parent_id, out),
-                None => out.extend_from_slice(b"null"),
-            }
-            out.extend_from_slice(b",\"span_name\":");
-            if place.span_name.is_empty() {
-                out.extend_from_slice(b"null");
-            } else {
-                self.text(place.span_name, out);
-            }
-            out.extend_from_slice(b",\"event\":{\"type\":");
-        } else {
-            out.extend_from_slice(b"\",\"event\":{\"type\":");
+        match &envelope.place {
+            Some(place) => self.place(place, out),
+            None => out.extend_from_slice(
+                b"\",\"trace_id\":null,\"span_id\":null,\"parent_id\":null,\"span_name\":null",
+            ),
         }
+        out.extend_from_slice(b",\"event\":{\"type\":");
         out.extend_from_slice(self.names.get(envelope.type_name, &self.redaction).text());
         out.extend_from_slice(b",\"data\":");
+    }
+
+    fn place(&self, place: &EnvelopePlace<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\",\"trace_id\":\"");
+        let (high, low) = place.trace_id.words();
+        push_hex_u64(high, out);
+        push_hex_u64(low, out);
+        out.extend_from_slice(b"\",\"span_id\":");
+        self.identifier(place.span_id, out);
+        out.extend_from_slice(b",\"parent_id\":");
+        match place.parent_id {
+            Some(parent_id) => self.identifier(parent_id, out),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"span_name\":");
+        if place.span_name.is_empty() {
+            out.extend_from_slice(b"null");
+        } else {
+            self.text(place.span_name, out);
+        }
     }
 
     fn identifier(&self, id: SpanId, out: &mut Vec<u8>) {

@@ -36,10 +36,11 @@ mod config;
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
 mod http;
+mod meter;
 mod response;
 
-use self::config::shown;
 pub use self::config::{Compression, OtlpConfig, OtlpError};
+use self::{config::shown, meter::Meter};
 
 /// How long one request may take, `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -156,6 +157,7 @@ impl Otlp {
         let (first, last) = config.retry_delay;
         let sender = Sender {
             shared: Arc::clone(&shared),
+            meter: Meter::new(protocol),
             transport,
             backoff: Backoff::new(first, last),
             destination: destination.clone(),
@@ -324,6 +326,7 @@ impl Drop for Otlp {
 /// The sending end of the queue.
 struct Sender<T> {
     shared: Arc<Shared>,
+    meter: Meter,
     transport: T,
     backoff: Backoff,
     destination: String,
@@ -379,12 +382,14 @@ impl<T: Transport> Sender<T> {
         };
         let gzip = payload.tag & GZIP != 0;
         let transport = &mut self.transport;
-        catch_unwind(AssertUnwindSafe(|| {
-            transport.send(signal, gzip, &payload.body)
-        }))
-        .unwrap_or_else(|_| Outcome::Unavailable {
-            reason: "the client library panicked".to_owned(),
-            retry_after: None,
+        self.meter.watch(signal, payload.records, || {
+            catch_unwind(AssertUnwindSafe(|| {
+                transport.send(signal, gzip, &payload.body)
+            }))
+            .unwrap_or_else(|_| Outcome::Unavailable {
+                reason: "the client library panicked".to_owned(),
+                retry_after: None,
+            })
         })
     }
 

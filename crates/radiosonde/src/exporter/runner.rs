@@ -5,6 +5,7 @@
 //! does not get is counted under a reason, and what went wrong is said once a minute: to the other exporters, or on
 //! standard error where none of them is a console.
 
+mod load;
 mod queue;
 mod report;
 mod worker;
@@ -19,7 +20,11 @@ use radiosonde_core::{
     WhenFull, batch::Batch, metrics::snapshot::Snapshot, model::Resource, pump::Consumer,
 };
 
-use self::{queue::Queue, worker::Worker};
+use self::{
+    load::{Account, Load},
+    queue::Queue,
+    worker::Worker,
+};
 use super::Exporter;
 use crate::repeat::{Thinner, Thinning};
 
@@ -60,17 +65,30 @@ struct Lane {
     queue: Arc<Queue>,
 }
 
-/// Hands metrics to the exporters of a [`FanOut`], from any thread.
+/// The exporters of a [`FanOut`], for any thread.
 #[derive(Clone)]
-pub struct MetricsSender(Arc<[Lane]>);
+pub struct Exporters(Arc<[Lane]>);
 
-impl MetricsSender {
+impl Exporters {
     /// Queues the snapshot for every exporter. One that has no room goes without; the next snapshot holds all that
     /// this one did.
-    pub fn send(&self, snapshot: &Arc<Snapshot>) {
+    pub fn send_metrics(&self, snapshot: &Arc<Snapshot>) {
         for lane in self.0.iter() {
             lane.queue.push_metrics(snapshot);
         }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Those that do not deliver now: the name of each, and what it said last.
+    pub fn failing(&self) -> Vec<(&'static str, String)> {
+        self.0
+            .iter()
+            .filter_map(|lane| Some((lane.name, lane.queue.failure()?)))
+            .collect()
     }
 }
 
@@ -88,10 +106,12 @@ impl FanOut {
         exporters: Vec<(Box<dyn Exporter>, Limits)>,
         thinning: Thinning,
     ) -> std::io::Result<Self> {
-        let mut lanes = Vec::with_capacity(exporters.len());
+        let mut lanes: Vec<Lane> = Vec::with_capacity(exporters.len());
         for (exporter, limits) in exporters {
             let name = exporter.name();
-            let queue = Arc::new(Queue::new(limits));
+            let twin = lanes.iter().filter(|lane| lane.name == name).count();
+            let account = Account::new(name, twin, limits.queue_records_max);
+            let queue = Arc::new(Queue::new(limits, account));
             let worker = Worker::new(exporter, Arc::clone(&queue), limits);
             thread::Builder::new()
                 .name(format!("radiosonde-{name}"))
@@ -105,17 +125,18 @@ impl FanOut {
         })
     }
 
-    /// Where to send metrics.
-    pub fn metrics_sender(&self) -> MetricsSender {
-        MetricsSender(Arc::clone(&self.lanes))
+    /// The exporters, for other threads.
+    pub fn exporters(&self) -> Exporters {
+        Exporters(Arc::clone(&self.lanes))
     }
 
     fn offer(&self, batch: &Arc<Batch>) {
         if batch.is_empty() {
             return;
         }
+        let load = Load::new(batch);
         for lane in self.lanes.iter() {
-            lane.queue.push_batch(batch);
+            lane.queue.push_batch(&load);
         }
     }
 
@@ -126,7 +147,8 @@ impl FanOut {
                 continue;
             };
             let message = fault.message(lane.name);
-            let report = Arc::new(report::batch(&self.resource, lane.name, &fault, &message));
+            let report = report::batch(&self.resource, lane.name, &fault, &message);
+            let report = Load::new(&Arc::new(report));
             let mut on_console = false;
             for other in self.lanes.iter() {
                 if !Arc::ptr_eq(&other.queue, &lane.queue) && !other.queue.is_failing() {

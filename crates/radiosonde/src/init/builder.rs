@@ -110,6 +110,20 @@ impl Builder {
         self
     }
 
+    /// Serves metrics and health over HTTP on `address`, for example `127.0.0.1:9464`; port 0 takes a free one
+    /// ([`Guard::http_address`]). [`crate::endpoint`] says what is served.
+    pub fn http(mut self, address: impl Into<String>) -> Self {
+        self.raw.set("http.listen", "http", address.into());
+        self
+    }
+
+    /// What callers of the HTTP endpoint must send as `Authorization: Bearer TOKEN`. Needed where other machines
+    /// reach its address.
+    pub fn http_token(mut self, token: impl Into<String>) -> Self {
+        self.raw.set("http.token", "http_token", token.into());
+        self
+    }
+
     /// The share of traces that is recorded, from 0 to 1.
     pub fn sample_ratio(mut self, ratio: f64) -> Self {
         self.raw.set("recording.sample_rate", "sample_ratio", ratio);

@@ -14,7 +14,10 @@ use radiosonde_core::{
     loss::{self, Lost},
 };
 
-use super::running::{Running, SharedRows};
+use super::{
+    running::{Running, SharedRows},
+    watch::Watch,
+};
 use crate::{
     budget::{Change, Cost, Meter, Pace},
     config::Config,
@@ -236,7 +239,18 @@ pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, ExportE
         collectors.push(row_files(config, &running.rows)?);
     }
     collectors.push(summary(running));
+    collectors.push(health(running));
     Ok(collectors)
+}
+
+fn health(running: &Arc<Running>) -> Collector {
+    let running = Arc::clone(running);
+    let mut watch = Watch::new();
+    Collector {
+        name: "health",
+        interval: running.config.health.check_interval,
+        run: Box::new(move || watch.look(&running)),
+    }
 }
 
 fn host(config: &Config) -> Collector {

@@ -1,6 +1,7 @@
 //! The guard that `init` returns, and the same operations for those who do not hold it.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
@@ -16,6 +17,8 @@ use super::{
 };
 use crate::{
     config::{Config, LogFormat},
+    endpoint::Endpoint,
+    health::Health,
     report::Report,
     rows::AppEvent,
 };
@@ -34,22 +37,24 @@ enum State {
     On {
         running: Arc<Running>,
         /// `None` once stopped.
-        parts: Option<(Pump, Collectors)>,
+        parts: Option<Parts>,
     },
 }
 
+/// What runs beside the program.
+pub(super) struct Parts {
+    pub(super) pump: Pump,
+    pub(super) collectors: Collectors,
+    pub(super) endpoint: Option<Endpoint>,
+}
+
 impl Guard {
-    pub(super) const fn new(
-        reservation: Reservation,
-        running: Arc<Running>,
-        pump: Pump,
-        collectors: Collectors,
-    ) -> Self {
+    pub(super) const fn new(reservation: Reservation, running: Arc<Running>, parts: Parts) -> Self {
         Self {
             reservation,
             state: State::On {
                 running,
-                parts: Some((pump, collectors)),
+                parts: Some(parts),
             },
         }
     }
@@ -101,6 +106,22 @@ impl Guard {
             .map_or_else(Report::default, |running| running.report())
     }
 
+    /// The program's health checks, as `/health` shows them; to be added to.
+    pub fn health(&self) -> Health {
+        self.running()
+            .map_or_else(Health::new, |running| running.health.clone())
+    }
+
+    /// Where metrics and health are served, with the port that was taken. `None` where `http.listen` names no address.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        match &self.state {
+            State::On {
+                parts: Some(parts), ..
+            } => parts.endpoint.as_ref().map(Endpoint::address),
+            _ => None,
+        }
+    }
+
     /// A channel on which the latency and memory rows arrive, twice a second while they change.
     pub fn updates(&self) -> Option<Receiver<AppEvent>> {
         self.running()
@@ -130,13 +151,20 @@ impl Guard {
         let State::On { running, parts } = &mut self.state else {
             return true;
         };
-        let Some((pump, collectors)) = parts.take() else {
+        let Some(Parts {
+            pump,
+            collectors,
+            endpoint,
+        }) = parts.take()
+        else {
             return true;
         };
         let deadline = Instant::now() + timeout;
         collectors.stop(deadline);
         running.send_metrics();
         let delivered = pump.stop(deadline.saturating_duration_since(Instant::now()));
+        // Last, so that the end can be watched.
+        drop(endpoint);
         self.reservation.empty();
         delivered
     }
@@ -162,6 +190,11 @@ pub fn export_now(timeout: Duration) -> bool {
 /// [`Guard::report`] from anywhere. `None` when recording is off.
 pub fn report() -> Option<Report> {
     running::current().map(|running| running.report())
+}
+
+/// [`Guard::health`] from anywhere. `None` when recording is off.
+pub fn health() -> Option<Health> {
+    running::current().map(|running| running.health.clone())
 }
 
 /// [`Guard::set_filter`] from anywhere.

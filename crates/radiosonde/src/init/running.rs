@@ -13,7 +13,8 @@ use radiosonde_core::{batch::Batch, metrics, model::Resource, pump};
 use super::InitError;
 use crate::{
     config::{Config, LogFormat, Settings},
-    exporter::runner::MetricsSender,
+    exporter::runner::Exporters,
+    health::Health,
     report::{Report, Tally},
     rows::{Publisher, Subscriptions},
 };
@@ -25,7 +26,8 @@ pub(super) struct Running {
     pub(super) toggles: Arc<Toggles>,
     pub(super) rows: SharedRows,
     pub(super) subscriptions: Subscriptions,
-    pub(super) metrics: MetricsSender,
+    pub(super) exporters: Exporters,
+    pub(super) health: Health,
     pub(super) resource: Arc<Resource>,
     pub(super) config: Config,
 }
@@ -62,8 +64,8 @@ impl Running {
     /// Hands the metrics as they are now to the exporters.
     pub(super) fn send_metrics(&self) {
         if self.config.telemetry.metrics {
-            self.metrics
-                .send(&Arc::new(metrics::snapshot(&self.resource)));
+            self.exporters
+                .send_metrics(&Arc::new(metrics::snapshot(&self.resource)));
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use radiosonde_core::{
     filter, handlers,
-    metrics::aggregate::Aggregator,
-    model::{Text, Value},
+    metrics::{self, aggregate::Aggregator},
+    model::{Resource, Text, Value},
     propagation::{self, Environment, Formats, FullContext},
     pump::{self, Consumer},
     sampling::{self, Threshold},
@@ -15,12 +15,16 @@ use radiosonde_core::{
 use super::{
     Builder, Guard, InitError,
     collect::{self, Collectors},
-    exporters, panics, resource,
+    exporters,
+    guard::Parts,
+    panics, resource,
     running::{Reservation, Running, SharedRows, Toggles},
 };
 use crate::{
     config::{Config, Settings},
+    endpoint::{Endpoint, EndpointConfig, EndpointError},
     exporter::runner::FanOut,
+    health::Health,
     log_bridge,
     repeat::Thinning,
     report::{Tally, TallyConsumer},
@@ -41,14 +45,16 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     }
     let toggles = Arc::new(Toggles::new(&config));
     let exporters = exporters::open(&config, builder.exporters, &toggles)?;
+    let resource = Arc::new(describe(&config, builder.attributes));
+    let health = Health::new();
+    let endpoint = listen(&config, &health, &resource)?;
     apply(&config);
     let thinning = Thinning {
         fold: config.export.fold_repeats,
         ..Thinning::default()
     };
     let fan_out = FanOut::start(exporters, thinning).map_err(InitError::Thread)?;
-    let metrics = fan_out.metrics_sender();
-    let resource = Arc::new(describe(&config, builder.attributes));
+    let exporters = fan_out.exporters();
     let tally = Arc::new(Tally::default());
     let (publisher, subscriptions) = rows::publish(collect::ROWS_INTERVAL);
     let rows = SharedRows::new(publisher);
@@ -69,7 +75,8 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         toggles,
         rows,
         subscriptions,
-        metrics,
+        exporters,
+        health,
         resource,
         config,
     });
@@ -83,10 +90,46 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     }
     reservation.fill(Arc::clone(&running));
     join_log_crate();
-    for (key, source) in running.config.without_effect() {
+    say(&running.config, endpoint.as_ref());
+    let parts = Parts {
+        pump,
+        collectors,
+        endpoint,
+    };
+    Ok(Guard::new(reservation, running, parts))
+}
+
+/// Tells a user what was started that they may not expect.
+fn say(config: &Config, endpoint: Option<&Endpoint>) {
+    for (key, source) in config.without_effect() {
         tracing::warn!(target: "radiosonde", key, %source, "this setting has no effect in this version");
     }
-    Ok(Guard::new(reservation, running, pump, collectors))
+    if let Some(endpoint) = endpoint {
+        let address = endpoint.address();
+        tracing::info!(target: "radiosonde", %address, "metrics and health are served");
+    }
+}
+
+/// Starts the HTTP endpoint where the configuration names an address.
+fn listen(
+    config: &Settings,
+    health: &Health,
+    resource: &Arc<Resource>,
+) -> Result<Option<Endpoint>, EndpointError> {
+    let Some(address) = config.http.listen else {
+        return Ok(None);
+    };
+    let endpoint = EndpointConfig {
+        address,
+        token: config.http.token.clone(),
+        metrics_path: config.telemetry.metrics_path.clone(),
+        health_path: config.telemetry.health_path.clone(),
+    };
+    let resource = Arc::clone(resource);
+    Endpoint::start(endpoint, health.clone(), move || {
+        metrics::snapshot(&resource)
+    })
+    .map(Some)
 }
 
 /// Makes ours the process's subscriber. It stays when recording stops, so a later `init` finds it there.
@@ -127,7 +170,7 @@ fn apply(config: &Settings) {
     propagation::set_process_context(FullContext::extract(&Environment::read()));
 }
 
-fn describe(config: &Settings, attributes: Vec<(Text, Value)>) -> radiosonde_core::model::Resource {
+fn describe(config: &Settings, attributes: Vec<(Text, Value)>) -> Resource {
     let configured = config
         .service
         .attributes

@@ -11,19 +11,21 @@ use std::{
 
 use radiosonde_core::{
     WhenFull,
-    batch::Batch,
     loss::{self, Lost},
     metrics::snapshot::Snapshot,
 };
 
-use super::Limits;
+use super::{
+    Limits,
+    load::{Account, Load},
+};
 
 /// How often one exporter's faults are reported.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What an exporter is asked to do.
 pub(super) enum Item {
-    Batch(Arc<Batch>),
+    Batch(Load),
     Metrics(Arc<Snapshot>),
     /// A flush with its ticket.
     Flush(u64),
@@ -47,6 +49,7 @@ pub(super) struct Fault {
 
 pub(super) struct Queue {
     limits: Limits,
+    account: Account,
     state: Mutex<State>,
     work: Condvar,
     progress: Condvar,
@@ -77,6 +80,8 @@ struct State {
     hang_noted: bool,
     /// The exporter panicked and has not succeeded since.
     panicked: bool,
+    /// What the exporter's last call failed with; cleared by one that works.
+    failure: Option<String>,
     life: Life,
     fault: Fault,
     reported: Option<Instant>,
@@ -114,7 +119,8 @@ impl State {
         hangs || self.panicked
     }
 
-    fn has_room(&self, batch: &Batch, limits: &Limits) -> bool {
+    fn has_room(&self, load: &Load, limits: &Limits) -> bool {
+        let batch = &load.batch;
         self.records == 0
             || (self.records + batch.len() <= limits.queue_records_max
                 && self.bytes + batch.bytes() <= limits.queue_bytes_max)
@@ -122,10 +128,10 @@ impl State {
 
     fn take(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
-        if let Item::Batch(batch) = &item {
-            self.records -= batch.len();
-            self.bytes -= batch.bytes();
-            self.busy_records = batch.len() as u64;
+        if let Item::Batch(load) = &item {
+            self.records -= load.batch.len();
+            self.bytes -= load.batch.bytes();
+            self.busy_records = load.records();
         }
         self.busy_since = Some(Instant::now());
         Some(item)
@@ -133,9 +139,10 @@ impl State {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, account: Account) -> Self {
         Self {
             limits,
+            account,
             state: Mutex::default(),
             work: Condvar::new(),
             progress: Condvar::new(),
@@ -147,29 +154,33 @@ impl Queue {
     }
 
     /// Queues a batch, or counts why not.
-    pub(super) fn push_batch(&self, batch: &Arc<Batch>) {
+    pub(super) fn push_batch(&self, load: &Load) {
         let mut state = self.lock();
-        loop {
+        let refused = loop {
             if state.life != Life::Running {
-                return state.lose(Lost::ShutdownDeadline, batch.len() as u64);
+                break Lost::ShutdownDeadline;
             }
-            if state.has_room(batch, &self.limits) {
-                state.records += batch.len();
-                state.bytes += batch.bytes();
-                state.items.push_back(Item::Batch(Arc::clone(batch)));
+            if state.has_room(load, &self.limits) {
+                state.records += load.batch.len();
+                state.bytes += load.batch.bytes();
+                self.account.entered(load);
+                state.items.push_back(Item::Batch(load.clone()));
                 drop(state);
                 self.work.notify_one();
                 return;
             }
             if state.is_aside(self.limits.timeout) {
-                return state.lose(Lost::ExporterFailed, batch.len() as u64);
+                break Lost::ExporterFailed;
             }
             if self.limits.when_full == WhenFull::Refuse {
-                return state.lose(Lost::QueueFull, batch.len() as u64);
+                break Lost::QueueFull;
             }
             let wait = self.progress.wait_timeout(state, self.limits.timeout);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        };
+        state.lose(refused, load.records());
+        drop(state);
+        self.account.refused(load, refused);
     }
 
     /// Queues a snapshot in place of an older one.
@@ -219,6 +230,9 @@ impl Queue {
         let mut state = self.lock();
         loop {
             if let Some(item) = state.take() {
+                if let Item::Batch(load) = &item {
+                    self.account.left(load);
+                }
                 return Next::Item(item);
             }
             if state.life != Life::Running {
@@ -253,6 +267,7 @@ impl Queue {
             state.answered = ticket;
             state.delivered = failure.is_none();
         }
+        state.failure = failure.as_ref().map(|(_, _, error)| error.clone());
         if let Some((reason, records, error)) = failure {
             state.fault.error = Some(error);
             state.lose(reason, records);
@@ -271,9 +286,9 @@ impl Queue {
             state.answered = ticket;
             state.delivered = false;
         }
-        state.fault.error = Some(format!(
-            "it panicked ({message}) and is tried again after a pause"
-        ));
+        let error = format!("it panicked ({message}) and is tried again after a pause");
+        state.failure = Some(error.clone());
+        state.fault.error = Some(error);
         let records = std::mem::take(&mut state.busy_records);
         state.lose(Lost::ExporterFailed, records);
         drop(state);
@@ -313,7 +328,11 @@ impl Queue {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || state.is_aside(self.limits.timeout) {
                 let records = state.records as u64 + std::mem::take(&mut state.busy_records);
-                state.items.clear();
+                for item in state.items.drain(..) {
+                    if let Item::Batch(load) = item {
+                        self.account.given_up(&load, Lost::ShutdownDeadline);
+                    }
+                }
                 (state.records, state.bytes) = (0, 0);
                 return state.lose(Lost::ShutdownDeadline, records);
             }
@@ -326,6 +345,15 @@ impl Queue {
     pub(super) fn is_failing(&self) -> bool {
         let mut state = self.lock();
         state.is_aside(self.limits.timeout) || state.fault.error.is_some()
+    }
+
+    /// Why the exporter does not deliver now; `None` where it does.
+    pub(super) fn failure(&self) -> Option<String> {
+        let mut state = self.lock();
+        if state.is_aside(self.limits.timeout) && !state.panicked {
+            return Some("it does not return".to_owned());
+        }
+        state.failure.clone()
     }
 
     /// What to report now, if anything: at most once a minute.

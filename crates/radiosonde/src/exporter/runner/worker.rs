@@ -42,12 +42,13 @@ impl Worker {
             let interval = self.exporter.flush_interval();
             let due = interval.and_then(|interval| Some(self.waits_since? + interval));
             match self.queue.next(due) {
-                Next::Item(Item::Batch(batch)) => {
+                Next::Item(Item::Batch(load)) => {
                     if interval.is_some() {
                         self.waits_since.get_or_insert_with(Instant::now);
                     }
-                    let records = batch.len() as u64;
-                    self.call(None, records, |exporter| exporter.export(&batch));
+                    self.call(None, load.records(), |exporter| {
+                        exporter.export(&load.batch)
+                    });
                 }
                 Next::Item(Item::Metrics(snapshot)) => {
                     self.call(None, 0, |exporter| exporter.export_metrics(&snapshot));
