@@ -64,6 +64,7 @@ pub mod latency;
 pub mod layer;
 pub mod log_bridge;
 pub mod memory;
+pub mod prelude;
 pub mod propagation;
 pub mod recording;
 pub mod redact;
@@ -89,3 +90,8 @@ pub use crate::init::{
     Builder, Guard, InitError, builder, export_now, flush, health, init, report, set_filter,
     set_log_format, set_stack_traces,
 };
+
+/// The examples of README.md, which are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
