@@ -34,7 +34,7 @@ impl Watch {
         self.operations(&running.report(), health);
         self.records(loss::report(), health);
         exporters(
-            running.exporters.failing(),
+            &running.exporters.failing(),
             running.exporters.count(),
             health,
         );
