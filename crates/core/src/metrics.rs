@@ -14,7 +14,8 @@
 //! A *metric* has a name, a kind and a unit; each set of labels makes a *series* of it, and a *handle* measures in one
 //! series. Measuring costs a few nanoseconds from any number of threads: each thread adds to numbers of its own
 //! ([`shard`](self) pages), and reading sums them. Label sets are bounded ([`Builder::series_max`]), series that nobody
-//! uses are forgotten, and a measurement made inside a recorded trace may stay as an *exemplar* that leads back to it.
+//! uses are forgotten, and a measurement made inside a recorded trace may stay as an *exemplar* that leads back to it. An
+//! id of a request is no label: [`recent_ids`] leads from an exemplar's trace to the request and back.
 
 pub mod aggregate;
 mod distribution;
@@ -25,6 +26,7 @@ mod histogram;
 mod instrument;
 mod labels;
 mod read;
+mod recent;
 mod registry;
 pub mod self_metrics;
 mod shard;
@@ -37,6 +39,7 @@ pub use exponential::upper_bound;
 pub use handle::{Counter, Gauge, Handle, Histogram, Number, UpDownCounter};
 pub use instrument::Kind;
 pub use labels::OVERFLOW_LABEL;
+pub use recent::{RECENT_IDS_MAX, RecentId, recent_ids};
 pub use registry::{Builder, Family, IDLE_DEFAULT, METRICS_MAX, MetricError, Registry};
 use snapshot::Snapshot;
 

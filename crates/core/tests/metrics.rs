@@ -15,11 +15,14 @@ use radiosonde_core::{
     ids::{SpanId, TraceId},
     loss::{self, Lost},
     metrics::{
-        Registry,
+        RECENT_IDS_MAX, Registry,
+        aggregate::Aggregator,
+        recent_ids,
         snapshot::{Data, Exemplar, Metric, Number},
     },
     model::Value,
     pump::{self, Pump},
+    subscriber::Subscriber,
 };
 
 fn read(registry: &Registry) -> Vec<Metric> {
@@ -40,16 +43,22 @@ fn counter_total(metric: &Metric) -> u64 {
 }
 
 #[expect(clippy::unwrap_used, reason = "a helper of tests")]
-fn trace(bits: u128, flags: u8) -> Context {
+fn pump() -> &'static Pump {
     // Threads have a context only while a pump runs, and there is one a process.
     static PUMP: OnceLock<Pump> = OnceLock::new();
     PUMP.get_or_init(|| {
+        tracing::subscriber::set_global_default(Subscriber::new()).unwrap();
         let config = pump::Config {
             resource: Arc::default(),
-            consumers: Vec::new(),
+            consumers: vec![Box::new(Aggregator::default())],
         };
         pump::start(config).unwrap()
-    });
+    })
+}
+
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn trace(bits: u128, flags: u8) -> Context {
+    pump();
     Context::remote(TraceId::new(bits).unwrap(), SpanId::new(9).unwrap(), flags)
 }
 
@@ -121,6 +130,53 @@ fn a_million_request_ids_make_one_overflow_series() {
     );
     assert_eq!(last.value, Number::U64(998_000));
     assert!(loss::total(Lost::SeriesLimit) - before >= 998_000);
+}
+
+#[test]
+fn a_million_requests_stay_one_series_and_exemplars_lead_to_the_recent_ones() {
+    const REQUESTS: u64 = 1_000_000;
+    let registry = Registry::new();
+    let duration = registry
+        .histogram("request.duration")
+        .unit("s")
+        .bounds(&[1.0])
+        .handle();
+    for n in 0..REQUESTS {
+        let context = trace(u128::from(n) + 1, SAMPLED).with_correlation_id(&format!("abc{n}"));
+        let _context = context.attach();
+        let request = tracing::info_span!("request");
+        request.in_scope(|| {
+            // What a request does is one request, however many spans it has.
+            tracing::info_span!("generate").in_scope(|| ());
+            duration.record(n as f64);
+        });
+        drop(request);
+        if n % 1_000 == 0 {
+            assert!(pump().flush(Duration::from_secs(10)));
+        }
+    }
+    assert!(pump().flush(Duration::from_secs(10)));
+    let metrics = read(&registry);
+    let Data::Histogram(series) = &metrics[0].data else {
+        panic!()
+    };
+    assert_eq!((series.len(), series[0].value.count), (1, REQUESTS));
+    let recent = recent_ids();
+    let numbers: Vec<u64> = recent
+        .iter()
+        .map(|request| request.id.strip_prefix("abc").unwrap().parse().unwrap())
+        .collect();
+    let newest: Vec<u64> = (0..REQUESTS).rev().take(RECENT_IDS_MAX).collect();
+    assert_eq!(numbers, newest, "the last of them, each once");
+    let exemplars = series[0].exemplars.iter();
+    let slowest = exemplars
+        .max_by(|a, b| a.value.total_cmp(&b.value))
+        .unwrap();
+    let request = recent
+        .iter()
+        .find(|request| request.trace_id == slowest.trace_id)
+        .unwrap();
+    assert_eq!(*request.id, *format!("abc{}", REQUESTS - 1));
 }
 
 #[test]

@@ -151,8 +151,12 @@ impl<'a> Frame<'a> {
         self.0[8] as u32
     }
 
+    pub(super) fn correlation(self) -> u32 {
+        (self.0[8] >> 32) as u32
+    }
+
     pub(super) fn correlation_id(self) -> Option<Arc<str>> {
-        correlation::text((self.0[8] >> 32) as u32)
+        correlation::text(self.correlation())
     }
 
     pub(super) fn metadata(self) -> &'static Metadata<'static> {

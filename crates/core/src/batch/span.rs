@@ -32,6 +32,11 @@ pub struct Overrides<'a> {
 }
 
 impl<'a> SpanRef<'a> {
+    /// The handle of the caller's own request identifier; 0 where none was given.
+    pub(crate) fn correlation(&self) -> u32 {
+        self.0.correlation()
+    }
+
     /// The trace it belongs to.
     pub fn trace_id(&self) -> TraceId {
         self.0.trace_id().unwrap_or(TraceId::MAX)

@@ -19,6 +19,7 @@ use super::{
     Counter, Family, Gauge, Histogram, IDLE_DEFAULT, Registry,
     exemplar::Origin,
     labels::{hash_value, is},
+    recent,
 };
 use crate::{
     batch::{Batch, EventRef},
@@ -63,8 +64,12 @@ impl<R: Deref<Target = Registry>> Aggregator<R> {
         }
     }
 
-    /// Takes the measurements of a batch's events.
+    /// Takes the measurements of a batch's events, and the ids of its requests.
     pub fn aggregate(&mut self, batch: &Batch) {
+        batch
+            .spans()
+            .filter(|span| span.correlation() != 0)
+            .for_each(|span| recent::note(&span));
         let mut newest = 0;
         for event in batch.events() {
             newest = newest.max(event.time_unix_ns());
