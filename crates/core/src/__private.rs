@@ -15,6 +15,7 @@ pub use gate::{Gate, Probe};
 pub use shown::Shown;
 
 pub use crate::{
+    COMPILED_IN,
     event::{
         Descriptor, Encoder, Event, EventValue, FieldAlias, FieldDescriptor, FieldKind, FieldType,
         FromField, ReadError, ReadEvent, Role, Source, WholeMicros, deserialize, read_field,
@@ -30,8 +31,9 @@ pub fn entered(span: tracing::Span) -> tracing::span::EnteredSpan {
     span.entered()
 }
 
-/// Whether `tracing`'s compile-time maximum level leaves anything in the program.
-pub(crate) const RECORDING: bool = !matches!(STATIC_MAX_LEVEL, LevelFilter::OFF);
+/// Whether the feature `recording` and `tracing`'s compile-time maximum level leave anything in the program.
+pub(crate) const RECORDING: bool =
+    crate::COMPILED_IN && !matches!(STATIC_MAX_LEVEL, LevelFilter::OFF);
 
 /// The ways to show a value, without names that could meet the caller's. A glob import of them is used as soon as
 /// one of them is.

@@ -95,9 +95,7 @@ macro_rules! __key {
 #[macro_export]
 macro_rules! profile {
     ($name:expr, $($($key:ident).+ = $value:expr,)* $block:block $(,)?) => {{
-        let _span = $crate::__private::entered(
-            $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name, $($($key).+ = $value),*)
-        );
+        let _span = $crate::__span!($name, $($($key).+ = $value),*);
         $block
     }};
 }
@@ -121,9 +119,20 @@ macro_rules! __scope {
     ($name:expr $(, $($fields:tt)*)?) => {
         // The name cannot meet one of the caller's, and the statement is the caller's, so the guard lives as long
         // as the caller's block.
-        let _span = $crate::__private::entered(
-            $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $name $(, $($fields)*)?)
-        );
+        let _span = $crate::__span!($name $(, $($fields)*)?);
+    };
+}
+
+/// A span that is entered; none where recording is compiled out, so that nothing of it is in the program.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __span {
+    ($($span:tt)*) => {
+        $crate::__private::entered(if $crate::__private::COMPILED_IN {
+            $crate::__private::tracing::info_span!(target: $crate::__private::core::module_path!(), $($span)*)
+        } else {
+            $crate::__private::tracing::Span::none()
+        })
     };
 }
 
@@ -177,18 +186,19 @@ macro_rules! __event_macro {
             };
             ($d($d field:ident = $d value:expr,)* $d block:block) => {{
                 $d(let $d field = $d value;)*
-                let _span = $crate::__private::entered($crate::__private::tracing::info_span!(
-                    target: $crate::__private::core::module_path!(),
+                let _span = $crate::__span!(
                     <$event as $crate::__private::Event>::DESCRIPTOR.name,
                     $d($d field = $crate::__shown!($d field)),*
-                ));
+                );
                 match $d block {
                     __rs_value => {
-                        $crate::__private::tracing::info!(
-                            target: $crate::__private::core::module_path!(),
-                            $d($d field = $crate::__shown!($d field),)*
-                            "{}", <$event as $crate::__private::Event>::DESCRIPTOR.name,
-                        );
+                        if $crate::__private::COMPILED_IN {
+                            $crate::__private::tracing::info!(
+                                target: $crate::__private::core::module_path!(),
+                                $d($d field = $crate::__shown!($d field),)*
+                                "{}", <$event as $crate::__private::Event>::DESCRIPTOR.name,
+                            );
+                        }
                         $crate::record!($event { $d($d field),* });
                         __rs_value
                     }

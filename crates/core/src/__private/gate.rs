@@ -68,7 +68,7 @@ impl Gate {
     }
 }
 
-/// Whether `tracing`'s compile-time maximum level leaves events of this severity in the program. Known to the
+/// Whether recording is compiled in and `tracing`'s maximum level leaves events of this severity in the program. Known to the
 /// compiler, so that what is left out costs nothing.
 #[inline]
 const fn compiled_in(severity: Severity) -> bool {
@@ -81,7 +81,7 @@ const fn compiled_in(severity: Severity) -> bool {
         LevelFilter::DEBUG => Severity::Debug,
         _ => Severity::Trace,
     };
-    severity as u8 >= most_detailed as u8
+    crate::COMPILED_IN && severity as u8 >= most_detailed as u8
 }
 
 /// Stands for the type of an event that may never be made.

@@ -105,17 +105,21 @@ fn setup(function: &Function) -> TokenStream {
         static __SITE: __rs::CallSite = __rs::CallSite::new(
             __rs::core::concat!(__rs::core::module_path!(), "::", #plain),
         );
-        let __span = __rs::tracing::span!(
-            target: #target,
-            #parent
-            __rs::tracing::Level::#level,
-            #name,
-            #(#recorded = (&&&__rs::Shown(&#recorded)).__rs_shown(),)*
-            #fields
-            #cpu
-            "error.type" = __rs::tracing::field::Empty,
-            "otel.status_code" = __rs::tracing::field::Empty,
-        );
+        let __span = if __rs::COMPILED_IN {
+            __rs::tracing::span!(
+                target: #target,
+                #parent
+                __rs::tracing::Level::#level,
+                #name,
+                #(#recorded = (&&&__rs::Shown(&#recorded)).__rs_shown(),)*
+                #fields
+                #cpu
+                "error.type" = __rs::tracing::field::Empty,
+                "otel.status_code" = __rs::tracing::field::Empty,
+            )
+        } else {
+            __rs::tracing::Span::none()
+        };
         #follows
     }
 }
