@@ -25,13 +25,18 @@ use crate::{
         TAIL,
     },
     random,
-    ring::Ring,
+    ring::{RING_WORDS, Ring},
     slab::{CHUNK_SLOTS, SLOT_WORDS, Slab},
     sync::{AtomicU64, Ordering},
 };
 
 /// Most threads that can record at once.
 pub const LANES_MAX: usize = 4096;
+
+/// How deep records may be made while others are written.
+const INNER_RINGS: usize = 3;
+/// Words between the head and the tail of an inner ring: a cache line.
+const LINE_WORDS: usize = 8;
 
 /// What one recording thread owns.
 pub(crate) struct Lane {
@@ -40,6 +45,9 @@ pub(crate) struct Lane {
     pub(crate) context: Slot,
     pub(crate) slab: Slab,
     pub(crate) ring: Ring,
+    /// Where records go that are made while a frame is open in `ring` and in the inner rings before: by a value that
+    /// records something while it is formatted. There are none until the first such record.
+    inner: [OnceLock<Ring>; INNER_RINGS],
     /// State of the identifier generator; used by the owner only.
     random: AtomicU64,
     /// The number of the thread that owns it.
@@ -65,6 +73,7 @@ impl Lane {
                 &words[HEAD],
                 &words[TAIL],
             ),
+            inner: [const { OnceLock::new() }; INNER_RINGS],
             random: AtomicU64::new(random::seed()),
             thread: AtomicU32::new(0),
             words,
@@ -75,6 +84,29 @@ impl Lane {
     #[inline]
     pub(crate) fn thread(&self) -> u32 {
         self.thread.load(Ordering::Relaxed)
+    }
+
+    /// The first inner ring without an open frame, made where there is none so far. `None` where records are nested
+    /// too deeply or there is no memory. Only the owning thread may call this.
+    pub(crate) fn inner_ring(&self) -> Option<&Ring> {
+        let is_free = |ring: &&OnceLock<Ring>| ring.get().is_none_or(|ring| !ring.is_open());
+        let place = self.inner.iter().find(is_free)?;
+        if let Some(ring) = place.get() {
+            return Some(ring);
+        }
+        let words = memory::words(RING_WORDS + 2 * LINE_WORDS)?;
+        let ring = Ring::new(
+            words.first_chunk()?,
+            &words[RING_WORDS],
+            &words[RING_WORDS + LINE_WORDS],
+        );
+        Some(place.get_or_init(|| ring))
+    }
+
+    /// Every ring of the lane, for the pump.
+    pub(crate) fn rings(&self) -> impl Iterator<Item = &Ring> {
+        let inner = self.inner.iter().map_while(OnceLock::get);
+        std::iter::once(&self.ring).chain(inner)
     }
 
     /// The next 64 random bits. Only the owning thread may call this.

@@ -36,6 +36,10 @@ reasons! {
     ThreadExiting = "thread_exiting",
     /// The record was larger than a lane accepts.
     RecordTooLarge = "record_too_large",
+    /// A value that was being recorded recorded something itself, several times over.
+    TooDeep = "too_deep",
+    /// A lane held what no thread of this program can have written.
+    Damaged = "damaged",
     /// A thread had more spans open at once than its slab holds.
     SlabFull = "slab_full",
     /// An exporter's queue was full.

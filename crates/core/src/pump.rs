@@ -14,7 +14,7 @@ use std::{
 use crate::{
     batch::{Batch, END_WORD, HEADER_WORDS, Kind, TIME_WORD, frame_length},
     clock::Clock,
-    lane,
+    lane::{self, Lane},
     loss::{self, Lost},
     model::Resource,
     ring::RING_WORDS,
@@ -264,16 +264,22 @@ impl Worker {
     /// Reads every lane once. Says whether anything came, and whether some lane was filling fast.
     fn drain(&mut self) -> (bool, bool) {
         let (mut any, mut pressed) = (false, false);
-        for lane in lane::all() {
+        for ring in lane::all().flat_map(Lane::rings) {
             let start = self.words.len();
-            lane.ring.drain(&mut self.words);
+            ring.drain(&mut self.words);
             let read = self.words.len() - start;
             if read == 0 {
                 continue;
             }
             any = true;
             pressed |= read >= PRESSED_WORDS;
-            self.records += convert(&mut self.words[start..], &self.clock);
+            let (records, whole) = convert(&mut self.words[start..], &self.clock);
+            self.records += records;
+            if whole < read {
+                // What follows is no frame, and must not stand before those of the next lane.
+                self.words.truncate(start + whole);
+                loss::count(Lost::Damaged, 1);
+            }
             if self.words.len() >= BATCH_WORDS_MAX {
                 self.hand_on();
             }
@@ -324,24 +330,23 @@ impl Worker {
     }
 }
 
-/// Turns the times of the frames in `words` from ticks into Unix nanoseconds and returns how many frames there are.
-fn convert(words: &mut [u64], clock: &Clock) -> usize {
-    let mut rest = words;
-    let mut records = 0;
-    while let Some(&first) = rest.first() {
+/// Turns the times of the frames in `words` from ticks into Unix nanoseconds. Returns how many frames there are and
+/// how many words they take.
+fn convert(words: &mut [u64], clock: &Clock) -> (usize, usize) {
+    let (mut records, mut at) = (0, 0);
+    while let Some(&first) = words.get(at) {
         let length = frame_length(first);
-        if length < HEADER_WORDS {
+        let end = at.saturating_add(length);
+        if length < HEADER_WORDS || end > words.len() {
             break;
         }
-        let Some((frame, tail)) = rest.split_at_mut_checked(length) else {
-            break;
-        };
+        let frame = &mut words[at..end];
         frame[TIME_WORD] = clock.unix_ns(frame[TIME_WORD]);
         if first as u8 == Kind::Span as u8 {
             frame[END_WORD] = clock.unix_ns(frame[END_WORD]);
         }
         records += 1;
-        rest = tail;
+        at = end;
     }
-    records
+    (records, at)
 }

@@ -12,7 +12,7 @@ use crate::{
     fields::Full,
     lane::{self, Lane},
     loss::{self, Lost},
-    ring::{FRAME_WORDS_MAX, Writer},
+    ring::{Ring, Writer},
 };
 
 /// Longest time a caller waits for room, where it was told to wait.
@@ -89,57 +89,91 @@ pub(crate) fn write(
     write_frame(lane, &header, fields);
 }
 
-/// Writes a frame of any kind.
+/// What became of a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    Written,
+    /// There is no room, or a frame is open.
+    Full,
+    /// There never will be.
+    TooLarge,
+}
+
+/// Writes a frame of any kind. `fields` may run code of users, and may be called twice.
 #[inline]
 pub(crate) fn write_frame(
     lane: &'static Lane,
     header: &Header,
     fields: impl Fn(&mut Writer<'_>) -> Result<(), Full>,
 ) {
-    if !try_write(lane, header, &fields) {
-        retry(|| try_write(lane, header, &fields), lane);
+    let attempt = try_write(&lane.ring, header, &fields);
+    if attempt != Attempt::Written {
+        settle(lane, attempt, |ring| try_write(ring, header, &fields));
     }
 }
 
 #[inline]
 fn try_write(
-    lane: &Lane,
+    ring: &Ring,
     header: &Header,
     fields: impl Fn(&mut Writer<'_>) -> Result<(), Full>,
-) -> bool {
-    let mut writer = lane.ring.writer();
+) -> Attempt {
+    let mut writer = ring.open();
     if !writer.reserve(HEADER_WORDS) {
-        return false;
+        return Attempt::Full;
     }
     writer.put_all(&header.words(0));
-    if fields(&mut writer).is_err() {
-        return false;
+    let written = fields(&mut writer);
+    if writer.is_too_large() {
+        return Attempt::TooLarge;
     }
-    let length = writer.len();
-    if length > FRAME_WORDS_MAX {
-        loss::count(Lost::RecordTooLarge, 1);
-        return true;
+    if written.is_err() {
+        return Attempt::Full;
     }
-    writer.put_at(0, header.first_word(length));
+    writer.put_at(0, header.first_word(writer.len()));
     writer.commit();
-    true
+    Attempt::Written
 }
 
-/// The lane was full: waits where that was asked for, else counts the loss.
+/// A frame was not written at the first attempt: writes it elsewhere where a frame is open, waits where that was asked
+/// for, else counts the loss.
 #[cold]
 #[inline(never)]
-pub(crate) fn retry(mut attempt: impl FnMut() -> bool, lane: &Lane) {
-    if lane.ring.waiting() == 0 {
-        // It does not fit into an empty lane and never will.
-        loss::count(Lost::RecordTooLarge, 1);
-        return;
-    }
+pub(crate) fn settle(
+    lane: &'static Lane,
+    first: Attempt,
+    mut attempt: impl FnMut(&Ring) -> Attempt,
+) {
+    let reason = match first {
+        Attempt::Full if lane.ring.is_open() => match lane.inner_ring().map(attempt) {
+            Some(Attempt::Written) => return,
+            Some(Attempt::Full) => Lost::LaneFull,
+            Some(Attempt::TooLarge) => Lost::RecordTooLarge,
+            None => Lost::TooDeep,
+        },
+        // What does not fit where the longest frame has room is too large.
+        Attempt::Full if wait_for_room(&lane.ring) => match attempt(&lane.ring) {
+            Attempt::Written => return,
+            Attempt::Full => Lost::LaneFull,
+            Attempt::TooLarge => Lost::RecordTooLarge,
+        },
+        Attempt::Full => Lost::LaneFull,
+        Attempt::TooLarge => Lost::RecordTooLarge,
+        Attempt::Written => return,
+    };
+    loss::count(reason, 1);
+}
+
+/// Whether the pump has made room for any frame since, or does so while it is waited for.
+fn wait_for_room(ring: &Ring) -> bool {
     let deadline = Instant::now() + WAIT_MAX;
-    while WAIT.load(Relaxed) && lane::recording() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_micros(50));
-        if attempt() {
-            return;
+    loop {
+        if ring.has_room() {
+            return true;
         }
+        if !WAIT.load(Relaxed) || !lane::recording() || Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(50));
     }
-    loss::count(Lost::LaneFull, 1);
 }

@@ -4,9 +4,14 @@
 //! Only the writer stores `head`, only the pump stores `tail`. Words in `tail..head` are the pump's, all others the
 //! writer's; `head` is stored with Release after the words, `tail` with Release after they were read.
 //! When there is no room the frame that is being written is given up whole; the caller counts it.
+//!
+//! A frame that runs code of users while it is written is [opened](Ring::open): until it is done the ring has no room
+//! for any other, so that a value that records something while it is formatted cannot write over it. What costs is
+//! paid by such frames; all others see a ring that is full.
 
 use crate::{
     fields::{Full, Words},
+    loss::{self, Lost},
     sync::{AtomicU64, Ordering},
 };
 
@@ -17,13 +22,17 @@ pub(crate) const FRAME_WORDS_MAX: usize = RING_WORDS / 2;
 
 const _: () = assert!(RING_WORDS.is_power_of_two());
 
+/// The limit of a ring with an open frame: there is room for no word.
+const OPEN: u64 = 0;
+
 /// A ring over memory from [`crate::memory`].
 pub(crate) struct Ring {
     words: &'static [AtomicU64; RING_WORDS],
     head: &'static AtomicU64,
     tail: &'static AtomicU64,
-    /// The writer's last look at `tail`, so that it touches the pump's cache line once a lap.
-    tail_seen: AtomicU64,
+    /// How far the writer may go by its last look at `tail`, so that it touches the pump's cache line once a lap;
+    /// [`OPEN`] while a frame is open.
+    limit: AtomicU64,
 }
 
 impl Ring {
@@ -32,36 +41,63 @@ impl Ring {
         head: &'static AtomicU64,
         tail: &'static AtomicU64,
     ) -> Self {
-        let tail_seen = AtomicU64::new(tail.load(Ordering::Acquire));
+        let limit = AtomicU64::new(tail.load(Ordering::Acquire) + RING_WORDS as u64);
         Self {
             words,
             head,
             tail,
-            tail_seen,
+            limit,
         }
     }
 
-    /// Starts a frame. Only the thread that owns the lane may call this.
+    /// Starts a frame that runs no code but ours. Only the thread that owns the lane may call this.
     #[inline]
     pub(crate) fn writer(&self) -> Writer<'_> {
         let start = self.head.load(Ordering::Relaxed);
-        let limit = self.tail_seen.load(Ordering::Relaxed) + RING_WORDS as u64;
         Writer {
             ring: self,
             start,
             at: start,
-            limit,
+            limit: self.limit.load(Ordering::Relaxed),
+            is_open: false,
+            is_too_large: false,
         }
+    }
+
+    /// Starts a frame that runs code of users. There is no room for another one until the writer is gone.
+    #[inline]
+    pub(crate) fn open(&self) -> Writer<'_> {
+        let mut writer = self.writer();
+        writer.is_open = writer.limit != OPEN;
+        self.limit.store(OPEN, Ordering::Relaxed);
+        writer
+    }
+
+    /// Whether the calling thread, the owner, is writing an opened frame.
+    pub(crate) fn is_open(&self) -> bool {
+        self.limit.load(Ordering::Relaxed) == OPEN
+    }
+
+    /// Whether the longest frame would fit now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting() <= (RING_WORDS - FRAME_WORDS_MAX) as u64
     }
 
     /// Appends everything written so far to `out` and gives the room back. Only the pump may call this.
     pub(crate) fn drain(&self, out: &mut Vec<u64>) {
         let head = self.head.load(Ordering::Acquire);
         let tail = self.tail.load(Ordering::Relaxed);
-        out.reserve((head - tail) as usize);
+        let waiting = head.wrapping_sub(tail);
+        if waiting > RING_WORDS as u64 {
+            // Somebody else wrote to the region. What it holds is nothing that could be read.
+            self.tail.store(head, Ordering::Release);
+            loss::count(Lost::Damaged, 1);
+            return;
+        }
+        out.reserve(waiting as usize);
         let (from, to) = (tail as usize % RING_WORDS, head as usize % RING_WORDS);
         let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        if head - tail == 0 {
+        if waiting == 0 {
             return;
         }
         if from < to {
@@ -87,6 +123,18 @@ pub(crate) struct Writer<'a> {
     start: u64,
     at: u64,
     limit: u64,
+    /// Whether it was [opened](Ring::open) and no other frame was open then.
+    is_open: bool,
+    is_too_large: bool,
+}
+
+impl Drop for Writer<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_open {
+            self.ring.limit.store(self.limit, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -96,15 +144,27 @@ impl Writer<'_> {
         if self.at + count as u64 <= self.limit {
             return true;
         }
-        self.look_again();
+        self.look_again(count);
         self.at + count as u64 <= self.limit
     }
 
     #[cold]
-    fn look_again(&mut self) {
-        let tail = self.ring.tail.load(Ordering::Acquire);
-        self.ring.tail_seen.store(tail, Ordering::Relaxed);
-        self.limit = tail + RING_WORDS as u64;
+    fn look_again(&mut self, count: usize) {
+        if self.len() + count > FRAME_WORDS_MAX {
+            self.is_too_large = true;
+        }
+        if self.is_too_large || !self.is_open && self.ring.is_open() {
+            return;
+        }
+        self.limit = self.ring.tail.load(Ordering::Acquire) + RING_WORDS as u64;
+        if !self.is_open {
+            self.ring.limit.store(self.limit, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a lane accepts no frame of this length, however empty it is.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.is_too_large || self.len() > FRAME_WORDS_MAX
     }
 
     /// Words written to the frame so far.
@@ -146,6 +206,7 @@ impl Writer<'_> {
     /// Shows the frame to the pump.
     #[inline]
     pub(crate) fn commit(self) {
+        // An opened one makes room for others only after this.
         self.ring.head.store(self.at, Ordering::Release);
     }
 }
@@ -231,6 +292,50 @@ mod tests {
             ring.drain(&mut out);
         }
         assert!(out.iter().copied().eq(0..next));
+    }
+
+    #[test]
+    fn an_open_frame_leaves_no_room_for_another_until_it_is_done() {
+        let ring = ring();
+        let mut outer = ring.open();
+        assert!(outer.reserve(2));
+        outer.put(1);
+        assert!(ring.is_open() && !write(&ring, &[9]));
+        assert!(!ring.open().reserve(1), "nor for one that is opened inside");
+        assert!(ring.is_open(), "which leaves the outer one open");
+        outer.put(2);
+        outer.commit();
+        assert!(!ring.is_open() && write(&ring, &[3]));
+        drop(ring.open());
+        assert!(write(&ring, &[4]), "one that was given up makes room too");
+        let mut out = Vec::new();
+        ring.drain(&mut out);
+        assert_eq!(out, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_too_large_is_known_before_the_ring_is_empty() {
+        let ring = ring();
+        assert!(write(&ring, &[0; 8]));
+        let mut writer = ring.writer();
+        let fitted = (0..RING_WORDS).take_while(|_| writer.push(0).is_ok());
+        assert_eq!(fitted.count(), RING_WORDS - 8);
+        assert!(writer.is_too_large());
+        let half = vec![0; FRAME_WORDS_MAX];
+        assert!(write(&ring, &half) && !ring.has_room());
+        let mut writer = ring.writer();
+        assert!(!writer.reserve(FRAME_WORDS_MAX) && !writer.is_too_large());
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_is_passed_over() {
+        let ring = ring();
+        let mut out = Vec::new();
+        for head in [RING_WORDS as u64 * 2, 5] {
+            ring.head.store(head, Ordering::Relaxed);
+            ring.drain(&mut out);
+            assert!(out.is_empty() && ring.waiting() == 0);
+        }
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::{
     filter,
     lane::{self, Lane},
     loss::{self, Lost},
-    record,
-    ring::{FRAME_WORDS_MAX, Writer},
+    record::{self, Attempt},
+    ring::{FRAME_WORDS_MAX, Ring, Writer},
     sampling,
     slab::{Found, Inline, LocalId, Opening},
     sync::{AtomicU64, Ordering},
@@ -289,8 +289,10 @@ fn write_span_with(lane: &'static Lane, span: &Found<'_>, end: u64, extra: &[u64
         thread: span.thread(),
         correlation: (flags >> 32) as u32,
     };
-    if !write_frame(lane, &header, fields, extra) {
-        record::retry(|| write_frame(lane, &header, fields, extra), lane);
+    if write_frame(&lane.ring, &header, fields, extra) != Attempt::Written {
+        record::settle(lane, Attempt::Full, |ring| {
+            write_frame(ring, &header, fields, extra)
+        });
     }
 }
 
@@ -299,11 +301,11 @@ fn write_span_with(lane: &'static Lane, span: &Found<'_>, end: u64, extra: &[u64
     clippy::inline_always,
     reason = "its second use is the cold retry, which must not keep the first from inlining"
 )]
-fn write_frame(lane: &Lane, header: &Header, fields: &[AtomicU64], extra: &[u64]) -> bool {
+fn write_frame(ring: &Ring, header: &Header, fields: &[AtomicU64], extra: &[u64]) -> Attempt {
     let length = HEADER_WORDS + fields.len() + extra.len();
-    let mut writer = lane.ring.writer();
+    let mut writer = ring.writer();
     if !writer.reserve(length) {
-        return false;
+        return Attempt::Full;
     }
     writer.put_all(&header.words(length));
     fields
@@ -311,7 +313,7 @@ fn write_frame(lane: &Lane, header: &Header, fields: &[AtomicU64], extra: &[u64]
         .for_each(|word| writer.put(word.load(Ordering::Relaxed)));
     extra.iter().for_each(|&word| writer.put(word));
     writer.commit();
-    true
+    Attempt::Written
 }
 
 /// Appends fields to a span that is open. The owning thread writes inline while there is room, others into the side

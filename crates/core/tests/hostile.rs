@@ -1,0 +1,264 @@
+//! Values that record, panic or never end while they are recorded, and programs that ask for more than there is.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use radiosonde_core::{
+    WhenFull,
+    batch::Batch,
+    loss::{self, Lost},
+    model::{Log, Record, Value},
+    pump::{self, Consumer, Pump},
+    subscriber::Subscriber,
+    when_full,
+};
+use tracing::{info, info_span};
+
+struct Keep(Arc<Mutex<Vec<Record>>>);
+
+impl Consumer for Keep {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        self.0
+            .lock()
+            .unwrap()
+            .extend(batch.records().map(|record| record.to_record()));
+    }
+}
+
+/// One recording at a time: there is one pump a process, and one count of losses.
+struct Recording {
+    pump: Pump,
+    records: Arc<Mutex<Vec<Record>>>,
+    lost: Vec<(Lost, u64)>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+fn recording() -> Recording {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = tracing::subscriber::set_global_default(Subscriber::new());
+    let records = Arc::new(Mutex::new(Vec::new()));
+    let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(Keep(Arc::clone(&records)))];
+    let pump = pump::start(pump::Config {
+        resource: Arc::default(),
+        consumers,
+    });
+    Recording {
+        pump: pump.unwrap(),
+        records,
+        lost: loss::report(),
+        _turn: turn,
+    }
+}
+
+impl Recording {
+    /// What came, by name or message and attributes, in the order of its times.
+    fn shown(&self) -> Vec<String> {
+        assert!(self.pump.flush(Duration::from_secs(10)));
+        let mut records = std::mem::take(&mut *self.records.lock().unwrap());
+        records.sort_by_key(|record| match record {
+            Record::Span(span) => span.end_unix_ns,
+            Record::Log(log) => log.time_unix_ns,
+            Record::Event(event) => event.time_unix_ns,
+        });
+        records.iter().map(show).collect()
+    }
+
+    /// What was lost since the recording started.
+    fn lost(&self) -> Vec<(Lost, u64)> {
+        let before = |reason| {
+            let found = self.lost.iter().find(|(lost, _)| *lost == reason);
+            found.map_or(0, |(_, count)| *count)
+        };
+        let now = loss::report().into_iter();
+        now.map(|(reason, count)| (reason, count - before(reason)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+fn show(record: &Record) -> String {
+    let (name, attributes) = match record {
+        Record::Span(span) => (span.name.to_string(), &span.attributes),
+        Record::Log(Log {
+            message,
+            attributes,
+            ..
+        }) => (message.to_string(), attributes),
+        Record::Event(event) => return event.type_name.to_string(),
+    };
+    attributes.iter().fold(name, |shown, (name, value)| {
+        let value = match value {
+            Value::Str(text) if text.len() > 60 => format!("{} bytes", text.len()),
+            Value::Str(text) => text.to_string(),
+            value => format!("{value:?}"),
+        };
+        format!("{shown} {name}={value}")
+    })
+}
+
+/// Records what it is told to, gives the pump the time to read that, and then shows itself.
+struct Chatty<F: Fn()>(F, &'static str);
+
+impl<F: Fn()> fmt::Debug for Chatty<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)();
+        thread::sleep(Duration::from_millis(20));
+        f.write_str(self.1)
+    }
+}
+
+#[test]
+fn a_value_that_logs_while_it_is_logged_loses_neither_log() {
+    let recording = recording();
+    let long =
+        "longer than the log outside, so that the end of that one comes before the end of this";
+    let short = Chatty(|| info!(long, "inner"), "short");
+    info!(before = 1, value = ?short, after = 2, "outer");
+    let long = Chatty(
+        || info!("inner"),
+        "goes on behind the end of the log that it made inside",
+    );
+    info!(before = 1, value = ?long, after = 2, "outer");
+    info!("last");
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "outer before=I64(1) value=short after=I64(2)",
+        "inner long=85 bytes",
+        "outer before=I64(1) value=goes on behind the end of the log that it made inside after=I64(2)",
+        "inner",
+        "last",
+    ]
+    "#);
+    assert_eq!(recording.lost(), []);
+}
+
+#[test]
+fn text_that_looks_like_a_frame_stays_text() {
+    let recording = recording();
+    // The words of a log whose callsite is at 0x4141414141414140, behind eight bytes to skip.
+    let forged = "padpadpa\u{2}\0\0\0\u{9}\0\0\0\
+        \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+        @AAAAAAA\0\0\0\0\0\0\0\0";
+    info!(value = ?Chatty(|| info!("x"), forged));
+    info!("after");
+    let shown = recording.shown();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert_eq!((&*shown[1], &*shown[2]), ("x", "after"));
+    assert_eq!(recording.lost(), []);
+}
+
+#[test]
+fn a_value_may_open_spans_while_it_is_logged_or_opens_one() {
+    let recording = recording();
+    let long = "y".repeat(600);
+    let spans = || {
+        let outer = info_span!("outer", long).entered();
+        info_span!("inner", n = 1).in_scope(|| ());
+        outer.record("long", 7);
+    };
+    info!(value = ?Chatty(spans, "shown"), "log");
+    drop(info_span!("span", value = ?Chatty(spans, "shown"), n = 2));
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "log value=shown",
+        "inner n=I64(1)",
+        "outer long=I64(7)",
+        "inner n=I64(1)",
+        "outer long=I64(7)",
+        "span value=shown n=I64(2)",
+    ]
+    "#);
+    assert_eq!(recording.lost(), []);
+}
+
+#[test]
+fn a_value_that_records_itself_ends() {
+    struct Endless;
+    impl fmt::Debug for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            info!(value = ?self, "inner");
+            f.write_str("endless")
+        }
+    }
+    let recording = recording();
+    info!(value = ?Endless, "outer");
+    info!("last");
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "outer value=endless",
+        "inner value=endless",
+        "inner value=endless",
+        "inner value=endless",
+        "last",
+    ]
+    "#);
+    assert_eq!(recording.lost(), [(Lost::TooDeep, 1)]);
+}
+
+#[test]
+fn a_value_that_panics_leaves_room_for_others() {
+    let recording = recording();
+    let caught = std::panic::catch_unwind(|| {
+        info!(value = ?Chatty(|| std::panic::resume_unwind(Box::new(())), ""), "never");
+    });
+    assert!(caught.is_err());
+    info!("after");
+    assert_eq!(recording.shown(), ["after"]);
+    assert_eq!(recording.lost(), []);
+}
+
+/// Writes logs faster than they can be read, told to wait.
+#[test]
+fn who_waits_for_room_loses_nothing() {
+    let recording = recording();
+    when_full(WhenFull::Wait);
+    let text = "y".repeat(16_000);
+    const LOGS: usize = 2_000;
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..LOGS).for_each(|_| info!(text, "many")));
+        }
+    });
+    when_full(WhenFull::Refuse);
+    assert_eq!(recording.lost(), []);
+    assert_eq!(recording.shown().len(), 2 * LOGS);
+}
+
+#[test]
+fn a_record_that_is_too_large_is_refused_as_such_at_once() {
+    let recording = recording();
+    when_full(WhenFull::Wait);
+    let text = "x".repeat(32 * 1024);
+    let t = text.as_str();
+    info!("small");
+    info!(
+        a = t,
+        b = t,
+        c = t,
+        d = t,
+        e = t,
+        f = t,
+        g = t,
+        h = t,
+        i = t,
+        j = t,
+        k = t,
+        l = t,
+        m = t,
+        n = t,
+        o = t,
+        p = t,
+        q = t,
+        "1"
+    );
+    when_full(WhenFull::Refuse);
+    assert_eq!(recording.shown(), ["small"]);
+    assert_eq!(recording.lost(), [(Lost::RecordTooLarge, 1)]);
+}
