@@ -477,6 +477,7 @@ mod tests {
         Event,
         batch::{HEADER_WORDS, Header, Kind, address},
         event,
+        events::ResourceCacheAccess,
         ids::TraceId,
         metrics::snapshot::{Buckets, Data, Number},
     };
@@ -505,7 +506,7 @@ mod tests {
         id: u64,
     }
 
-    fn batch(events: &[Answered<'_>], trace: u64) -> Batch {
+    fn batch<E: Event>(events: &[E], trace: u64) -> Batch {
         let mut words = Vec::new();
         for (at, event) in (0..).zip(events) {
             let start = words.len();
@@ -520,7 +521,7 @@ mod tests {
                 parent_id: 0,
                 time: 1_000 + at,
                 end_or_span: 0,
-                description: address(Answered::DESCRIPTOR),
+                description: address(E::DESCRIPTOR),
                 thread: 0,
                 correlation: 0,
             };
@@ -606,6 +607,38 @@ mod tests {
         let trace = |bits| TraceId::new(bits).unwrap();
         assert_eq!(traces(0), [(trace(100), false), (trace(101), false)]);
         assert_eq!(traces(1), [(trace(102), false), (trace(102), true)]);
+    }
+
+    #[test]
+    fn seven_hits_and_three_misses_are_a_hit_rate_and_bytes() {
+        let registry = Arc::new(Registry::new());
+        let mut aggregator = Aggregator::new(Arc::clone(&registry));
+        let accesses: Vec<_> = (0..10)
+            .map(|n| ResourceCacheAccess {
+                cache_key: "pipelines",
+                hit: n % 10 < 7,
+                bytes: 100 + n,
+            })
+            .collect();
+        aggregator.aggregate(&batch(&accesses, 1));
+        let snapshot = registry.snapshot(&Arc::default());
+        let by_hit = |name: &str| -> Vec<_> {
+            let metric = snapshot.metrics.iter().find(|metric| metric.name == name);
+            let Some(Data::Counter(series)) = metric.map(|metric| &metric.data) else {
+                panic!("no counter {name}")
+            };
+            let of = |hit: bool| {
+                let labelled = |(_, value): &_| *value == Value::Bool(hit);
+                series
+                    .iter()
+                    .find(|series| series.labels.iter().any(labelled))
+            };
+            [true, false].map(|hit| of(hit).unwrap().value).to_vec()
+        };
+        let counts = by_hit("gpu.cache.access.count");
+        assert_eq!(counts, [Number::U64(7), Number::U64(3)], "a rate of 0.7");
+        let bytes = by_hit("gpu.cache.bytes");
+        assert_eq!(bytes, [Number::U64(721), Number::U64(324)]);
     }
 
     #[test]
