@@ -57,6 +57,7 @@ fn recording() -> Recording {
         resource: Arc::new(Resource::default()),
         consumers: vec![
             Box::new(handlers::Dispatch),
+            Box::new(metrics::aggregate::Aggregator::default()),
             Box::new(Keep(Arc::clone(&records))),
         ],
     })
@@ -308,6 +309,23 @@ fn a_projects_own_macro_is_span_log_and_event_at_once() {
     let read = burst.read::<Burst<'_>>().unwrap().unwrap();
     assert_eq!((read.area, read.neurons_fired), ("v1", 1000));
     assert_eq!(catalogue::find("Burst"), Some(Burst::DESCRIPTOR));
+    let metrics = metrics::snapshot(&Arc::default()).metrics;
+    let fired = metrics
+        .iter()
+        .find(|metric| metric.name == "neuro.burst.neurons_fired")
+        .unwrap();
+    let Data::Counter(series) = &fired.data else {
+        panic!("{fired:?}")
+    };
+    let by_area: Vec<_> = series
+        .iter()
+        .map(|series| (series.labels[0].1.to_string(), series.value))
+        .collect();
+    let expected = [("v1", 1000), ("v2", 1)];
+    assert_eq!(
+        by_area,
+        expected.map(|(area, fired)| (area.to_owned(), Number::U64(fired)))
+    );
 }
 
 #[test]
