@@ -7,13 +7,14 @@
 //! - A new segment starts where the last one ends and is tilted so that it meets the true time one interval later.
 //!   The error is therefore at most the error of reading one anchor plus [`RATE_ERROR_MAX`] of an interval.
 //! - The wall clock may be stepped; the function follows the monotonic clock and takes a step over only when it is
-//!   larger than [`STEP_NS`].
+//!   larger than [`STEP_NS`]. Then alone it jumps, and may fall. A span that was open meanwhile keeps its true duration,
+//!   so its end is not where a log of the same moment is; [`steps`] tells of it.
 
 use std::{
     collections::VecDeque,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -30,6 +31,14 @@ const SEGMENTS_MAX: usize = 8192;
 
 static COUNTER: AtomicBool = AtomicBool::new(false);
 static BASE: OnceLock<Instant> = OnceLock::new();
+static STEPS: AtomicU64 = AtomicU64::new(0);
+static STEPPED_NS: AtomicI64 = AtomicI64::new(0);
+
+/// How often the wall clock was found to be stepped by more than [`STEP_NS`] while recording, and by how many
+/// nanoseconds altogether.
+pub fn steps() -> (u64, i64) {
+    (STEPS.load(Relaxed), STEPPED_NS.load(Relaxed))
+}
 
 /// Chooses the source of ticks. Called before the first lane exists.
 pub(crate) fn init() {
@@ -134,6 +143,8 @@ struct Segment {
     ticks: u64,
     unix_ns: u64,
     ns_per_tick: f64,
+    /// By how much the wall clock was stepped until here.
+    stepped_ns: i64,
 }
 
 impl Segment {
@@ -154,6 +165,8 @@ pub(crate) struct Clock {
     /// From oldest to newest; never empty.
     segments: VecDeque<Segment>,
     last: Segment,
+    /// Where the wall clock was stepped last.
+    step_ticks: u64,
     anchor: Anchor,
     /// Unix time minus monotonic time.
     offset_ns: u64,
@@ -174,10 +187,12 @@ impl Clock {
             ticks: first.ticks,
             unix_ns: first.monotonic_ns + offset_ns,
             ns_per_tick,
+            stepped_ns: 0,
         };
         Self {
             segments: VecDeque::from([last]),
             last,
+            step_ticks: 0,
             anchor: second,
             offset_ns,
             interval_ns: 2_000_000,
@@ -194,12 +209,28 @@ impl Clock {
         }
     }
 
+    /// Unix times of a span's start and end, in nanoseconds. Their difference is the time that passed, also where the
+    /// wall clock was stepped in between.
+    #[inline]
+    pub(crate) fn span_unix_ns(&self, start: u64, end: u64) -> (u64, u64) {
+        let (start_unix_ns, end_unix_ns) = (self.unix_ns(start), self.unix_ns(end));
+        if start >= self.step_ticks || end < start {
+            return (start_unix_ns, end_unix_ns);
+        }
+        let stepped = self.segment(end).stepped_ns - self.segment(start).stepped_ns;
+        (start_unix_ns, end_unix_ns.saturating_add_signed(-stepped))
+    }
+
     #[cold]
     fn earlier(&self, ticks: u64) -> u64 {
+        self.segment(ticks).at(ticks)
+    }
+
+    fn segment(&self, ticks: u64) -> Segment {
         let after = self
             .segments
             .partition_point(|segment| segment.ticks <= ticks);
-        self.segments[after.saturating_sub(1)].at(ticks)
+        self.segments[after.saturating_sub(1)]
     }
 
     /// Takes a new anchor when it is time. Every tick converted before must be in the past.
@@ -231,9 +262,15 @@ impl Clock {
             ticks: anchor.ticks,
             unix_ns: start,
             ns_per_tick: rate,
+            stepped_ns: self.last.stepped_ns,
         };
         if truth.abs_diff(start) > STEP_NS {
+            let step = truth.wrapping_sub(start).cast_signed();
             next.unix_ns = truth;
+            next.stepped_ns += step;
+            self.step_ticks = anchor.ticks;
+            STEPS.fetch_add(1, Relaxed);
+            STEPPED_NS.fetch_add(step, Relaxed);
         } else {
             // Meet the true time at the end of the next interval.
             let error_ns = truth as i64 - start as i64;
@@ -258,6 +295,7 @@ mod tests {
         Clock {
             segments: VecDeque::from([segment]),
             last: segment,
+            step_ticks: 0,
             anchor,
             offset_ns: 1_000_000_000_000,
             interval_ns: 1_000_000,
@@ -272,6 +310,7 @@ mod tests {
             ticks: 1000,
             unix_ns: now_unix_ns(),
             ns_per_tick: 0.5002,
+            stepped_ns: 0,
         };
         let offset = segment.unix_ns - 500;
         let mut clock = clock(
@@ -307,6 +346,7 @@ mod tests {
             ticks: 0,
             unix_ns: 1_000_000_000_000,
             ns_per_tick: 1.0,
+            stepped_ns: 0,
         };
         let mut clock = clock(
             segment,
@@ -325,6 +365,14 @@ mod tests {
             1_000_001_999_999,
             "the past keeps its times"
         );
+        let (start, end) = clock.span_unix_ns(1_000_000, 5_000_000);
+        assert_eq!((start, end - start), (1_000_001_000_000, 4_000_000));
+        let (start, end) = clock.span_unix_ns(500, 600);
+        assert_eq!((start, end), (1_000_000_000_500, 1_000_000_000_600));
+        let (start, end) = clock.span_unix_ns(2_000_000, 2_000_100);
+        assert!(start.abs_diff(now_unix_ns()) < STEP_NS);
+        assert_eq!(end - start, 100);
+        assert!(steps().0 > 0);
     }
 
     #[test]

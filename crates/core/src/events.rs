@@ -107,6 +107,7 @@ built_in! {
     BridgeCompiled,
     CustomMetric,
     RecordsLost,
+    ClockStepped,
     CollectorThrottled,
     HandlerDetached,
 }

@@ -50,6 +50,8 @@ pub(crate) struct Lane {
     inner: [OnceLock<Ring>; INNER_RINGS],
     /// State of the identifier generator; used by the owner only.
     random: AtomicU64,
+    /// What that state grows by.
+    increment: u64,
     /// The number of the thread that owns it.
     thread: AtomicU32,
     words: &'static [AtomicU64],
@@ -61,6 +63,7 @@ impl Lane {
         words[0].store(MAGIC, Ordering::Relaxed);
         words[1].store(LAYOUT_VERSION, Ordering::Relaxed);
         let slab = &words[SLAB_START..SLAB_START + CHUNK_SLOTS * SLOT_WORDS];
+        let (state, increment) = random::seed();
         Some(Self {
             index,
             context: Slot::new(
@@ -74,7 +77,8 @@ impl Lane {
                 &words[TAIL],
             ),
             inner: [const { OnceLock::new() }; INNER_RINGS],
-            random: AtomicU64::new(random::seed()),
+            random: AtomicU64::new(state),
+            increment,
             thread: AtomicU32::new(0),
             words,
         })
@@ -112,7 +116,7 @@ impl Lane {
     /// The next 64 random bits. Only the owning thread may call this.
     #[inline]
     pub(crate) fn random(&self) -> u64 {
-        let (state, value) = random::next(self.random.load(Ordering::Relaxed));
+        let (state, value) = random::next(self.random.load(Ordering::Relaxed), self.increment);
         self.random.store(state, Ordering::Relaxed);
         value
     }

@@ -341,9 +341,11 @@ fn convert(words: &mut [u64], clock: &Clock) -> (usize, usize) {
             break;
         }
         let frame = &mut words[at..end];
-        frame[TIME_WORD] = clock.unix_ns(frame[TIME_WORD]);
         if first as u8 == Kind::Span as u8 {
-            frame[END_WORD] = clock.unix_ns(frame[END_WORD]);
+            let (start, end) = clock.span_unix_ns(frame[TIME_WORD], frame[END_WORD]);
+            (frame[TIME_WORD], frame[END_WORD]) = (start, end);
+        } else {
+            frame[TIME_WORD] = clock.unix_ns(frame[TIME_WORD]);
         }
         records += 1;
         at = end;

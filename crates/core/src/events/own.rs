@@ -16,6 +16,19 @@ pub struct RecordsLost<'a> {
     pub records: u64,
 }
 
+/// The system's clock was set to another time. Records from before and after it do not lie on one line: a child may be
+/// shown before its parent. Durations are right.
+#[derive(Event, Clone, Copy, Debug, PartialEq)]
+#[event(name = "radiosonde.clock.step", level = "warn")]
+pub struct ClockStepped<'a> {
+    /// `forward` or `back`.
+    #[label]
+    pub direction: &'a str,
+    /// How far, in seconds.
+    #[event(unit = "s")]
+    pub step: f64,
+}
+
 /// A collector used more than its share of the overhead budget and does less from now on, or more again.
 #[derive(Event, Clone, Copy, Debug, PartialEq)]
 #[event(

@@ -9,8 +9,8 @@ use std::{
 };
 
 use radiosonde_core::{
-    clock::now_unix_ns,
-    events::{CollectorThrottled, RecordsLost},
+    clock::{self, now_unix_ns},
+    events::{ClockStepped, CollectorThrottled, RecordsLost},
     loss::{self, Lost},
 };
 
@@ -25,7 +25,7 @@ use crate::{
     host::Host,
 };
 
-/// How often losses are looked at: each reason that grew is said once in that time.
+/// How often losses and the clock are looked at: each reason that grew is said once in that time.
 const LOSS_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How often rows are sent to those who subscribed to them.
@@ -264,6 +264,7 @@ fn host(config: &Config) -> Collector {
 
 fn losses() -> Collector {
     let mut before = loss::report();
+    let mut steps = clock::steps();
     Collector {
         name: "losses",
         interval: LOSS_INTERVAL,
@@ -279,6 +280,15 @@ fn losses() -> Collector {
                 }
             }
             before = now;
+            let (now, before) = (clock::steps(), steps);
+            steps = now;
+            if now.0 > before.0 {
+                let step_ns = now.1 - before.1;
+                radiosonde_core::record!(ClockStepped {
+                    direction: if step_ns < 0 { "back" } else { "forward" },
+                    step: step_ns.unsigned_abs() as f64 / 1e9,
+                });
+            }
         }),
     }
 }
