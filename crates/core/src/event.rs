@@ -7,7 +7,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    fields::{FieldWriter, Full, KEY_INLINE, Words},
+    fields::{FieldWriter, Full, KEY_INLINE, ValueRef, Words, one_word},
     model::Severity,
 };
 
@@ -236,6 +236,16 @@ pub(crate) enum FieldValue<'a> {
 }
 
 impl FieldValue<'_> {
+    /// The two words of a number's field.
+    pub(crate) fn one_word(&self, key: u16) -> Option<(u64, u64)> {
+        match *self {
+            FieldValue::I64(value) => one_word(key, ValueRef::I64(value)),
+            FieldValue::U64(value) => one_word(key, ValueRef::U64(value)),
+            FieldValue::F64(value) => one_word(key, ValueRef::F64(value)),
+            _ => None,
+        }
+    }
+
     /// Appends the field to `words`, whole or not at all.
     #[inline]
     pub(crate) fn write<W: Words>(self, key: u16, words: &mut W) -> Result<(), Full> {

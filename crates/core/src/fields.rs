@@ -7,7 +7,11 @@
 //!
 //! Invariant: decoding never reads past the words it was given and never panics, whatever they hold.
 
+mod buffer;
+
 use std::fmt::{self, Write as _};
+
+pub(crate) use self::buffer::{FieldBuffer, scratch};
 
 /// A link to another span: three integers, the trace's upper and lower half and the span.
 pub(crate) const KEY_LINK: u16 = 0xff01;
@@ -69,6 +73,27 @@ const fn header(tag: Tag, key: u16, length: usize) -> u64 {
     tag as u64 | (key as u64) << 8 | (length as u64) << 32
 }
 
+/// The key in a field's head.
+#[inline]
+pub(crate) const fn key(head: u64) -> u16 {
+    (head >> 8) as u16
+}
+
+/// Words of the field with this head, the head among them.
+#[inline]
+pub(crate) const fn field_words(head: u64) -> usize {
+    let (tag, length) = (head as u8, (head >> 32) as usize);
+    1 + if tag == Tag::Bool as u8 {
+        0
+    } else if tag == Tag::Text as u8 || tag == Tag::Name as u8 {
+        length.div_ceil(8)
+    } else if tag == Tag::U64s as u8 || tag == Tag::Shapes as u8 {
+        length
+    } else {
+        1
+    }
+}
+
 /// A field's value, borrowed from the record that carries it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueRef<'a> {
@@ -105,7 +130,19 @@ impl<'a> Shapes<'a> {
     }
 }
 
-/// Writes fields to a sink. Each call appends one whole field or nothing.
+/// The head of a field of one word, and that word; `None` for any other value.
+#[inline]
+pub(crate) fn one_word(key: u16, value: ValueRef<'_>) -> Option<(u64, u64)> {
+    match value {
+        ValueRef::I64(value) => Some((header(Tag::I64, key, 0), value as u64)),
+        ValueRef::U64(value) => Some((header(Tag::U64, key, 0), value)),
+        ValueRef::F64(value) => Some((header(Tag::F64, key, 0), value.to_bits())),
+        _ => None,
+    }
+}
+
+/// Writes fields to a sink. Each call appends one whole field or nothing, unless a value panics: then the sink is
+/// given up by its owner.
 pub(crate) struct FieldWriter<'w, W: Words>(pub(crate) &'w mut W);
 
 impl<W: Words> FieldWriter<'_, W> {
@@ -311,17 +348,10 @@ impl<'a> FieldReader<'a> {
     pub(crate) fn keys(mut self) -> impl Iterator<Item = u16> + use<'a> {
         std::iter::from_fn(move || {
             loop {
-                let head = Self::take(&mut self, 1)?[0];
-                let (tag, length) = (head as u8, (head >> 32) as usize);
-                let words = match tag {
-                    t if t == Tag::Bool as u8 => 0,
-                    t if t == Tag::Text as u8 || t == Tag::Name as u8 => length.div_ceil(8),
-                    t if t == Tag::U64s as u8 || t == Tag::Shapes as u8 => length,
-                    _ => 1,
-                };
-                Self::take(&mut self, words)?;
-                if tag != Tag::Name as u8 {
-                    return Some((head >> 8) as u16);
+                let head = *self.0.first()?;
+                Self::take(&mut self, field_words(head))?;
+                if head as u8 != Tag::Name as u8 {
+                    return Some(key(head));
                 }
             }
         })

@@ -13,8 +13,10 @@ use crate::{
     clock,
     context::SAMPLED,
     event::FieldValue,
-    fields::{FieldWriter, Full, KEY_INLINE, KEY_LINK, Words as _},
-    lane, record,
+    fields::{FieldBuffer, FieldWriter, Full, KEY_INLINE, KEY_LINK, Words as _, scratch},
+    lane,
+    loss::{self, Lost},
+    record,
     ring::Writer,
     subscriber::{self, VectorVisitor},
 };
@@ -26,7 +28,20 @@ pub struct OpenSpan {
     place: [u64; 6],
     start: u64,
     thread: u32,
-    fields: Vec<u64>,
+    fields: FieldBuffer,
+}
+
+/// Fields of a span, formatted: nothing that a user wrote runs when they are [added](OpenSpan::add).
+#[derive(Debug)]
+pub struct Recorded(Vec<u64>);
+
+impl Recorded {
+    /// Formats what is recorded on a span.
+    pub fn new(values: &Record<'_>) -> Self {
+        let mut visitor = VectorVisitor::default();
+        values.record(&mut visitor);
+        Self(visitor.words)
+    }
 }
 
 /// Where a span is: what it is a parent, a cause or the surroundings by. A copy, so that nothing stays locked while the
@@ -57,19 +72,25 @@ impl OpenSpan {
         if let (Some(keep), None) = (visitor.priority, parent) {
             place[5] = place[5] & !u64::from(SAMPLED) | u64::from(keep);
         }
-        Some(Self {
+        let mut open = Self {
             place,
             start: clock::ticks(),
             thread: lane.thread(),
-            fields: visitor.words,
-        })
+            fields: FieldBuffer::default(),
+        };
+        open.append(&visitor.words);
+        Some(open)
     }
 
     /// Adds fields.
-    pub fn record(&mut self, values: &Record<'_>) {
-        let mut visitor = VectorVisitor::default();
-        values.record(&mut visitor);
-        self.fields.append(&mut visitor.words);
+    pub fn add(&mut self, recorded: &Recorded) {
+        self.append(&recorded.0);
+    }
+
+    fn append(&mut self, fields: &[u64]) {
+        if self.fields.append(fields).is_err() {
+            loss::count(Lost::FieldLimit, 1);
+        }
     }
 
     /// Where it is.
@@ -80,8 +101,11 @@ impl OpenSpan {
     /// Links to a span that this one follows from.
     pub fn follows(&mut self, cause: Place) {
         let [high, low, cause, ..] = cause.0;
-        // A vector takes every field.
-        let _ = FieldValue::U64s(&[high, low, cause]).write(KEY_LINK, &mut self.fields);
+        scratch(|words| {
+            // A vector takes every field.
+            let _ = FieldValue::U64s(&[high, low, cause]).write(KEY_LINK, words);
+            self.append(words);
+        });
     }
 
     /// The thread enters the span, which `id` names on this thread.
@@ -127,18 +151,20 @@ impl OpenSpan {
             correlation: (flags >> 32) as u32,
         };
         record::write_frame(lane, &header, |writer| {
-            self.fields.iter().try_for_each(|&word| writer.push(word))
+            let mut words = self.fields.words().iter();
+            words.try_for_each(|&word| writer.push(word))
         });
     }
 }
 
-/// Writes an event of another subscriber as a log, in `span` or else in what the thread is in.
+/// Writes an event of another subscriber as a log, in `span`, or else in what the thread is in where the event is
+/// contextual.
 pub fn event(event: &Event<'_>, span: Option<Place>) {
     let Some(lane) = lane::current() else { return };
     let place = match span {
         Some(place) => place.0,
-        None if event.is_root() => [0; 6],
-        None => lane.context.place(),
+        None if event.is_contextual() => lane.context.place(),
+        None => [0; 6],
     };
     subscriber::write_event(lane, event, &place);
 }

@@ -36,6 +36,8 @@ reasons! {
     ThreadExiting = "thread_exiting",
     /// The record was larger than a lane accepts.
     RecordTooLarge = "record_too_large",
+    /// A span had more fields than a record holds; the field was left out.
+    FieldLimit = "field_limit",
     /// A value that was being recorded recorded something itself, several times over.
     TooDeep = "too_deep",
     /// A lane held what no thread of this program can have written.

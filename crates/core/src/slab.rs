@@ -10,16 +10,17 @@
 //!   sees both. A slot on the free list has one handle and no extra fields.
 //! - A slot closed by another thread returns through `returned`, a stack that the owner takes whole.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, OnceLock, PoisonError},
-};
+mod extra;
+
+use std::sync::OnceLock;
 
 use tracing_core::Metadata;
 
+use self::extra::Extra;
 use crate::{
     batch,
-    fields::{Full, Words},
+    fields::{FieldBuffer, Full, Words, field_words, key},
+    loss::{self, Lost},
     memory,
     sync::{AtomicU64, Ordering},
 };
@@ -102,11 +103,8 @@ pub(crate) struct Slab {
     free: AtomicU64,
     /// Slot + 1 of the last slot that another thread closed.
     returned: AtomicU64,
-    extra: Mutex<HashMap<usize, Vec<u64>>>,
+    extra: Extra,
 }
-
-/// Words of buffer a slot keeps for fields that did not fit.
-const EXTRA_WORDS_KEPT: usize = 512;
 
 /// A slot that an id was checked against.
 #[derive(Clone, Copy)]
@@ -126,7 +124,7 @@ impl Slab {
             chunk_count: AtomicU64::new(0),
             free: AtomicU64::new(0),
             returned: AtomicU64::new(0),
-            extra: Mutex::new(HashMap::new()),
+            extra: Extra::default(),
         };
         slab.free_all(slab.first, 0);
         Some(slab)
@@ -291,16 +289,32 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Appends whole fields from any thread, by what `write` pushes.
+    /// Gives the inline field with this head, the last of its key, another value. `false` when there is none. Only the
+    /// owning thread may call this.
+    pub(crate) fn replace(&self, head: u64, word: u64) -> bool {
+        let fields = self.inline_fields();
+        let (mut at, mut last) = (0, None);
+        while let Some(found) = fields.get(at) {
+            let found = found.load(Ordering::Relaxed);
+            if key(found) == key(head) {
+                last = (found == head).then_some(at + 1);
+            }
+            at += field_words(found);
+        }
+        let value = last.and_then(|at| fields.get(at));
+        value
+            .inspect(|value| value.store(word, Ordering::Relaxed))
+            .is_some()
+    }
+
+    /// Appends whole fields from any thread, or counts them where they are too much.
     #[cold]
-    pub(crate) fn extra(&self, write: impl FnOnce(&mut Vec<u64>)) {
-        let mut extra = self
-            .slab
-            .extra
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        write(extra.entry(self.index).or_default());
+    pub(crate) fn extra(&self, fields: &[u64]) {
+        let appended = self.slab.extra.append(self.index, fields);
         self.slot[HAS_EXTRA].store(1, Ordering::Release);
+        if appended.is_err() {
+            loss::count(Lost::FieldLimit, 1);
+        }
     }
 
     /// The inline field words.
@@ -316,21 +330,17 @@ impl<'a> Found<'a> {
         self.slot[HAS_EXTRA].load(Ordering::Acquire) != 0
     }
 
-    /// Hands the fields beside the inline ones to `read` and forgets them. Their buffer is kept for the slot's next
-    /// span, unless it is large.
+    /// Takes the fields beside the inline ones; to be handed to [`give_back_extra`](Self::give_back_extra).
     #[cold]
-    pub(crate) fn take_extra<R>(&self, read: impl FnOnce(&[u64]) -> R) -> R {
-        let mut extra = self
-            .slab
-            .extra
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let words = extra.entry(self.index).or_default();
-        let result = read(words);
-        words.clear();
-        words.shrink_to(EXTRA_WORDS_KEPT);
+    pub(crate) fn take_extra(&self) -> FieldBuffer {
         self.slot[HAS_EXTRA].store(0, Ordering::Relaxed);
-        result
+        self.slab.extra.take(self.index)
+    }
+
+    /// Keeps the memory of fields for the lane's next span.
+    #[cold]
+    pub(crate) fn give_back_extra(&self, fields: FieldBuffer) {
+        self.slab.extra.give_back(fields);
     }
 
     /// The callsite.
@@ -343,7 +353,7 @@ impl<'a> Found<'a> {
     #[inline]
     pub(crate) fn close(&self, owner: bool) {
         if self.has_extra() {
-            self.take_extra(|_| ());
+            self.give_back_extra(self.take_extra());
         }
         let generation = self.load(GENERATION);
         self.slot[GENERATION].store(generation.wrapping_add(1), Ordering::Relaxed);
@@ -381,17 +391,21 @@ pub(crate) struct Inline<'a> {
 }
 
 impl Inline<'_> {
+    /// Pushes all of `fields`, or nothing where there is no room.
+    pub(crate) fn append(&mut self, fields: &[u64]) -> bool {
+        let places = self.slot[FIELDS + self.at..].get(..fields.len());
+        let Some(places) = places else { return false };
+        for (place, &word) in places.iter().zip(fields) {
+            place.store(word, Ordering::Relaxed);
+        }
+        self.at += fields.len();
+        true
+    }
+
     /// Makes what was pushed part of the span.
     #[inline]
     pub(crate) fn commit(self) {
         self.slot[INLINE_WORDS].store(self.at as u64, Ordering::Relaxed);
-    }
-}
-
-impl Inline<'_> {
-    /// Refuses every further word.
-    pub(crate) fn fill(&mut self) {
-        self.at = FIELD_WORDS;
     }
 }
 
@@ -494,10 +508,12 @@ mod tests {
         assert!((0..FIELD_WORDS as u64).all(|word| inline.push(word).is_ok()));
         assert!(inline.push(0).is_err());
         inline.commit();
-        span.extra(|words| words.push(17));
+        span.extra(&[17]);
         assert_eq!(span.inline_fields().len(), FIELD_WORDS);
-        assert_eq!(span.take_extra(<[u64]>::to_vec), [17]);
-        span.extra(|words| words.push(18));
+        let extra = span.take_extra();
+        assert_eq!(extra.words(), [17]);
+        span.give_back_extra(extra);
+        span.extra(&[18]);
         span.close(true);
         let (_, next) = slab.open(&OPENING).unwrap();
         assert!(!next.has_extra() && next.inline_fields().is_empty());

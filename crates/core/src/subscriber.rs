@@ -4,7 +4,7 @@
 //! reference counts on parents, no extensions. Where the span lives on one thread nothing here locks, allocates, makes
 //! a system call or uses an atomic read-modify-write.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, mem};
 
 use tracing_core::{
     Callsite as _, Event, Interest, LevelFilter, Metadata,
@@ -17,7 +17,7 @@ use crate::{
     clock,
     context::RANDOM,
     event::FieldValue,
-    fields::{Full, KEY_LINK},
+    fields::{Full, KEY_LINK, scratch},
     filter,
     lane::{self, Lane},
     loss::{self, Lost},
@@ -83,7 +83,7 @@ impl tracing_core::Subscriber for Subscriber {
         };
         let [high, low, cause, ..] = cause.place();
         record_on(lane, span, |visitor| {
-            visitor.write(KEY_LINK, FieldValue::U64s(&[high, low, cause]));
+            visitor.write(KEY_LINK, &FieldValue::U64s(&[high, low, cause]));
         });
     }
 
@@ -220,6 +220,7 @@ fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
         return None;
     };
     if !metadata.fields().is_empty() {
+        let unfinished = Unfinished(span);
         let mut visitor = SlotVisitor {
             inline: span.inline(),
             span,
@@ -227,6 +228,7 @@ fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
             priority: None,
         };
         attributes.record(&mut visitor);
+        mem::forget(unfinished);
         let priority = visitor.priority;
         visitor.inline.commit();
         if let Some(keep) = priority {
@@ -235,6 +237,15 @@ fn open(lane: &'static Lane, attributes: &Attributes<'_>) -> Option<u64> {
     }
     span.set_start(clock::ticks());
     Some(id.0)
+}
+
+/// Frees the slot of a span one of whose values panicked.
+struct Unfinished(Found<'static>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.close(true);
+    }
 }
 
 /// The place of a span that starts a trace. It keeps the correlation ID in `around`, the flags of the slot: a caller
@@ -254,7 +265,9 @@ fn write_span(lane: &'static Lane, span: &Found<'_>, end: u64) {
         return;
     }
     if span.has_extra() {
-        span.take_extra(|extra| write_span_with(lane, span, end, extra));
+        let extra = span.take_extra();
+        write_span_with(lane, span, end, extra.words());
+        span.give_back_extra(extra);
     } else {
         write_span_with(lane, span, end, &[]);
     }
@@ -321,25 +334,12 @@ fn write_frame(ring: &Ring, header: &Header, fields: &[AtomicU64], extra: &[u64]
 fn record_on(
     owner: &'static Lane,
     span: Found<'static>,
-    write: impl FnOnce(&mut SlotVisitor<'static>),
+    write: impl FnOnce(&mut LateVisitor<'static>),
 ) {
-    // Once there are fields in the side table, later ones go there too: the last value of a key counts.
-    let inline =
-        lane::existing().is_some_and(|lane| std::ptr::eq(lane, owner)) && !span.has_extra();
-    let mut visitor = SlotVisitor {
-        inline: span.inline(),
+    write(&mut LateVisitor {
         span,
-        is_root: false,
-        priority: None,
-    };
-    if inline {
-        write(&mut visitor);
-        visitor.inline.commit();
-    } else {
-        // A full sink sends every field to the side table.
-        visitor.inline.fill();
-        write(&mut visitor);
-    }
+        is_owner: lane::existing().is_some_and(|lane| std::ptr::eq(lane, owner)),
+    });
 }
 
 /// The field that forces a root span into the sample (`1`, `true`) or out of it (`0`, `false`).
@@ -372,7 +372,7 @@ impl VectorVisitor {
     }
 }
 
-/// Writes fields into a slot.
+/// Writes fields into the slot of a span that nobody else knows yet.
 struct SlotVisitor<'a> {
     inline: Inline<'a>,
     span: Found<'a>,
@@ -388,17 +388,20 @@ impl SlotVisitor<'_> {
         reason = "the kind of value is known where it is called, which removes the match"
     )]
     fn write(&mut self, key: u16, value: FieldValue<'_>) {
-        if value.write(key, &mut self.inline).is_err() {
-            self.write_extra(key, value);
+        if matches!(value, FieldValue::Display(_)) || value.write(key, &mut self.inline).is_err() {
+            self.write_far(key, &value);
         }
     }
 
-    #[cold]
+    /// What is formatted, and what does not fit.
     #[inline(never)]
-    fn write_extra(&mut self, key: u16, value: FieldValue<'_>) {
-        self.span.extra(|words| {
+    fn write_far(&mut self, key: u16, value: &FieldValue<'_>) {
+        scratch(|words| {
             // A vector takes every field.
             let _ = value.write(key, words);
+            if !self.inline.append(words) {
+                self.span.extra(words);
+            }
         });
     }
 
@@ -415,6 +418,42 @@ impl SlotVisitor<'_> {
     #[inline(never)]
     fn look_for_priority(&mut self, field: &Field, value: FieldValue<'_>) {
         self.priority = priority(field, &value).or(self.priority);
+    }
+}
+
+/// Adds fields to a span that is known, perhaps also to the very values that are being added.
+struct LateVisitor<'a> {
+    span: Found<'a>,
+    is_owner: bool,
+}
+
+impl LateVisitor<'_> {
+    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
+        self.write(field.index() as u16, &value);
+    }
+
+    fn write(&mut self, key: u16, value: &FieldValue<'_>) {
+        if let Some((head, word)) = value.one_word(key)
+            && self.is_inline()
+            && self.span.replace(head, word)
+        {
+            return;
+        }
+        scratch(|words| {
+            // A vector takes every field.
+            let _ = value.write(key, words);
+            let mut inline = self.span.inline();
+            if self.is_inline() && inline.append(words) {
+                inline.commit();
+            } else {
+                self.span.extra(words);
+            }
+        });
+    }
+
+    /// Once there are fields in the side table, later ones go there too: the last value of a key counts.
+    fn is_inline(&self) -> bool {
+        self.is_owner && !self.span.has_extra()
     }
 }
 
@@ -475,7 +514,12 @@ macro_rules! visit {
     )* };
 }
 
-visit!(SlotVisitor<'_>, WriterVisitor<'_, '_>, VectorVisitor);
+visit!(
+    SlotVisitor<'_>,
+    LateVisitor<'_>,
+    WriterVisitor<'_, '_>,
+    VectorVisitor
+);
 
 /// An error and what caused it, in one line.
 struct Chain<'a>(&'a (dyn Error + 'static));

@@ -120,6 +120,12 @@ fn generated() -> Generated<'static> {
     }
 }
 
+/// 5 KB.
+const LONG: &str = match str::from_utf8(&[b'x'; 5_000]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
 #[instrument(fields(kind = "test"), err)]
 fn halve(number: u64, name: &str) -> Result<u64, &'static str> {
     black_box(name);
@@ -141,7 +147,7 @@ fn the_counter_counts() {
 #[test]
 fn spans_and_logs() {
     let pump = recording();
-    let cases: [(&str, fn()); 10] = [
+    let cases: [(&str, fn()); 12] = [
         ("a span", || info_span!("none").in_scope(|| ())),
         ("a span with fields", || {
             info_span!("three", model = "tiny", tokens = 3, ratio = 0.5).in_scope(|| ());
@@ -170,6 +176,16 @@ fn spans_and_logs() {
         ("a log", || info!(tokens = 3, model = "tiny", "generated")),
         ("a formatted log", || {
             info!("generated {} of {:?}", 3, Some("tiny"));
+        }),
+        ("a span with a long field", || {
+            let span = info_span!("long", text = LONG, shown = ?LONG, late = Empty);
+            span.record("late", LONG);
+        }),
+        ("a span recorded on without end", || {
+            let span = info_span!("again", step = Empty, phase = Empty);
+            for step in 0..200 {
+                span.record("step", step).record("phase", "a phase");
+            }
         }),
         ("a profiled block", || {
             profile!("block", tokens = 3, {

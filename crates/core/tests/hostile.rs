@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -18,7 +19,10 @@ use radiosonde_core::{
     subscriber::Subscriber,
     when_full,
 };
-use tracing::{info, info_span};
+use tracing::{
+    field::{Empty, debug},
+    info, info_span,
+};
 
 struct Keep(Arc<Mutex<Vec<Record>>>);
 
@@ -203,9 +207,151 @@ fn a_value_that_records_itself_ends() {
 }
 
 #[test]
+fn a_long_value_that_opens_spans_with_long_values_neither_hangs_nor_comes_twice() {
+    let recording = recording();
+    let (long, inner) = ("z".repeat(600), "y".repeat(600));
+    let value = Chatty(|| drop(info_span!("inner", inner)), long.leak());
+    let span = info_span!("outer", ?value, late = Empty);
+    span.record("late", debug(&value));
+    drop(span);
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "inner inner=600 bytes",
+        "inner inner=600 bytes",
+        "outer value=600 bytes late=600 bytes",
+    ]
+    "#);
+    assert_eq!(recording.lost(), []);
+}
+
+#[test]
+fn a_value_may_record_on_the_very_span_it_is_recorded_on() {
+    let recording = recording();
+    let span = info_span!("span", value = Empty, inner = Empty, again = Empty);
+    let record = || {
+        span.record("inner", "a text of the value's own");
+    };
+    span.record("value", debug(Chatty(record, "shown")));
+    span.record("again", 3);
+    drop(span);
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "span inner=a text of the value's own value=shown again=I64(3)",
+    ]
+    "#);
+    assert_eq!(recording.lost(), []);
+}
+
+/// Writes what would be a field of its own, were it read as words, and panics.
+struct HalfWay;
+
+impl fmt::Debug for HalfWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The head of a number of key 1, and the number.
+        f.write_str("\u{3}\u{1}\0\0\0\0\0\0AAAAAAAA")?;
+        std::panic::resume_unwind(Box::new(()))
+    }
+}
+
+#[test]
+fn a_value_that_panics_half_way_forges_no_field() {
+    let recording = recording();
+    let big = "b".repeat(600);
+    for big in ["small", &big] {
+        let span = info_span!("span", big, admin = Empty, value = Empty, after = Empty);
+        let record = || {
+            span.record("value", debug(HalfWay));
+        };
+        assert!(catch_unwind(AssertUnwindSafe(record)).is_err());
+        span.record("after", 5);
+    }
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "span big=small after=I64(5)",
+        "span big=600 bytes after=I64(5)",
+    ]
+    "#);
+}
+
+#[test]
+fn values_that_panic_leave_every_slot_to_later_spans() {
+    let recording = recording();
+    let text = "t".repeat(600);
+    for _ in 0..70_000 {
+        let open = || info_span!("never", text, value = ?HalfWay);
+        assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
+    }
+    drop(info_span!("after"));
+    assert_eq!(recording.shown(), ["after"]);
+    assert_eq!(recording.lost(), []);
+}
+
+#[test]
+fn a_span_that_is_recorded_on_without_end_keeps_its_last_values() {
+    let recording = recording();
+    let span = info_span!(
+        "training",
+        run = 7,
+        step = Empty,
+        loss = Empty,
+        phase = Empty
+    );
+    let phases = ["warm-up", "a phase with a name of some length"];
+    for step in 0..100_000_u64 {
+        span.record("step", step);
+        span.record("phase", phases[step as usize % 2]);
+        thread::scope(|scope| {
+            if step % 10_000 == 0 {
+                scope.spawn(|| span.record("loss", step as f64).id());
+            }
+        });
+    }
+    drop(span);
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "training run=I64(7) loss=F64(90000.0) step=U64(99999) phase=a phase with a name of some length",
+    ]
+    "#);
+    assert_eq!(recording.lost(), []);
+}
+
+#[test]
+fn a_span_with_more_fields_than_a_record_holds_comes_without_the_last() {
+    let recording = recording();
+    let text = "x".repeat(32 * 1024);
+    let t = text.as_str();
+    drop(info_span!(
+        "span",
+        a = t,
+        b = t,
+        c = t,
+        d = t,
+        e = t,
+        f = t,
+        g = t,
+        h = t,
+        i = t,
+        j = t,
+        k = t,
+        l = t,
+        m = t,
+        n = t,
+        o = t,
+        p = t,
+        q = t
+    ));
+    insta::assert_debug_snapshot!(recording.shown(), @r#"
+    [
+        "span a=32768 bytes b=32768 bytes c=32768 bytes d=32768 bytes e=32768 bytes f=32768 bytes g=32768 bytes h=32768 bytes i=32768 bytes j=32768 bytes k=32768 bytes l=32768 bytes m=32768 bytes n=32768 bytes o=32768 bytes",
+    ]
+    "#);
+    assert_eq!(recording.lost(), [(Lost::FieldLimit, 2)]);
+}
+
+#[test]
 fn a_value_that_panics_leaves_room_for_others() {
     let recording = recording();
-    let caught = std::panic::catch_unwind(|| {
+    let caught = catch_unwind(|| {
         info!(value = ?Chatty(|| std::panic::resume_unwind(Box::new(())), ""), "never");
     });
     assert!(caught.is_err());
@@ -217,10 +363,10 @@ fn a_value_that_panics_leaves_room_for_others() {
 /// Writes logs faster than they can be read, told to wait.
 #[test]
 fn who_waits_for_room_loses_nothing() {
+    const LOGS: usize = 2_000;
     let recording = recording();
     when_full(WhenFull::Wait);
     let text = "y".repeat(16_000);
-    const LOGS: usize = 2_000;
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| (0..LOGS).for_each(|_| info!(text, "many")));

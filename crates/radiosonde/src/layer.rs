@@ -16,7 +16,7 @@
 
 use radiosonde_core::{
     filter,
-    foreign::{self, OpenSpan, Place},
+    foreign::{self, OpenSpan, Place, Recorded},
 };
 use tracing::{
     Event, Metadata, Subscriber,
@@ -86,10 +86,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecordLayer {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        // Formatted first, because a value that records something may meet the same lock.
+        let recorded = Recorded::new(values);
         if let Some(span) = context.span(id)
             && let Some(open) = span.extensions_mut().get_mut::<OpenSpan>()
         {
-            open.record(values);
+            open.add(&recorded);
         }
     }
 
