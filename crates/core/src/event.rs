@@ -247,7 +247,11 @@ impl FieldValue<'_> {
     }
 
     /// Appends the field to `words`, whole or not at all.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the kind of value is known where it is called, which removes the match"
+    )]
     pub(crate) fn write<W: Words>(self, key: u16, words: &mut W) -> Result<(), Full> {
         let mut writer = FieldWriter(words);
         match self {

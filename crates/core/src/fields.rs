@@ -256,11 +256,20 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     }
 }
 
+/// Up to seven bytes as a word that starts with them in memory and ends with zeros. Put together in a register:
+/// bytes that are copied to the stack one way and read back another wait for each other.
 #[inline]
 fn partial_word(tail: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    bytes[..tail.len()].copy_from_slice(tail);
-    u64::from_ne_bytes(bytes)
+    let low = |bytes: [u8; 4]| u64::from(u32::from_le_bytes(bytes));
+    let word = match (tail.first_chunk(), tail.last_chunk(), tail) {
+        // Four to seven: two halves, whose bytes in common are the same in both.
+        (Some(&first), Some(&last), _) => low(first) | low(last) << (8 * (tail.len() - 4)),
+        (_, _, &[a, b, c]) => low([a, b, c, 0]),
+        (_, _, &[a, b]) => low([a, b, 0, 0]),
+        (_, _, &[a]) => u64::from(a),
+        _ => 0,
+    };
+    word.to_le()
 }
 
 struct TextWriter<'w, W: Words> {
@@ -400,6 +409,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_partial_word_holds_its_bytes_in_order() {
+        for length in 1..8 {
+            let bytes: Vec<u8> = (1..=length).collect();
+            let mut expected = [0; 8];
+            expected[..bytes.len()].copy_from_slice(&bytes);
+            assert_eq!(partial_word(&bytes).to_ne_bytes(), expected);
+        }
+    }
 
     #[test]
     fn every_kind_of_field_reads_back() {

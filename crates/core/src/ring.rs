@@ -196,6 +196,22 @@ impl Writer<'_> {
         }
     }
 
+    /// Appends words that are in a slot, for which [`reserve`](Self::reserve) said that there is room.
+    #[inline]
+    pub(crate) fn put_from(&mut self, words: &[AtomicU64]) {
+        let from = self.at as usize % RING_WORDS;
+        if let Some(places) = self.ring.words[from..].get(..words.len()) {
+            places.iter().zip(words).for_each(|(place, word)| {
+                place.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+            });
+            self.at += words.len() as u64;
+        } else {
+            words
+                .iter()
+                .for_each(|word| self.put(word.load(Ordering::Relaxed)));
+        }
+    }
+
     /// Replaces word `position` of the frame.
     #[inline]
     pub(crate) fn put_at(&mut self, position: usize, word: u64) {

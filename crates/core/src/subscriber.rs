@@ -25,7 +25,7 @@ use crate::{
     ring::{FRAME_WORDS_MAX, Ring, Writer},
     sampling,
     slab::{Found, Inline, LocalId, Opening},
-    sync::{AtomicU64, Ordering},
+    sync::AtomicU64,
 };
 
 /// The id of a span that is not recorded.
@@ -265,15 +265,25 @@ fn write_span(lane: &'static Lane, span: &Found<'_>, end: u64) {
         return;
     }
     if span.has_extra() {
-        let extra = span.take_extra();
-        write_span_with(lane, span, end, extra.words());
-        span.give_back_extra(extra);
+        write_span_and_extra(lane, span, end);
     } else {
         write_span_with(lane, span, end, &[]);
     }
 }
 
-#[inline]
+#[cold]
+#[inline(never)]
+fn write_span_and_extra(lane: &'static Lane, span: &Found<'_>, end: u64) {
+    let extra = span.take_extra();
+    write_span_with(lane, span, end, extra.words());
+    span.give_back_extra(extra);
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "its second use is the cold one, which must not keep the first from inlining"
+)]
 fn write_span_with(lane: &'static Lane, span: &Found<'_>, end: u64, extra: &[u64]) {
     let fields = span.inline_fields();
     let length = HEADER_WORDS + fields.len() + extra.len();
@@ -321,9 +331,7 @@ fn write_frame(ring: &Ring, header: &Header, fields: &[AtomicU64], extra: &[u64]
         return Attempt::Full;
     }
     writer.put_all(&header.words(length));
-    fields
-        .iter()
-        .for_each(|word| writer.put(word.load(Ordering::Relaxed)));
+    writer.put_from(fields);
     extra.iter().for_each(|&word| writer.put(word));
     writer.commit();
     Attempt::Written
