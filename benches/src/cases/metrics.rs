@@ -139,7 +139,7 @@ fn measure(once: impl Fn() + Sync) {
     };
     print("one thread", &caller(&Pace::FREE, work));
     print("two threads", &two_threads(&Pace::FREE, || work));
-    print("allocations", &[allocations(10_000, work).0]);
+    print("allocations", &[allocations(&Pace::FREE, work)]);
 }
 
 fn labels() -> impl Iterator<Item = (String, String)> {

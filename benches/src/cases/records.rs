@@ -131,7 +131,7 @@ fn typed_events() {
         }
     };
     print("caller", &caller(&pace, work));
-    print("allocations", &[allocations(BURST, work).0]);
+    print("allocations", &[allocations(&pace, work)]);
 }
 
 fn radiosonde() {
@@ -146,7 +146,11 @@ fn radiosonde() {
     };
     let flush = || ours::flush(&pump);
     measure(&file.0, work, &flush);
-    print("allocations", &[allocations(BURST, work).0]);
+    let pace = Pace {
+        operations_max: BURST,
+        settle: &flush,
+    };
+    print("allocations", &[allocations(&pace, work)]);
 }
 
 fn spdlog() {

@@ -153,7 +153,7 @@ fn measure(plain: fn(u64), fields: fn(u64), flush: &(dyn Fn() + Sync)) {
     print("fields", &caller(&pace, fields));
     cpu(fields, flush);
     print("two threads", &two_threads(&pace, || fields));
-    print("allocations", &[allocations(SPANS_MAX, fields).0]);
+    print("allocations", &[allocations(&pace, fields)]);
 }
 
 /// CPU time of all threads, in bursts that fit the queues as the caller's are.
