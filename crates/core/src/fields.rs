@@ -290,19 +290,35 @@ impl<W: Words> TextWriter<'_, W> {
         }
         (self.bytes, self.full)
     }
+
+    #[inline]
+    fn push(&mut self, word: [u8; 8]) -> fmt::Result {
+        self.words.push(u64::from_ne_bytes(word)).map_err(|Full| {
+            self.full = true;
+            fmt::Error
+        })
+    }
 }
 
 impl<W: Words> fmt::Write for TextWriter<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let kept = cut(text, TEXT_BYTES_MAX - self.bytes);
-        for &byte in kept.as_bytes() {
+        let mut rest = kept.as_bytes();
+        // Whole words go straight to the sink; only what is left of a piece waits for the next one.
+        while let Some((&byte, after)) = rest.split_first() {
+            if self.bytes.is_multiple_of(8)
+                && let Some((&word, after)) = rest.split_first_chunk()
+            {
+                self.push(word)?;
+                self.bytes += 8;
+                rest = after;
+                continue;
+            }
             self.pending[self.bytes % 8] = byte;
             self.bytes += 1;
-            if self.bytes.is_multiple_of(8)
-                && self.words.push(u64::from_ne_bytes(self.pending)).is_err()
-            {
-                self.full = true;
-                return Err(fmt::Error);
+            rest = after;
+            if self.bytes.is_multiple_of(8) {
+                self.push(self.pending)?;
             }
         }
         if kept.len() == text.len() {
@@ -417,6 +433,20 @@ mod tests {
             let mut expected = [0; 8];
             expected[..bytes.len()].copy_from_slice(&bytes);
             assert_eq!(partial_word(&bytes).to_ne_bytes(), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn text_in_pieces_reads_back_whole(pieces in proptest::collection::vec("[a-zé]{0,20}", 0..6)) {
+            let mut words = Vec::new();
+            let shown = std::fmt::from_fn(|f| pieces.iter().try_for_each(|piece| f.write_str(piece)));
+            FieldWriter(&mut words).display(3, format_args!("{shown}")).unwrap();
+            let field = FieldReader(&words).next();
+            let text = pieces.concat();
+            prop_assert_eq!(field.map(|field| field.value), Some(ValueRef::Str(&text)));
+            prop_assert_eq!(words.len(), 1 + text.len().div_ceil(8));
         }
     }
 

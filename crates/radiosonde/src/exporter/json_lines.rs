@@ -110,9 +110,15 @@ impl<W: Write + Send> JsonLines<W> {
                 Err(error) => break Err(error),
             }
         };
-        let whole_lines = newlines(&self.buffer[..written]);
-        self.buffered = self.buffered.saturating_sub(whole_lines);
-        self.buffer.drain(..written);
+        if written == self.buffer.len() {
+            // The usual end. Counting lines again would cost as much as writing them.
+            self.buffered = 0;
+            self.buffer.clear();
+        } else {
+            let whole_lines = newlines(&self.buffer[..written]);
+            self.buffered = self.buffered.saturating_sub(whole_lines);
+            self.buffer.drain(..written);
+        }
         result
     }
 

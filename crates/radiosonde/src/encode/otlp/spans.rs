@@ -52,13 +52,14 @@ fn identifier<const N: usize>(block: &mut [u8], at: usize, field: u32, bytes: [u
 fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
     let callsite = callsites.get(span.metadata());
     let open = wire.open(2, SPAN_LENGTH_BYTES);
-    let mut block = [0; 38];
-    let mut used = identifier(&mut block, 0, field::TRACE_ID, span.trace_id().to_bytes());
-    used = identifier(&mut block, used, field::SPAN_ID, span.span_id().to_bytes());
-    if let Some(parent) = span.parent_id() {
-        used = identifier(&mut block, used, field::PARENT_SPAN_ID, parent.to_bytes());
-    }
-    wire.put_block(&block, used);
+    wire.put_with::<38>(|block| {
+        let used = identifier(block, 0, field::TRACE_ID, span.trace_id().to_bytes());
+        let used = identifier(block, used, field::SPAN_ID, span.span_id().to_bytes());
+        match span.parent_id() {
+            Some(parent) => identifier(block, used, field::PARENT_SPAN_ID, parent.to_bytes()),
+            None => used,
+        }
+    });
     let overrides = if callsite.overridable {
         span.overrides()
     } else {
@@ -111,12 +112,13 @@ fn described(wire: &mut Wire, key: &Key, value: &ValueRef<'_>) {
     if key.used == 0 || pair > 127 {
         return key_value(wire, ATTRIBUTES, key.name, value);
     }
-    let mut block = [0; ATTRIBUTE_BYTES];
-    block[0] = tag(ATTRIBUTES, BYTES);
-    block[1] = pair as u8;
-    block[2..2 + KEY_BYTES].copy_from_slice(&key.block);
-    block[2 + key.used] = size as u8;
-    wire.put_block(&block, key.used + 3);
+    wire.put_with::<ATTRIBUTE_BYTES>(|block| {
+        block[0] = tag(ATTRIBUTES, BYTES);
+        block[1] = pair as u8;
+        block[2..2 + KEY_BYTES].copy_from_slice(&key.block);
+        block[2 + key.used] = size as u8;
+        key.used + 3
+    });
     value.write(wire);
 }
 
@@ -124,12 +126,13 @@ fn described(wire: &mut Wire, key: &Key, value: &ValueRef<'_>) {
 #[inline]
 fn thread(wire: &mut Wire, thread: u32) {
     const HEAD: &[u8; 16] = b"\x4a\x00\x0a\x09thread.id\x12\x00\x18";
-    let mut block = [0; 32];
-    block[..16].copy_from_slice(HEAD);
-    let number = put_varint(&mut block[16..], u64::from(thread));
-    block[1] = 14 + number as u8;
-    block[14] = 1 + number as u8;
-    wire.put_block(&block, 16 + number);
+    wire.put_with::<32>(|block| {
+        block[..16].copy_from_slice(HEAD);
+        let number = put_varint(&mut block[16..], u64::from(thread));
+        block[1] = 14 + number as u8;
+        block[14] = 1 + number as u8;
+        16 + number
+    });
 }
 
 fn links(wire: &mut Wire, span: SpanRef<'_>) {

@@ -8,7 +8,7 @@ use radiosonde_core::{
     model::{Resource, Value},
 };
 
-use super::wire::{BYTES, FIXED64, VARINT, VARINT_BYTES_MAX, Wire, put_varint, tag, varint_bytes};
+use super::wire::{BYTES, VARINT, VARINT_BYTES_MAX, Wire, put_varint, tag, varint_bytes};
 
 /// `AnyValue` field numbers.
 const STRING: u32 = 1;
@@ -62,17 +62,14 @@ fn unsigned_write(wire: &mut Wire, value: u64) {
 
 #[inline]
 fn int_write(wire: &mut Wire, twos_complement: u64) {
-    let mut block = [0; 1 + VARINT_BYTES_MAX];
-    block[0] = tag(INT, VARINT);
-    let used = 1 + put_varint(&mut block[1..], twos_complement);
-    wire.put_block(&block, used);
+    wire.put_with::<{ 1 + VARINT_BYTES_MAX }>(|block| {
+        block[0] = tag(INT, VARINT);
+        1 + put_varint(&mut block[1..], twos_complement)
+    });
 }
 
 fn double_write(wire: &mut Wire, value: f64) {
-    let mut block = [0; 9];
-    block[0] = tag(DOUBLE, FIXED64);
-    block[1..].copy_from_slice(&value.to_bits().to_le_bytes());
-    wire.put(&block);
+    wire.double_field(DOUBLE, value);
 }
 
 fn bool_write(wire: &mut Wire, value: bool) {

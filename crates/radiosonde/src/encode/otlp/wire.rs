@@ -85,18 +85,23 @@ impl Wire {
         self.bytes.resize(length, 0);
     }
 
-    /// Appends `N` bytes of which only the first `used` count: a copy of constant length is a few moves.
+    /// Appends what `write` puts into the first of `N` bytes, as many as it says. They are written where they stay:
+    /// a block that is put together elsewhere and copied waits for its own bytes.
     #[inline]
-    pub(crate) fn put_block<const N: usize>(&mut self, block: &[u8; N], used: usize) {
+    pub(crate) fn put_with<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) {
         self.room(N);
-        self.bytes[self.at..self.at + N].copy_from_slice(block);
-        self.at += used;
+        if let Some(block) = self.bytes[self.at..].first_chunk_mut() {
+            self.at += write(block);
+        }
     }
 
     /// Appends `N` bytes.
     #[inline]
     pub(crate) fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
-        self.put_block(bytes, N);
+        self.put_with(|block| {
+            *block = *bytes;
+            N
+        });
     }
 
     /// Appends bytes.
@@ -122,10 +127,11 @@ impl Wire {
 
     #[inline]
     pub(crate) fn fixed64_field(&mut self, field: u32, value: u64) {
-        let mut block = [0; 9];
-        block[0] = tag(field, FIXED64);
-        block[1..].copy_from_slice(&value.to_le_bytes());
-        self.put(&block);
+        self.put_with::<9>(|block| {
+            block[0] = tag(field, FIXED64);
+            block[1..].copy_from_slice(&value.to_le_bytes());
+            9
+        });
     }
 
     #[inline]
