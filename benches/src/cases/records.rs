@@ -9,7 +9,7 @@ use std::{
     env, fs,
     fs::File,
     hint::black_box,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Seek as _, SeekFrom},
     num::NonZero,
     path::{Path, PathBuf},
     thread,
@@ -189,12 +189,12 @@ fn measure(path: &Path, mut work: impl FnMut(u64), flush: &dyn Fn()) {
     };
     print("caller", &caller(&pace, &mut work));
     print("cpu", &process_cpu(CPU_LINES, &mut work, flush));
-    let before = count_lines(path);
+    let before = size(path);
     work(LINES);
     flush();
-    let written = count_lines(path).saturating_sub(before);
+    let written = count_lines(path, before);
     print("missing", &[LINES as f64 - written as f64]);
-    println!("{} bytes a line", size(path) / count_lines(path).max(1));
+    println!("{} bytes a line", (size(path) - before) / written.max(1));
 }
 
 /// A file that is removed when it is no longer needed.
@@ -225,9 +225,11 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-fn count_lines(path: &Path) -> u64 {
-    let mut file =
-        BufReader::with_capacity(1 << 20, ours::or_exit(File::open(path), "read the file"));
+/// Lines that end after the first `from` bytes.
+fn count_lines(path: &Path, from: u64) -> u64 {
+    let mut file = ours::or_exit(File::open(path), "open the file");
+    ours::or_exit(file.seek(SeekFrom::Start(from)), "read the file");
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut lines = 0;
     loop {
         let piece = ours::or_exit(file.fill_buf(), "read the file");
