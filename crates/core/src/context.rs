@@ -7,7 +7,7 @@
 //! | word of the slot | what |
 //! |---|---|
 //! | 0 | sequence: goes up before an entry is written |
-//! | 1 | depth: how many entries are entered; 0 when there is no context |
+//! | 1 | depth: how many entries are in use; 0 when there is no context |
 //!
 //! | word of an entry | what |
 //! |---|---|
@@ -21,16 +21,21 @@
 //! Invariant: entries below the depth are whole. So a reader on the same thread (a signal handler) needs no more than
 //! the depth and the entry. A reader on another thread reads the sequence before and after and takes what it read only
 //! if it did not change.
+//!
+//! A thread that is in more than [`STACK_DEPTH`] keeps the innermost in the last entry and those between it and the
+//! others in memory of its own, so that readers see the context however deep it is.
 
 use std::{
+    collections::VecDeque,
     marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
     correlation,
     ids::{SpanId, TraceId},
     lane::{self, Lane},
+    loss::{self, Lost},
     memory::{ENTRY_WORDS, STACK_DEPTH},
     sync::{AtomicU64, Ordering},
 };
@@ -73,7 +78,8 @@ impl Context {
     }
 
     /// The same context with the caller's own request identifier, which every record under it carries. Cut to
-    /// [`CORRELATION_BYTES_MAX`](correlation::CORRELATION_BYTES_MAX) bytes.
+    /// [`CORRELATION_BYTES_MAX`](correlation::CORRELATION_BYTES_MAX) bytes; one with control characters is counted as
+    /// malformed and left out.
     #[must_use]
     pub fn with_correlation_id(mut self, id: &str) -> Self {
         self.correlation = correlation::handle(id);
@@ -163,9 +169,16 @@ pub(crate) struct Slot {
     words: &'static [AtomicU64; 8],
     entries: &'static [Entry; STACK_DEPTH],
     attached: AtomicU64,
+    /// What is between the entry before the last and the last, outermost first; empty unless all are in use.
+    spilled: Mutex<VecDeque<[u64; ENTRY_WORDS]>>,
 }
 
 type Entry = [AtomicU64; ENTRY_WORDS];
+
+/// Most entries beside those of the slot.
+const SPILLED_MAX: usize = 1 << 16;
+/// The entry that holds the innermost where all are in use.
+const LAST: usize = STACK_DEPTH - 1;
 
 const SEQUENCE: usize = 0;
 const DEPTH: usize = 1;
@@ -181,6 +194,7 @@ impl Slot {
             words,
             entries,
             attached: AtomicU64::new(ATTACHED),
+            spilled: Mutex::new(VecDeque::new()),
         })
     }
 
@@ -205,11 +219,9 @@ impl Slot {
     /// Words 1-6 of the innermost entry; zeros when there is none.
     #[inline]
     pub(crate) fn place(&self) -> [u64; 6] {
-        let depth = self.depth();
-        if depth == 0 {
+        let Some(entry) = self.entries.get(self.depth().wrapping_sub(1)) else {
             return [0; 6];
-        }
-        let entry = &self.entries[(depth - 1).min(STACK_DEPTH - 1)];
+        };
         std::array::from_fn(|offset| entry[1 + offset].load(Ordering::Relaxed))
     }
 
@@ -221,62 +233,122 @@ impl Slot {
     #[inline]
     pub(crate) fn enter(&self, id: u64, place: &[u64; 6]) {
         let depth = self.depth();
-        // Deeper than the entries: the last one stays the context, and leaving only counts down.
-        if let Some(entry) = self.entries.get(depth) {
-            self.step();
-            entry[0].store(id, Ordering::Relaxed);
-            for (word, &value) in entry[1..7].iter().zip(place) {
-                // Release keeps these behind the sequence; on x86-64 it is a plain store.
-                word.store(value, Ordering::Release);
-            }
-        }
+        let Some(entry) = self.entries.get(depth) else {
+            return self.enter_deep(id, place);
+        };
+        self.write(entry, id, place);
         self.set_depth(depth + 1);
+    }
+
+    #[inline]
+    fn write(&self, entry: &Entry, id: u64, place: &[u64; 6]) {
+        self.step();
+        entry[0].store(id, Ordering::Relaxed);
+        for (word, &value) in entry[1..7].iter().zip(place) {
+            // Release keeps these behind the sequence; on x86-64 it is a plain store.
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_deep(&self, id: u64, place: &[u64; 6]) {
+        let mut spilled = self.spilled();
+        if spilled.len() == SPILLED_MAX {
+            loss::count(Lost::ContextLimit, 1);
+            return;
+        }
+        let entry = &self.entries[LAST];
+        spilled.push_back(load(entry));
+        // A signal handler in between sees the context outside.
+        self.set_depth(LAST);
+        self.write(entry, id, place);
+        self.set_depth(STACK_DEPTH);
+    }
+
+    fn spilled(&self) -> MutexGuard<'_, VecDeque<[u64; ENTRY_WORDS]>> {
+        self.spilled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leaves `id`, wherever among the entries it is.
     #[inline]
     pub(crate) fn leave(&self, id: u64) {
         let depth = self.depth();
-        if let Some(entry) = self.entries.get(depth.wrapping_sub(1))
+        // The last entry may have others behind it that are not in the slot.
+        if let Some(entry) = self.entries[..LAST].get(depth.wrapping_sub(1))
             && entry[0].load(Ordering::Relaxed) == id
         {
             self.set_depth(depth - 1);
-        } else if depth > STACK_DEPTH {
-            self.set_depth(depth - 1);
+        } else if depth < STACK_DEPTH {
+            self.take_out(id, depth, None);
         } else {
-            self.take_out(id, depth);
+            self.leave_deep(id);
         }
     }
 
-    /// Removes an entry that is not the innermost, by moving the inner ones outwards.
     #[cold]
-    fn take_out(&self, id: u64, depth: usize) {
+    #[inline(never)]
+    fn leave_deep(&self, id: u64) {
+        let mut spilled = self.spilled();
+        if self.entries[LAST][0].load(Ordering::Relaxed) == id {
+            self.set_depth(LAST);
+            if let Some(inner) = spilled.pop_back() {
+                self.step();
+                store(&self.entries[LAST], &inner);
+                self.set_depth(STACK_DEPTH);
+            }
+        } else if let Some(at) = spilled.iter().rposition(|entry| entry[0] == id) {
+            spilled.remove(at);
+        } else {
+            self.take_out(id, STACK_DEPTH, Some(&mut spilled));
+        }
+    }
+
+    /// Removes an entry that is not the innermost, by moving the inner ones outwards. The first of those that are
+    /// `spilled` comes into the slot.
+    #[cold]
+    fn take_out(&self, id: u64, depth: usize, spilled: Option<&mut VecDeque<[u64; ENTRY_WORDS]>>) {
         let Some(at) = self.entries[..depth]
             .iter()
             .rposition(|entry| entry[0].load(Ordering::Relaxed) == id)
         else {
             return;
         };
+        let next = spilled.and_then(VecDeque::pop_front);
         // A signal handler in between sees the context outside of the one that is left.
         self.set_depth(at);
         self.step();
-        for index in at..depth - 1 {
-            for position in 0..ENTRY_WORDS {
-                let word = self.entries[index + 1][position].load(Ordering::Relaxed);
-                self.entries[index][position].store(word, Ordering::Release);
-            }
+        let end = if next.is_some() { LAST } else { depth };
+        for index in at..end - 1 {
+            store(&self.entries[index], &load(&self.entries[index + 1]));
         }
-        self.set_depth(depth - 1);
+        if let Some(next) = next {
+            store(&self.entries[end - 1], &next);
+            self.set_depth(STACK_DEPTH);
+        } else {
+            self.set_depth(depth - 1);
+        }
     }
 
     /// The id of the innermost span entered on this thread, 0 for none.
     pub(crate) fn current_span(&self) -> u64 {
+        let is_span = |id: &u64| id & ATTACHED == 0;
         let entered = &self.entries[..self.depth().min(STACK_DEPTH)];
         let mut ids = entered
             .iter()
             .rev()
             .map(|entry| entry[0].load(Ordering::Relaxed));
-        ids.find(|id| id & ATTACHED == 0).unwrap_or(0)
+        if entered.len() < STACK_DEPTH {
+            return ids.find(is_span).unwrap_or(0);
+        }
+        let spilled = self.spilled();
+        let spilled = spilled.iter().rev().map(|entry| entry[0]);
+        let innermost = ids.next().into_iter();
+        innermost
+            .chain(spilled)
+            .chain(ids)
+            .find(is_span)
+            .unwrap_or(0)
     }
 
     /// A thread takes the lane: it starts in what the process was started in.
@@ -297,5 +369,98 @@ impl Slot {
     /// Forgets everything: the thread ends.
     pub(crate) fn clear(&self) {
         self.set_depth(0);
+        self.spilled().clear();
+    }
+}
+
+fn load(entry: &Entry) -> [u64; ENTRY_WORDS] {
+    std::array::from_fn(|position| entry[position].load(Ordering::Relaxed))
+}
+
+fn store(entry: &Entry, words: &[u64; ENTRY_WORDS]) {
+    for (place, &word) in entry.iter().zip(words) {
+        place.store(word, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::memory;
+
+    fn slot() -> Slot {
+        let words = memory::words(8 + STACK_DEPTH * ENTRY_WORDS).unwrap();
+        Slot::new(words.first_chunk().unwrap(), &words[8..]).unwrap()
+    }
+
+    /// A slot beside what it should hold: ids, outermost first.
+    struct Checked(Slot, Vec<u64>);
+
+    impl Checked {
+        fn enter(&mut self, id: u64) {
+            self.0.enter(id, &[0, 0, id, 0, 0, 0]);
+            self.1.push(id);
+            self.check();
+        }
+
+        fn leave(&mut self, id: u64) {
+            self.0.leave(id);
+            if let Some(at) = self.1.iter().rposition(|&entered| entered == id) {
+                self.1.remove(at);
+            }
+            self.check();
+        }
+
+        fn check(&self) {
+            let innermost = self.1.last().copied().unwrap_or(0);
+            assert_eq!(self.0.place(), [0, 0, innermost, 0, 0, 0]);
+            let span = self.1.iter().rfind(|&&id| id & ATTACHED == 0);
+            assert_eq!(self.0.current_span(), span.copied().unwrap_or(0));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn whatever_is_left_the_innermost_that_remains_is_the_context(
+            steps in proptest::collection::vec(any::<u32>(), 0..1_500),
+            outermost_first in any::<bool>(),
+        ) {
+            let mut slot = Checked(slot(), Vec::new());
+            for step in steps {
+                let (what, which) = (step % 8, (step / 8) as usize);
+                let entered = slot.1.get(which % slot.1.len().max(1)).copied();
+                match (what, entered) {
+                    (0, Some(id)) => slot.leave(id),
+                    (1, Some(id)) => slot.enter(id),
+                    (2, _) => slot.leave(u64::from(step)),
+                    (3, _) => slot.enter(u64::from(step) | ATTACHED),
+                    _ => slot.enter(u64::from(step) + 1),
+                }
+            }
+            while let Some(&id) = if outermost_first { slot.1.first() } else { slot.1.last() } {
+                slot.leave(id);
+            }
+            prop_assert!(slot.0.spilled().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_deeper_than_can_be_told_apart_is_counted_and_leaves_nothing_behind() {
+        let slot = slot();
+        let before = loss::total(Lost::ContextLimit);
+        let deepest = (STACK_DEPTH + SPILLED_MAX) as u64;
+        for id in 1..=deepest + 2 {
+            slot.enter(id, &[0, 0, id, 0, 0, 0]);
+        }
+        assert_eq!(loss::total(Lost::ContextLimit) - before, 2);
+        assert_eq!(slot.place()[2], deepest);
+        for id in (1..=deepest + 2).rev() {
+            slot.leave(id);
+        }
+        assert_eq!(slot.place(), [0; 6]);
     }
 }

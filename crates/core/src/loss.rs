@@ -40,6 +40,8 @@ reasons! {
     FieldLimit = "field_limit",
     /// A value that was being recorded recorded something itself, several times over.
     TooDeep = "too_deep",
+    /// A thread was in more spans at once than are told apart; the innermost were shown as an outer one.
+    ContextLimit = "context_limit",
     /// A lane held what no thread of this program can have written.
     Damaged = "damaged",
     /// A thread had more spans open at once than its slab holds.

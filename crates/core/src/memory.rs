@@ -35,7 +35,7 @@ pub(crate) const CONTEXT_START: usize = 8;
 pub(crate) const HEAD: usize = 16;
 /// The ring's tail, on a cache line of its own.
 pub(crate) const TAIL: usize = 24;
-/// Entered spans a thread keeps apart; deeper ones are parented to the last of these.
+/// Entered spans and attached contexts that a region holds; the last is the innermost of those that are deeper.
 pub(crate) const STACK_DEPTH: usize = 256;
 /// Words of an entry of the stack.
 pub(crate) const ENTRY_WORDS: usize = 8;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::{
+    collections::{HashMap, VecDeque},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,6 +14,7 @@ use std::{
 use radiosonde_core::{
     WhenFull,
     batch::Batch,
+    context,
     loss::{self, Lost},
     model::{Log, Record, Value},
     pump::{self, Consumer, Pump},
@@ -358,6 +360,48 @@ fn a_value_that_panics_leaves_room_for_others() {
     info!("after");
     assert_eq!(recording.shown(), ["after"]);
     assert_eq!(recording.lost(), []);
+}
+
+#[test]
+fn however_deep_a_recursion_every_span_has_the_right_parent() {
+    fn descend(depth: u64) {
+        let _span = info_span!("level", depth).entered();
+        if depth < 600 {
+            descend(depth + 1);
+        }
+        info!(depth, "back");
+    }
+    let recording = recording();
+    descend(1);
+    // The same on one thread without order: the outermost is left first.
+    let mut entered: VecDeque<_> = (0..600).map(|_| info_span!("held").entered()).collect();
+    while let Some(outermost) = entered.pop_front() {
+        drop(outermost);
+    }
+    assert_eq!(context::current(), None);
+
+    assert!(recording.pump.flush(Duration::from_secs(10)));
+    let records = std::mem::take(&mut *recording.records.lock().unwrap());
+    let mut ids = HashMap::new();
+    for record in &records {
+        if let Record::Span(span) = record
+            && let Some(&Value::U64(depth)) = span.attribute("depth")
+        {
+            ids.insert(depth, (span.span_id, span.parent_id));
+        }
+    }
+    assert_eq!(ids.len(), 600);
+    for depth in 2..=600 {
+        assert_eq!(ids[&depth].1, Some(ids[&(depth - 1)].0), "level {depth}");
+    }
+    for record in &records {
+        if let Record::Log(log) = record {
+            let Some((_, Value::U64(depth))) = log.attributes.first() else {
+                panic!("{log:?}")
+            };
+            assert_eq!(log.place.as_ref().unwrap().span_id, ids[depth].0);
+        }
+    }
 }
 
 /// Writes logs faster than they can be read, told to wait.
