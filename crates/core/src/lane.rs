@@ -6,13 +6,16 @@
 //!   whatever it still holds; lanes are never freed, so threads that come and go leak none.
 //! - [`current`] neither locks nor allocates after a thread's first use.
 
+mod names;
+
+pub use self::names::thread_name;
+
 use std::{
     cell::Cell,
-    collections::HashMap,
     marker::PhantomData,
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize},
     },
 };
 
@@ -125,6 +128,8 @@ impl Lane {
 static LANES: [OnceLock<Lane>; LANES_MAX] = [const { OnceLock::new() }; LANES_MAX];
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static FREE: Mutex<Vec<&'static Lane>> = Mutex::new(Vec::new());
+/// How many there are in [`FREE`], for a look without the lock.
+static FREE_COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Whether anything is recorded at all: set while a pump runs.
 static RECORDING: AtomicBool = AtomicBool::new(false);
 
@@ -143,24 +148,27 @@ enum Closed {
     Unused,
     /// One of our own threads, or inside [`silence`]: nothing is recorded and nothing counted as lost.
     Silent(Option<&'static Lane>),
-    /// The thread's destructors run, or there was no lane for it.
-    Gone(Lost),
+    /// There was no lane for the thread; there may be one later.
+    Limit,
+    /// The thread's destructors run.
+    Gone,
 }
 
 struct Exit;
 
 impl Drop for Exit {
     fn drop(&mut self) {
-        let silent = match CLOSED.replace(Closed::Gone(Lost::ThreadExiting)) {
+        let silent = match CLOSED.replace(Closed::Gone) {
             Closed::Silent(lane) => lane,
             _ => None,
         };
         if let Some(lane) = OPEN.take().or(silent) {
             lane.context.clear();
             lane.words[2].store(0, Ordering::Relaxed);
-            FREE.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(lane);
+            names::ended(lane.thread());
+            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+            free.push(lane);
+            FREE_COUNT.store(free.len(), Ordering::Relaxed);
         }
     }
 }
@@ -198,34 +206,45 @@ pub(crate) fn existing() -> Option<&'static Lane> {
 fn acquire(records: u64) -> Option<&'static Lane> {
     let reason = match CLOSED.get() {
         Closed::Silent(_) => return None,
-        Closed::Gone(reason) => reason,
+        Closed::Gone => Lost::ThreadExiting,
+        Closed::Limit if FREE_COUNT.load(Ordering::Relaxed) == 0 => Lost::LaneLimit,
         // Registers the destructor; a thread that is already being torn down cannot.
         Closed::Unused if EXIT.try_with(|_| ()).is_err() => Lost::ThreadExiting,
-        Closed::Unused => match take() {
+        Closed::Unused | Closed::Limit => match take() {
             Some(lane) => {
                 OPEN.set(Some(lane));
+                CLOSED.set(Closed::Unused);
                 return Some(lane);
             }
             None => Lost::LaneLimit,
         },
     };
-    CLOSED.set(Closed::Gone(reason));
+    CLOSED.set(match reason {
+        Lost::LaneLimit => Closed::Limit,
+        _ => Closed::Gone,
+    });
     loss::count(reason, records);
     None
 }
 
 fn take() -> Option<&'static Lane> {
-    let recycled = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let lane = match recycled {
+    let lane = match recycled() {
         Some(lane) => lane,
         None => create()?,
     };
     let thread = thread_number();
     lane.thread.store(thread, Ordering::Relaxed);
     lane.words[2].store(u64::from(thread), Ordering::Relaxed);
-    remember_name(thread);
+    names::started(thread);
     lane.context.begin();
     Some(lane)
+}
+
+fn recycled() -> Option<&'static Lane> {
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    let lane = free.pop();
+    FREE_COUNT.store(free.len(), Ordering::Relaxed);
+    lane
 }
 
 fn create() -> Option<&'static Lane> {
@@ -280,8 +299,8 @@ pub fn silence() -> Silence {
     let before = (OPEN.get(), CLOSED.get());
     match before {
         (Some(lane), _) => CLOSED.set(Closed::Silent(Some(lane))),
-        (None, Closed::Unused) => CLOSED.set(Closed::Silent(None)),
-        (None, _) => {}
+        (None, Closed::Unused | Closed::Limit) => CLOSED.set(Closed::Silent(None)),
+        (None, Closed::Silent(_) | Closed::Gone) => {}
     }
     OPEN.set(None);
     Silence {
@@ -299,7 +318,7 @@ pub struct Silence {
 impl Drop for Silence {
     fn drop(&mut self) {
         // A silence inside another one leaves the outer one's; a lane that `aloud` got meanwhile stays the thread's.
-        if let (before, closed @ (Closed::Unused | Closed::Gone(_))) = self.before {
+        if let (before, closed @ (Closed::Unused | Closed::Limit | Closed::Gone)) = self.before {
             OPEN.set(before.or(silent_lane()));
             CLOSED.set(closed);
         }
@@ -309,7 +328,7 @@ impl Drop for Silence {
 fn silent_lane() -> Option<&'static Lane> {
     match CLOSED.get() {
         Closed::Silent(lane) => lane,
-        Closed::Unused | Closed::Gone(_) => None,
+        Closed::Unused | Closed::Limit | Closed::Gone => None,
     }
 }
 
@@ -336,31 +355,10 @@ pub struct Aloud {
 
 impl Drop for Aloud {
     fn drop(&mut self) {
-        if self.was_silent && !matches!(CLOSED.get(), Closed::Gone(_)) {
+        if self.was_silent && !matches!(CLOSED.get(), Closed::Gone) {
             CLOSED.set(Closed::Silent(OPEN.take()));
         }
     }
-}
-
-static NAMES: Mutex<Option<HashMap<u32, String>>> = Mutex::new(None);
-
-fn remember_name(thread: u32) {
-    let current = std::thread::current();
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let names = names.get_or_insert_default();
-    if names.len() < LANES_MAX || names.contains_key(&thread) {
-        names.insert(thread, current.name().unwrap_or_default().to_owned());
-    }
-}
-
-/// The name of the thread with this number, where it had one when it first recorded.
-pub fn thread_name(thread: u32) -> Option<String> {
-    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    names
-        .as_ref()?
-        .get(&thread)
-        .filter(|name| !name.is_empty())
-        .cloned()
 }
 
 #[cfg(all(target_os = "linux", not(miri)))]

@@ -140,4 +140,32 @@ fn threads_leak_nothing_and_what_finds_no_lane_is_counted() {
         (late, loss::total(Lost::LaneLimit)),
         (3 * AT_ONCE as u64, lost)
     );
+
+    // A thread that found none has one as soon as others ended.
+    let (all_hold_one, may_end) = (Barrier::new(LANES_MAX + 1), Barrier::new(LANES_MAX + 1));
+    thread::scope(|scope| {
+        let hold = || {
+            info!("held");
+            all_hold_one.wait();
+            may_end.wait();
+        };
+        let start = |_| {
+            let thread = Builder::new().stack_size(128 << 10);
+            thread.spawn_scoped(scope, hold).unwrap()
+        };
+        let holding: Vec<_> = (0..LANES_MAX).map(start).collect();
+        all_hold_one.wait();
+        info!("refused");
+        assert_eq!(loss::total(Lost::LaneLimit), lost + 1);
+        may_end.wait();
+        holding
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+    });
+    assert!(pump.flush(Duration::from_secs(10)));
+    let before = counts.others.load(Relaxed);
+    info!("kept");
+    assert!(pump.flush(Duration::from_secs(10)));
+    assert_eq!(counts.others.load(Relaxed), before + 1);
+    assert_eq!(loss::total(Lost::LaneLimit), lost + 1);
 }
