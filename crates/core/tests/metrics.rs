@@ -180,6 +180,37 @@ fn a_million_requests_stay_one_series_and_exemplars_lead_to_the_recent_ones() {
 }
 
 #[test]
+fn a_gauge_that_is_never_set_gives_its_place_back() {
+    let registry = Registry::new();
+    registry.set_idle(Duration::ZERO);
+    let gauges = registry.gauge("g").series_max(1).build();
+    drop(gauges.with(&[("id", "never set")]));
+    for _ in 0..2 {
+        read(&registry);
+    }
+    gauges.with(&[("id", "set")]).set(4.0);
+    let Data::Gauge(series) = &read(&registry)[0].data else {
+        panic!()
+    };
+    assert_eq!(series[0].labels[0].1.to_string(), "set");
+}
+
+#[test]
+fn what_is_no_number_is_not_added() {
+    let registry = Registry::new();
+    let total = registry.up_down_counter_f64("u").handle();
+    let before = loss::total(Lost::InvalidMeasurement);
+    for amount in [5.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
+        total.add(amount);
+    }
+    let Data::UpDownCounter(series) = &read(&registry)[0].data else {
+        panic!()
+    };
+    assert_eq!(series[0].value, Number::F64(4.0));
+    assert!(loss::total(Lost::InvalidMeasurement) - before >= 3);
+}
+
+#[test]
 fn idle_series_are_forgotten_and_their_places_start_from_zero() {
     let registry = Registry::new();
     registry.set_idle(Duration::ZERO);

@@ -15,6 +15,7 @@ use radiosonde::{
     core::{
         context::{Context, SAMPLED},
         ids::{SpanId, TraceId},
+        loss::{self, Lost},
         metrics::{
             Registry,
             snapshot::{Buckets, Data, Exemplar, Histogram, Metric, Number, Series, Snapshot},
@@ -228,6 +229,52 @@ fn metrics_whose_names_become_the_same_are_one_family() {
     a_b_total{from="dots"} 1
     a_b_total{from="underscores"} 1
     "##);
+}
+
+#[test]
+fn a_name_or_series_that_is_taken_is_refused_and_counted() {
+    let one = |labels: &[(&'static str, &'static str)]| vec![series(labels, Number::U64(1), [])];
+    let snapshot = snapshot(vec![
+        metric("jobs", "", "", Data::Counter(one(&[]))),
+        // A sample's name of the counter above.
+        metric("jobs.total", "", "", Data::Gauge(one(&[]))),
+        metric("x.y", "", "", Data::Gauge(one(&[("a", "1")]))),
+        // The same series to Prometheus.
+        metric("x_y", "", "", Data::Gauge(one(&[("a", "1")]))),
+        metric("target.info", "", "", Data::Gauge(one(&[]))),
+    ]);
+    let before = loss::total(Lost::MetricConflict);
+    for format in [Format::Prometheus, Format::OpenMetrics] {
+        let options = Options {
+            format,
+            aliases: &[],
+        };
+        let text = text(&snapshot, options);
+        let samples: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.starts_with("target_info{"))
+            .collect();
+        assert_eq!(samples, ["jobs_total 1", "x_y{a=\"1\"} 1"]);
+    }
+    assert!(loss::total(Lost::MetricConflict) - before >= 6);
+}
+
+#[test]
+fn a_measurement_below_zero_leaves_no_sum_that_falls() {
+    let registry = Registry::new();
+    registry.histogram("change").handle().record(-1.0);
+    let mut out = Vec::new();
+    let options = Options {
+        format: Format::OpenMetrics,
+        aliases: &[],
+    };
+    encode(&registry.snapshot(&Arc::default()), options, &mut out);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("change_bucket{le=\"+Inf\"} 1"), "{text}");
+    assert!(
+        !text.contains("change_sum") && !text.contains("change_count"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -224,7 +224,6 @@ impl Plan {
         if let Some(at) = self.add(hash, event) {
             return self.record(&self.sets[at].handles, event);
         }
-        loss::count(Lost::SeriesLimit, 1);
         if let Some(handles) = &self.overflow {
             self.record(handles, event);
         }
@@ -266,6 +265,7 @@ impl Plan {
     #[cold]
     fn add(&mut self, hash: u64, event: EventRef<'_>) -> Option<usize> {
         if self.overflow.is_some() && self.sets.len() >= self.descriptor.series_max {
+            loss::count(Lost::SeriesLimit, 1);
             return None;
         }
         let labels: Vec<_> = self.labels(event).collect();
@@ -273,8 +273,9 @@ impl Plan {
             .iter()
             .map(|&(field, value)| (self.descriptor.fields[field].name, value))
             .collect();
-        let mut overflowed = false;
-        let handles = self.handles(&named, &mut overflowed);
+        // Metrics that are full count for themselves; one that other code has filled is no reason to put the event's
+        // other metrics on their overflow series.
+        let (handles, overflowed) = self.handles(&named);
         if overflowed {
             self.overflow = Some(handles);
             return None;
@@ -293,10 +294,12 @@ impl Plan {
         Some(at)
     }
 
-    fn handles(&self, labels: &[(&str, ValueRef<'_>)], overflowed: &mut bool) -> Handles {
+    /// The handles for these labels, and whether all are those of overflow series.
+    fn handles(&self, labels: &[(&str, ValueRef<'_>)]) -> (Handles, bool) {
+        let mut overflowed = true;
         let count = self.count.as_ref().map(|family| {
             let (handle, over) = family.find(labels);
-            *overflowed |= over;
+            overflowed &= over;
             handle
         });
         let measures = self
@@ -304,11 +307,11 @@ impl Plan {
             .iter()
             .map(|measure| {
                 let (handle, over) = measure.family.find(labels);
-                *overflowed |= over;
+                overflowed &= over;
                 handle
             })
             .collect();
-        Handles { count, measures }
+        (Handles { count, measures }, overflowed)
     }
 
     fn record(&self, handles: &Handles, event: EventRef<'_>) {
@@ -479,7 +482,7 @@ mod tests {
         event,
         events::ResourceCacheAccess,
         ids::TraceId,
-        metrics::snapshot::{Buckets, Data, Number},
+        metrics::snapshot::{self, Buckets, Data, Number},
     };
 
     /// A request was answered.
@@ -639,6 +642,35 @@ mod tests {
         assert_eq!(counts, [Number::U64(7), Number::U64(3)], "a rate of 0.7");
         let bytes = by_hit("gpu.cache.bytes");
         assert_eq!(bytes, [Number::U64(721), Number::U64(324)]);
+    }
+
+    #[test]
+    fn a_metric_that_others_have_filled_leaves_the_events_other_metrics_alone() {
+        let registry = Arc::new(Registry::new());
+        let tokens = registry.counter("test.request.tokens").unit("{token}");
+        let tokens = tokens.series_max(3).build();
+        for place in ["p", "q", "r"] {
+            tokens.with(&[("place", place)]).add(1);
+        }
+        let mut aggregator = Aggregator::new(Arc::clone(&registry));
+        let events = [answered("a", 1), answered("b", 1), answered("a", 1)];
+        aggregator.aggregate(&batch(&events, 1));
+        let snapshot = registry.snapshot(&Arc::default());
+        let series = |name: &str| {
+            let metric = snapshot.metrics.iter().find(|metric| metric.name == name);
+            let Data::Counter(series) = &metric.unwrap().data else {
+                panic!()
+            };
+            let shown =
+                |series: &snapshot::Series<Number>| (series.labels[0].1.to_string(), series.value);
+            series.iter().map(shown).collect::<Vec<_>>()
+        };
+        let counted = |label: &str, count| (label.to_owned(), Number::U64(count));
+        assert_eq!(
+            series("test.request.count"),
+            [counted("a", 2), counted("b", 1)]
+        );
+        assert!(series("test.request.tokens").contains(&counted("true", 15)));
     }
 
     #[test]

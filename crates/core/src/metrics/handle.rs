@@ -26,6 +26,7 @@ mod sealed {
         const KIND_UP_DOWN: Kind;
         fn add_to(self, bits: u64) -> u64;
         fn is_amount(self) -> bool;
+        fn is_finite(self) -> bool;
         fn as_f64(self) -> f64;
     }
 }
@@ -48,6 +49,10 @@ macro_rules! number {
             #[inline]
             fn is_amount(self) -> bool {
                 $is_amount(self)
+            }
+            #[inline]
+            fn is_finite(self) -> bool {
+                self.as_f64().is_finite()
             }
             #[inline]
             fn as_f64(self) -> f64 {
@@ -186,11 +191,15 @@ impl Counter<u64> {
 }
 
 impl<N: Number> UpDownCounter<N> {
-    /// Adds `amount`, which may be negative.
+    /// Adds `amount`, which may be negative. What is not a finite number is refused and counted as
+    /// [`Lost::InvalidMeasurement`].
     #[inline]
     pub fn add(&self, amount: N) {
         if !crate::COMPILED_IN {
             return;
+        }
+        if !amount.is_finite() {
+            return loss::count(Lost::InvalidMeasurement, 1);
         }
         shard::with(|shard| {
             let number = shard.number_page(self.slot).number(self.slot);

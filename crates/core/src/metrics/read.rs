@@ -77,10 +77,11 @@ impl Reader<'_> {
                 Store::Gauge(bits) => (bits.load(Relaxed), None),
                 Store::Histogram { .. } => return,
             };
+            // One that was asked for and never set takes a place too.
+            has_idle |= self.is_idle(series, bits);
             if bits == UNSET && matches!(series.store, Store::Gauge(_)) {
                 return;
             }
-            has_idle |= self.is_idle(series, bits);
             let exemplars = newest.map_or_else(Vec::new, |exemplar| vec![exemplar]);
             read.push(with_labels(series, convert(bits), exemplars));
         });

@@ -14,10 +14,12 @@ mod buckets;
 mod names;
 mod write;
 
+use std::collections::HashSet;
+
 use radiosonde_core::{
     loss::{self, Lost},
     metrics::snapshot::{Data, Exemplar, Histogram, Metric, Number, Series, Snapshot},
-    model::Text,
+    model::{Text, Value},
 };
 
 use self::{
@@ -123,16 +125,19 @@ pub fn encode(snapshot: &Snapshot, options: Options<'_>, out: &mut Vec<u8>) {
                 family: Family::aliased(alias, metric),
                 metric,
                 times: alias.times,
+                is_alias: true,
             });
             std::iter::once(View {
                 family: Family::of(metric),
                 metric,
                 times: 1.0,
+                is_alias: false,
             })
             .chain(aliases)
         })
         .collect();
-    views.sort_by(|left, right| left.family.name.cmp(&right.family.name));
+    // A metric's own name before another's alias.
+    views.sort_by(|left, right| left.order().cmp(&right.order()));
     // Most series are a line of about this length.
     out.reserve(views.iter().map(View::lines).sum::<usize>() * 80);
     let mut encoder = Encoder {
@@ -140,20 +145,13 @@ pub fn encode(snapshot: &Snapshot, options: Options<'_>, out: &mut Vec<u8>) {
         out,
     };
     encoder.target(snapshot);
-    let mut written: Option<&Family> = None;
-    for view in &views {
-        match written {
-            Some(family) if family.name == view.family.name => {
-                // Two metrics whose names differ only in what Prometheus cannot write.
-                if family.kind != view.family.kind {
-                    loss::count(Lost::MetricConflict, 1);
-                    continue;
-                }
-            }
-            _ => encoder.head(&view.family, &view.metric.description),
-        }
-        written = Some(&view.family);
-        encoder.series(view);
+    let mut names = Names::new();
+    let mut rest = &views[..];
+    while let Some(first) = rest.first() {
+        let same = rest.partition_point(|view| view.family.name <= first.family.name);
+        let (family, others) = rest.split_at(same);
+        rest = others;
+        encoder.family(family, &mut names);
     }
     if options.format == Format::OpenMetrics {
         encoder.out.extend_from_slice(b"# EOF\n");
@@ -165,9 +163,29 @@ struct View<'a> {
     family: Family,
     metric: &'a Metric,
     times: f64,
+    is_alias: bool,
 }
 
 impl View<'_> {
+    fn order(&self) -> (&str, bool) {
+        (&self.family.name, self.is_alias)
+    }
+
+    /// The label sets as shown.
+    fn label_sets(&self) -> Vec<Vec<u8>> {
+        let shown = |labels: &[(Text, Value)]| {
+            let mut out = Vec::new();
+            LabelWriter::default().push(&mut out, labels);
+            out
+        };
+        match &self.metric.data {
+            Data::Counter(series) | Data::UpDownCounter(series) | Data::Gauge(series) => {
+                series.iter().map(|series| shown(&series.labels)).collect()
+            }
+            Data::Histogram(series) => series.iter().map(|series| shown(&series.labels)).collect(),
+        }
+    }
+
     fn lines(&self) -> usize {
         match &self.metric.data {
             Data::Counter(series) | Data::UpDownCounter(series) | Data::Gauge(series) => {
@@ -175,6 +193,32 @@ impl View<'_> {
             }
             Data::Histogram(series) => series.len() * 32,
         }
+    }
+}
+
+/// Names that samples have so far.
+struct Names(HashSet<String>);
+
+impl Names {
+    /// With those of the resource.
+    fn new() -> Self {
+        let mut names = Self(HashSet::new());
+        names.take(&names::target());
+        names
+    }
+
+    /// Takes the names of a family's samples. `false` where one is taken, and then takes none.
+    fn take(&mut self, family: &Family) -> bool {
+        let suffixes = family.kind.name_suffixes();
+        let all = suffixes
+            .iter()
+            .map(|suffix| format!("{}{suffix}", family.name));
+        let all: Vec<_> = all.collect();
+        let is_free = all.iter().all(|name| !self.0.contains(name));
+        if is_free {
+            self.0.extend(all);
+        }
+        is_free
     }
 }
 
@@ -190,6 +234,30 @@ impl Encoder<'_> {
 
     fn is_open(&self) -> bool {
         self.format == Format::OpenMetrics
+    }
+
+    /// Metrics whose names are the same to Prometheus: one family, in one piece. What a reader would take for a second
+    /// value of the same series is refused and counted.
+    fn family(&mut self, views: &[View<'_>], names: &mut Names) {
+        let [first, others @ ..] = views else { return };
+        if !names.take(&first.family) {
+            return loss::count(Lost::MetricConflict, views.len() as u64);
+        }
+        self.head(&first.family, &first.metric.description);
+        self.series(first);
+        if others.is_empty() {
+            return;
+        }
+        let mut shown: HashSet<_> = first.label_sets().into_iter().collect();
+        for view in others {
+            let sets = view.label_sets();
+            if view.family.kind != first.family.kind || sets.iter().any(|set| shown.contains(set)) {
+                loss::count(Lost::MetricConflict, 1);
+                continue;
+            }
+            shown.extend(sets);
+            self.series(view);
+        }
     }
 
     /// What a family is. OpenMetrics names a counter's family without `_total`, the classic format with it.
@@ -308,8 +376,8 @@ impl Encoder<'_> {
             self.end(shown.within(low, high), times);
             low = high;
         }
-        // OpenMetrics 1.0, Histogram: no sum, and then no count, where buckets are below zero.
-        if self.is_open() && grid.is_negative() {
+        // OpenMetrics 1.0, Histogram: no sum, and then no count, where measurements may be below zero.
+        if self.is_open() && (grid.is_negative() || buckets::has_negative(&series.value)) {
             return;
         }
         for (name, value) in [(&names.sum, None), (&names.count, Some(series.value.count))] {

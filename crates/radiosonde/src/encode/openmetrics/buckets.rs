@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use radiosonde_core::metrics::snapshot::Buckets;
+use radiosonde_core::metrics::snapshot::{Buckets, Histogram};
 
 /// The upper bounds under which a family's measurements are shown; the last is infinite.
 #[derive(Debug)]
@@ -48,6 +48,13 @@ impl Grid {
             })
             .collect()
     }
+}
+
+/// Whether a measurement was below zero.
+pub(super) fn has_negative(histogram: &Histogram) -> bool {
+    let in_buckets = matches!(&histogram.buckets, Buckets::Exponential { negative_counts, .. }
+        if negative_counts.iter().any(|&count| count > 0));
+    in_buckets || histogram.sum < 0.0 || histogram.min.is_some_and(|min| min < 0.0)
 }
 
 /// From which power of two to which, in which steps, for a unit: a microsecond to 17 minutes, 64 bytes to a tebibyte,

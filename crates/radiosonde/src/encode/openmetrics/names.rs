@@ -32,6 +32,17 @@ impl Kind {
             Self::Gauge | Self::Histogram => "",
         }
     }
+
+    /// What names of samples of such a family have after the family's. No other family may have such a name
+    /// (OpenMetrics 1.0, MetricFamily: Name).
+    pub(super) const fn name_suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Counter => &["", "_total", "_created"],
+            Self::Gauge => &[""],
+            Self::Histogram => &["", "_bucket", "_sum", "_count", "_created"],
+            Self::Info => &["", "_info"],
+        }
+    }
 }
 
 /// A metric family as shown.

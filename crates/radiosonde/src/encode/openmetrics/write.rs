@@ -97,7 +97,7 @@ impl LabelWriter {
             self.learn(labels);
         }
         if self.has_twins {
-            let joined = joined(labels);
+            let joined = joined(labels, self.reserved);
             let mut writer = Self {
                 reserved: self.reserved,
                 ..Self::default()
@@ -122,31 +122,34 @@ impl LabelWriter {
             } else {
                 b"\",".to_vec()
             };
-            if self.reserved == Some(name) {
-                before.extend_from_slice(b"exported_");
-            }
-            push_label_name(&mut before, name);
+            before.extend_from_slice(&label_name(name, self.reserved));
             before.extend_from_slice(b"=\"");
             self.names.push((name.clone(), before));
         }
-        let mut shown: Vec<_> = labels.iter().map(|(name, _)| label_name(name)).collect();
+        let mut shown: Vec<_> = labels
+            .iter()
+            .map(|(name, _)| label_name(name, self.reserved))
+            .collect();
         shown.sort_unstable();
         self.has_twins = shown.windows(2).any(|pair| pair[0] == pair[1]);
     }
 }
 
-fn label_name(name: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(name.len() + 1);
+fn label_name(name: &str, reserved: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len() + 9);
     push_label_name(&mut out, name);
+    if reserved.is_some_and(|reserved| out == reserved.as_bytes()) {
+        out.splice(..0, *b"exported_");
+    }
     out
 }
 
 /// Labels whose names become the same are one label with both values between semicolons (OpenTelemetry specification,
 /// Prometheus and OpenMetrics compatibility: Metric Attributes).
-fn joined(labels: &[(Text, Value)]) -> Vec<(Text, Value)> {
+fn joined(labels: &[(Text, Value)], reserved: Option<&str>) -> Vec<(Text, Value)> {
     let mut joined: Vec<(Vec<u8>, String)> = Vec::new();
     for (name, value) in labels {
-        let shown = label_name(name);
+        let shown = label_name(name, reserved);
         match joined.iter_mut().find(|(name, _)| *name == shown) {
             Some((_, values)) => {
                 values.push(';');
@@ -290,6 +293,10 @@ mod tests {
         assert_eq!(
             written(&[("a.b", "x".into()), ("a_b", 2_u64.into())]),
             r#"{a_b="x;2"}"#
+        );
+        assert_eq!(
+            written(&[("le", 7_u64.into()), ("exported_le", 8_u64.into())]),
+            r#"{exported_le="7;8"}"#
         );
     }
 
