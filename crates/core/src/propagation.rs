@@ -233,7 +233,8 @@ impl FullContext {
         full
     }
 
-    /// Writes it to `carrier`, and removes from there what it does not have.
+    /// Writes it to `carrier`, and removes trace and baggage of another request from there. A request identifier that
+    /// is there stays unless it has one of its own.
     pub fn inject(&self, carrier: &mut (impl Inject + ?Sized)) {
         let mut put = |name: &str, value: Option<&str>| match value {
             Some(value) => carrier.set(name, value),

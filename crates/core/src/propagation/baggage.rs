@@ -12,6 +12,10 @@ pub const BAGGAGE_MEMBERS_MAX: usize = 64;
 /// Longest header, in bytes (section 3.3.2).
 pub const BAGGAGE_BYTES_MAX: usize = 8192;
 
+/// Beyond so many bytes members of a header are refused unread: blanks and members that come twice may make a header
+/// longer than what is kept of it.
+const HEADER_BYTES_READ: usize = 4 * BAGGAGE_BYTES_MAX;
+
 /// Names and values that travel with a request, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Baggage {
@@ -129,7 +133,17 @@ impl Baggage {
     /// left out; the second value says how many.
     pub fn parse(text: &str) -> (Self, usize) {
         let mut baggage = Self::new();
-        let mut refused = 0;
+        // Of a header that is far too long, only commas are looked for.
+        let end = text.floor_char_boundary(HEADER_BYTES_READ);
+        let end = text[end..]
+            .find(',')
+            .map_or(text.len(), |comma| end + comma);
+        let (text, rest) = text.split_at(if text.len() > HEADER_BYTES_READ {
+            end
+        } else {
+            text.len()
+        });
+        let mut refused = rest.bytes().filter(|&byte| byte == b',').count();
         for member in text.split(',').map(trim).filter(|text| !text.is_empty()) {
             let kept = Member::parse(member).is_ok_and(|member| baggage.put(member).is_ok());
             refused += usize::from(!kept);
@@ -323,6 +337,17 @@ mod tests {
         no room for baggage member "z"; a request carries at most 64 members and 8192 bytes
         "###
         );
+    }
+
+    #[test]
+    fn the_end_of_a_header_that_is_far_too_long_is_refused_unread() {
+        let header = "k=v,".repeat(1_000_000);
+        let (baggage, refused) = Baggage::parse(&header);
+        assert_eq!(baggage.to_string(), "k=v");
+        assert!((990_000..1_000_000).contains(&refused), "{refused}");
+        let (baggage, refused) =
+            Baggage::parse(&format!("a=1,b={}", "x".repeat(HEADER_BYTES_READ)));
+        assert_eq!((baggage.to_string().as_str(), refused), ("a=1", 1));
     }
 
     proptest! {
