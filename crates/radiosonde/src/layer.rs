@@ -14,12 +14,15 @@
 //! whatever other layers' own filters say, and hide nothing from other layers. A global `EnvFilter` in the same
 //! registry still decides for all.
 
+use std::sync::OnceLock;
+
 use radiosonde_core::{
     filter,
     foreign::{self, OpenSpan, Place, Recorded},
 };
 use tracing::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
+    dispatcher::WeakDispatch,
     level_filters::LevelFilter,
     span::{Attributes, Id, Record},
     subscriber::Interest,
@@ -51,13 +54,30 @@ where
 /// Writes spans and events of a registry as records. Made by [`records`] and [`metrics`].
 #[derive(Debug)]
 pub struct RecordLayer {
-    _private: (),
+    /// The subscriber that it is part of, for a look at spans that a filter hides from it.
+    subscriber: OnceLock<WeakDispatch>,
 }
 
 impl RecordLayer {
     /// A layer without a filter: it records whatever reaches it. For a filter of your own.
     pub const fn new() -> Self {
-        Self { _private: () }
+        Self {
+            subscriber: OnceLock::new(),
+        }
+    }
+
+    /// Where the explicit parent `id` is; for one that a filter hides, where the nearest span around it is that is
+    /// recorded.
+    fn parent<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<Place>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        place(id, context).or_else(|| {
+            let subscriber = self.subscriber.get()?.upgrade()?;
+            let span = subscriber.downcast_ref::<S>()?.span(id)?;
+            span.scope()
+                .find_map(|span| span.extensions().get::<OpenSpan>().map(OpenSpan::place))
+        })
     }
 }
 
@@ -77,8 +97,13 @@ where
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecordLayer {
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        // The first is the one that it is part of; a layer cannot be moved to another.
+        let _ = self.subscriber.set(subscriber.downgrade());
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let parent = attributes.parent().and_then(|id| place(id, &context));
+        let parent = attributes.parent().and_then(|id| self.parent(id, &context));
         let open = OpenSpan::start(attributes, parent);
         if let (Some(open), Some(span)) = (open, context.span(id)) {
             span.extensions_mut().insert(open);
@@ -106,7 +131,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecordLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let span = event.parent().and_then(|id| place(id, &context));
+        let span = event.parent().and_then(|id| self.parent(id, &context));
         foreign::event(event, span);
     }
 

@@ -20,7 +20,7 @@ use radiosonde::{
     },
     layer,
 };
-use tracing::{debug, info, info_span, level_filters::LevelFilter};
+use tracing::{debug, debug_span, field::Empty, info, info_span, level_filters::LevelFilter};
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _};
 
 struct Keep(Arc<Mutex<Vec<Record>>>);
@@ -132,7 +132,9 @@ fn their_parents(spans: &[SpanData]) -> Parents {
 
 /// Our records of [`program`] are what it did.
 fn assert_ours(spans: &[Span], logs: &[Log]) {
-    let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+    let mut names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+    // Records of two threads come in no order.
+    names.sort_unstable();
     assert_eq!(names, ["generate", "later", "linked", "request"]);
     let find = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
     let request = find("request");
@@ -258,4 +260,67 @@ fn a_remote_context_is_the_parent() {
     let (spans, _) = recording.take();
     assert_eq!((spans.len(), spans[0].links.len()), (1, 1));
     assert_eq!(spans[0].parent_id.unwrap().to_string(), "b7ad6b7169203331");
+}
+
+#[test]
+fn below_a_parent_that_the_filter_hides_the_nearest_recorded_one_counts() {
+    let recording = recording();
+    // Another layer that sees everything keeps the hidden spans alive.
+    let subscriber = tracing_subscriber::registry()
+        .with(layer::records())
+        .with(fmt::layer().with_writer(Lines::default));
+    tracing::subscriber::with_default(subscriber, || {
+        let root = info_span!("root");
+        let hidden = root.in_scope(|| debug_span!("hidden"));
+        let deeper = debug_span!(parent: &hidden, "deeper");
+        let alone = debug_span!(parent: None, "alone");
+        info_span!("other").in_scope(|| {
+            info_span!(parent: &deeper, "below").in_scope(|| ());
+            info!(parent: &deeper, "below");
+            info_span!(parent: &alone, "of its own").in_scope(|| ());
+            info!(parent: &alone, "of no span");
+        });
+    });
+    let (spans, logs) = recording.take();
+    assert_eq!(
+        our_parents(&spans),
+        [
+            ("below", Some("root")),
+            ("of its own", None),
+            ("other", None),
+            ("root", None)
+        ]
+        .map(|(name, parent)| (name.to_owned(), parent.map(str::to_owned)))
+    );
+    let places: Vec<_> = logs
+        .iter()
+        .map(|log| log.place.as_ref().map(|place| place.span_name.as_ref()))
+        .collect();
+    assert_eq!(places, [Some("root"), None]);
+}
+
+/// Logs while it is formatted.
+struct Chatty;
+
+impl std::fmt::Debug for Chatty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let span = tracing::Span::current();
+        span.record("inner", 7);
+        info!(parent: &span, "from inside");
+        f.write_str("shown")
+    }
+}
+
+#[test]
+fn a_value_may_record_on_the_span_it_is_recorded_on() {
+    let recording = recording();
+    let subscriber = tracing_subscriber::registry().with(layer::records());
+    tracing::subscriber::with_default(subscriber, || {
+        let span = info_span!("span", value = Empty, inner = Empty).entered();
+        span.record("value", tracing::field::debug(Chatty));
+        info!(value = ?Chatty, "outer");
+    });
+    let (spans, logs) = recording.take();
+    assert_eq!(spans[0].attribute("value").unwrap().as_str(), Some("shown"));
+    assert_eq!(logs.iter().filter(|log| log.message == "outer").count(), 1);
 }

@@ -130,7 +130,9 @@ mod tests {
         let mut buffer = FieldBuffer::default();
         let mut link = Vec::new();
         FieldWriter(&mut link).u64s(KEY_LINK, &[1, 2, 3]).unwrap();
-        let kept = (0..).take_while(|_| buffer.append(&link).is_ok()).count();
+        let kept = (0..=FIELD_WORDS_MAX)
+            .take_while(|_| buffer.append(&link).is_ok())
+            .count();
         assert_eq!(kept, FIELD_WORDS_MAX / link.len());
         assert_eq!(buffer.append(&link), Err(Full), "and stays as it is");
         assert_eq!(FieldReader(buffer.words()).count(), kept);
