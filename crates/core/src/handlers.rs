@@ -196,7 +196,7 @@ fn call(entry: &Arc<Entry>, event: &EventRef<'_>) {
     crate::record!(HandlerDetached {
         handler: &entry.id,
         event: descriptor.name,
-        message: message(panic.as_ref()),
+        message: panic_text(panic.as_ref()),
     });
 }
 
@@ -206,7 +206,7 @@ fn detach_failed(entry: &Arc<Entry>) {
 }
 
 /// What a panic said.
-fn message(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

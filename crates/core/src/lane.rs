@@ -332,6 +332,11 @@ fn silent_lane() -> Option<&'static Lane> {
     }
 }
 
+/// Whether the calling thread holds a [`silence`], as every thread does that telemetry passes through.
+pub fn is_silent() -> bool {
+    matches!(CLOSED.get(), Closed::Silent(_))
+}
+
 /// Lets a silent thread record until the guard is dropped, for the few things that Radiosonde says about itself from
 /// its own threads. What is recorded here must not be something that each export brings about anew.
 #[must_use = "the thread is silent again when the guard is dropped"]

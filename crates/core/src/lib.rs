@@ -79,7 +79,9 @@ pub use crate::{
     custom::{NAMES_MAX as CUSTOM_NAMES_MAX, custom_event, custom_metric},
     event::Event,
     fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
-    lane::{Aloud, LANES_MAX, Silence, aloud, count as lane_count, silence, thread_name},
+    lane::{
+        Aloud, LANES_MAX, Silence, aloud, count as lane_count, is_silent, silence, thread_name,
+    },
     record::{WhenFull, record, when_full},
 };
 #[doc(inline)]

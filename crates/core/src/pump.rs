@@ -5,7 +5,7 @@
 //! every consumer and each said that it is delivered; stopping and dropping never wait longer than their deadline.
 
 use std::{
-    fmt, panic,
+    fmt, mem, panic, process,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle, Thread},
     time::{Duration, Instant},
@@ -30,6 +30,14 @@ const PRESSED_WORDS: usize = RING_WORDS / 4;
 const BATCH_WORDS_MAX: usize = 1 << 16;
 /// How long dropping the pump waits for its last flush.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Stands in for a deadline that no clock can show: ten years.
+const FAR: Duration = Duration::from_hours(24 * 365 * 10);
+
+/// The moment `timeout` from now; one too far away to be told is ten years off.
+pub fn deadline_in(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + FAR)
+}
 
 /// Takes batches from the pump: aggregation, handlers, exporters. Called on the pump's thread, so it hands on and
 /// returns; whatever may block has a thread and a bounded queue of its own.
@@ -100,6 +108,8 @@ pub struct Handle {
 struct Shared {
     requests: Mutex<Requests>,
     answered: Condvar,
+    /// The process that has the pump's thread: the child of a fork has a copy of this, and no such thread.
+    process: u32,
 }
 
 struct Requests {
@@ -110,6 +120,8 @@ struct Requests {
     answered: u64,
     delivered: bool,
     stop: bool,
+    /// The thread has dropped every consumer.
+    ended: bool,
 }
 
 /// Starts the pump; from here on records are taken.
@@ -124,12 +136,14 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
         answered: 0,
         delivered: true,
         stop: false,
+        ended: false,
     };
     let shared = Arc::new(Shared {
         requests: Mutex::new(requests),
         answered: Condvar::new(),
+        process: process::id(),
     });
-    let mut worker = Worker {
+    let worker = Worker {
         shared: Arc::clone(&shared),
         clock: Clock::start(),
         resource: config.resource,
@@ -139,7 +153,7 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
     };
     let thread = thread::Builder::new()
         .name("radiosonde-pump".to_owned())
-        .spawn(move || worker.run())
+        .spawn(move || worker.live())
         .map_err(StartError::Thread)?;
     lane::set_recording(true);
     *running = true;
@@ -164,7 +178,8 @@ impl Pump {
         self.handle.flush(timeout)
     }
 
-    /// Flushes for at most `timeout` and stops recording. `false` when the time was not enough.
+    /// Flushes for at most `timeout` and stops recording. `false` when the time was not enough, and in the child of a
+    /// fork, which has no pump: there nothing is waited for.
     pub fn stop(mut self, timeout: Duration) -> bool {
         self.halt(timeout)
     }
@@ -174,11 +189,29 @@ impl Pump {
             return true;
         };
         lane::set_recording(false);
+        if self.handle.is_forked() {
+            // There is no such thread to detach from.
+            mem::forget(thread);
+            return false;
+        }
+        let deadline = deadline_in(timeout);
         let delivered = self.handle.flush(timeout);
-        self.handle.shared.lock().stop = true;
+        let shared = &self.handle.shared;
+        let mut requests = shared.lock();
+        requests.stop = true;
         self.handle.pump.unpark();
-        if delivered {
-            // The pump has nothing left to do, so it ends at once. One that hangs in a consumer is left behind.
+        // Even where not everything was delivered: consumers count what they could not deliver when they are dropped.
+        // One that hangs is left behind.
+        while !requests.ended
+            && let Some(left) = deadline.checked_duration_since(Instant::now())
+        {
+            let wait = shared.answered.wait_timeout(requests, left);
+            requests = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let ended = requests.ended;
+        drop(requests);
+        if ended {
+            // It has said that it is at its end.
             let _ = thread.join();
         }
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = false;
@@ -200,12 +233,12 @@ impl Shared {
 
 impl Handle {
     /// Hands on everything recorded so far and waits until it is delivered, for at most `timeout`. `false` when the
-    /// time was not enough, or when called on the pump's own thread.
+    /// time was not enough, when called on the pump's own thread, or in the child of a fork, which has no pump.
     pub fn flush(&self, timeout: Duration) -> bool {
-        if thread::current().id() == self.pump.id() {
+        if thread::current().id() == self.pump.id() || self.is_forked() {
             return false;
         }
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
         let mut requests = self.shared.lock();
         requests.asked += 1;
         requests.deadline = requests.deadline.max(deadline);
@@ -220,6 +253,11 @@ impl Handle {
         }
         requests.delivered
     }
+
+    /// Whether this is the child of a fork of the process that the pump runs in.
+    pub fn is_forked(&self) -> bool {
+        process::id() != self.shared.process
+    }
 }
 
 struct Worker {
@@ -233,8 +271,21 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(&mut self) {
+    fn live(mut self) {
         let _silence = lane::silence();
+        self.run();
+        let Self {
+            shared, consumers, ..
+        } = self;
+        for consumer in consumers {
+            // A destructor that panics keeps nobody from the others.
+            let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(consumer)));
+        }
+        shared.lock().ended = true;
+        shared.answered.notify_all();
+    }
+
+    fn run(&mut self) {
         let mut park = BUSY_INTERVAL;
         loop {
             let asked = {

@@ -1,6 +1,6 @@
 //! The overhead budget: what each collector may cost, and what happens when it costs more.
 //!
-//! A collector does something every so often on the collectors' thread. Its [`Meter`] is told what each run cost. When
+//! A collector does something every so often on a thread of ours. Its [`Meter`] is told what each run cost. When
 //! the cost of a run, spread over the interval, is more than the collector's share of one processor, the collector
 //! steps down: it runs half as often, and half as often again, until it fits; where even the longest interval is not
 //! enough it is off for a while and then tried again. It steps up after several runs that would have fitted.
@@ -74,15 +74,15 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A collector that wishes to run every `interval`, from `now` on, and may cost `share` of one processor.
-    pub const fn new(interval: Duration, share: f64, now: Duration) -> Self {
+    /// A collector that wishes to run every `interval`, from `first` on, and may cost `share` of one processor.
+    pub const fn new(interval: Duration, share: f64, first: Duration) -> Self {
         Self {
             interval,
             share,
             steps: 0,
             good_runs: 0,
             is_off: false,
-            due: now,
+            due: first,
         }
     }
 
@@ -104,7 +104,9 @@ impl Meter {
     pub fn set_interval(&mut self, interval: Duration, now: Duration) {
         if interval != self.interval {
             self.interval = interval;
-            self.due = self.due.min(now + self.interval_at(self.steps));
+            self.due = self
+                .due
+                .min(now.saturating_add(self.interval_at(self.steps)));
         }
     }
 
@@ -138,12 +140,11 @@ impl Meter {
             }
             Some(_) => self.step_up(cost.cpu),
         }
-        self.due = now
-            + if self.is_off {
-                OFF_TIME.max(self.interval)
-            } else {
-                self.interval_at(self.steps)
-            };
+        self.due = now.saturating_add(if self.is_off {
+            OFF_TIME.max(self.interval)
+        } else {
+            self.interval_at(self.steps)
+        });
         let pace = self.pace();
         (pace != before).then_some(Change {
             cost: share,
@@ -171,7 +172,7 @@ impl Meter {
     pub(crate) fn switch_off(&mut self, now: Duration) -> Change {
         self.is_off = true;
         self.steps = STEPS_MAX;
-        self.due = now + OFF_TIME.max(self.interval);
+        self.due = now.saturating_add(OFF_TIME.max(self.interval));
         Change {
             cost: 0.0,
             limit: self.share,
@@ -280,6 +281,15 @@ mod tests {
         meter.set_interval(SECOND, 2 * SECOND);
         assert_eq!(meter.due(), 3 * SECOND);
         assert_eq!(meter.pace(), Pace::Every(SECOND));
+    }
+
+    #[test]
+    fn an_interval_without_end_ends_nothing_else() {
+        let mut meter = Meter::new(Duration::MAX, 0.01, Duration::ZERO);
+        meter.ran(SECOND, cpu(1));
+        assert_eq!(meter.due(), Duration::MAX);
+        meter.switch_off(SECOND);
+        assert_eq!(meter.due(), Duration::MAX);
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 #[cfg(unix)]
 pub(crate) fn handle() -> std::io::Result<()> {
     use std::{
+        panic::catch_unwind,
         sync::atomic::{AtomicBool, Ordering::Relaxed},
         thread,
     };
@@ -26,7 +27,8 @@ pub(crate) fn handle() -> std::io::Result<()> {
         .name("radiosonde-signals".to_owned())
         .spawn(move || {
             for signal in signals.forever() {
-                crate::init::deliver_last(signal);
+                // Code of the program runs while delivering; whatever it does, the signal must do its work.
+                let _ = catch_unwind(|| crate::init::deliver_last(signal));
                 // Ends the process as if nobody had handled the signal.
                 if emulate_default_handler(signal).is_err() {
                     std::process::exit(128 + signal);

@@ -13,12 +13,18 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
 
+use radiosonde::core::metrics;
 use tracing::{info, info_span};
 
+const SHORT: Duration = Duration::from_secs(2);
 const SCENARIO: &str = "ENDING_SCENARIO";
 const FOLDER: &str = "ENDING_FOLDER";
 const LINES: usize = 5_000;
@@ -85,14 +91,81 @@ fn child() {
         }
         "another subscriber" => {
             tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
-            let Err(error) = radiosonde::builder().discover(false).init() else {
+            let file = Path::new("never.jsonl");
+            let Err(error) = radiosonde::builder()
+                .discover(false)
+                .json_lines(file)
+                .init()
+            else {
                 panic!("taken over")
             };
             assert!(error.to_string().contains("keep_subscriber()"), "{error}");
+            assert!(!file.exists(), "something was started");
             drop(builder.keep_subscriber().init().unwrap());
+        }
+        "failed init" => {
+            let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = taken.local_addr().unwrap().to_string();
+            assert!(builder.http(address).init().is_err());
+            let mine = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+            assert!(mine.is_ok(), "the subscriber was taken");
+        }
+        "a source panics, return" => {
+            let guard = builder.init().unwrap();
+            metrics::global().add_source(|_| panic!("the device is gone"));
+            log();
+            assert!(guard.shutdown(Duration::from_secs(20)));
+            assert!(builder_without_file().init().is_ok(), "it is over");
+        }
+        "a source panics, signal" => {
+            let _guard = builder.handle_signals(true).init().unwrap();
+            metrics::global().add_source(|_| panic!("the device is gone"));
+            log();
+            println!("\nready");
+            thread::sleep(Duration::from_mins(2));
+        }
+        "a source hangs, return" => {
+            let guard = builder.shutdown_timeout(SHORT).init().unwrap();
+            metrics::global().add_source(|_| thread::sleep(Duration::from_mins(2)));
+            log();
+            assert!(!guard.export_now(SHORT));
+            drop(guard);
+        }
+        "a source hangs, signal" => {
+            let _guard = builder
+                .handle_signals(true)
+                .shutdown_timeout(SHORT)
+                .init()
+                .unwrap();
+            metrics::global().add_source(|_| thread::sleep(Duration::from_mins(2)));
+            log();
+            println!("\nready");
+            thread::sleep(Duration::from_mins(2));
+        }
+        "a collector hangs" => {
+            let ran = Arc::new(AtomicU64::new(0));
+            let runs = Arc::clone(&ran);
+            let every = Duration::from_millis(10);
+            let guard = builder
+                .shutdown_timeout(Duration::from_secs(4))
+                .collector("stuck", every, || thread::sleep(Duration::from_mins(2)))
+                .collector("sound", every, move || {
+                    runs.fetch_add(1, Relaxed);
+                })
+                .init()
+                .unwrap();
+            while ran.load(Relaxed) < 3 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            log();
+            drop(guard);
         }
         other => panic!("no scenario {other:?}"),
     }
+}
+
+fn builder_without_file() -> radiosonde::Builder {
+    radiosonde::builder().console(false).discover(false)
 }
 
 struct Hangs;
@@ -151,7 +224,22 @@ fn kill(child: &mut Child, signal: &str) -> ExitStatus {
         .args([signal, &child.id().to_string()])
         .status();
     assert!(killed.unwrap().success());
-    child.wait().unwrap()
+    end(child)
+}
+
+/// How the child ends; one that does not end is a failure.
+fn end(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() >= deadline {
+            child.kill().unwrap();
+            panic!("the child does not end");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -212,6 +300,33 @@ fn an_exporter_that_hangs_does_not_keep_the_process_from_ending() {
         LINES,
         "the other exporter got everything"
     );
+}
+
+#[test]
+fn code_of_the_program_that_fails_while_delivering_does_not_keep_the_process_from_ending() {
+    for scenario in [
+        "a source panics, return",
+        "a source hangs, return",
+        "a collector hangs",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let status = end(&mut start(scenario, folder.path(), &[]));
+        assert!(status.success(), "{scenario}: {status}");
+        assert_eq!(work_lines(folder.path()), LINES, "{scenario}");
+    }
+    for scenario in ["a source panics, signal", "a source hangs, signal"] {
+        let folder = tempfile::tempdir().unwrap();
+        let status = kill(&mut start(scenario, folder.path(), &[]), "-TERM");
+        assert_eq!(status.signal(), Some(15), "{scenario}: {status}");
+        assert_eq!(work_lines(folder.path()), LINES, "{scenario}");
+    }
+}
+
+#[test]
+fn an_init_that_fails_leaves_the_subscriber_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = end(&mut start("failed init", folder.path(), &[]));
+    assert!(status.success(), "{status}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use radiosonde::{
     config::{Config, LogFormat, RawConfig},
     core::{
         batch::Batch,
+        loss::{self, Lost},
         metrics::{counter, snapshot::Snapshot},
         model::{Record, Value},
     },
@@ -308,6 +309,80 @@ fn a_slow_collector_is_throttled_and_says_so() {
     std::thread::sleep(Duration::from_secs(1));
     assert!(TURNS.load(Relaxed) <= 3, "{TURNS:?}");
     drop(guard);
+    drop(turn);
+}
+
+#[test]
+fn an_exporter_that_panics_makes_nobody_wait() {
+    struct Panics;
+
+    impl Exporter for Panics {
+        fn name(&self) -> &'static str {
+            "panics"
+        }
+
+        fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+            panic!("this one always does")
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Flushes(Arc<AtomicU64>);
+
+    impl Exporter for Flushes {
+        fn name(&self) -> &'static str {
+            "flushes"
+        }
+
+        fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), ExportError> {
+            self.0.fetch_add(1, Relaxed);
+            Ok(())
+        }
+    }
+
+    let (turn, guard, _) = recording();
+    drop(guard);
+    let (flushes, before) = (Flushes::default(), loss::total(Lost::ExporterFailed));
+    let builder = quiet().exporter(Panics).exporter(flushes.clone());
+    let guard = builder.init().unwrap();
+    info!("the last it will see");
+    while loss::total(Lost::ExporterFailed) == before {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // The panic hook flushes what a panicking thread of the program recorded. An exporter's thread recorded nothing,
+    // and a flush would wait for that very exporter while the pump reads no lane.
+    assert_eq!(flushes.0.load(Relaxed), 0);
+    drop(guard);
+    drop(turn);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_full_disk_took_is_counted_when_the_guard_is_dropped() {
+    let (turn, guard, _) = recording();
+    drop(guard);
+    let before = loss::total(Lost::WriteFailed);
+    let guard = quiet().json_lines("/dev/full").init().unwrap();
+    for line in 0..100 {
+        info!(line, "to a full disk");
+    }
+    drop(guard);
+    assert_eq!(loss::total(Lost::WriteFailed) - before, 100);
+    drop(turn);
+}
+
+#[test]
+fn time_without_end_is_waited_for_and_overflows_nothing() {
+    let (turn, guard, _) = recording();
+    info!("something to wait for");
+    assert!(guard.flush(Duration::MAX));
+    assert!(guard.export_now(Duration::MAX));
+    assert!(radiosonde::flush(Duration::MAX));
+    assert!(guard.shutdown(Duration::MAX));
     drop(turn);
 }
 

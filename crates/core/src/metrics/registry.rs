@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     marker::PhantomData,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -26,6 +27,8 @@ use crate::{
     clock::now_unix_ns,
     event::Descriptor,
     fields::ValueRef,
+    handlers::panic_text,
+    lane,
     loss::{self, Lost},
     model::{Resource, Text},
 };
@@ -36,13 +39,18 @@ pub const METRICS_MAX: usize = 4096;
 /// How long a series that nobody holds a handle of may stay the same before it is forgotten, unless set otherwise.
 pub const IDLE_DEFAULT: Duration = Duration::from_mins(15);
 
+type Read = dyn Fn(&mut Vec<Metric>) + Send + Sync;
+
 /// Gives metrics that are read from elsewhere when a snapshot is taken.
-type Source = Box<dyn Fn(&mut Vec<Metric>) + Send + Sync>;
+struct Source {
+    added_at: &'static Location<'static>,
+    read: Box<Read>,
+}
 
 /// A set of metrics. Programs use the [global](super::global) one; a test may make its own.
 pub struct Registry {
     instruments: RwLock<BTreeMap<Text, Arc<Instrument>>>,
-    sources: Mutex<Vec<Source>>,
+    sources: Mutex<Vec<Arc<Source>>>,
     reported: Mutex<BTreeSet<Text>>,
     start_unix_ns: u64,
     idle_ns: AtomicU64,
@@ -166,9 +174,14 @@ impl Registry {
         Builder::new(self, name.into())
     }
 
-    /// Adds metrics that `source` reads from elsewhere each time a snapshot is taken.
+    /// Adds metrics that `source` reads from elsewhere each time a snapshot is taken. One that panics is said once and
+    /// not asked again.
+    #[track_caller]
     pub fn add_source(&self, source: impl Fn(&mut Vec<Metric>) + Send + Sync + 'static) {
-        lock(&self.sources).push(Box::new(source));
+        lock(&self.sources).push(Arc::new(Source {
+            added_at: Location::caller(),
+            read: Box::new(source),
+        }));
     }
 
     /// How long a series that nobody holds a handle of may stay the same before it is forgotten.
@@ -201,15 +214,33 @@ impl Registry {
                 instrument.forget(|series| series.is_idle(now_unix_ns, idle_ns));
             }
         }
-        for source in lock(&self.sources).iter() {
-            source(&mut metrics);
-        }
+        self.ask_sources(&mut metrics);
         metrics.sort_by(|left, right| left.name.cmp(&right.name));
         Snapshot {
             resource: Arc::clone(resource),
             start_unix_ns: self.start_unix_ns,
             time_unix_ns: now_unix_ns,
             metrics,
+        }
+    }
+
+    fn ask_sources(&self, metrics: &mut Vec<Metric>) {
+        // Asked without the lock: a source may add another one, and one that hangs holds up nobody else.
+        let sources = lock(&self.sources).clone();
+        for source in sources {
+            let complete = metrics.len();
+            let asked = catch_unwind(AssertUnwindSafe(|| (source.read)(metrics)));
+            let Err(panic) = asked else { continue };
+            metrics.truncate(complete);
+            lock(&self.sources).retain(|other| !Arc::ptr_eq(other, &source));
+            // A source fails once and is gone, so this cannot feed itself.
+            let _aloud = lane::aloud();
+            tracing::error!(
+                target: "radiosonde",
+                added_at = %source.added_at,
+                error = panic_text(panic.as_ref()),
+                "a source of metrics panicked and is not asked again"
+            );
         }
     }
 
@@ -490,6 +521,31 @@ mod tests {
             registry.counter("1st").try_build(),
             Err(MetricError::Name { .. })
         ));
+    }
+
+    #[test]
+    fn a_source_that_panics_is_set_aside_and_harms_no_other() {
+        let registry = Registry::new();
+        let metric = |name: &'static str| Metric {
+            name: name.into(),
+            description: "".into(),
+            unit: "".into(),
+            data: super::super::snapshot::Data::Gauge(Vec::new()),
+        };
+        let asked = Arc::new(AtomicU64::new(0));
+        let asks = Arc::clone(&asked);
+        registry.add_source(move |metrics| {
+            asks.fetch_add(1, Relaxed);
+            metrics.push(metric("half.read"));
+            panic!("the device is gone");
+        });
+        registry.add_source(move |metrics| metrics.push(metric("whole")));
+        for _ in 0..2 {
+            let snapshot = registry.snapshot(&Arc::default());
+            let names: Vec<_> = snapshot.metrics.iter().map(|read| &*read.name).collect();
+            assert_eq!(names, ["whole"]);
+        }
+        assert_eq!(asked.load(Relaxed), 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use radiosonde_core::{
     batch::Batch,
     loss::{self, Lost},
     model::Record,
+    pump::deadline_in,
 };
 
 use super::{ExportError, Exporter};
@@ -170,7 +171,7 @@ impl<T> RingReceiver<T> {
 
     /// The oldest record; waits for one for at most `timeout`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, mpsc::RecvTimeoutError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
         let mut ring = self.shared.lock();
         loop {
             if let Some(record) = ring.records.pop_front() {

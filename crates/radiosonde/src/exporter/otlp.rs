@@ -23,6 +23,7 @@ use radiosonde_core::{
     batch::Batch,
     loss::{self, Lost},
     metrics::snapshot::Snapshot,
+    pump::deadline_in,
 };
 
 use super::{
@@ -266,7 +267,7 @@ impl Exporter for Otlp {
     /// Waits until everything is delivered, an attempt fails, or one request's timeout has passed; what is left is
     /// made durable in the spool.
     fn flush(&mut self) -> Result<(), ExportError> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline_in(self.timeout);
         let mut state = self.shared.lock();
         let failures = state.failures;
         state.flushing = true;
@@ -401,7 +402,7 @@ impl<T: Transport> Sender<T> {
         } = outcome
         {
             state.failures += 1;
-            state.not_before = Some(Instant::now() + self.backoff.next(retry_after));
+            state.not_before = Some(deadline_in(self.backoff.next(retry_after)));
             // One attempt a flush: the destination is away, waiting for it is the spool's business.
             state.flushing = false;
             state.spool.put_back();

@@ -51,7 +51,7 @@ impl Backoff {
             .wrapping_add(1_442_695_040_888_963_407);
         let share = (self.random >> 11) as f64 / (1_u64 << 53) as f64;
         let delay = self.limit.mul_f64(share);
-        self.limit = (self.limit * 2).min(self.delay_max);
+        self.limit = self.limit.saturating_mul(2).min(self.delay_max);
         match retry_after {
             // Jitter on top: others were told the same moment.
             Some(asked) => asked.min(RETRY_AFTER_MAX) + delay.min(DELAY_MIN),

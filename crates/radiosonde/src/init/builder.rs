@@ -143,8 +143,8 @@ impl Builder {
         self
     }
 
-    /// Runs `run` every `interval` on the collectors' thread, within the overhead budget: one that costs more than its
-    /// share runs less often, and says so as `radiosonde.collector.throttled`.
+    /// Runs `run` every `interval` on a thread of its own, within the overhead budget: one that costs more than its
+    /// share runs less often, and that is said as `radiosonde.collector.throttled`, as is that one does not return.
     pub fn collector(
         mut self,
         name: &'static str,
@@ -154,6 +154,7 @@ impl Builder {
         self.collectors.push(Collector {
             name,
             interval,
+            at_once: true,
             run: Box::new(run),
         });
         self

@@ -1,27 +1,28 @@
-//! What runs every so often beside the program: one thread, one pass at a time, each collector within its share of the
-//! overhead budget.
+//! What runs every so often beside the program, each collector within its share of the overhead budget.
+
+mod thread;
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, PoisonError},
-    thread::{self, JoinHandle},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use radiosonde_core::{
     clock::{self, now_unix_ns},
-    events::{ClockStepped, CollectorThrottled, RecordsLost},
+    events::{ClockStepped, RecordsLost},
     loss::{self, Lost},
+    metrics,
+    model::Resource,
 };
 
+pub(super) use self::thread::{Collector, Remote, Thread};
 use super::{
     running::{Running, SharedRows},
     watch::Watch,
 };
 use crate::{
-    budget::{Change, Cost, Meter, Pace},
     config::Config,
-    exporter::{ExportError, rows::RowFile},
+    exporter::{ExportError, rows::RowFile, runner::Exporters},
     host::Host,
 };
 
@@ -31,210 +32,106 @@ const LOSS_INTERVAL: Duration = Duration::from_mins(1);
 /// How often rows are sent to those who subscribed to them.
 pub(super) const ROWS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Something that runs every so often.
-pub(super) struct Collector {
-    pub(super) name: &'static str,
-    pub(super) interval: Duration,
-    pub(super) run: Box<dyn FnMut() + Send>,
+/// How often the others are looked at, and how long a run of theirs may take before its collector is said to be off.
+const STUCK_INTERVAL: Duration = Duration::from_secs(1);
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// Most collectors of our own, [`metrics`] among them: what is left of the budget is the program's.
+const BUILT_IN_MAX: usize = 8;
+
+/// The share of one processor that each collector may use, where the program has `own` ones.
+pub(super) fn share(own: usize, max_overhead: f64) -> f64 {
+    max_overhead / (BUILT_IN_MAX + own) as f64
 }
 
-/// The thread that runs collectors.
+/// The threads of all collectors: one for ours, one for reading metrics, and one for each of the program's, so that
+/// code of the program that hangs holds up nothing else.
 pub(super) struct Collectors {
-    stop: Arc<Stop>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct Stop {
-    /// Asked to stop; ended.
-    state: Mutex<(bool, bool)>,
-    changed: Condvar,
-}
-
-impl Stop {
-    fn lock(&self) -> std::sync::MutexGuard<'_, (bool, bool)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Says that the thread ended, however it ends.
-struct Ended(Arc<Stop>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.lock().1 = true;
-        self.0.changed.notify_all();
-    }
+    threads: Vec<Thread>,
+    metrics: Option<Thread>,
 }
 
 impl Collectors {
-    /// Starts the thread. Each collector may use an equal part of `max_overhead`.
-    pub(super) fn start(collectors: Vec<Collector>, max_overhead: f64) -> std::io::Result<Self> {
-        let stop = Arc::new(Stop::default());
-        let mut worker = Worker::new(collectors, max_overhead, Arc::clone(&stop));
-        let ended = Ended(Arc::clone(&stop));
-        let thread = thread::Builder::new()
-            .name("radiosonde-collect".to_owned())
-            .spawn(move || {
-                let _ended = ended;
-                worker.run();
-            })?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+    /// Starts the threads of ours and of `own`. Each collector may use `share` of one processor.
+    pub(super) fn start(
+        mut ours: Vec<Collector>,
+        own: Vec<Collector>,
+        metrics: Option<Thread>,
+        share: f64,
+    ) -> std::io::Result<Self> {
+        let mut threads = Vec::with_capacity(own.len() + 1);
+        for collector in own {
+            threads.push(Thread::start("radiosonde-own", vec![collector], share)?);
+        }
+        let watched = threads.iter().chain(&metrics).map(Thread::remote);
+        ours.push(stuck(watched.collect()));
+        threads.push(Thread::start("radiosonde-collect", ours, share)?);
+        Ok(Self { threads, metrics })
     }
 
-    /// Stops the thread, waiting for a run that is under way until `deadline` at most; one that hangs is left behind.
-    pub(super) fn stop(mut self, deadline: Instant) {
-        self.halt(deadline);
+    /// Stops all but the reading of metrics, waiting for runs that are under way until `deadline` at most.
+    pub(super) fn stop(&mut self, deadline: Instant) {
+        for thread in &self.threads {
+            thread.ask_to_stop();
+        }
+        for thread in self.threads.drain(..) {
+            thread.stop(deadline);
+        }
     }
 
-    fn halt(&mut self, deadline: Instant) {
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
-        let mut state = self.stop.lock();
-        state.0 = true;
-        self.stop.changed.notify_all();
-        while !state.1 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
+    /// Stops the reading of metrics too.
+    pub(super) fn stop_metrics(self, deadline: Instant) {
+        if let Some(thread) = self.metrics {
+            thread.stop(deadline);
+        }
+    }
+}
+
+fn stuck(others: Vec<Remote>) -> Collector {
+    Collector {
+        name: "stuck",
+        interval: STUCK_INTERVAL,
+        at_once: false,
+        run: Box::new(move || {
+            for other in &others {
+                other.say_if_stuck(STUCK_AFTER);
             }
-            let waited = self.stop.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        drop(state);
-        // It has said that it is at its end.
-        let _ = thread.join();
+        }),
     }
 }
 
-impl Drop for Collectors {
-    fn drop(&mut self) {
-        self.halt(Instant::now() + Duration::from_secs(1));
+/// The thread that reads metrics for the exporters, every so often and when it is asked to. It is a thread of its own
+/// because sources of metrics are code of the program.
+pub(super) fn metrics(
+    config: &Config,
+    exporters: &Exporters,
+    resource: &Arc<Resource>,
+    share: f64,
+) -> std::io::Result<Option<Thread>> {
+    if !config.telemetry.metrics {
+        return Ok(None);
     }
-}
-
-struct Worker {
-    tasks: Vec<(Collector, Meter)>,
-    origin: Instant,
-    stop: Arc<Stop>,
-}
-
-impl Worker {
-    fn new(collectors: Vec<Collector>, max_overhead: f64, stop: Arc<Stop>) -> Self {
-        let share = max_overhead / collectors.len().max(1) as f64;
-        let tasks = collectors
-            .into_iter()
-            .map(|collector| {
-                let meter = Meter::new(collector.interval, share, Duration::ZERO);
-                (collector, meter)
-            })
-            .collect();
-        Self {
-            tasks,
-            origin: Instant::now(),
-            stop,
-        }
-    }
-
-    fn run(&mut self) {
-        loop {
-            for task in 0..self.tasks.len() {
-                if self.stop.lock().0 {
-                    return;
-                }
-                self.run_if_due(task);
-            }
-            let Some(next) = self.tasks.iter().map(|(_, meter)| meter.due()).min() else {
-                return;
-            };
-            let state = self.stop.lock();
-            if state.0 {
-                return;
-            }
-            let wait = next.saturating_sub(self.origin.elapsed());
-            drop(
-                self.stop
-                    .changed
-                    .wait_timeout(state, wait)
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
-        }
-    }
-
-    fn run_if_due(&mut self, task: usize) {
-        let (collector, meter) = &mut self.tasks[task];
-        if meter.due() > self.origin.elapsed() {
-            return;
-        }
-        let (started, cpu_before) = (Instant::now(), thread_cpu());
-        let outcome = catch_unwind(AssertUnwindSafe(&mut collector.run));
-        let cost = Cost {
-            elapsed: started.elapsed(),
-            cpu: thread_cpu()
-                .zip(cpu_before)
-                .map_or(started.elapsed(), |(after, before)| {
-                    after.saturating_sub(before)
-                }),
-        };
-        let now = self.origin.elapsed();
-        let change = match outcome {
-            Ok(()) => meter.ran(now, cost),
-            Err(_) => Some(meter.switch_off(now)),
-        };
-        if let Some(change) = change {
-            say(collector.name, change);
-        }
-    }
-}
-
-fn say(collector: &str, change: Change) {
-    let action = match change.pace {
-        Pace::Off => "off".to_owned(),
-        pace @ Pace::Every(_) => pace.to_string(),
+    let (exporters, resource) = (exporters.clone(), Arc::clone(resource));
+    let collector = Collector {
+        name: "metrics",
+        interval: if config.reporting.auto_export_metrics {
+            config.metrics.interval
+        } else {
+            Duration::MAX
+        },
+        // At the start there is nothing to send yet.
+        at_once: false,
+        run: Box::new(move || {
+            exporters.send_metrics(&Arc::new(metrics::snapshot(&resource)));
+        }),
     };
-    radiosonde_core::record!(CollectorThrottled {
-        collector,
-        cost: change.cost,
-        limit: change.limit,
-        action: &action,
-    });
+    Thread::start("radiosonde-metrics", vec![collector], share).map(Some)
 }
 
-/// Processor time that the calling thread has used.
-#[cfg(unix)]
-fn thread_cpu() -> Option<Duration> {
-    use rustix::time::{ClockId, clock_gettime};
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
-}
-
-/// The platform has no clock for it: the time that passed stands in.
-#[cfg(not(unix))]
-fn thread_cpu() -> Option<Duration> {
-    None
-}
-
-/// The collectors that the configuration asks for, before the program's own.
+/// The collectors that the configuration asks for, except for [`metrics`].
 pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, ExportError> {
     let config = &running.config;
     let mut collectors = vec![host(config), losses(), publish_rows(&running.rows)];
-    if config.telemetry.metrics && config.reporting.auto_export_metrics {
-        let sender = Arc::clone(running);
-        let mut first = true;
-        collectors.push(Collector {
-            name: "metrics",
-            interval: config.metrics.interval,
-            run: Box::new(move || {
-                // At the start there is nothing to send yet.
-                if !std::mem::take(&mut first) {
-                    sender.send_metrics();
-                }
-            }),
-        });
-    }
     if config.metrics_log.enabled {
         collectors.push(row_files(config, &running.rows)?);
     }
@@ -249,6 +146,7 @@ fn health(running: &Arc<Running>) -> Collector {
     Collector {
         name: "health",
         interval: running.config.health.check_interval,
+        at_once: true,
         run: Box::new(move || watch.look(&running)),
     }
 }
@@ -258,6 +156,7 @@ fn host(config: &Config) -> Collector {
     Collector {
         name: "host",
         interval: config.telemetry.system_interval,
+        at_once: true,
         run: Box::new(move || host.read()),
     }
 }
@@ -268,6 +167,7 @@ fn losses() -> Collector {
     Collector {
         name: "losses",
         interval: LOSS_INTERVAL,
+        at_once: true,
         run: Box::new(move || {
             let now = loss::report();
             for &(reason, records) in &now {
@@ -306,6 +206,7 @@ fn summary(running: &Arc<Running>) -> Collector {
     Collector {
         name: "summary",
         interval: running.config.reporting.interval,
+        at_once: true,
         run: Box::new(move || {
             let report = running.report();
             if report.recorded_operations == before {
@@ -330,6 +231,7 @@ fn publish_rows(rows: &SharedRows) -> Collector {
     Collector {
         name: "rows",
         interval: ROWS_INTERVAL,
+        at_once: true,
         run: Box::new(move || rows.lock().tick()),
     }
 }
@@ -347,11 +249,7 @@ fn row_files(config: &Config, rows: &SharedRows) -> Result<Collector, ExportErro
     let mut latency = RowFile::create(folder, start_unix_ns, "latency")?;
     let mut memory = RowFile::create(folder, start_unix_ns, "memory")?;
     let rows = rows.clone();
-    let mut first = true;
     let run = move || {
-        if std::mem::take(&mut first) {
-            return;
-        }
         // Writing may block, and the pump waits for this lock.
         let (latency_rows, memory_rows) = {
             let publisher = rows.lock();
@@ -367,6 +265,7 @@ fn row_files(config: &Config, rows: &SharedRows) -> Result<Collector, ExportErro
     Ok(Collector {
         name: "row files",
         interval: config.metrics_log.interval,
+        at_once: false,
         run: Box::new(run),
     })
 }

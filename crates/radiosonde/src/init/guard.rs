@@ -8,7 +8,7 @@ use std::{
 
 use radiosonde_core::{
     filter::{self, Filter, FilterError},
-    pump::Pump,
+    pump::{self, Pump},
 };
 
 use super::{
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Keeps recording on. Dropping it delivers what is still waiting, within `export.shutdown_timeout`, and turns
-/// recording off.
+/// recording off. In the child of a fork, which has none of our threads, dropping it does nothing.
 #[must_use = "recording stops when the guard is dropped; bind it to a name such as `_guard`"]
 pub struct Guard {
     reservation: Reservation,
@@ -151,22 +151,30 @@ impl Guard {
         let State::On { running, parts } = &mut self.state else {
             return true;
         };
-        let Some(Parts {
-            pump,
-            collectors,
-            endpoint,
-        }) = parts.take()
-        else {
+        let Some(parts) = parts.take() else {
             return true;
         };
-        let deadline = Instant::now() + timeout;
-        collectors.stop(deadline);
-        running.send_metrics();
-        let delivered = pump.stop(deadline.saturating_duration_since(Instant::now()));
+        if self.reservation.is_forked() {
+            // Threads, files and connections are the parent's.
+            std::mem::forget(parts);
+            return false;
+        }
+        let Parts {
+            pump,
+            mut collectors,
+            endpoint,
+        } = parts;
+        let deadline = pump::deadline_in(timeout);
+        let left = || deadline.saturating_duration_since(Instant::now());
+        // Code of the program that hangs must leave time for delivering what is there.
+        collectors.stop(pump::deadline_in(timeout / 4));
+        let read = running.read_metrics(left());
+        collectors.stop_metrics(Instant::now());
+        let delivered = pump.stop(left());
         // Last, so that the end can be watched.
         drop(endpoint);
         self.reservation.empty();
-        delivered
+        delivered && read
     }
 }
 

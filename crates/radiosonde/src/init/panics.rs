@@ -2,7 +2,8 @@
 //! abort.
 //!
 //! Invariant: the hook that was there before is always called, and the hook itself waits at most [`FLUSH_TIMEOUT`],
-//! at most once per [`FLUSH_INTERVAL`], so that a program that panics often is not slowed down.
+//! at most once per [`FLUSH_INTERVAL`], so that a program that panics often is not slowed down. On threads that telemetry
+//! passes through it waits for nothing.
 
 use std::{
     backtrace::Backtrace,
@@ -55,7 +56,8 @@ fn record(info: &PanicHookInfo<'_>) {
         },
         "panic"
     );
-    if flush_is_due() {
+    // An exporter that panics would be waited for by its own flush, and lives on.
+    if !radiosonde_core::is_silent() && flush_is_due() {
         running.pump.flush(FLUSH_TIMEOUT);
     }
 }

@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use radiosonde_core::{batch::Batch, metrics, model::Resource, pump};
+use radiosonde_core::{batch::Batch, pump};
 
-use super::InitError;
+use super::{InitError, collect::Remote};
 use crate::{
     config::{Config, LogFormat, Settings},
     exporter::runner::Exporters,
@@ -27,8 +27,9 @@ pub(super) struct Running {
     pub(super) rows: SharedRows,
     pub(super) subscriptions: Subscriptions,
     pub(super) exporters: Exporters,
+    /// Reads metrics; `None` where the configuration wants none.
+    pub(super) metrics: Option<Remote>,
     pub(super) health: Health,
-    pub(super) resource: Arc<Resource>,
     pub(super) config: Config,
 }
 
@@ -61,20 +62,23 @@ impl Running {
         self.tally.report(self.config.sample_ratio())
     }
 
-    /// Hands the metrics as they are now to the exporters.
-    pub(super) fn send_metrics(&self) {
-        if self.config.telemetry.metrics {
-            self.exporters
-                .send_metrics(&Arc::new(metrics::snapshot(&self.resource)));
-        }
+    /// Hands the metrics as they are now to the exporters, waiting for half of `timeout` at most: the other half is for
+    /// delivering them. `false` when a source of metrics did not answer in that time.
+    pub(super) fn read_metrics(&self, timeout: Duration) -> bool {
+        let deadline = pump::deadline_in(timeout / 2);
+        let metrics = self.metrics.as_ref();
+        metrics.is_none_or(|metrics| metrics.run_now(deadline))
     }
 
     /// Sends metrics and everything recorded so far.
     pub(super) fn export_now(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        self.send_metrics();
-        self.pump
-            .flush(deadline.saturating_duration_since(Instant::now()))
+        if self.pump.is_forked() {
+            return false;
+        }
+        let deadline = pump::deadline_in(timeout);
+        let read = self.read_metrics(timeout);
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.pump.flush(left) && read
     }
 }
 
@@ -128,7 +132,8 @@ fn state() -> std::sync::MutexGuard<'static, State> {
 
 /// Keeps the place of the process's one recording. Dropping it gives the place back.
 pub(super) struct Reservation {
-    _private: (),
+    /// Whose place it is: the child of a fork has a copy of it, and none of the threads.
+    process: u32,
 }
 
 impl Reservation {
@@ -137,7 +142,9 @@ impl Reservation {
         match *state {
             State::Off => {
                 *state = State::Taken;
-                Ok(Self { _private: () })
+                Ok(Self {
+                    process: std::process::id(),
+                })
             }
             State::Taken | State::On(_) => Err(InitError::AlreadyInitialised),
         }
@@ -149,6 +156,11 @@ impl Reservation {
         *state() = State::On(running);
     }
 
+    /// Whether this is the child of a fork of the process that records.
+    pub(super) fn is_forked(&self) -> bool {
+        std::process::id() != self.process
+    }
+
     /// Nobody finds it any more; the place stays taken.
     #[expect(clippy::unused_self, reason = "only who holds the place may empty it")]
     pub(super) fn empty(&self) {
@@ -158,7 +170,10 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        *state() = State::Off;
+        // A thread that the child of a fork does not have may have held the lock.
+        if !self.is_forked() {
+            *state() = State::Off;
+        }
     }
 }
 

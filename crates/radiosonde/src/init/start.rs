@@ -1,6 +1,6 @@
 //! Puts a recording together: settings, then exporters, then the pump, then what runs beside it.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use radiosonde_core::{
     filter, handlers,
@@ -11,10 +11,11 @@ use radiosonde_core::{
     sampling::{self, Threshold},
     subscriber::Subscriber,
 };
+use tracing::subscriber::NoSubscriber;
 
 use super::{
     Builder, Guard, InitError,
-    collect::{self, Collectors},
+    collect::{self, Collectors, Thread},
     exporters,
     guard::Parts,
     panics, resource,
@@ -40,33 +41,29 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     if !config.recording.enabled || !radiosonde_core::COMPILED_IN {
         return Ok(Guard::disabled(reservation, config));
     }
-    if !builder.keeps_subscriber {
-        take_subscriber()?;
+    if !builder.keeps_subscriber && another_subscribes() {
+        return Err(InitError::SubscriberTaken);
     }
     let toggles = Arc::new(Toggles::new(&config));
     let exporters = exporters::open(&config, builder.exporters, &toggles)?;
     let resource = Arc::new(describe(&config, builder.attributes));
     let health = Health::new();
     let endpoint = listen(&config, &health, &resource)?;
-    apply(&config);
     let thinning = Thinning {
         fold: config.export.fold_repeats,
         ..Thinning::default()
     };
     let fan_out = FanOut::start(exporters, thinning).map_err(InitError::Thread)?;
     let exporters = fan_out.exporters();
+    let share = collect::share(builder.collectors.len(), config.recording.max_overhead);
+    let metrics = collect::metrics(&config, &exporters, &resource, share);
+    let metrics = metrics.map_err(InitError::Thread)?;
     let tally = Arc::new(Tally::default());
     let (publisher, subscriptions) = rows::publish(collect::ROWS_INTERVAL);
     let rows = SharedRows::new(publisher);
-    let mut consumers: Vec<Box<dyn Consumer>> = vec![Box::new(TallyConsumer(Arc::clone(&tally)))];
-    if config.telemetry.metrics {
-        consumers.push(Box::new(Aggregator::default()));
-    }
-    consumers.push(Box::new(handlers::Dispatch));
-    consumers.push(Box::new(rows.clone()));
-    consumers.push(Box::new(fan_out));
+    let consumers = consumers(&config, &tally, &rows, fan_out);
     let pump = pump::start(pump::Config {
-        resource: Arc::clone(&resource),
+        resource,
         consumers,
     })?;
     let running = Arc::new(Running {
@@ -76,18 +73,22 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         rows,
         subscriptions,
         exporters,
+        metrics: metrics.as_ref().map(Thread::remote),
         health,
-        resource,
         config,
     });
-    let mut collectors = collect::built_in(&running)?;
-    collectors.extend(builder.collectors);
-    let collectors = Collectors::start(collectors, running.config.recording.max_overhead)
-        .map_err(InitError::Thread)?;
-    panics::watch();
+    let ours = collect::built_in(&running)?;
+    let collectors = Collectors::start(ours, builder.collectors, metrics, share);
+    let collectors = collectors.map_err(InitError::Thread)?;
     if running.config.signals.handle {
         signals::handle().map_err(InitError::Signals)?;
     }
+    // Nothing can go wrong from here on but this: an `init` that failed must not have changed the process.
+    if !builder.keeps_subscriber {
+        take_subscriber()?;
+    }
+    apply(&running.config);
+    panics::watch();
     reservation.fill(Arc::clone(&running));
     join_log_crate();
     say(&running.config, endpoint.as_ref());
@@ -97,6 +98,23 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         endpoint,
     };
     Ok(Guard::new(reservation, running, parts))
+}
+
+/// Who gets batches from the pump, in order.
+fn consumers(
+    config: &Settings,
+    tally: &Arc<Tally>,
+    rows: &SharedRows,
+    fan_out: FanOut,
+) -> Vec<Box<dyn Consumer>> {
+    let mut consumers: Vec<Box<dyn Consumer>> = vec![Box::new(TallyConsumer(Arc::clone(tally)))];
+    if config.telemetry.metrics {
+        consumers.push(Box::new(Aggregator::default()));
+    }
+    consumers.push(Box::new(handlers::Dispatch));
+    consumers.push(Box::new(rows.clone()));
+    consumers.push(Box::new(fan_out));
+    consumers
 }
 
 /// Tells a user what was started that they may not expect.
@@ -134,12 +152,28 @@ fn listen(
 
 /// Makes ours the process's subscriber. It stays when recording stops, so a later `init` finds it there.
 fn take_subscriber() -> Result<(), InitError> {
-    let ours = || tracing::dispatcher::get_default(tracing::Dispatch::is::<Subscriber>);
     match tracing::subscriber::set_global_default(Subscriber::new()) {
         Ok(()) => Ok(()),
-        Err(_) if ours() => Ok(()),
+        Err(_) if global_subscriber(tracing::Dispatch::is::<Subscriber>) => Ok(()),
         Err(_) => Err(InitError::SubscriberTaken),
     }
+}
+
+/// Whether the process's subscriber is another than ours.
+fn another_subscribes() -> bool {
+    global_subscriber(|dispatch| !dispatch.is::<NoSubscriber>() && !dispatch.is::<Subscriber>())
+}
+
+/// Whether `is` holds for the process's subscriber. What this thread sees may be its own; a new thread sees that of
+/// the process.
+fn global_subscriber(is: fn(&tracing::Dispatch) -> bool) -> bool {
+    let look = move || tracing::dispatcher::get_default(is);
+    thread::scope(
+        |scope| match thread::Builder::new().spawn_scoped(scope, look) {
+            Ok(other) => other.join().unwrap_or(false),
+            Err(_) => look(),
+        },
+    )
 }
 
 /// Records of the `log` crate become ours, unless the program gave them to somebody else.
@@ -170,14 +204,52 @@ fn apply(config: &Settings) {
     propagation::set_process_context(FullContext::extract(&Environment::read()));
 }
 
-fn describe(config: &Settings, attributes: Vec<(Text, Value)>) -> Resource {
+fn describe(config: &Config, attributes: Vec<(Text, Value)>) -> Resource {
+    // OpenTelemetry's specification of `OTEL_SERVICE_NAME`: it wins over `service.name` among the attributes. A name
+    // from a weaker source than theirs does not.
+    let name_wins = config.service.name.is_some()
+        && config.source("service.name").strength()
+            >= config.source("service.attributes").strength();
     let configured = config
         .service
         .attributes
         .iter()
+        .filter(|(name, _)| !(name_wins && name == "service.name"))
         .map(|(name, value)| (Text::Owned(name.clone()), Value::from(value.clone())));
     resource::describe(
         config.service.name.clone(),
         configured.chain(attributes).collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Format, RawConfig};
+
+    #[test]
+    fn the_service_is_named_by_the_strongest_source_and_by_its_name_where_both_are_as_strong() {
+        let name_of = |file: &str, environment: &[(&str, &str)]| {
+            let raw = RawConfig::parse(Format::Toml, file, Path::new("radiosonde.toml")).unwrap();
+            let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+            let environment = RawConfig::from_environment(environment.iter().map(own));
+            let config = Config::new(raw.overlaid_by(environment)).unwrap();
+            describe(&config, Vec::new()).service_name().to_owned()
+        };
+        let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=by-attributes");
+        let name = ("OTEL_SERVICE_NAME", "by-name");
+        assert_eq!(name_of("", &[attributes, name]), "by-name");
+        assert_eq!(name_of("", &[attributes]), "by-attributes");
+        let file = "[service]\nname = \"by-file\"";
+        assert_eq!(name_of(file, &[attributes]), "by-attributes");
+        assert_eq!(name_of(file, &[]), "by-file");
+        let code = vec![("service.name".into(), Value::from("by-code"))];
+        let config = Config::new(RawConfig::from_environment([(
+            "OTEL_SERVICE_NAME".to_owned(),
+            "by-name".to_owned(),
+        )]));
+        assert_eq!(describe(&config.unwrap(), code).service_name(), "by-code");
+    }
 }

@@ -13,6 +13,7 @@ use radiosonde_core::{
     WhenFull,
     loss::{self, Lost},
     metrics::snapshot::Snapshot,
+    pump::deadline_in,
 };
 
 use super::{
@@ -297,7 +298,7 @@ impl Queue {
 
     /// Waits for `pause`, or until the queue is stopped.
     pub(super) fn pause(&self, pause: Duration) {
-        let until = Instant::now() + pause;
+        let until = deadline_in(pause);
         let mut state = self.lock();
         while state.life == Life::Running {
             let left = until.saturating_duration_since(Instant::now());

@@ -40,7 +40,7 @@ impl Worker {
         let _silence = radiosonde_core::silence();
         loop {
             let interval = self.exporter.flush_interval();
-            let due = interval.and_then(|interval| Some(self.waits_since? + interval));
+            let due = interval.and_then(|interval| self.waits_since?.checked_add(interval));
             match self.queue.next(due) {
                 Next::Item(Item::Batch(load)) => {
                     if interval.is_some() {
@@ -94,7 +94,7 @@ impl Worker {
             Err(payload) => {
                 self.queue.panicked(flush, text_of(payload.as_ref()));
                 self.queue.pause(self.pause);
-                self.pause = (self.pause * 2).min(PAUSE_MAX);
+                self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
             }
         }
     }
