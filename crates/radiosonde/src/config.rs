@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod file;
 mod nearest;
+mod pem;
 mod raw;
 mod rules;
 mod settings;
@@ -87,9 +88,7 @@ impl Config {
 
     /// What this process's file and environment say, overlaid by `code`.
     pub fn load(code: RawConfig) -> Result<Self, ConfigErrors> {
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect::<Vec<_>>();
+        let variables: Vec<_> = std::env::vars_os().collect();
         let named = variables
             .iter()
             .find(|(name, value)| name == FILE_VARIABLE && !value.is_empty())
@@ -111,12 +110,18 @@ impl Config {
             .map_or(&DEFAULT, |(_, source)| source)
     }
 
-    /// Keys that somebody set although nothing in this version reads them, with the source of each.
+    /// Keys that somebody set although nothing reads them, in this version or beside the other settings, with the source
+    /// of each.
     pub fn without_effect(&self) -> impl Iterator<Item = (&'static str, &Source)> {
         self.sources
             .iter()
-            .filter(|(path, source)| *source != Source::Default && !settings::has_effect(path))
+            .filter(|(path, source)| *source != Source::Default && !self.has_effect(path))
             .map(|(path, source)| (*path, source))
+    }
+
+    fn has_effect(&self, path: &str) -> bool {
+        let goes_by_rate = self.recording.sampler.goes_by_rate();
+        settings::has_effect(path) && (path != "recording.sample_rate" || goes_by_rate)
     }
 
     /// The configuration as TOML, each value with its source, secrets replaced.

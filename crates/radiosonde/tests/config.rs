@@ -409,6 +409,7 @@ fn files_that_are_not_what_they_say() {
         RawConfig::read(Path::new("not/there.toml"))
             .unwrap_err()
             .to_string(),
+        parse(Format::Json, "{\"a\": {\"b\": 1,\n\"b\": 2}}", "a.json"),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
     a.toml, line 2: is not TOML: unclosed table, expected `]`
@@ -421,7 +422,166 @@ fn files_that_are_not_what_they_say() {
     a.yaml, line 1: is nested deeper than 32 levels
     radiosonde.ini: is no configuration file by its name; let the name end in .toml, .json, .yaml or .yml
     not/there.toml: cannot be read: No such file or directory (os error 2); make the file readable, or name another one in RADIOSONDE_CONFIG
+    a.json, line 2: is not JSON: says "b" twice at line 2 column 3
     "#);
+}
+
+#[test]
+fn a_setting_that_one_source_says_twice_is_an_error_that_names_both() {
+    let file = toml(
+        "[telemetry]\nsystem_interval = \"5s\"\nsystem_interval_ms = 7\nendpoint = \"http://a\"\n[otlp]\nendpoint = \"http://b\"\n",
+    );
+    let environment = environment(&[
+        ("RADIOSONDE_OTLP_TIMEOUT", "5s"),
+        ("RADIOSONDE_OTLP_TIMEOUT_MS", "7"),
+        // Another source: the stronger one wins.
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "9"),
+        ("RADIOSONDE_TELEMETRY_SYSTEM_INTERVAL", "1s"),
+    ]);
+    insta::assert_snapshot!(errors(file.overlaid_by(environment)), @r#"
+    radiosonde.toml, line 4: telemetry.endpoint: sets telemetry.endpoint, as otlp.endpoint in line 6 already does; leave one of them out
+    radiosonde.toml, line 3: telemetry.system_interval_ms: sets telemetry.system_interval, as telemetry.system_interval in line 2 already does; leave one of them out
+    environment: RADIOSONDE_OTLP_TIMEOUT_MS: sets otlp.timeout, as RADIOSONDE_OTLP_TIMEOUT already does; leave one of them out
+    "#);
+}
+
+#[test]
+fn what_cannot_be_sent_to_is_found_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other");
+    std::fs::write(&other, "neither a database nor a certificate").unwrap();
+    let file = toml(&format!(
+        r#"
+[telemetry]
+endpoint = "http://[::1"
+[otlp]
+traces_endpoint = "http://collector:99999/v1/traces"
+logs_endpoint = "https://:4318"
+metrics_endpoint = "http://collector:0"
+headers = {{ "x y" = "1", "api-key" = "a\nb", fine = "yes" }}
+certificate = {other:?}
+client_certificate = {other:?}
+client_key = {other:?}
+[sqlite]
+path = {other:?}
+"#
+    ));
+    let text = errors(file).replace(&folder.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(text, @r#"
+    radiosonde.toml, line 3: telemetry.endpoint = "http://[::1": is not an HTTP address; write one such as "http://localhost:4318"
+    radiosonde.toml, line 5: otlp.traces_endpoint = "http://collector:99999/v1/traces": has no port from 1 to 65535 after the colon; write one such as "http://localhost:4318"
+    radiosonde.toml, line 6: otlp.logs_endpoint = "https://:4318": is not an HTTP address; write one such as "http://localhost:4318"
+    radiosonde.toml, line 7: otlp.metrics_endpoint = "http://collector:0": has no port from 1 to 65535 after the colon; write one such as "http://localhost:4318"
+    radiosonde.toml, line 8: otlp.headers = [redacted]: gives the header "api-key" a value that is not visible ASCII; write names of letters, digits and -, and values of visible ASCII
+    radiosonde.toml, line 8: otlp.headers = [redacted]: names a header "x y", which is no name of one; write names of letters, digits and -, and values of visible ASCII
+    radiosonde.toml, line 9: otlp.certificate = "DIR/other": holds no certificate; name a PEM file that holds one
+    radiosonde.toml, line 10: otlp.client_certificate = "DIR/other": holds no certificate; name a PEM file that holds one
+    radiosonde.toml, line 11: otlp.client_key = "DIR/other": holds no private key; name a PEM file that holds one
+    radiosonde.toml, line 13: sqlite.path = "DIR/other": holds something that is no SQLite database; name a database, or a file that is not there yet
+    "#);
+    for endpoint in [
+        "http://localhost",
+        "https://ann:secret@collector:1/x?y",
+        "http://[::1]:4318",
+        "http://10.0.0.1:65535",
+    ] {
+        let file = toml(&format!("[telemetry]\nendpoint = {endpoint:?}"));
+        assert!(Config::new(file).is_ok(), "{endpoint}");
+    }
+    let fresh = toml(&format!(
+        "[sqlite]\npath = {:?}",
+        folder.path().join("fresh.db")
+    ));
+    assert!(Config::new(fresh).is_ok());
+}
+
+#[test]
+fn a_duration_that_no_clock_can_show_is_too_long() {
+    let environment = environment(&[
+        ("RADIOSONDE_EXPORT_SHUTDOWN_TIMEOUT_SECS", "1e19"),
+        ("RADIOSONDE_EXPORT_TIMEOUT_SECS", "1e30"),
+        ("RADIOSONDE_METRICS_INTERVAL", "366d"),
+        ("RADIOSONDE_OTLP_TIMEOUT_SECS", "-1"),
+        ("RADIOSONDE_HEALTH_CHECK_INTERVAL", "365d"),
+    ]);
+    insta::assert_snapshot!(errors(environment), @r#"
+    environment: RADIOSONDE_OTLP_TIMEOUT_SECS = "-1": is no length of time; write a number from 0
+    environment: RADIOSONDE_METRICS_INTERVAL = "366d": is too long; write at most "365d"
+    environment: RADIOSONDE_EXPORT_TIMEOUT_SECS = "18446744073709551615999999999ns": is too long; write at most "365d"
+    environment: RADIOSONDE_EXPORT_SHUTDOWN_TIMEOUT_SECS = "10000000000000000000s": is too long; write at most "365d"
+    "#);
+}
+
+#[test]
+fn only_a_sampler_that_goes_by_rate_has_an_argument() {
+    for (variables, ratio, unused) in [
+        (&[("OTEL_TRACES_SAMPLER_ARG", "0.1")][..], 0.1, 0),
+        (
+            &[
+                ("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+            ],
+            1.0,
+            1,
+        ),
+        (
+            &[
+                ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+            ],
+            0.1,
+            0,
+        ),
+        (&[("OTEL_TRACES_SAMPLER", "always_on")], 1.0, 0),
+    ] {
+        let config = from_environment(variables);
+        assert!(
+            (config.sample_ratio() - ratio).abs() < f64::EPSILON,
+            "{variables:?}"
+        );
+        assert_eq!(config.without_effect().count(), unused, "{variables:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_need_not_be_utf8_and_everything_else_must() {
+    use std::{
+        ffi::{OsStr, OsString},
+        os::unix::ffi::OsStrExt as _,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(OsStr::from_bytes(b"l\xff.jsonl"));
+    let environment = |name: &str, value: &OsStr| {
+        RawConfig::from_environment([(OsString::from(name), value.to_owned())])
+    };
+    let config = environment("RADIOSONDE_JSON_LINES_PATH", path.as_os_str());
+    let config = Config::new(config).unwrap();
+    assert_eq!(config.json_lines.path.as_deref(), Some(path.as_path()));
+    let strange = OsStr::from_bytes(b"sh\xffp");
+    let wrong = [
+        "RADIOSONDE_SERVICE_NAME",
+        "OTEL_TRACES_SAMPLER",
+        "RADIOSONDE_OTLP_HEADERS",
+        "RADIOSONDE_OTLP_TIMEOUT",
+    ]
+    .map(|name| errors(environment(name, strange)));
+    insta::assert_snapshot!(wrong.join("\n"), @r#"
+    environment: RADIOSONDE_SERVICE_NAME = "sh�p": is not UTF-8; write it in UTF-8
+    environment: OTEL_TRACES_SAMPLER = "sh�p": is not UTF-8; write it in UTF-8
+    environment: RADIOSONDE_OTLP_HEADERS = [redacted]: is not UTF-8; write it in UTF-8
+    environment: RADIOSONDE_OTLP_TIMEOUT = "sh�p": is not UTF-8; write it in UTF-8
+    "#);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_without_end_is_not_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("radiosonde.toml");
+    std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+    let error = RawConfig::read(&link).unwrap_err().to_string();
+    assert!(error.contains("has more than 1048576 bytes"), "{error}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! Where two of them name the same setting, ours wins. A variable that is set to nothing counts as not set, as
 //! OpenTelemetry prescribes; the exceptions are those whose presence alone is the message.
 
+use std::ffi::OsString;
+
 use super::{
     ConfigError, RawConfig,
     duration::Unit,
@@ -20,21 +22,31 @@ pub(super) const FILE_VARIABLE: &str = "RADIOSONDE_CONFIG";
 
 impl RawConfig {
     /// Takes settings from environment variables; others are passed over, except for those that look like a
-    /// misspelt one of ours.
-    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+    /// misspelt one of ours. Names of files need not be UTF-8; in any other setting that is an error.
+    pub fn from_environment<Name, Value>(variables: impl IntoIterator<Item = (Name, Value)>) -> Self
+    where
+        Name: Into<OsString>,
+        Value: Into<OsString>,
+    {
         let mut raw = Self::default();
         let mut ours = Self::default();
-        for (variable, text) in variables {
+        for (variable, value) in variables {
+            let variable = variable.into();
+            let variable = variable.to_string_lossy();
+            let value = match value.into().into_string() {
+                Ok(text) => Written::Raw(text),
+                Err(bytes) => Written::Path(bytes.into()),
+            };
             if let Some(rest) = variable.strip_prefix(PREFIX) {
-                ours.add_own(&variable, rest, text);
+                ours.add_own(&variable, rest, value);
             } else {
-                raw.add_foreign(&variable, &text);
+                raw.add_foreign(&variable, &value);
             }
         }
         raw.overlaid_by(ours)
     }
 
-    fn add_own(&mut self, variable: &str, rest: &str, text: String) {
+    fn add_own(&mut self, variable: &str, rest: &str, value: Written) {
         if variable == FILE_VARIABLE {
             return;
         }
@@ -56,23 +68,23 @@ impl RawConfig {
             }
             return;
         };
-        if !text.is_empty() {
-            self.entries.push(Entry {
+        if !is_empty(&value) {
+            self.add_once(Entry {
                 path,
-                value: Written::Raw(text),
+                value,
                 unit,
                 source,
             });
         }
     }
 
-    fn add_foreign(&mut self, variable: &str, text: &str) {
+    fn add_foreign(&mut self, variable: &str, value: &Written) {
         for key in KEYS {
             for (_, how) in key.variables.iter().filter(|(name, _)| *name == variable) {
-                if text.is_empty() && *how != How::Present {
+                if is_empty(value) && *how != How::Present {
                     continue;
                 }
-                let (value, unit) = meaning(*how, text);
+                let (value, unit) = meaning(*how, value);
                 self.entries.push(Entry {
                     path: key.path,
                     value,
@@ -108,12 +120,20 @@ fn own(rest: &str) -> Option<(&'static str, Unit)> {
         })
 }
 
-fn meaning(how: How, text: &str) -> (Written, Unit) {
-    let raw = || Written::Raw(text.to_owned());
+fn is_empty(value: &Written) -> bool {
+    matches!(value, Written::Raw(text) if text.is_empty())
+}
+
+fn meaning(how: How, value: &Written) -> (Written, Unit) {
+    let text = match value {
+        Written::Raw(text) => text.as_str(),
+        // What is not UTF-8 names none of the words below.
+        _ => "",
+    };
     match how {
-        How::Plain => (raw(), Unit::None),
-        How::Millis => (raw(), Unit::Millis),
-        How::Seconds => (raw(), Unit::Seconds),
+        How::Plain => (value.clone(), Unit::None),
+        How::Millis => (value.clone(), Unit::Millis),
+        How::Seconds => (value.clone(), Unit::Seconds),
         How::Present => (Written::Bool(true), Unit::None),
         How::NoColor => (Written::Raw("never".to_owned()), Unit::None),
         How::Port => (Written::Raw(format!("127.0.0.1:{text}")), Unit::None),

@@ -1,11 +1,14 @@
 //! Configuration files: TOML, JSON and YAML, read into the same tree.
 
 use std::{
+    fmt,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -94,14 +97,23 @@ impl RawConfig {
                 "make the file readable, or name another one in RADIOSONDE_CONFIG",
             )
         };
-        let bytes = std::fs::metadata(path).map_err(cannot)?.len();
-        if bytes > FILE_BYTES_MAX {
+        // Read to the limit rather than trusted: a device has no length, and a file may grow.
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+            .map_err(cannot)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(refuse(
-                format!("has {bytes} bytes, more than {FILE_BYTES_MAX}"),
+                format!("has more than {FILE_BYTES_MAX} bytes"),
                 "name the right file",
             ));
         }
-        let text = std::fs::read_to_string(path).map_err(cannot)?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            refuse(
+                format!("is not UTF-8: {}", error.utf8_error()),
+                "save it as UTF-8",
+            )
+        })?;
         Self::parse(format, &text, path)
     }
 
@@ -225,37 +237,75 @@ fn toml_value(
 }
 
 fn json_tree(text: &str) -> Tree {
-    let value: serde_json::Value = serde_json::from_str(text)
+    let Json(value) = serde_json::from_str(text)
         .map_err(|error| Broken::new(Some(error.line()), format!("is not JSON: {error}")))?;
-    match json_value(value) {
+    match value {
         Written::Table(table) => Ok(table),
         _ => Err(Broken::new(None, "does not hold a JSON object")),
     }
 }
 
-/// serde_json has bounded the depth.
-fn json_value(value: serde_json::Value) -> Written {
-    use serde_json::Value;
-    match value {
-        Value::Null => Written::Nothing,
-        Value::Bool(value) => Written::Bool(value),
-        Value::Number(number) => number.as_i64().map_or_else(
-            || Written::Float(number.as_f64().unwrap_or(f64::INFINITY)),
-            Written::Integer,
-        ),
-        Value::String(text) => Written::Text(text),
-        Value::Array(values) => Written::List(
-            values
-                .into_iter()
-                .map(|value| Node::new(json_value(value)))
-                .collect(),
-        ),
-        Value::Object(entries) => Written::Table(
-            entries
-                .into_iter()
-                .map(|(name, value)| (name, Node::new(json_value(value))))
-                .collect(),
-        ),
+/// A JSON value. serde_json's own type would keep the last of two entries with one name and say nothing.
+struct Json(Written);
+
+impl<'de> Deserialize<'de> for Json {
+    /// serde_json bounds the depth.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor).map(Self)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Written;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Written, E> {
+        Ok(Written::Nothing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Written, E> {
+        Ok(Written::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Written, E> {
+        Ok(Written::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Written, E> {
+        Ok(i64::try_from(value).map_or(Written::Float(value as f64), Written::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Written, E> {
+        Ok(Written::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Written, E> {
+        Ok(Written::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Written, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(Json(value)) = values.next_element()? {
+            nodes.push(Node::new(value));
+        }
+        Ok(Written::List(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Written, A::Error> {
+        let mut entries: Vec<(String, Node)> = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if entries.iter().any(|(known, _)| *known == name) {
+                return Err(A::Error::custom(format_args!("says {name:?} twice")));
+            }
+            let Json(value) = map.next_value()?;
+            entries.push((name, Node::new(value)));
+        }
+        Ok(Written::Table(entries))
     }
 }
 

@@ -65,6 +65,30 @@ impl RawConfig {
         });
     }
 
+    /// Adds what a file or the environment says, or says that it says it twice.
+    pub(super) fn add_once(&mut self, entry: Entry) {
+        let Some(first) = self.entries.iter().find(|other| other.path == entry.path) else {
+            self.entries.push(entry);
+            return;
+        };
+        let first_key = first.source.key_or(first.path);
+        let place = match &first.source {
+            Source::File {
+                line: Some(line), ..
+            } => format!(" in line {line}"),
+            _ => String::new(),
+        };
+        let problem = format!("sets {}, as {first_key}{place} already does", entry.path);
+        let key = entry.source.key_or(entry.path).to_owned();
+        self.errors.push(ConfigError::new(
+            entry.source,
+            key,
+            "",
+            problem,
+            "leave one of them out",
+        ));
+    }
+
     /// Takes the tables of a file apart.
     pub(super) fn add_tree(&mut self, tree: Vec<(String, Node)>, file: &Arc<Path>) {
         self.add_table("", tree, file);
@@ -83,7 +107,7 @@ impl RawConfig {
                 key: written_key.clone(),
             };
             if let Some((key, unit)) = find(&written_key) {
-                self.entries.push(Entry {
+                self.add_once(Entry {
                     path: key.path,
                     value: node.value,
                     unit,
@@ -187,7 +211,7 @@ impl From<&'static str> for Given {
 
 impl From<&Path> for Given {
     fn from(value: &Path) -> Self {
-        Self(Written::Text(value.to_string_lossy().into_owned()))
+        Self(Written::Path(value.to_owned()))
     }
 }
 
@@ -229,7 +253,11 @@ impl Resolver {
         self.sources.push((path, entry.source.clone()));
         match S::read(&entry.value, entry.unit) {
             Ok(value) => value,
-            Err(Problem { what, mend }) => {
+            Err(problem) => {
+                let Problem { what, mend } = match &entry.value {
+                    Written::Path(path) if path.to_str().is_none() => Problem::not_utf8(),
+                    _ => problem,
+                };
                 let shown = if is_secret(path) {
                     "[redacted]".to_owned()
                 } else {

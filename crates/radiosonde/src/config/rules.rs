@@ -1,17 +1,20 @@
 //! Every rule about settings that their types do not say, in one place.
 
 use std::{
+    io::Read as _,
+    net::Ipv6Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use http::{HeaderName, HeaderValue, Uri};
 use radiosonde_core::propagation::Formats;
 
 use super::{
-    ConfigError,
+    ConfigError, pem,
     raw::is_secret,
     settings::Settings,
-    value::{Sampler, Setting},
+    value::{OtlpProtocol, Sampler, Setting},
     written::Source,
 };
 
@@ -19,6 +22,9 @@ use super::{
 const GPU_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// Shortest time between two runs of anything that is repeated.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// Longest of all durations. Nothing that is waited for takes longer, and every sum of two fits every clock.
+const DURATION_MAX: Duration = Duration::from_hours(24 * 365);
 
 /// What is wrong with `settings`. `with_files` tries whether files can be read and folders written to.
 pub(super) fn check(
@@ -34,7 +40,9 @@ pub(super) fn check(
     rules.intervals(settings);
     rules.names(settings);
     rules.addresses(settings);
+    rules.headers(settings);
     if with_files {
+        rules.certificates(settings);
         rules.paths(settings);
     }
     rules.errors
@@ -143,6 +151,24 @@ impl Rules<'_> {
                 let mend = format!("write at least {}", least.show().unwrap_or_default());
                 self.wrong(path, &value, "is too short", mend);
             }
+            self.not_too_long(path, value);
+        }
+        for (path, value) in [
+            ("export.shutdown_timeout", settings.export.shutdown_timeout),
+            (
+                "reporting.slow_operation_threshold",
+                settings.reporting.slow_operation_threshold,
+            ),
+            ("calls.slow_threshold", settings.calls.slow_threshold),
+        ] {
+            self.not_too_long(path, value);
+        }
+    }
+
+    fn not_too_long(&mut self, path: &'static str, value: Duration) {
+        if value > DURATION_MAX {
+            let mend = format!("write at most {}", DURATION_MAX.show().unwrap_or_default());
+            self.wrong(path, &value, "is too long", mend);
         }
     }
 
@@ -192,13 +218,9 @@ impl Rules<'_> {
             ("otlp.metrics_endpoint", &settings.otlp.metrics_endpoint),
         ] {
             let Some(text) = value else { continue };
-            let host = text
-                .strip_prefix("http://")
-                .or_else(|| text.strip_prefix("https://"))
-                .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-            if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
+            if let Err(problem) = http_address(text) {
                 let mend = "write one such as \"http://localhost:4318\"";
-                self.wrong(path, value, "is not an HTTP address", mend);
+                self.wrong(path, value, problem, mend);
             }
         }
         let http = &settings.http;
@@ -226,22 +248,46 @@ impl Rules<'_> {
         }
     }
 
-    fn paths(&mut self, settings: &Settings) {
-        for (path, file) in [
-            ("otlp.certificate", &settings.otlp.certificate),
-            ("otlp.client_certificate", &settings.otlp.client_certificate),
-            ("otlp.client_key", &settings.otlp.client_key),
+    fn headers(&mut self, settings: &Settings) {
+        let headers = &settings.otlp.headers;
+        for (name, value) in headers {
+            // gRPC: values of names that end in `-bin` are bytes, not text.
+            let is_binary = settings.otlp.protocol == OtlpProtocol::Grpc && name.ends_with("-bin");
+            let is_name = HeaderName::from_bytes(name.as_bytes()).is_ok() && !is_binary;
+            let problem = if !is_name {
+                format!("names a header {name:?}, which is no name of one")
+            } else if HeaderValue::from_str(value).is_err() {
+                format!("gives the header {name:?} a value that is not visible ASCII")
+            } else {
+                continue;
+            };
+            let mend = "write names of letters, digits and -, and values of visible ASCII";
+            self.wrong("otlp.headers", headers, problem, mend);
+        }
+    }
+
+    fn certificates(&mut self, settings: &Settings) {
+        let otlp = &settings.otlp;
+        for (path, file, check) in [
+            (
+                "otlp.certificate",
+                &otlp.certificate,
+                pem::certificates as fn(&Path) -> Result<(), String>,
+            ),
+            (
+                "otlp.client_certificate",
+                &otlp.client_certificate,
+                pem::certificates,
+            ),
+            ("otlp.client_key", &otlp.client_key, pem::key),
         ] {
-            let Some(name) = file else { continue };
-            if let Err(error) = std::fs::File::open(name) {
-                self.wrong(
-                    path,
-                    file,
-                    format!("cannot be read: {error}"),
-                    "name a file that can be",
-                );
+            if let Some(Err(problem)) = file.as_deref().map(check) {
+                self.wrong(path, file, problem, "name a PEM file that holds one");
             }
         }
+    }
+
+    fn paths(&mut self, settings: &Settings) {
         for (path, file) in [
             ("json_lines.path", &settings.json_lines.path),
             ("sqlite.path", &settings.sqlite.path),
@@ -254,6 +300,16 @@ impl Rules<'_> {
                     "name a file in a folder that can be",
                 );
             }
+        }
+        let database = &settings.sqlite.path;
+        if let Some(Ok(true)) = database.as_deref().map(holds_something_else) {
+            let mend = "name a database, or a file that is not there yet";
+            self.wrong(
+                "sqlite.path",
+                database,
+                "holds something that is no SQLite database",
+                mend,
+            );
         }
         let profiles = &settings.profiling;
         let profiling =
@@ -287,6 +343,44 @@ impl Rules<'_> {
             }
         }
     }
+}
+
+/// Whether `text` is where an HTTP server can be: scheme, host and port.
+fn http_address(text: &str) -> Result<(), &'static str> {
+    const NO_ADDRESS: &str = "is not an HTTP address";
+    let uri: Uri = text.parse().map_err(|_| NO_ADDRESS)?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(NO_ADDRESS);
+    }
+    let authority = uri.authority().ok_or(NO_ADDRESS)?.as_str();
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or(NO_ADDRESS)?;
+            host.parse::<Ipv6Addr>().map_err(|_| NO_ADDRESS)?;
+            (host, port)
+        }
+        None => place.split_at(place.find(':').unwrap_or(place.len())),
+    };
+    if host.is_empty() {
+        return Err(NO_ADDRESS);
+    }
+    match port.strip_prefix(':').map(str::parse::<u16>) {
+        None if port.is_empty() => Ok(()),
+        Some(Ok(1..)) => Ok(()),
+        _ => Err("has no port from 1 to 65535 after the colon"),
+    }
+}
+
+/// Whether a file is there that is not empty and does not begin like a SQLite database (SQLite, "Database File
+/// Format", section 1.3).
+fn holds_something_else(path: &Path) -> std::io::Result<bool> {
+    const BEGINNING: &[u8] = b"SQLite format 3\0";
+    let mut begins = Vec::new();
+    std::fs::File::open(path)?
+        .take(BEGINNING.len() as u64)
+        .read_to_end(&mut begins)?;
+    Ok(!begins.is_empty() && begins != BEGINNING)
 }
 
 /// Whether `path` could be opened for writing, found out without leaving anything behind.
@@ -330,16 +424,20 @@ fn folder_can_be_written(folder: &Path) -> std::io::Result<()> {
     std::fs::remove_file(&probe)
 }
 
+impl Sampler {
+    /// Whether it has an argument: the share of traces that it records.
+    pub(super) const fn goes_by_rate(self) -> bool {
+        matches!(self, Self::ParentBasedRatio | Self::Ratio)
+    }
+}
+
 impl Settings {
     /// The share of traces that start here and are recorded, by sampler and rate together.
     pub fn sample_ratio(&self) -> f64 {
         match self.recording.sampler {
             Sampler::AlwaysOff | Sampler::ParentBasedAlwaysOff => 0.0,
-            // Naming a rate is enough to mean it: the sampler that is there by default has none.
-            Sampler::ParentBasedAlwaysOn | Sampler::ParentBasedRatio | Sampler::Ratio => {
-                self.recording.sample_rate
-            }
-            Sampler::AlwaysOn => 1.0,
+            Sampler::ParentBasedRatio | Sampler::Ratio => self.recording.sample_rate,
+            Sampler::AlwaysOn | Sampler::ParentBasedAlwaysOn => 1.0,
         }
     }
 

@@ -128,7 +128,7 @@ settings! {
         /// Whether anything is recorded.
         enabled: bool = true, variables ["OTEL_SDK_DISABLED": Inverted], also ["enabled"];
         /// Which traces are recorded.
-        sampler: Sampler = Sampler::ParentBasedAlwaysOn, variables ["OTEL_TRACES_SAMPLER": Plain];
+        sampler: Sampler = Sampler::ParentBasedRatio, variables ["OTEL_TRACES_SAMPLER": Plain];
         /// The share of traces that is recorded, from 0 to 1, where they are sampled by ratio. Saying it is enough.
         sample_rate: f64 = 1.0, variables ["OTEL_TRACES_SAMPLER_ARG": Plain], also ["sample_rate"];
         /// Where trace context is read from and written to in headers and variables.

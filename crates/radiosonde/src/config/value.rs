@@ -27,6 +27,11 @@ impl Problem {
             mend: mend.into(),
         }
     }
+
+    /// Bytes that only the name of a file may hold.
+    pub(super) fn not_utf8() -> Self {
+        Self::new("is not UTF-8", "write it in UTF-8")
+    }
 }
 
 /// A type that a setting may have.
@@ -133,7 +138,8 @@ impl Setting for String {
     fn read(written: &Written, _: Unit) -> Result<Self, Problem> {
         match written {
             Written::Text(text) | Written::Raw(text) if !text.is_empty() => Ok(text.clone()),
-            Written::Text(_) | Written::Raw(_) => {
+            Written::Path(path) if !path.as_os_str().is_empty() => Err(Problem::not_utf8()),
+            Written::Text(_) | Written::Raw(_) | Written::Path(_) => {
                 Err(Problem::new("is empty", "leave the key out instead"))
             }
             _ => Err(Problem::new("is not text", "put it in quotes")),
@@ -147,7 +153,10 @@ impl Setting for String {
 
 impl Setting for PathBuf {
     fn read(written: &Written, unit: Unit) -> Result<Self, Problem> {
-        String::read(written, unit).map(Self::from)
+        match written {
+            Written::Path(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
+            written => String::read(written, unit).map(Self::from),
+        }
     }
 
     fn show(&self) -> Option<String> {
@@ -166,6 +175,12 @@ impl Setting for Duration {
             _ => None,
         };
         if let Some(number) = number {
+            if number.is_nan() || number < 0.0 {
+                return Err(Problem::new(
+                    "is no length of time",
+                    "write a number from 0",
+                ));
+            }
             let Some(scale) = unit.seconds() else {
                 return Err(Problem::new(
                     "is a duration without a unit",
@@ -174,8 +189,8 @@ impl Setting for Duration {
                     ),
                 ));
             };
-            return duration::from_seconds(number * scale)
-                .ok_or_else(|| Problem::new("is no length of time", "write a number from 0"));
+            // One that is too long for the type is too long for every rule.
+            return Ok(duration::from_seconds(number * scale).unwrap_or(Self::MAX));
         }
         let read = match written {
             Written::Text(text) | Written::Raw(text) => duration::parse(text),

@@ -1,6 +1,10 @@
 //! Values as they were written, before anything is known about what they mean.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A value as it stands in a file, a variable or code.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +21,8 @@ pub(super) enum Written {
     Text(String),
     /// Text from a place that has no types, such as the environment.
     Raw(String),
+    /// The name of a file, where it need not be text.
+    Path(PathBuf),
     /// Values in order.
     List(Vec<Node>),
     /// Named values in order.
@@ -47,16 +53,19 @@ impl fmt::Display for Written {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
             Self::Float(value) => write!(f, "{value}"),
-            Self::Text(text) | Self::Raw(text) => {
-                let text = without_credentials(text);
-                match text.char_indices().nth(SHOWN_CHARS_MAX) {
-                    Some((end, _)) => write!(f, "{:?}...", &text[..end]),
-                    None => write!(f, "{text:?}"),
-                }
-            }
+            Self::Text(text) | Self::Raw(text) => quote(f, text),
+            Self::Path(path) => quote(f, &path.to_string_lossy()),
             Self::List(_) => f.write_str("[...]"),
             Self::Table(_) => f.write_str("{...}"),
         }
+    }
+}
+
+fn quote(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let text = without_credentials(text);
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => write!(f, "{:?}...", &text[..end]),
+        None => write!(f, "{text:?}"),
     }
 }
 
@@ -116,6 +125,16 @@ impl fmt::Display for Source {
 }
 
 impl Source {
+    /// The greater, the stronger: a stronger source wins.
+    pub(crate) const fn strength(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File { .. } => 1,
+            Self::Environment { .. } => 2,
+            Self::Code { .. } => 3,
+        }
+    }
+
     /// What the person who wrote the value calls its key.
     pub(super) fn key_or<'a>(&'a self, path: &'a str) -> &'a str {
         match self {
