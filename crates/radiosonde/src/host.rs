@@ -187,15 +187,36 @@ const fn page_bytes() -> u64 {
     0
 }
 
-/// Processor time of the library's own threads by that of the whole process.
+/// From how much processor time of the process on the library's share is told. A program that did less has spent much
+/// of it on starting, and on reading its surroundings once, so its share says nothing of one that goes on.
+const SHARE_TOLD_FROM: Duration = Duration::from_secs(1);
+
+/// Processor time of the library's own threads by that of the whole process, where it has used enough to tell.
 pub(crate) fn own_share() -> Reading<f64> {
+    match processor_times() {
+        Ok((own, process)) => share_of(own, process),
+        Err(reason) => Reading::unsupported(reason),
+    }
+}
+
+fn share_of(own: Duration, process: Duration) -> Reading<f64> {
+    if process < SHARE_TOLD_FROM {
+        return Reading::unsupported(format!(
+            "too short to tell: the process has used {:.2} s of processor time, and {} s are needed",
+            process.as_secs_f64(),
+            SHARE_TOLD_FROM.as_secs()
+        ));
+    }
+    Reading::derived(own.as_secs_f64() / process.as_secs_f64())
+}
+
+/// Processor time of the library's own threads, and of the whole process; or why it is not known.
+fn processor_times() -> Result<(Duration, Duration), &'static str> {
     if !cfg!(target_os = "linux") {
-        return Reading::unsupported(
-            "processor time by thread is read from /proc, which only Linux has",
-        );
+        return Err("processor time by thread is read from /proc, which only Linux has");
     }
     let Ok(tasks) = fs::read_dir("/proc/self/task") else {
-        return Reading::unsupported("/proc/self/task cannot be read");
+        return Err("/proc/self/task cannot be read");
     };
     let program = fs::read_to_string("/proc/self/comm").unwrap_or_default();
     let (mut own, mut all) = (Duration::ZERO, Duration::ZERO);
@@ -213,9 +234,9 @@ pub(crate) fn own_share() -> Reading<f64> {
     // Threads that ended are in the process's total only.
     let process = read_own_stat().map_or(all, |stat| (stat.user + stat.system).max(all));
     if process.is_zero() {
-        return Reading::unsupported("the kernel keeps no scheduler statistics");
+        return Err("the kernel keeps no scheduler statistics");
     }
-    Reading::derived(own.as_secs_f64() / process.as_secs_f64())
+    Ok((own, process))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -299,8 +320,26 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_told_only_of_a_process_that_has_worked_for_a_second() {
+        let ms = Duration::from_millis;
+        assert_eq!(share_of(ms(20), ms(1_000)).value(), Some(0.02));
+        let short = share_of(ms(13), ms(30));
+        assert_eq!(short.value(), None);
+        assert_eq!(
+            short.provenance().detail(),
+            Some(
+                "too short to tell: the process has used 0.03 s of processor time, and 1 s are needed"
+            )
+        );
+    }
+
+    #[test]
     fn the_library_s_own_share_is_found_by_thread_name() {
-        let before = own_share().value().unwrap();
+        let share = || {
+            let (own, process) = processor_times().unwrap();
+            own.as_secs_f64() / process.as_secs_f64()
+        };
+        let before = share();
         let thread = std::thread::Builder::new().name("radiosonde-test".to_owned());
         let (done, wait) = std::sync::mpsc::channel::<()>();
         let burning = thread
@@ -310,7 +349,7 @@ mod tests {
             })
             .unwrap();
         std::thread::sleep(Duration::from_millis(300));
-        let during = own_share().value().unwrap();
+        let during = share();
         drop(done);
         burning.join().unwrap();
         assert!(during > before && during <= 1.0, "{before} {during}");

@@ -98,7 +98,8 @@ pub struct Report {
     /// Records that were not kept, by reason. Reasons that lost nothing are left out.
     pub lost: Vec<(Lost, u64)>,
     /// Processor time that the library's own threads used, by that of the whole process. What recording costs the
-    /// program's own threads is not in it: that is measured by running the program with and without recording.
+    /// program's own threads is not in it: that is measured by running the program with and without recording. There
+    /// is no number before the process has used a second of processor time: most of the first is for starting.
     pub overhead: Reading<f64>,
 }
 
@@ -131,9 +132,11 @@ impl fmt::Display for Report {
         for (speed, operations) in self.by_speed {
             write!(f, " {} {operations}", speed.label())?;
         }
-        match self.overhead.value() {
-            Some(share) => write!(f, "\noverhead: {:.2} % of processor time", share * 100.0)?,
-            None => write!(f, "\noverhead: {}", self.overhead.provenance())?,
+        if let Some(share) = self.overhead.value() {
+            write!(f, "\noverhead: {:.2} % of processor time", share * 100.0)?;
+        } else {
+            let why = self.overhead.provenance().detail();
+            write!(f, "\noverhead: {}", why.unwrap_or("not known"))?;
         }
         if self.lost.is_empty() {
             return f.write_str("\nnothing was lost");
@@ -258,6 +261,15 @@ mod tests {
         overhead: 0.12 % of processor time
         lost: queue_full 4
         ");
+        let report = Report {
+            overhead: Reading::unsupported("too short to tell"),
+            ..report
+        };
+        assert!(
+            report
+                .to_string()
+                .contains("\noverhead: too short to tell\n")
+        );
         let tenth = tally.report(0.1);
         assert_eq!((tenth.total_operations, tenth.failed_operations), (100, 10));
         assert_eq!(tenth.recorded_operations, 10);
