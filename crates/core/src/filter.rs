@@ -398,6 +398,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_error_behind_blanks_points_at_its_own_place() {
+        let columns = |text: &str| -> Vec<usize> {
+            let (_, errors) = Filter::parse_lossy(text);
+            errors.iter().map(FilterError::column).collect()
+        };
+        assert_eq!(columns("a= é="), [5]);
+        assert_eq!(columns("a=  info;b"), [9]);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -431,6 +431,7 @@ fn parse_fields(text: &str, offset: usize, directive: &mut Directive) -> Result<
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 fn parse_level(text: &str, at: usize) -> Result<LevelFilter, Fault> {
+    let at = at + text.len() - text.trim_start().len();
     let text = text.trim();
     if let Ok(level) = text.parse() {
         return Ok(level);
