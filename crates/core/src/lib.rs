@@ -33,7 +33,8 @@
 //! read-modify-write, no panic. A span that is entered, recorded on or closed elsewhere may take a lock. Memory is
 //! bounded: a lane is 1 MiB of ring and grows by 256 KiB for each 512 spans that one thread holds open at once; lanes of
 //! threads that ended serve the next. A record that finds its lane full is refused and counted, or waits
-//! ([`when_full`]).
+//! ([`when_full`]). A value may record something itself while it is formatted for a record: that goes to a ring of its
+//! own, three deep, and is counted beyond that.
 
 // Lets the derive name this crate in the same way here as in every other crate.
 extern crate self as radiosonde_core;

@@ -4,27 +4,30 @@
 //! reference counts on parents, no extensions. Where the span lives on one thread nothing here locks, allocates, makes
 //! a system call or uses an atomic read-modify-write.
 
-use std::{error::Error, fmt, mem};
+mod visit;
+
+use std::mem;
 
 use tracing_core::{
     Callsite as _, Event, Interest, LevelFilter, Metadata,
-    field::{Field, Visit},
     span::{Attributes, Current, Id, Record},
 };
 
+pub(crate) use self::visit::VectorVisitor;
+use self::visit::{LateVisitor, SlotVisitor, WriterVisitor};
 use crate::{
     batch::{HEADER_WORDS, Header, Kind, address},
     clock,
     context::RANDOM,
     event::FieldValue,
-    fields::{Full, KEY_LINK, scratch},
+    fields::{Full, KEY_LINK},
     filter,
     lane::{self, Lane},
     loss::{self, Lost},
     record::{self, Attempt},
-    ring::{FRAME_WORDS_MAX, Ring, Writer},
+    ring::{FRAME_WORDS_MAX, Ring},
     sampling,
-    slab::{Found, Inline, LocalId, Opening},
+    slab::{Found, LocalId, Opening},
     sync::AtomicU64,
 };
 
@@ -348,200 +351,6 @@ fn record_on(
         span,
         is_owner: lane::existing().is_some_and(|lane| std::ptr::eq(lane, owner)),
     });
-}
-
-/// The field that forces a root span into the sample (`1`, `true`) or out of it (`0`, `false`).
-const PRIORITY: &str = "sampling.priority";
-
-/// What the field says about sampling, if it is [`PRIORITY`].
-#[inline]
-fn priority(field: &Field, value: &FieldValue<'_>) -> Option<bool> {
-    let keep = match *value {
-        FieldValue::Bool(value) => value,
-        FieldValue::I64(value) => value > 0,
-        FieldValue::U64(value) => value > 0,
-        _ => return None,
-    };
-    (field.name() == PRIORITY).then_some(keep)
-}
-
-/// Writes fields into a vector, for spans that are not in a slab.
-#[derive(Default)]
-pub(crate) struct VectorVisitor {
-    pub(crate) words: Vec<u64>,
-    pub(crate) priority: Option<bool>,
-}
-
-impl VectorVisitor {
-    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
-        self.priority = priority(field, &value).or(self.priority);
-        // A vector takes every field.
-        let _ = value.write(field.index() as u16, &mut self.words);
-    }
-}
-
-/// Writes fields into the slot of a span that nobody else knows yet.
-struct SlotVisitor<'a> {
-    inline: Inline<'a>,
-    span: Found<'a>,
-    /// Whether [`PRIORITY`] counts: only where a trace starts.
-    is_root: bool,
-    priority: Option<bool>,
-}
-
-impl SlotVisitor<'_> {
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the kind of value is known where it is called, which removes the match"
-    )]
-    fn write(&mut self, key: u16, value: FieldValue<'_>) {
-        if matches!(value, FieldValue::Display(_)) || value.write(key, &mut self.inline).is_err() {
-            self.write_far(key, &value);
-        }
-    }
-
-    /// What is formatted, and what does not fit.
-    #[inline(never)]
-    fn write_far(&mut self, key: u16, value: &FieldValue<'_>) {
-        scratch(|words| {
-            // A vector takes every field.
-            let _ = value.write(key, words);
-            if !self.inline.append(words) {
-                self.span.extra(words);
-            }
-        });
-    }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as `write`")]
-    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
-        self.write(field.index() as u16, value);
-        if self.is_root {
-            self.look_for_priority(field, value);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn look_for_priority(&mut self, field: &Field, value: FieldValue<'_>) {
-        self.priority = priority(field, &value).or(self.priority);
-    }
-}
-
-/// Adds fields to a span that is known, perhaps also to the very values that are being added.
-struct LateVisitor<'a> {
-    span: Found<'a>,
-    is_owner: bool,
-}
-
-impl LateVisitor<'_> {
-    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
-        self.write(field.index() as u16, &value);
-    }
-
-    fn write(&mut self, key: u16, value: &FieldValue<'_>) {
-        if let Some((head, word)) = value.one_word(key)
-            && self.is_inline()
-            && self.span.replace(head, word)
-        {
-            return;
-        }
-        scratch(|words| {
-            // A vector takes every field.
-            let _ = value.write(key, words);
-            let mut inline = self.span.inline();
-            if self.is_inline() && inline.append(words) {
-                inline.commit();
-            } else {
-                self.span.extra(words);
-            }
-        });
-    }
-
-    /// Once there are fields in the side table, later ones go there too: the last value of a key counts.
-    fn is_inline(&self) -> bool {
-        self.is_owner && !self.span.has_extra()
-    }
-}
-
-/// Writes fields into a lane.
-struct WriterVisitor<'w, 'r> {
-    writer: &'w mut Writer<'r>,
-    full: bool,
-}
-
-impl WriterVisitor<'_, '_> {
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the kind of value is known where it is called, which removes the match"
-    )]
-    fn field(&mut self, field: &Field, value: FieldValue<'_>) {
-        self.full |= value.write(field.index() as u16, self.writer).is_err();
-    }
-}
-
-macro_rules! visit {
-    ($($visitor:ty),*) => { $(
-        impl Visit for $visitor {
-            #[inline]
-            fn record_f64(&mut self, field: &Field, value: f64) {
-                self.field(field, FieldValue::F64(value));
-            }
-
-            #[inline]
-            fn record_i64(&mut self, field: &Field, value: i64) {
-                self.field(field, FieldValue::I64(value));
-            }
-
-            #[inline]
-            fn record_u64(&mut self, field: &Field, value: u64) {
-                self.field(field, FieldValue::U64(value));
-            }
-
-            #[inline]
-            fn record_bool(&mut self, field: &Field, value: bool) {
-                self.field(field, FieldValue::Bool(value));
-            }
-
-            #[inline]
-            fn record_str(&mut self, field: &Field, value: &str) {
-                self.field(field, FieldValue::Str(value));
-            }
-
-            fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-                self.field(field, FieldValue::Display(format_args!("{}", Chain(value))));
-            }
-
-            #[inline]
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                self.field(field, FieldValue::Display(format_args!("{value:?}")));
-            }
-        }
-    )* };
-}
-
-visit!(
-    SlotVisitor<'_>,
-    LateVisitor<'_>,
-    WriterVisitor<'_, '_>,
-    VectorVisitor
-);
-
-/// An error and what caused it, in one line.
-struct Chain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }
 
 /// What a record whose callsite is missing is shown as; a batch never holds one.

@@ -141,7 +141,11 @@ fn threads_leak_nothing_and_what_finds_no_lane_is_counted() {
         (3 * AT_ONCE as u64, lost)
     );
 
-    // A thread that found none has one as soon as others ended.
+    a_thread_that_found_no_lane_has_one_once_others_ended(&pump, &counts);
+}
+
+fn a_thread_that_found_no_lane_has_one_once_others_ended(pump: &Pump, counts: &Counts) {
+    let lost = loss::total(Lost::LaneLimit);
     let (all_hold_one, may_end) = (Barrier::new(LANES_MAX + 1), Barrier::new(LANES_MAX + 1));
     thread::scope(|scope| {
         let hold = || {
