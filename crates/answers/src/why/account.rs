@@ -13,7 +13,7 @@ use super::{
     findings,
     segments::{EVIDENCE_MAX, Hole, Sum, Sums},
     tile::{Tiling, tile},
-    trace::{self, Trace},
+    trace::{self, Trace, TraceRecords},
     verdict::{Contender, contenders, decide},
 };
 use crate::units::share;
@@ -73,18 +73,25 @@ impl Records<'_> {
     }
 }
 
-fn by_trace(spans: &[Span]) -> BTreeMap<TraceId, Vec<&Span>> {
-    let mut traces: BTreeMap<TraceId, Vec<&Span>> = BTreeMap::new();
+type Traces<'a> = BTreeMap<TraceId, TraceRecords<'a>>;
+
+/// Every trace's spans, found in one pass.
+fn by_trace(spans: &[Span]) -> Traces<'_> {
+    let mut traces = Traces::new();
     for span in spans {
-        traces.entry(span.trace_id).or_default().push(span);
+        traces.entry(span.trace_id).or_default().spans.push(span);
     }
     traces
 }
 
 pub(super) fn candidates(spans: &[Span]) -> Vec<Candidate> {
-    let mut candidates: Vec<_> = by_trace(spans)
-        .into_iter()
-        .filter_map(|(trace_id, spans)| {
+    candidates_of(&by_trace(spans))
+}
+
+fn candidates_of(traces: &Traces<'_>) -> Vec<Candidate> {
+    let mut candidates: Vec<_> = traces
+        .iter()
+        .filter_map(|(&trace_id, TraceRecords { spans, .. })| {
             let root = trace::root(spans.iter().copied())?;
             Some(Candidate {
                 trace_id,
@@ -111,7 +118,12 @@ pub(super) fn of_trace(
     trace_id: TraceId,
     span_id: Option<SpanId>,
 ) -> Option<Account> {
-    let trace = Trace::new(telemetry.spans, telemetry.events, trace_id, span_id)?;
+    let spans = telemetry.spans.iter();
+    let of_trace = TraceRecords {
+        spans: spans.filter(|span| span.trace_id == trace_id).collect(),
+        events: telemetry.events.iter().collect(),
+    };
+    let trace = Trace::new(&of_trace, trace_id, span_id)?;
     let root = &trace.nodes[0];
     let subject = Subject::Trace {
         trace_id,
@@ -135,16 +147,21 @@ pub(super) fn of_window(
     start_unix_ns: u64,
     end_unix_ns: u64,
 ) -> Option<Account> {
-    let wanted = candidates(telemetry.spans).into_iter().filter(|candidate| {
+    let mut all = by_trace(telemetry.spans);
+    for event in telemetry.events {
+        let place = event.place.as_ref();
+        if let Some(trace) = place.and_then(|place| all.get_mut(&place.trace_id)) {
+            trace.events.push(event);
+        }
+    }
+    let wanted = candidates_of(&all).into_iter().filter(|candidate| {
         let end = candidate
             .start_unix_ns
             .saturating_add(candidate.duration_ns);
         (start_unix_ns..end_unix_ns).contains(&end)
     });
     let traces: Vec<_> = wanted
-        .filter_map(|candidate| {
-            Trace::new(telemetry.spans, telemetry.events, candidate.trace_id, None)
-        })
+        .filter_map(|candidate| Trace::new(all.get(&candidate.trace_id)?, candidate.trace_id, None))
         .map(|trace| {
             let tiling = tile(&trace);
             (trace, tiling)

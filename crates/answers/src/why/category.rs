@@ -1,8 +1,10 @@
 //! What kind of time a span is, told from OpenTelemetry's conventions, an explicit attribute, or its name.
 //!
-//! Precedence: the attribute [`PHASE_ATTRIBUTE`]; `gpu.` names and attributes; semantic conventions (`db.*`, `http.*`,
-//! `rpc.*`, `messaging.*`, span kind); a closed table of names. Names are matched whole, so that `process queue items`
-//! is work and not waiting. What nothing recognises is a named phase.
+//! Precedence: the attribute [`PHASE_ATTRIBUTE`]; `gpu.` names; semantic conventions (`db.*`, `http.*`, `rpc.*`,
+//! `messaging.*`, span kind); a closed table of names. Names are matched whole, so that `process queue items` is work and
+//! not waiting. What nothing recognises is a named phase. A `gpu.*` attribute says which device is meant, not that it
+//! computes, so it says nothing about the time. A CPU reading has more weight than anything that is only recognised:
+//! [`Classified::by_cpu`].
 
 use radiosonde_core::model::{Span, SpanKind, Value};
 use serde::{Deserialize, Serialize};
@@ -79,11 +81,17 @@ impl Category {
         }
     }
 
-    /// Whether the thread that is in it does not compute.
-    pub(super) const fn is_wait(self) -> bool {
+    /// Whether the thread that is in it does not compute, as far as its name goes.
+    pub(super) const fn leaves_cpu(self) -> bool {
         matches!(
             self,
-            Self::Queue | Self::Lock | Self::OffCpu | Self::Io | Self::GpuWait
+            Self::Queue
+                | Self::Lock
+                | Self::OffCpu
+                | Self::Io
+                | Self::GpuBusy
+                | Self::GpuWait
+                | Self::Transfer
         )
     }
 
@@ -111,8 +119,27 @@ impl Category {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Classified {
     pub(super) category: Category,
-    /// Said by [`PHASE_ATTRIBUTE`], not recognised from a convention.
+    /// Said by [`PHASE_ATTRIBUTE`] or by an event's type, not recognised from a convention, a name or a parent.
     pub(super) declared: bool,
+}
+
+impl Classified {
+    /// What the time is in which the thread computed, and what the rest is, where a CPU reading divides it; `None`
+    /// where a reading of this thread says nothing about it.
+    pub(super) const fn by_cpu(self) -> Option<(Category, Category)> {
+        match self.category {
+            Category::Phase | Category::OnCpu | Category::OffCpu => {
+                Some((Category::OnCpu, Category::OffCpu))
+            }
+            _ if self.declared => None,
+            kind @ (Category::Serialization | Category::Deserialization) => {
+                Some((kind, Category::OffCpu))
+            }
+            // Loading both reads and computes, and a worker's time is spent on another thread.
+            Category::Startup | Category::Python => None,
+            waits => Some((Category::OnCpu, waits)),
+        }
+    }
 }
 
 /// What kind of time `span` is, by itself.
@@ -140,12 +167,7 @@ fn gpu(span: &Span) -> Option<Category> {
     let named = name
         .strip_prefix("gpu")
         .is_some_and(|rest| rest.starts_with(['.', ' ', '_', ':', '/']));
-    if !named
-        && !span
-            .attributes
-            .iter()
-            .any(|(key, _)| key.starts_with("gpu."))
-    {
+    if !named {
         return None;
     }
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));

@@ -242,20 +242,24 @@ pub(super) fn not_assessed(
             ),
         );
     }
+    let mut notes = Notes::default();
     for (trace, _) in &records.traces {
-        about_the_tree(&trace.notes, &mut say);
+        notes.merge(&trace.notes);
     }
+    about_the_tree(&notes, records.traces.len(), &mut say);
     all
 }
 
-/// What is odd about how a trace's spans stand to each other.
-fn about_the_tree(notes: &Notes, say: &mut impl FnMut(&str, String)) {
-    if notes.orphans + notes.rings > 0 {
+/// What is odd about how the spans of traces stand to each other.
+fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(&str, String)) {
+    let astray = notes.orphans + notes.rings;
+    if astray > 0 {
         say(
             "the place of some spans",
             format!(
-                "{} came without a recorded parent and counts directly under the root",
-                Count(notes.orphans + notes.rings, "span")
+                "{} came without a recorded parent and {} directly under the root",
+                Count(astray, "span"),
+                if astray == 1 { "counts" } else { "count" }
             ),
         );
     }
@@ -272,8 +276,14 @@ fn about_the_tree(notes: &Notes, say: &mut impl FnMut(&str, String)) {
         say(
             "other roots",
             format!(
-                "this trace has {} more without a parent, whose time is not in this one",
-                Count(notes.other_roots, "span")
+                "{} {} more without a parent, whose time is not in {}",
+                if traces == 1 {
+                    "this trace has"
+                } else {
+                    "these traces have"
+                },
+                Count(notes.other_roots, "span"),
+                if traces == 1 { "this one" } else { "these" }
             ),
         );
     }

@@ -179,8 +179,8 @@ pub(super) fn many_calls(trace: &Trace<'_>, tiling: &Tiling) -> Option<ManyCalls
     for (index, node) in trace.nodes.iter().enumerate() {
         let Some(parent) = node.parent else { continue };
         let path_ns = tiling.path_ns[index];
-        if node.category == Category::Io
-            && trace.nodes[parent].category != Category::Io
+        if node.kind.category == Category::Io
+            && trace.nodes[parent].kind.category != Category::Io
             && path_ns > 0
         {
             let row = rows

@@ -18,7 +18,7 @@ use radiosonde_core::{
 };
 
 use super::{
-    category::{Category, by_name},
+    category::{Category, Classified, by_name},
     trace::{Trace, labels},
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(super) fn takes_part(type_name: &str) -> bool {
 }
 
 /// Adds what `events` report to the spans in which they were recorded.
-pub(super) fn attach<'a>(trace: &mut Trace<'a>, events: &'a [EventRecord]) {
+pub(super) fn attach<'a>(trace: &mut Trace<'a>, events: &[&'a EventRecord]) {
     let hosts: HashMap<SpanId, usize> = trace
         .nodes
         .iter()
@@ -44,9 +44,9 @@ pub(super) fn attach<'a>(trace: &mut Trace<'a>, events: &'a [EventRecord]) {
         .map(|(place, node)| (node.span_id, place))
         .collect();
     let known: BTreeSet<String> = trace.nodes.iter().map(|node| node.label.clone()).collect();
-    let mut here: Vec<(&EventRecord, usize)> = events
+    let mut here: Vec<(&'a EventRecord, usize)> = events
         .iter()
-        .filter_map(|event| {
+        .filter_map(|&event| {
             let place = event
                 .place
                 .as_ref()
@@ -88,6 +88,14 @@ pub(super) fn attach<'a>(trace: &mut Trace<'a>, events: &'a [EventRecord]) {
     }
 }
 
+/// A kind of time that an event's type says.
+const fn said(category: Category) -> Classified {
+    Classified {
+        category,
+        declared: true,
+    }
+}
+
 fn nanoseconds(event: &EventRecord, name: &str) -> Option<u64> {
     event.field(name).and_then(Value::as_u64)
 }
@@ -115,7 +123,7 @@ fn gpu<'a>(
             event.time_unix_ns.saturating_sub(duration),
             event.time_unix_ns,
         );
-        trace.push_reported(host, Cow::Owned(name), times, Category::GpuBusy);
+        trace.push_reported(host, Cow::Owned(name), times, said(Category::GpuBusy));
     }
 }
 
@@ -141,14 +149,14 @@ fn call<'a>(trace: &mut Trace<'a>, event: &'a EventRecord, host: usize, known: &
         host,
         Cow::Owned(format!("call {function}")),
         (at, event.time_unix_ns),
-        Category::Phase,
+        said(Category::Phase),
     );
     for (field, name, category) in PARTS {
         let Some(length) = nanoseconds(event, field) else {
             continue;
         };
         let end = at.saturating_add(length).min(event.time_unix_ns);
-        trace.push_reported(call, Cow::Borrowed(name), (at, end), category);
+        trace.push_reported(call, Cow::Borrowed(name), (at, end), said(category));
         at = end;
     }
 }
@@ -176,7 +184,11 @@ fn model_phase(
         })
         .copied()
         .unwrap_or(host);
-    let node = trace.push_reported(parent, Cow::Owned(name.to_owned()), times, by_name(name));
+    let kind = Classified {
+        category: by_name(name),
+        declared: false,
+    };
+    let node = trace.push_reported(parent, Cow::Owned(name.to_owned()), times, kind);
     phases
         .entry((host, step, path.to_owned()))
         .or_default()

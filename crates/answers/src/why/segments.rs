@@ -1,8 +1,9 @@
 //! Pieces added up by kind of time and name, with CPU time splitting what is not known further.
 //!
-//! A piece goes to its node's category. Where the category is only a name, a CPU reading splits it into on-CPU and
-//! off-CPU; without one, a span with nothing inside it is a named phase, and the time that a span with children does
-//! not hand on is left over: nobody said what it was.
+//! A piece goes to its node's category, unless a CPU reading of the thread says otherwise: it splits what is only a name
+//! into on-CPU and off-CPU, and takes what was computed out of a wait that is only recognised. Without a reading, a span
+//! with nothing inside it is a named phase, and the time that a span with children does not hand on is left over: nobody
+//! said what it was.
 //!
 //! Invariant: segments and gaps together are as long as the pieces.
 
@@ -98,16 +99,16 @@ impl Sums {
         for (&index, &ns) in &own {
             let node = &trace.nodes[index];
             let place = (number, index);
-            let is_name = node.category == Category::Phase;
-            match cpu.of(index).filter(|_| is_name) {
-                Some(share) => {
+            let is_name = node.kind.category == Category::Phase;
+            match cpu.of(index).zip(node.kind.by_cpu()) {
+                Some((share, (computed, rest))) => {
                     let on = share.of(ns);
                     let estimated = share.estimated || ns != share.cover_ns;
-                    self.segment(Category::OnCpu, on, place, node, estimated);
-                    self.segment(Category::OffCpu, ns - on, place, node, estimated);
+                    self.segment(computed, on, place, node, estimated);
+                    self.segment(rest, ns - on, place, node, estimated);
                 }
                 None if is_name && (index == 0 || !node.children.is_empty()) => {}
-                None => self.segment(node.category, ns, place, node, false),
+                None => self.segment(node.kind.category, ns, place, node, false),
             }
         }
         self.holes(number, trace, tiling, &cpu);
@@ -133,7 +134,7 @@ impl Sums {
     fn holes(&mut self, number: usize, trace: &Trace<'_>, tiling: &Tiling, cpu: &CpuShares) {
         for piece in &tiling.pieces {
             let node = &trace.nodes[piece.node];
-            let is_hole = node.category == Category::Phase
+            let is_hole = node.kind.category == Category::Phase
                 && cpu.of(piece.node).is_none()
                 && (!node.children.is_empty() || piece.node == 0);
             if is_hole {
@@ -177,40 +178,97 @@ impl CpuShare {
     }
 }
 
+/// Nodes among which CPU time is spread, and how long they took.
+#[derive(Debug, Default)]
+struct Cover {
+    ns: u64,
+    nodes: Vec<usize>,
+}
+
+/// What is assumed of a node without a reading of its own.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// It computed like everything else that is inside of the reading.
+    Work = 0,
+    /// It is recognised as a wait, and took CPU time only where the others cannot have taken it all.
+    Recognised = 1,
+    /// The program said that it is a wait.
+    Declared = 2,
+}
+
+impl Part {
+    const fn of(node: &Node<'_>) -> Self {
+        if !node.kind.category.leaves_cpu() {
+            Self::Work
+        } else if node.kind.by_cpu().is_some() {
+            Self::Recognised
+        } else {
+            Self::Declared
+        }
+    }
+}
+
 struct CpuShares(Vec<Option<CpuShare>>);
 
 impl CpuShares {
-    /// Spreads each reading over the span's own time and that of inner spans of the same thread that have none.
     fn new(trace: &Trace<'_>) -> Self {
-        let mut shares = vec![None; trace.nodes.len()];
+        let mut shares = Self(vec![None; trace.nodes.len()]);
         for (index, node) in trace.nodes.iter().enumerate() {
-            let Some(cpu_ns) = node.cpu_ns else { continue };
-            let mut share = CpuShare {
-                budget_ns: cpu_ns,
-                cover_ns: node.duration_ns(),
-                estimated: false,
-            };
-            let mut covered = vec![index];
-            let mut waiting = node.children.clone();
-            while let Some(inner) = waiting.pop() {
-                let inside = &trace.nodes[inner];
-                let known_ns = inside.cpu_ns.filter(|_| inside.thread == node.thread);
-                if known_ns.is_none() && inside.thread == node.thread && !inside.category.is_wait()
-                {
-                    share.estimated = true;
-                    covered.push(inner);
-                    waiting.extend(&inside.children);
-                } else {
-                    // Waits take no CPU time, and another thread's is not this one's.
-                    share.budget_ns = share.budget_ns.saturating_sub(known_ns.unwrap_or(0));
-                    share.cover_ns = share.cover_ns.saturating_sub(inside.duration_ns());
-                }
-            }
-            for inner in covered {
-                shares[inner] = Some(share);
+            if let Some(cpu_ns) = node.cpu_ns {
+                shares.spread(trace, index, cpu_ns);
             }
         }
-        Self(shares)
+        shares
+    }
+
+    /// Spreads the reading of a node over its own time and that of inner spans of the same thread that have none.
+    fn spread(&mut self, trace: &Trace<'_>, index: usize, cpu_ns: u64) {
+        let node = &trace.nodes[index];
+        let mut budget_ns = cpu_ns;
+        let mut covers = [Cover::default(), Cover::default(), Cover::default()];
+        covers[Part::Work as usize] = Cover {
+            ns: node.duration_ns(),
+            nodes: vec![index],
+        };
+        let below = |outer: usize, part: Part| {
+            let children = trace.nodes[outer].children.iter();
+            children.map(move |&child| (child, part))
+        };
+        let mut waiting: Vec<_> = below(index, Part::Work).collect();
+        while let Some((inner, outer)) = waiting.pop() {
+            let inside = &trace.nodes[inner];
+            let around = &mut covers[outer as usize].ns;
+            *around = around.saturating_sub(inside.duration_ns());
+            // Another thread's CPU time is not this one's.
+            if inside.thread != node.thread {
+                continue;
+            }
+            if let Some(known_ns) = inside.cpu_ns {
+                budget_ns = budget_ns.saturating_sub(known_ns);
+                continue;
+            }
+            let part = Part::of(inside);
+            let cover = &mut covers[part as usize];
+            cover.ns = cover.ns.saturating_add(inside.duration_ns());
+            cover.nodes.push(inner);
+            waiting.extend(below(inner, part));
+        }
+        let [work, recognised, _] = covers;
+        let excess_ns = budget_ns.saturating_sub(work.ns);
+        self.give(&work, budget_ns, work.nodes.len() > 1);
+        if excess_ns > 0 {
+            self.give(&recognised, excess_ns, true);
+        }
+    }
+
+    fn give(&mut self, cover: &Cover, budget_ns: u64, estimated: bool) {
+        for &node in &cover.nodes {
+            self.0[node] = Some(CpuShare {
+                budget_ns,
+                cover_ns: cover.ns,
+                estimated,
+            });
+        }
     }
 
     fn of(&self, node: usize) -> Option<CpuShare> {

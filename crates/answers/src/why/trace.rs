@@ -23,7 +23,7 @@ use radiosonde_core::{
 };
 
 use super::{
-    category::{self, Category},
+    category::{self, Category, Classified},
     reported,
 };
 
@@ -42,7 +42,7 @@ pub(super) struct Node<'a> {
     pub(super) member: String,
     pub(super) start: u64,
     pub(super) end: u64,
-    pub(super) category: Category,
+    pub(super) kind: Classified,
     pub(super) origin: Origin,
     pub(super) failed: bool,
     pub(super) thread: u32,
@@ -50,7 +50,7 @@ pub(super) struct Node<'a> {
     pub(super) parent: Option<usize>,
     /// Children that take part in this node's time: latest end first, then earliest start, then input order.
     pub(super) children: Vec<usize>,
-    kind: SpanKind,
+    side: SpanKind,
     /// It has a part in its parent's time.
     admitted: bool,
 }
@@ -97,6 +97,28 @@ pub(super) struct Note {
     pub(super) by_ns: u64,
 }
 
+impl Notes {
+    /// Takes what another trace's notes say.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.duplicates += other.duplicates;
+        self.orphans += other.orphans;
+        self.rings += other.rings;
+        self.other_roots += other.other_roots;
+        for (place, more) in [
+            (&mut self.outlived, &other.outlived),
+            (&mut self.early, &other.early),
+            (&mut self.outside, &other.outside),
+        ] {
+            if let Some(more) = more {
+                note(place, &more.name, more.by_ns);
+                if let Some(known) = place {
+                    known.count += more.count - 1;
+                }
+            }
+        }
+    }
+}
+
 fn note(place: &mut Option<Note>, name: &str, by_ns: u64) {
     let known = place.get_or_insert_with(|| Note {
         count: 0,
@@ -108,6 +130,13 @@ fn note(place: &mut Option<Note>, name: &str, by_ns: u64) {
         known.by_ns = by_ns;
         name.clone_into(&mut known.name);
     }
+}
+
+/// The records of one trace, in any order.
+#[derive(Debug, Default)]
+pub(super) struct TraceRecords<'a> {
+    pub(super) spans: Vec<&'a Span>,
+    pub(super) events: Vec<&'a EventRecord>,
 }
 
 /// A trace, rooted at node 0.
@@ -179,15 +208,14 @@ pub(super) fn root<'a>(spans: impl Iterator<Item = &'a Span>) -> Option<&'a Span
 }
 
 impl<'a> Trace<'a> {
-    /// The tree of the spans of `trace_id`, under `span_id` or, without one, under the trace's root. `None` when there
+    /// The tree of the spans of `trace_id` that are among `records`, under `span_id` or, without one, under the trace's root. `None` when there
     /// is no such span.
     pub(super) fn new(
-        spans: &'a [Span],
-        events: &'a [EventRecord],
+        records: &TraceRecords<'a>,
         trace_id: TraceId,
         span_id: Option<SpanId>,
     ) -> Option<Self> {
-        let (spans, duplicates) = distinct(spans.iter().filter(|span| span.trace_id == trace_id));
+        let (spans, duplicates) = distinct(records.spans.iter().copied());
         let root = match span_id {
             Some(id) => spans.iter().position(|span| span.span_id == id)?,
             None => root_of(&spans)?,
@@ -204,7 +232,7 @@ impl<'a> Trace<'a> {
             spans: spans.len() as u64,
         };
         trace.grow(&spans, root, &parents);
-        reported::attach(&mut trace, events);
+        reported::attach(&mut trace, &records.events);
         trace.inherit();
         trace.admit_children();
         Some(trace)
@@ -238,7 +266,7 @@ impl<'a> Trace<'a> {
         parent: usize,
         name: Cow<'a, str>,
         times: (u64, u64),
-        category: Category,
+        kind: Classified,
     ) -> usize {
         let (label, member) = labels(&name, None);
         let host = &self.nodes[parent];
@@ -249,14 +277,14 @@ impl<'a> Trace<'a> {
             member,
             start: times.0,
             end: times.1.max(times.0),
-            category,
+            kind,
             origin: Origin::Reported,
             failed: false,
             thread: host.thread,
             cpu_ns: None,
             parent: Some(parent),
             children: Vec::new(),
-            kind: SpanKind::Internal,
+            side: SpanKind::Internal,
             admitted: false,
         });
         self.nodes.len() - 1
@@ -268,16 +296,11 @@ impl<'a> Trace<'a> {
             let Some(parent) = self.nodes[index].parent else {
                 continue;
             };
-            let outer = self.nodes[parent].category;
-            let elsewhere = matches!(
-                self.nodes[index].kind,
-                SpanKind::Server | SpanKind::Consumer
-            );
-            if self.nodes[index].category == Category::Phase
-                && !self.nodes[index].origin.is_declared()
-                && !elsewhere
-            {
-                self.nodes[index].category = outer;
+            let outer = self.nodes[parent].kind.category;
+            let node = &mut self.nodes[index];
+            let elsewhere = matches!(node.side, SpanKind::Server | SpanKind::Consumer);
+            if node.kind.category == Category::Phase && !node.origin.is_declared() && !elsewhere {
+                node.kind.category = outer;
             }
         }
     }
@@ -301,7 +324,7 @@ impl<'a> Trace<'a> {
                         .max(child.start.saturating_sub(parent.end));
                     note(&mut self.notes.outside, &child.name, distance);
                 }
-            } else if late > tolerance && child.kind != SpanKind::Server {
+            } else if late > tolerance && child.side != SpanKind::Server {
                 note(&mut self.notes.outlived, &child.name, late);
             } else {
                 if early > tolerance {
@@ -382,7 +405,7 @@ fn break_rings(parents: &mut [Option<usize>], root: usize, whole_trace: bool, no
 
 impl<'a> Node<'a> {
     fn from_span(span: &'a Span, parent: Option<usize>) -> Self {
-        let classified = category::classify(span);
+        let kind = category::classify(span);
         let (label, member) = labels(&span.name, index_of(span));
         Self {
             span_id: span.span_id,
@@ -391,8 +414,8 @@ impl<'a> Node<'a> {
             member,
             start: span.start_unix_ns,
             end: span.end_unix_ns.max(span.start_unix_ns),
-            category: classified.category,
-            origin: if classified.declared {
+            kind,
+            origin: if kind.declared {
                 Origin::Declared
             } else {
                 Origin::Recognised
@@ -402,7 +425,7 @@ impl<'a> Node<'a> {
             cpu_ns: span.attribute(CPU_ATTRIBUTE).and_then(Value::as_u64),
             parent,
             children: Vec::new(),
-            kind: span.kind,
+            side: span.kind,
             admitted: false,
         }
     }

@@ -66,7 +66,7 @@ fn spans_without_their_parent_stand_under_the_root_and_rings_are_broken() {
         (40, 10)
     );
     insta::assert_snapshot!(words(&account), @r"
-    the place of some spans: 2 spans came without a recorded parent and counts directly under the root
+    the place of some spans: 2 spans came without a recorded parent and count directly under the root
     repeated spans: 1 span came again; the longest of each counts
     other roots: this trace has 1 span more without a parent, whose time is not in this one
     ");

@@ -246,6 +246,114 @@ fn every_scripted_cause_is_named() {
     }
 }
 
+/// A request of a second with one span of this name in it, which computed for so many of its 980 ms.
+fn one_span(name: &str, cpu_ms: u64) -> Script {
+    let mut s = Script::new(1000);
+    let span = s.span(1, name, 10, 990);
+    s.cpu(span, cpu_ms);
+    s
+}
+
+#[test]
+fn a_cpu_reading_has_more_weight_than_what_a_name_a_convention_or_a_parent_says() {
+    let mut client = one_span("GET /x", 979);
+    client.kind(2, SpanKind::Client);
+
+    let mut database = one_span("SELECT", 979);
+    database.with(2, "db.system.name", "sqlite");
+
+    let mut inside_of_fetch = Script::new(1000);
+    let fetch = inside_of_fetch.span(1, "fetch", 10, 990);
+    let parse = inside_of_fetch.span(fetch, "parse", 20, 980);
+    inside_of_fetch.cpu(parse, 960);
+
+    let mut deep_inside = Script::new(1000);
+    let fetch = deep_inside.span(1, "fetch", 10, 990);
+    let body = deep_inside.span(fetch, "body", 15, 985);
+    let parse = deep_inside.span(body, "parse", 20, 980);
+    deep_inside.cpu(parse, 960).cpu(1, 970);
+
+    let mut device = one_span("tokenize", 979);
+    device.with(1, "gpu.device", "cuda:0");
+
+    let mut said = one_span("rest", 979);
+    said.with(2, PHASE_ATTRIBUTE, "off_cpu");
+
+    let mut said_around = Script::new(1000);
+    let outer = said_around.span(1, "outer", 0, 1000);
+    let inner = said_around.span(outer, "inner", 10, 990);
+    said_around
+        .with(outer, PHASE_ATTRIBUTE, "io")
+        .cpu(inner, 979);
+
+    let scripts = [
+        one_span("fetch", 979),
+        one_span("wait", 979),
+        one_span("queue", 979),
+        one_span("cache.lock", 979),
+        one_span("gpu.prepare", 979),
+        one_span("transfer", 979),
+        client,
+        database,
+        inside_of_fetch,
+        deep_inside,
+        device,
+        said,
+        said_around,
+    ];
+    for script in scripts {
+        let account = script.account();
+        let Verdict::Cause {
+            cause, confidence, ..
+        } = account.verdict
+        else {
+            panic!("{account}");
+        };
+        assert_eq!(
+            (cause, confidence),
+            (Cause::Cpu, Confidence::High),
+            "{account}"
+        );
+    }
+}
+
+#[test]
+fn a_reading_that_fits_into_nothing_else_was_spent_in_what_looks_like_a_wait() {
+    let mut s = Script::new(1000);
+    s.span(1, "fetch", 10, 990);
+    s.cpu(1, 979);
+    let account = s.account();
+    assert_eq!(cause(&account), Some(Cause::Cpu), "{account}");
+    assert!(
+        matches!(account.verdict, Verdict::Cause { confidence, .. } if confidence == Confidence::Medium),
+        "{account}"
+    );
+
+    let mut s = Script::new(1000);
+    s.span(1, "fetch", 10, 990);
+    s.cpu(1, 20);
+    assert_eq!(cause(&s.account()), Some(Cause::Io), "{}", s.account());
+}
+
+#[test]
+fn what_did_not_run_is_what_its_name_says_only_where_that_waits() {
+    let mut said = one_span("handshake", 979);
+    said.with(2, PHASE_ATTRIBUTE, "io");
+    for (script, expected) in [
+        (one_span("fetch", 5), Cause::Io),
+        (one_span("queue", 0), Cause::Queue),
+        (one_span("gpu.op", 1), Cause::Gpu),
+        (one_span("serialize reply", 979), Cause::Serialization),
+        (one_span("serialize reply", 1), Cause::Wait),
+        (one_span("model.load", 979), Cause::ColdStart),
+        // The program knows better than its processor time what it was doing.
+        (said, Cause::Io),
+    ] {
+        let account = script.account();
+        assert_eq!(cause(&account), Some(expected), "{account}");
+    }
+}
+
 #[test]
 fn what_the_records_do_not_say_is_not_told() {
     let one_span = Script::new(900);
@@ -567,5 +675,74 @@ fn a_window_adds_up_its_requests() {
     assert!(
         span(&s.telemetry(), trace_id(), id(100)).is_none()
             && trace(&s.telemetry(), TraceId::new(5).unwrap()).is_none()
+    );
+}
+
+/// Requests of several shapes, each as a trace of its own, with its events.
+#[test]
+fn a_window_says_of_each_kind_of_time_what_its_requests_say() {
+    let mut all = Script::new(0);
+    all.spans.clear();
+    let shapes = [queue_bound, gpu_bound, slow_sampling, python, lock_wait];
+    for number in 0..40_u64 {
+        let script = shapes[number as usize % shapes.len()]();
+        let trace_id = TraceId::new(TRACE + u128::from(number)).unwrap();
+        all.spans.extend(
+            script
+                .spans
+                .into_iter()
+                .map(|span| Span { trace_id, ..span }),
+        );
+        all.events
+            .extend(script.events.into_iter().map(|mut event| {
+                event.place = event.place.map(|place| Place { trace_id, ..place });
+                event
+            }));
+    }
+    // As a recording has them: in no order of traces.
+    all.spans
+        .sort_by_key(|span| (span.start_unix_ns, span.span_id));
+    let telemetry = all.telemetry();
+    let times = |accounts: &[Account]| {
+        let mut times = std::collections::BTreeMap::new();
+        for segment in accounts.iter().flat_map(|account| &account.segments) {
+            *times
+                .entry((segment.category, segment.label.clone()))
+                .or_insert(0) += segment.duration_ns;
+        }
+        times
+    };
+    let each: Vec<_> = candidates(&all.spans)
+        .iter()
+        .map(|candidate| trace(&telemetry, candidate.trace_id).unwrap())
+        .collect();
+    let whole = window(&telemetry, 0, u64::MAX).unwrap();
+    assert_eq!(
+        (each.len(), &whole.subject),
+        (40, &Subject::Window { requests: 40 })
+    );
+    assert_eq!(times(&each), times(std::slice::from_ref(&whole)));
+    assert_eq!(
+        each.iter().map(|account| account.residual_ns).sum::<u64>(),
+        whole.residual_ns
+    );
+}
+
+#[test]
+fn what_is_odd_about_several_requests_is_said_once() {
+    let mut s = Script::new(100);
+    s.span(77, "orphan", 0, 40);
+    for span in s.spans.clone() {
+        let trace_id = TraceId::new(TRACE + 1).unwrap();
+        s.spans.push(Span { trace_id, ..span });
+    }
+    let account = window(&s.telemetry(), 0, u64::MAX).unwrap();
+    let odd: Vec<_> = account.not_assessed[2..]
+        .iter()
+        .map(|odd| &odd.because)
+        .collect();
+    assert_eq!(
+        odd,
+        ["2 spans came without a recorded parent and count directly under the root"]
     );
 }
