@@ -330,6 +330,12 @@ fn registry() -> Registry {
         .handle()
         .add(-1);
     registry
+        .up_down_counter("process.thread.count")
+        .unit("{thread}")
+        .description("Threads.")
+        .with(&[("__name__", "a name that is Prometheus' own")])
+        .add(7);
+    registry
 }
 
 fn resource() -> Arc<Resource> {

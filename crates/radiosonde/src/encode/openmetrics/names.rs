@@ -64,6 +64,11 @@ impl Family {
         if kind == Kind::Counter {
             name.truncate(name.strip_suffix("_total").unwrap_or(&name).len());
         }
+        if kind == Kind::Gauge
+            && let Some(base) = name.strip_suffix("_count")
+        {
+            name = plural(base, &metric.unit);
+        }
         let is_ratio = metric.unit == "1" && matches!(metric.data, Data::Gauge(_));
         let unit = if is_ratio {
             "ratio"
@@ -95,6 +100,23 @@ pub(super) fn target() -> Family {
         name: "target".to_owned(),
         kind: Kind::Info,
         unit: "",
+    }
+}
+
+/// What a number of things is called: `_count` belongs to histograms, and readers take it for a part of one.
+/// `process.thread.count` in `{thread}` is `process_threads`.
+fn plural(base: &str, unit: &str) -> String {
+    let thing = unit
+        .strip_prefix('{')
+        .and_then(|unit| unit.strip_suffix('}'));
+    match thing {
+        Some(thing) if has_suffix(base, thing) => format!("{base}s"),
+        Some(thing) if !thing.is_empty() => {
+            let mut name = format!("{base}_").into_bytes();
+            push_name(&mut name, thing);
+            String::from_utf8_lossy(&name).into_owned() + "s"
+        }
+        _ => format!("{base}_number"),
     }
 }
 
@@ -171,6 +193,19 @@ mod tests {
                 Data::Histogram(vec![]),
                 "gpu_operation_duration_seconds",
             ),
+            (
+                "process.thread.count",
+                "{thread}",
+                Data::UpDownCounter(vec![]),
+                "process_threads",
+            ),
+            (
+                "system.cpu.logical.count",
+                "{cpu}",
+                Data::UpDownCounter(vec![]),
+                "system_cpu_logical_cpus",
+            ),
+            ("job.count", "", Data::Gauge(vec![]), "job_number"),
             (
                 "hw.gpu.memory.usage",
                 "By",

@@ -138,6 +138,10 @@ impl LabelWriter {
 fn label_name(name: &str, reserved: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len() + 9);
     push_label_name(&mut out, name);
+    // Names that begin so are Prometheus' own, and one of them makes it refuse the whole page.
+    if out.starts_with(b"__") {
+        out.splice(..0, *b"key");
+    }
     if reserved.is_some_and(|reserved| out == reserved.as_bytes()) {
         out.splice(..0, *b"exported_");
     }
@@ -294,6 +298,7 @@ mod tests {
             written(&[("a.b", "x".into()), ("a_b", 2_u64.into())]),
             r#"{a_b="x;2"}"#
         );
+        assert_eq!(written(&[("__name__", "x".into())]), r#"{key__name__="x"}"#);
         assert_eq!(
             written(&[("le", 7_u64.into()), ("exported_le", 8_u64.into())]),
             r#"{exported_le="7;8"}"#
