@@ -1,7 +1,6 @@
 //! The child of a fork has a copy of everything but the pump's thread.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 use std::{
     sync::{
