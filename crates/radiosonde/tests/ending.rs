@@ -39,11 +39,6 @@ fn child() {
         .console(false)
         .discover(false)
         .json_lines(file);
-    let log = || {
-        for line in 0..LINES {
-            info!(line, "work");
-        }
-    };
     match scenario.as_str() {
         "return" => {
             let _guard = builder.init().unwrap();
@@ -89,20 +84,7 @@ fn child() {
             drop(step);
             thread::sleep(Duration::from_millis(2_600));
         }
-        "another subscriber" => {
-            tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
-            let file = Path::new("never.jsonl");
-            let Err(error) = radiosonde::builder()
-                .discover(false)
-                .json_lines(file)
-                .init()
-            else {
-                panic!("taken over")
-            };
-            assert!(error.to_string().contains("keep_subscriber()"), "{error}");
-            assert!(!file.exists(), "something was started");
-            drop(builder.keep_subscriber().init().unwrap());
-        }
+        "another subscriber" => beside_another_subscriber(builder),
         "failed init" => {
             let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let address = taken.local_addr().unwrap().to_string();
@@ -110,6 +92,28 @@ fn child() {
             let mine = tracing::subscriber::set_global_default(tracing_subscriber::registry());
             assert!(mine.is_ok(), "the subscriber was taken");
         }
+        other => failing(other, builder),
+    }
+}
+
+fn beside_another_subscriber(builder: radiosonde::Builder) {
+    tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
+    let file = Path::new("never.jsonl");
+    let Err(error) = radiosonde::builder()
+        .discover(false)
+        .json_lines(file)
+        .init()
+    else {
+        panic!("taken over")
+    };
+    assert!(error.to_string().contains("keep_subscriber()"), "{error}");
+    assert!(!file.exists(), "something was started");
+    drop(builder.keep_subscriber().init().unwrap());
+}
+
+/// Code of the program that fails or hangs while everything is delivered.
+fn failing(scenario: &str, builder: radiosonde::Builder) {
+    match scenario {
         "a source panics, return" => {
             let guard = builder.init().unwrap();
             metrics::global().add_source(|_| panic!("the device is gone"));
@@ -161,6 +165,12 @@ fn child() {
             drop(guard);
         }
         other => panic!("no scenario {other:?}"),
+    }
+}
+
+fn log() {
+    for line in 0..LINES {
+        info!(line, "work");
     }
 }
 
