@@ -9,7 +9,7 @@
 )]
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -63,8 +63,7 @@ fn child() {
         "wait for a signal" => {
             let _guard = builder.handle_signals(true).init().unwrap();
             log();
-            println!("\nready");
-            thread::sleep(Duration::from_mins(2));
+            wait_to_be_ended();
         }
         "hang in a signal" => {
             let _guard = builder
@@ -74,8 +73,7 @@ fn child() {
                 .init()
                 .unwrap();
             log();
-            println!("\nready");
-            thread::sleep(Duration::from_mins(2));
+            wait_to_be_ended();
         }
         "rows" => {
             let _guard = builder.init().unwrap();
@@ -125,8 +123,7 @@ fn failing(scenario: &str, builder: radiosonde::Builder) {
             let _guard = builder.handle_signals(true).init().unwrap();
             metrics::global().add_source(|_| panic!("the device is gone"));
             log();
-            println!("\nready");
-            thread::sleep(Duration::from_mins(2));
+            wait_to_be_ended();
         }
         "a source hangs, return" => {
             let guard = builder.shutdown_timeout(SHORT).init().unwrap();
@@ -143,8 +140,7 @@ fn failing(scenario: &str, builder: radiosonde::Builder) {
                 .unwrap();
             metrics::global().add_source(|_| thread::sleep(Duration::from_mins(2)));
             log();
-            println!("\nready");
-            thread::sleep(Duration::from_mins(2));
+            wait_to_be_ended();
         }
         "a collector hangs" => {
             let ran = Arc::new(AtomicU64::new(0));
@@ -166,6 +162,11 @@ fn failing(scenario: &str, builder: radiosonde::Builder) {
         }
         other => panic!("no scenario {other:?}"),
     }
+}
+
+fn wait_to_be_ended() {
+    std::io::stdout().write_all(b"\nready\n").unwrap();
+    thread::sleep(Duration::from_mins(2));
 }
 
 fn log() {
