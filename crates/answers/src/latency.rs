@@ -7,6 +7,7 @@
 //! Invariants:
 //! * The window holds the last `steps_max` steps of each root phase, and no more than [`PATHS_MAX`] paths,
 //!   [`PENDING_STEPS_MAX`] unfinished steps and [`PENDING_PHASES_MAX`] phases in each; what exceeds that is counted.
+//! * New paths take the place of those that left the window, then of the root phases that have not ended for longest.
 //! * Levels tile: at every level, in every step and in the sums over the window, the children's times plus `gap` minus
 //!   `overlap` are the parent's time. `overlap` is there only where children ran at the same time.
 
@@ -25,6 +26,8 @@ pub const PATH_SEPARATOR: char = '/';
 pub const STEPS_MAX_DEFAULT: usize = 256;
 /// Most paths a window keeps.
 pub const PATHS_MAX: usize = 4096;
+/// Paths of old root phases that make room at once, so that it is not looked for at every new one.
+const ROOM: usize = PATHS_MAX / 8;
 /// Deepest path a window keeps.
 pub const DEPTH_MAX: usize = 8;
 /// Most steps whose root has not ended yet; the oldest is given up for a newer one.
@@ -46,7 +49,8 @@ pub struct Phase<'a> {
 /// What the window did not keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
-    /// Phases beyond [`PATHS_MAX`], [`PENDING_PHASES_MAX`] or [`DEPTH_MAX`], or without a name.
+    /// Phases beyond [`PATHS_MAX`] or given up for newer ones, beyond [`PENDING_PHASES_MAX`] or [`DEPTH_MAX`], or
+    /// without a name.
     pub phases: u64,
     /// Steps given up because their root had not ended while [`PENDING_STEPS_MAX`] newer ones began.
     pub steps: u64,
@@ -57,12 +61,22 @@ pub struct Refused {
 pub struct Window {
     steps_max: usize,
     paths: BTreeMap<Path, VecDeque<Sample>>,
-    /// How many steps each root phase has closed.
-    closed: BTreeMap<String, u64>,
+    /// The root phases that have a path.
+    closed: BTreeMap<String, Closed>,
+    /// Steps closed by all root phases, and at which of them room was looked for last.
+    closes: u64,
+    room_sought_at: u64,
     pending: HashMap<u64, Vec<(Path, u64)>>,
     /// Unfinished steps, oldest first.
     order: VecDeque<u64>,
     refused: Refused,
+}
+
+/// How often a root phase ended, and at which of all closes it did so last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Closed {
+    steps: u64,
+    last: u64,
 }
 
 /// One path's time in one step.
@@ -138,6 +152,8 @@ impl Window {
             steps_max: steps_max.max(1),
             paths: BTreeMap::new(),
             closed: BTreeMap::new(),
+            closes: 0,
+            room_sought_at: 0,
             pending: HashMap::new(),
             order: VecDeque::new(),
             refused: Refused::default(),
@@ -190,9 +206,11 @@ impl Window {
             }
         }
         imply_parents(&mut totals);
-        let number = self.closed.entry(root.root().to_owned()).or_default();
-        *number += 1;
-        let number = *number;
+        self.closes += 1;
+        let closed = self.closed.entry(root.root().to_owned()).or_default();
+        closed.steps += 1;
+        closed.last = self.closes;
+        let number = closed.steps;
         totals.insert(root, (duration_ns, 1));
         for (path, (ns, calls)) in totals {
             self.insert(
@@ -207,8 +225,14 @@ impl Window {
     }
 
     fn insert(&mut self, path: Path, sample: Sample) {
-        if !self.paths.contains_key(&path) && self.paths.len() == PATHS_MAX {
+        if !self.paths.contains_key(&path)
+            && self.paths.len() == PATHS_MAX
+            && !self.make_room(path.root())
+        {
             self.refused.phases += 1;
+            if path.0.len() == 1 {
+                self.closed.remove(path.root());
+            }
             return;
         }
         let samples = self.paths.entry(path).or_default();
@@ -218,10 +242,57 @@ impl Window {
         }
     }
 
+    /// Forgets paths that left the window and, where there are none, the root phases that have not ended for longest,
+    /// but not `keep`; `false` when there is no room. It is looked for once in a step.
+    fn make_room(&mut self, keep: &str) -> bool {
+        if std::mem::replace(&mut self.room_sought_at, self.closes) == self.closes {
+            return false;
+        }
+        let oldest: BTreeMap<&str, u64> = self
+            .closed
+            .iter()
+            .map(|(root, closed)| (root.as_str(), self.oldest(closed.steps)))
+            .collect();
+        self.paths.retain(|path, samples| {
+            let oldest = oldest.get(path.root()).copied().unwrap_or(0);
+            samples.back().is_some_and(|sample| sample.step > oldest)
+        });
+        if self.paths.len() < PATHS_MAX {
+            return true;
+        }
+        let mut by_age: Vec<_> = self
+            .closed
+            .iter()
+            .filter(|(root, _)| *root != keep)
+            .map(|(root, closed)| (closed.last, root.clone()))
+            .collect();
+        by_age.sort_unstable();
+        let mut sizes: HashMap<&str, usize> = HashMap::new();
+        for path in self.paths.keys() {
+            *sizes.entry(path.root()).or_default() += 1;
+        }
+        let mut free = 0;
+        let enough = by_age.iter().take_while(|(_, root)| {
+            let more = free < ROOM;
+            free += sizes.get(root.as_str()).copied().unwrap_or(0);
+            more
+        });
+        let gone: BTreeSet<String> = enough.map(|(_, root)| root.clone()).collect();
+        self.closed.retain(|root, _| !gone.contains(root));
+        self.paths.retain(|path, _| !gone.contains(path.root()));
+        self.refused.phases += (PATHS_MAX - self.paths.len()) as u64;
+        self.paths.len() < PATHS_MAX
+    }
+
+    /// The newest step that is no longer in the window of a root phase that ended `steps` times.
+    const fn oldest(&self, steps: u64) -> u64 {
+        steps.saturating_sub(self.steps_max as u64)
+    }
+
     /// The samples of `path` that are still in the window: a phase that has not run for a while leaves it.
     fn samples(&self, path: &Path) -> impl Iterator<Item = Sample> {
-        let closed = self.closed.get(path.root()).copied().unwrap_or(0);
-        let oldest = closed.saturating_sub(self.steps_max as u64);
+        let closed = self.closed.get(path.root()).copied().unwrap_or_default();
+        let oldest = self.oldest(closed.steps);
         self.paths
             .get(path)
             .into_iter()

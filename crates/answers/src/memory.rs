@@ -3,6 +3,7 @@
 //! Invariants:
 //! * Host rows tile: baseline, the host's weights, pools and KV caches, and `unattributed` add up to the resident set;
 //!   where they exceed it, `over-attributed` says by how much and stands in place of `unattributed`.
+//! * Changes are taken in any order and told as if they had come by time, as far as [`timed`] reaches.
 //! * Outstanding bytes are allocations minus releases; more released than allocated is shown as negative, not hidden.
 //! * The ledger keeps at most [`ENTRIES_MAX`] pools, caches, phases and models each, and [`TENSORS_MAX`] tensors of a
 //!   model; what exceeds that is counted.
@@ -13,6 +14,9 @@ use radiosonde_core::provenance::{Provenance, Reading};
 use serde::{Deserialize, Serialize};
 
 mod rows;
+mod timed;
+
+use timed::{Cache, KvReading, Pool, PoolReading};
 
 pub use rows::build_memory_rows;
 
@@ -105,33 +109,36 @@ pub struct Ledger {
     phases: BTreeMap<Key, Delta>,
     /// Tensors by name, of each model.
     weights: BTreeMap<Key, BTreeMap<String, u64>>,
-    baseline: Reading<u64>,
-    resident: Reading<u64>,
+    baseline: Timed<Reading<u64>>,
+    resident: Timed<Reading<u64>>,
     refused: u64,
 }
 
 /// A device and a name on it.
 type Key = (String, String);
 
-#[derive(Debug, Default)]
-struct Pool {
-    reserved: Option<u64>,
-    /// As the allocator reported it; without a report, what is outstanding.
-    used: Option<u64>,
-    outstanding: i64,
+/// The newest of what was said, and when.
+#[derive(Clone, Debug, Default)]
+struct Timed<T> {
+    time_unix_ns: u64,
+    value: T,
 }
 
-#[derive(Debug, Default)]
-struct Cache {
-    bytes: u64,
-    tokens: u64,
-    /// Bytes and tokens by which it grew, over all readings in which tokens grew.
-    grown: (u64, u64),
+impl<T> Timed<T> {
+    /// Takes what was said at that time, unless something newer is known.
+    fn take(&mut self, time_unix_ns: u64, value: T) {
+        if time_unix_ns >= self.time_unix_ns {
+            *self = Self {
+                time_unix_ns,
+                value,
+            };
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Delta {
-    last: i64,
+    last: Timed<i64>,
     largest: i64,
     sum: i64,
     count: u64,
@@ -144,10 +151,17 @@ impl Default for Ledger {
             caches: BTreeMap::new(),
             phases: BTreeMap::new(),
             weights: BTreeMap::new(),
-            baseline: Reading::unsupported("the baseline was not measured"),
-            resident: Reading::unsupported("the resident set was not measured"),
+            baseline: unknown("the baseline was not measured"),
+            resident: unknown("the resident set was not measured"),
             refused: 0,
         }
+    }
+}
+
+fn unknown(reason: &'static str) -> Timed<Reading<u64>> {
+    Timed {
+        time_unix_ns: 0,
+        value: Reading::unsupported(reason),
     }
 }
 
@@ -165,8 +179,8 @@ fn entry<'m, K: Ord, V: Default>(
 }
 
 impl Ledger {
-    /// Takes a change.
-    pub fn apply(&mut self, change: Change<'_>) {
+    /// Takes a change that happened at `time_unix_ns`.
+    pub fn apply(&mut self, time_unix_ns: u64, change: Change<'_>) {
         match change {
             Change::Pool {
                 device,
@@ -174,26 +188,38 @@ impl Ledger {
                 reserved_bytes,
                 used_bytes,
             } => {
-                if let Some(pool) = self.pool(device, pool) {
-                    pool.reserved = reserved_bytes;
-                    pool.used = Some(used_bytes);
-                }
+                let reading = PoolReading {
+                    time_unix_ns,
+                    used_bytes,
+                    reserved_bytes,
+                };
+                let late = self
+                    .pool(device, pool)
+                    .is_some_and(|pool| !pool.read(reading));
+                self.refused += u64::from(late);
             }
             Change::Allocated {
                 device,
                 pool,
                 bytes,
-            } => self.allocate(device, pool, signed(bytes)),
+            } => self.moved(device, pool, time_unix_ns, signed(bytes)),
             Change::Released {
                 device,
                 pool,
                 bytes,
-            } => self.allocate(device, pool, -signed(bytes)),
+            } => self.moved(device, pool, time_unix_ns, -signed(bytes)),
             Change::KvCache {
                 device,
                 bytes,
                 tokens,
-            } => self.cache(device, bytes, tokens),
+            } => self.cache(
+                device,
+                KvReading {
+                    time_unix_ns,
+                    tokens,
+                    bytes,
+                },
+            ),
             Change::PhaseDelta {
                 phase,
                 device,
@@ -201,18 +227,11 @@ impl Ledger {
             } => {
                 let key = (device.into_owned(), phase.into_owned());
                 if let Some(delta) = entry(&mut self.phases, key, &mut self.refused) {
-                    delta.largest = if delta.count == 0 {
-                        delta_bytes
-                    } else {
-                        delta.largest.max(delta_bytes)
-                    };
-                    delta.last = delta_bytes;
-                    delta.sum = delta.sum.saturating_add(delta_bytes);
-                    delta.count += 1;
+                    delta.take(time_unix_ns, delta_bytes);
                 }
             }
-            Change::Baseline { resident_bytes } => self.baseline = resident_bytes,
-            Change::Resident { resident_bytes } => self.resident = resident_bytes,
+            Change::Baseline { resident_bytes } => self.baseline.take(time_unix_ns, resident_bytes),
+            Change::Resident { resident_bytes } => self.resident.take(time_unix_ns, resident_bytes),
             Change::Tensor {
                 device,
                 model,
@@ -231,7 +250,7 @@ impl Ledger {
         }
     }
 
-    /// Changes that were left out because their map was full.
+    /// Changes that were left out because their map was full, or because they came too late to be put in order.
     pub const fn refused(&self) -> u64 {
         self.refused
     }
@@ -241,7 +260,7 @@ impl Ledger {
         self.pools
             .iter()
             .filter(|((on, _), _)| on == device)
-            .fold(0, |sum, (_, pool)| sum.saturating_add(pool.outstanding))
+            .fold(0, |sum, (_, pool)| sum.saturating_add(pool.outstanding()))
     }
 
     fn pool(&mut self, device: Cow<'_, str>, pool: Cow<'_, str>) -> Option<&mut Pool> {
@@ -252,22 +271,29 @@ impl Ledger {
         )
     }
 
-    fn allocate(&mut self, device: Cow<'_, str>, pool: Cow<'_, str>, bytes: i64) {
+    fn moved(&mut self, device: Cow<'_, str>, pool: Cow<'_, str>, time_unix_ns: u64, bytes: i64) {
         if let Some(pool) = self.pool(device, pool) {
-            pool.outstanding = pool.outstanding.saturating_add(bytes);
-            // Between the allocator's own readings, its figure moves with what is allocated and released.
-            pool.used = pool.used.map(|used| used.saturating_add_signed(bytes));
+            pool.moved(time_unix_ns, bytes);
         }
     }
 
-    fn cache(&mut self, device: Cow<'_, str>, bytes: u64, tokens: u64) {
-        if let Some(cache) = entry(&mut self.caches, device.into_owned(), &mut self.refused) {
-            if tokens > cache.tokens && bytes >= cache.bytes {
-                cache.grown.0 = cache.grown.0.saturating_add(bytes - cache.bytes);
-                cache.grown.1 = cache.grown.1.saturating_add(tokens - cache.tokens);
-            }
-            (cache.bytes, cache.tokens) = (bytes, tokens);
-        }
+    fn cache(&mut self, device: Cow<'_, str>, reading: KvReading) {
+        let cache = entry(&mut self.caches, device.into_owned(), &mut self.refused);
+        let late = cache.is_some_and(|cache| !cache.read(reading));
+        self.refused += u64::from(late);
+    }
+}
+
+impl Delta {
+    fn take(&mut self, time_unix_ns: u64, delta_bytes: i64) {
+        self.largest = if self.count == 0 {
+            delta_bytes
+        } else {
+            self.largest.max(delta_bytes)
+        };
+        self.last.take(time_unix_ns, delta_bytes);
+        self.sum = self.sum.saturating_add(delta_bytes);
+        self.count += 1;
     }
 }
 

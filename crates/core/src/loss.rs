@@ -74,6 +74,8 @@ reasons! {
     InvalidMeasurement = "invalid_measurement",
     /// A table of names had as many entries as its limit.
     NameLimit = "name_limit",
+    /// The rows of latency or memory had as many phases, steps, pools or tensors as their limit.
+    RowLimit = "row_limit",
     /// The rate limit for repeated log lines held the line back.
     RateLimited = "rate_limited",
 }

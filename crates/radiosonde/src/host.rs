@@ -2,7 +2,7 @@
 //! semantic conventions (1.44, `process.*` and `system.*`).
 //!
 //! [`Host::read`] is called every so often (5 s by default) and keeps its readings; they are in every snapshot of
-//! metrics from then on. Readings come from Linux's `/proc`. Elsewhere, and where a file cannot be read, there are none,
+//! metrics from then on. Where rows of memory are wanted, each reading records the resident set for them. Readings come from Linux's `/proc`. Elsewhere, and where a file cannot be read, there are none,
 //! and [`readings`] says why.
 
 mod proc;
@@ -25,6 +25,8 @@ use radiosonde_core::{
     model::{Text, Value},
     provenance::Reading,
 };
+
+use crate::memory;
 
 use self::{
     proc::{CpuTimes, ProcessStat},
@@ -82,6 +84,7 @@ pub fn readings() -> Reading<u64> {
 #[derive(Debug)]
 pub struct Host {
     before: Option<Before>,
+    memory: memory::Watch,
     start_unix_ns: u64,
 }
 
@@ -107,12 +110,14 @@ impl Host {
         *latest() = Some(Latest::default());
         Self {
             before: None,
+            memory: memory::Watch::new(),
             start_unix_ns: now_unix_ns(),
         }
     }
 
     /// Reads everything once.
     pub fn read(&mut self) {
+        self.memory.read();
         let mut readings = Readings::default();
         let now = Before {
             at: Instant::now(),

@@ -43,10 +43,8 @@ static STEPS: AtomicU64 = AtomicU64::new(1);
 
 /// The phases that are open on a thread.
 struct Open {
-    /// The innermost collector's step; 0 when none is installed.
-    step: u64,
-    /// Where in `path` and `phases` that collector's own begin.
-    base: (usize, usize),
+    /// The installed collectors, outermost first.
+    collectors: Vec<Installed>,
     /// The innermost open block's index.
     block: Option<u32>,
     /// The open phases' names, each after a `/`.
@@ -58,12 +56,36 @@ struct Open {
 
 thread_local! {
     static OPEN: RefCell<Open> = const {
-        RefCell::new(Open { step: 0, base: (0, 0), block: None, path: String::new(), phases: Vec::new(), next: 0 })
+        RefCell::new(Open { collectors: Vec::new(), block: None, path: String::new(), phases: Vec::new(), next: 0 })
     };
 }
 
-/// What an installed collector sets aside: step, base and block.
-type Outer = (u64, (usize, usize), Option<u32>);
+/// A collector as its thread knows it.
+struct Installed {
+    step: u64,
+    /// Where in the path and among the phases its own begin.
+    base: (usize, usize),
+    /// What is left of both when it ends, and the block that was open before it.
+    outer: (usize, usize),
+    outer_block: Option<u32>,
+}
+
+impl Open {
+    /// Ends the collector of this step. What it was to restore is up to the one inside of it, where there is one.
+    fn uninstall(&mut self, step: u64) {
+        // The innermost is nearly always the one.
+        let place = self.collectors.iter().rposition(|known| known.step == step);
+        let Some(place) = place else { return };
+        let ended = self.collectors.remove(place);
+        if let Some(inner) = self.collectors.get_mut(place) {
+            (inner.outer, inner.outer_block) = (ended.outer, ended.outer_block);
+        } else {
+            self.path.truncate(ended.outer.0);
+            self.phases.truncate(ended.outer.1);
+            self.block = ended.outer_block;
+        }
+    }
+}
 
 /// Guards belong to the thread that made them.
 type NotSend = PhantomData<*const ()>;
@@ -73,23 +95,25 @@ type NotSend = PhantomData<*const ()>;
 #[derive(Debug)]
 pub struct Collector {
     step: u64,
-    outer: Outer,
     thread: NotSend,
 }
 
 impl Collector {
-    /// Begins a forward step. An installed collector is set aside until this one is dropped.
+    /// Begins a forward step. An installed collector is set aside until this one is dropped, in whatever order they are.
     pub fn install() -> Self {
         let step = STEPS.fetch_add(1, Relaxed);
-        let outer = OPEN.with_borrow_mut(|open| {
-            let outer = (open.step, open.base, open.block.take());
-            open.step = step;
-            open.base = (open.path.len(), open.phases.len());
-            outer
+        OPEN.with_borrow_mut(|open| {
+            let base = (open.path.len(), open.phases.len());
+            let outer_block = open.block.take();
+            open.collectors.push(Installed {
+                step,
+                base,
+                outer: base,
+                outer_block,
+            });
         });
         Self {
             step,
-            outer,
             thread: PhantomData,
         }
     }
@@ -112,16 +136,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        let _ = OPEN.try_with(|open| {
-            let mut open = open.borrow_mut();
-            let open = &mut *open;
-            // A collector that outlived an outer one has nothing left to give back.
-            if open.step == self.step {
-                open.path.truncate(open.base.0);
-                open.phases.truncate(open.base.1);
-                (open.step, open.base, open.block) = self.outer;
-            }
-        });
+        let _ = OPEN.try_with(|open| open.borrow_mut().uninstall(self.step));
     }
 }
 
@@ -181,12 +196,16 @@ fn open(index: Option<u32>, push_name: impl FnOnce(&mut String)) -> Phase {
     };
     let _ = OPEN.try_with(|open| {
         let open = &mut *open.borrow_mut();
-        if open.step == 0 {
+        let Some(collector) = open.collectors.last() else {
             return;
-        }
+        };
         open.next += 1;
-        (phase.step, phase.number, phase.place, phase.outer_len) =
-            (open.step, open.next, open.phases.len(), open.path.len());
+        (phase.step, phase.number, phase.place, phase.outer_len) = (
+            collector.step,
+            open.next,
+            open.phases.len(),
+            open.path.len(),
+        );
         phase.outer_block = open.block;
         open.block = index.or(open.block);
         phase.block = open.block;
@@ -205,10 +224,17 @@ impl Drop for Phase {
         let duration = start.elapsed();
         let _ = OPEN.try_with(|open| {
             let open = &mut *open.borrow_mut();
-            if open.step != self.step || open.phases.get(self.place) != Some(&self.number) {
+            let Some(collector) = open
+                .collectors
+                .last()
+                .filter(|collector| collector.step == self.step)
+            else {
+                return;
+            };
+            if open.phases.get(self.place) != Some(&self.number) {
                 return;
             }
-            let path = &open.path[open.base.0 + 1..self.inner_len];
+            let path = &open.path[collector.base.0 + 1..self.inner_len];
             let name = &open.path[self.outer_len + 1..self.inner_len];
             radiosonde_core::record(&LatencyEvent {
                 phase: if self.is_block { "block" } else { name },
@@ -221,5 +247,72 @@ impl Drop for Phase {
             open.phases.truncate(self.place);
             open.path.truncate(self.outer_len);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The path that a phase opened now would have in the innermost step, and that step; `None` without a collector.
+    fn here() -> Option<(u64, String)> {
+        OPEN.with_borrow(|open| {
+            let collector = open.collectors.last()?;
+            let path = open.path.get(collector.base.0..).unwrap_or_default();
+            Some((collector.step, path.to_owned()))
+        })
+    }
+
+    #[test]
+    fn a_collector_that_is_dropped_before_the_one_inside_of_it_does_not_stay() {
+        let outermost = Collector::install();
+        let _forward = outermost.phase("forward");
+        let outer = Collector::install();
+        let block = outer.block(7);
+        let inner = Collector::install();
+        drop(outer);
+        assert_eq!(here(), Some((inner.step(), String::new())));
+        drop(block);
+        drop(inner);
+        assert_eq!(here(), Some((outermost.step(), "/forward".to_owned())));
+        drop(outermost);
+        assert_eq!(here(), None);
+        assert!(phase("nothing").start.is_none());
+        OPEN.with_borrow(|open| {
+            assert!(open.path.is_empty() && open.phases.is_empty() && open.block.is_none());
+        });
+    }
+
+    #[test]
+    fn a_collector_that_takes_the_place_of_the_last_one_keeps_nothing_of_it() {
+        let mut step = Collector::install();
+        for _ in 0..1000 {
+            // The new one is installed before the old one is dropped.
+            step = Collector::install();
+            drop(step.phase("forward"));
+        }
+        OPEN.with_borrow(|open| assert_eq!((open.collectors.len(), open.path.len()), (1, 0)));
+        drop(step);
+        assert_eq!(here(), None);
+    }
+
+    #[test]
+    fn collectors_end_in_any_order() {
+        let orders = [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ];
+        for order in orders {
+            let mut collectors: Vec<_> = (0..3).map(|_| Some(Collector::install())).collect();
+            for place in order {
+                collectors[place] = None;
+                let innermost = collectors.iter().flatten().last().map(Collector::step);
+                assert_eq!(here().map(|(step, _)| step), innermost, "{order:?}");
+            }
+        }
     }
 }

@@ -34,6 +34,7 @@ pub use radiosonde_core::events::MemoryEvent;
 mod process;
 
 pub use process::ProcessMemory;
+pub(crate) use process::{Watch, want_rows};
 
 use crate::weights::Weights;
 
@@ -50,6 +51,7 @@ pub struct Collector {
 impl Collector {
     /// A collector for `device`: [`HOST`], `cuda:0` ...
     pub fn new(device: &str) -> Self {
+        want_rows();
         Self {
             device: Arc::from(device),
             pools: Arc::default(),

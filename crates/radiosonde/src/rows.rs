@@ -59,7 +59,7 @@ impl Rows {
         for live in batch.events() {
             if let Some(update) = event::from_live(&live) {
                 any = true;
-                self.apply(update);
+                self.apply(live.time_unix_ns(), update);
             }
         }
         any
@@ -70,16 +70,22 @@ impl Rows {
         let update = event::from_record(record);
         let concerned = update.is_some();
         if let Some(update) = update {
-            self.apply(update);
+            self.apply(record.time_unix_ns, update);
         }
         concerned
     }
 
-    fn apply(&mut self, update: Update<'_>) {
+    fn apply(&mut self, time_unix_ns: u64, update: Update<'_>) {
         match update {
             Update::Latency(phase) => self.latency.record(phase),
-            Update::Memory(change) => self.memory.apply(change),
+            Update::Memory(change) => self.memory.apply(time_unix_ns, change),
         }
+    }
+
+    /// Phases, steps and changes of memory that are in no row because a limit was reached.
+    pub const fn refused(&self) -> u64 {
+        let latency = self.latency.refused();
+        latency.phases + latency.steps + self.memory.refused()
     }
 
     /// The latency rows as they are now.
@@ -102,6 +108,7 @@ pub struct Subscriptions {
 impl Subscriptions {
     /// A channel on which updates arrive from now on, until it is dropped.
     pub fn subscribe(&self) -> Receiver<AppEvent> {
+        crate::memory::want_rows();
         let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
         self.lock().push(sender);
         receiver
@@ -131,6 +138,8 @@ pub struct Publisher {
     interval: Duration,
     sent: Instant,
     changed: bool,
+    /// What the rows refused and was counted as lost.
+    counted: u64,
     subscriptions: Subscriptions,
 }
 
@@ -142,6 +151,7 @@ pub fn publish(interval: Duration) -> (Publisher, Subscriptions) {
         interval,
         sent: Instant::now(),
         changed: false,
+        counted: 0,
         subscriptions: subscriptions.clone(),
     };
     (publisher, subscriptions)
@@ -175,6 +185,11 @@ impl Publisher {
 impl Consumer for Publisher {
     fn consume(&mut self, batch: &Arc<Batch>) {
         self.changed |= self.rows.observe(batch);
+        let refused = self.rows.refused();
+        if refused > self.counted {
+            loss::count(Lost::RowLimit, refused - self.counted);
+            self.counted = refused;
+        }
         if self.sent.elapsed() >= self.interval {
             self.send();
         }

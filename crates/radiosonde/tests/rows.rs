@@ -2,7 +2,7 @@
 //! recorded events are the same.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,9 +16,16 @@ use radiosonde_answers::{
 };
 use radiosonde_core::{
     batch::{Batch, RecordRef},
+    loss::{self, Lost},
     model::{EventRecord, Resource},
     pump::{self, Consumer},
 };
+
+/// There is one pump a process, so tests take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Keeps every event as its owned form, as a recording does.
 #[derive(Clone, Default)]
@@ -115,6 +122,7 @@ fn assert_latency(latency: &[LatencyRow]) {
 
 #[test]
 fn one_stream_of_events_gives_the_same_rows_everywhere() {
+    let _turn = turn();
     let recording = Recording::default();
     let (publisher, subscriptions) = publish(Duration::from_hours(1));
     let updates = subscriptions.subscribe();
@@ -163,4 +171,31 @@ fn one_stream_of_events_gives_the_same_rows_everywhere() {
     );
     assert_eq!(bytes(&memory, "KV cache on cpu/per token"), Some(46_080));
     assert_eq!(host.outstanding_bytes(), 10 * 600);
+}
+
+#[test]
+fn what_is_in_no_row_because_of_a_limit_is_counted_as_lost() {
+    let _turn = turn();
+    let (publisher, _subscriptions) = publish(Duration::from_hours(1));
+    let pump = pump::start(pump::Config {
+        resource: Arc::new(Resource::default()),
+        consumers: vec![Box::new(publisher)],
+    })
+    .unwrap();
+    let before = loss::total(Lost::RowLimit);
+    {
+        let step = latency::Collector::install();
+        // Deeper than a window keeps: two phases of ten.
+        let mut phases: Vec<_> = (0..10).map(|_| step.phase("deeper")).collect();
+        while phases.pop().is_some() {}
+    }
+    let host = memory::Collector::new(memory::HOST);
+    for number in 0..=radiosonde_answers::memory::ENTRIES_MAX {
+        host.pool(&format!("pool {number}")).allocated(1);
+        if number % 256 == 0 {
+            assert!(pump.flush(Duration::from_secs(10)));
+        }
+    }
+    assert!(pump.flush(Duration::from_secs(10)));
+    assert_eq!(loss::total(Lost::RowLimit) - before, 3);
 }

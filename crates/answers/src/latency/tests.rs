@@ -161,9 +161,10 @@ fn memory_stays_bounded_and_what_is_refused_is_counted() {
         path: "a/b/c/d/e/f/g/h/i",
         duration_ns: 1,
     });
+    let room = ROOM as u64;
     assert_eq!(
         (window.paths.len(), window.refused().phases),
-        (PATHS_MAX, 12)
+        (PATHS_MAX - ROOM + 10, room + 2)
     );
     for _ in 0..=PENDING_PHASES_MAX {
         window.record(Phase {
@@ -172,7 +173,57 @@ fn memory_stays_bounded_and_what_is_refused_is_counted() {
             duration_ns: 1,
         });
     }
-    assert_eq!(window.refused().phases, 13);
+    assert_eq!(window.refused().phases, room + 3);
+}
+
+#[test]
+fn paths_that_left_the_window_make_room_for_new_ones() {
+    let mut window = Window::new(2);
+    for number in 0..PATHS_MAX as u64 * 2 {
+        let inner = format!("forward/request {number}");
+        step(&mut window, number, &[(&inner, 3), ("forward", 5)]);
+    }
+    let labels: Vec<_> = build_latency_rows(&window)
+        .into_iter()
+        .map(|row| row.label)
+        .collect();
+    assert_eq!(labels, ["forward", "request 8190", "request 8191", "gap"]);
+    assert_eq!(window.refused(), Refused::default());
+}
+
+#[test]
+fn of_root_phases_the_newest_are_shown_and_what_is_given_up_for_them_is_counted() {
+    let mut window = Window::default();
+    step(&mut window, 1, &[("forward/a", 1), ("forward", 2)]);
+    for number in 0..PATHS_MAX as u64 * 2 {
+        let root = format!("request {number}");
+        let inner = format!("{root}/read");
+        step(&mut window, number + 2, &[(&inner, 1), (&root, 2)]);
+        if number % 100 == 0 {
+            step(&mut window, number + 2, &[("forward", 2)]);
+        }
+        assert!(window.paths.len() <= PATHS_MAX && window.closed.len() <= PATHS_MAX);
+    }
+    let rows = build_latency_rows(&window);
+    let shown = |path: &str| rows.iter().any(|row| row.path == path);
+    assert!(shown("forward") && shown("request 8191/read") && !shown("request 0"));
+    let paths = PATHS_MAX as u64 * 4 + 2;
+    assert_eq!(
+        window.refused().phases,
+        paths - window.paths.len() as u64,
+        "every path is shown or counted"
+    );
+}
+
+#[test]
+fn more_paths_than_fit_in_one_window_are_refused_and_counted() {
+    let mut window = Window::default();
+    for number in 0..PATHS_MAX as u64 + 9 {
+        let inner = format!("forward/request {number}");
+        step(&mut window, number, &[(&inner, 3), ("forward", 5)]);
+        window.steps_max = usize::MAX;
+    }
+    assert_eq!(window.refused().phases, 10);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use radiosonde_core::provenance::{Provenance, Reading};
 use super::{Cache, HOST, Ledger, MemoryRow, Pool, signed};
 use crate::{
     natural, units,
-    units::Bytes,
+    units::{Bytes, Count},
     weights::{Node, tree},
 };
 
@@ -34,15 +34,15 @@ fn derived(path: &[&str], bytes: i64) -> MemoryRow {
 
 /// What a pool holds of its device: what it reserved, or where the allocator does not say, what is in use.
 fn held(pool: &Pool) -> i64 {
-    pool.reserved.map_or_else(|| used(pool), signed)
+    pool.reserved_bytes().map_or_else(|| used(pool), signed)
 }
 
 fn used(pool: &Pool) -> i64 {
-    pool.used.map_or(pool.outstanding, signed)
+    pool.used_bytes().map_or(pool.outstanding(), signed)
 }
 
 fn used_provenance(pool: &Pool) -> Provenance {
-    if pool.used.is_some() {
+    if pool.used_bytes().is_some() {
         Provenance::Measured
     } else {
         Provenance::Derived
@@ -50,7 +50,7 @@ fn used_provenance(pool: &Pool) -> Provenance {
 }
 
 fn held_provenance(pool: &Pool) -> Provenance {
-    if pool.reserved.is_some() {
+    if pool.reserved_bytes().is_some() {
         Provenance::Measured
     } else {
         used_provenance(pool)
@@ -59,8 +59,8 @@ fn held_provenance(pool: &Pool) -> Provenance {
 
 fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     let first = rows.len();
-    rows.push(reading(&["host"], &ledger.resident));
-    rows.push(reading(&["host", "baseline"], &ledger.baseline));
+    rows.push(reading(&["host"], &ledger.resident.value));
+    rows.push(reading(&["host", "baseline"], &ledger.baseline.value));
     for ((_, model), tensors) in ledger
         .weights
         .iter()
@@ -92,7 +92,7 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     for (_, cache) in ledger.caches.iter().filter(|(device, _)| *device == HOST) {
         rows.push(MemoryRow::new(
             &["host", "KV cache"],
-            Some(signed(cache.bytes)),
+            Some(signed(cache.latest().bytes)),
             &Provenance::Measured,
         ));
     }
@@ -100,7 +100,7 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
         .iter()
         .filter_map(|row| row.bytes)
         .fold(0_i64, i64::saturating_add);
-    let Some(resident) = ledger.resident.value() else {
+    let Some(resident) = ledger.resident.value.value() else {
         let reason = Provenance::Unsupported(
             "without the resident set there is nothing to subtract from".into(),
         );
@@ -108,7 +108,9 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
         return;
     };
     rows.push(match signed(resident).saturating_sub(attributed) {
-        rest @ 0.. if ledger.baseline.value().is_some() => derived(&["host", "unattributed"], rest),
+        rest @ 0.. if ledger.baseline.value.value().is_some() => {
+            derived(&["host", "unattributed"], rest)
+        }
         rest @ 0.. => derived(&["host", "unattributed"], rest)
             .detail("includes the baseline, which was not measured"),
         excess => derived(&["host", "over-attributed"], excess.saturating_neg()).detail(
@@ -140,7 +142,7 @@ fn pools(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
                 Some(held(pool)),
                 &held_provenance(pool),
             ));
-            rows.push(match pool.reserved {
+            rows.push(match pool.reserved_bytes() {
                 Some(bytes) => MemoryRow::new(
                     &[&top, name, "reserved"],
                     Some(signed(bytes)),
@@ -171,10 +173,10 @@ fn pools(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
 fn caches(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     for (device, cache) in &ledger.caches {
         let top = format!("KV cache on {device}");
-        let tokens = format!("{} tokens", cache.tokens);
+        let now = cache.latest();
         rows.push(
-            MemoryRow::new(&[&top], Some(signed(cache.bytes)), &Provenance::Measured)
-                .detail(tokens),
+            MemoryRow::new(&[&top], Some(signed(now.bytes)), &Provenance::Measured)
+                .detail(Count(now.tokens, "token").to_string()),
         );
         rows.push(growth(&top, cache));
     }
@@ -182,11 +184,12 @@ fn caches(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
 
 fn growth(top: &str, cache: &Cache) -> MemoryRow {
     let path = [top, "per token"];
-    match cache.grown.0.checked_div(cache.grown.1) {
+    let grown = cache.grown();
+    match grown.bytes.checked_div(grown.tokens) {
         Some(bytes) => derived(&path, signed(bytes)).detail(format!(
-            "grew by {} over {} tokens",
-            Bytes(signed(cache.grown.0)),
-            cache.grown.1
+            "grew by {} over {}",
+            Bytes(signed(grown.bytes)),
+            Count(grown.tokens, "token")
         )),
         None => MemoryRow::new(
             &path,
@@ -204,7 +207,7 @@ fn weights(tree: &Node, device: &str, rows: &mut Vec<MemoryRow>) {
         rows.push(if node.children.is_empty() {
             row
         } else {
-            row.detail(format!("{} tensors", node.tensors))
+            row.detail(Count(node.tensors, "tensor").to_string())
         });
         for child in &node.children {
             push(child, parents, rows);
@@ -224,11 +227,11 @@ fn phases(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
             .chain(phase.split('/'))
             .collect();
         rows.push(
-            MemoryRow::new(&path, Some(delta.last), &Provenance::Measured).detail(format!(
-                "largest {}, {} in all of {} steps",
+            MemoryRow::new(&path, Some(delta.last.value), &Provenance::Measured).detail(format!(
+                "largest {}, {} in all of {}",
                 Bytes(delta.largest),
                 Bytes(delta.sum),
-                delta.count
+                Count(delta.count, "step")
             )),
         );
     }

@@ -38,7 +38,7 @@ fn tensor(name: &'static str) -> Change<'static> {
 #[test]
 fn the_ledger_reads_as_rows() {
     let mut ledger = Ledger::default();
-    for change in [
+    for (time, change) in (1..).zip([
         Change::Baseline {
             resident_bytes: measured(1000),
         },
@@ -93,8 +93,8 @@ fn the_ledger_reads_as_rows() {
             device: HOST.into(),
             delta_bytes: -8,
         },
-    ] {
-        ledger.apply(change);
+    ]) {
+        ledger.apply(time, change);
     }
     insta::assert_snapshot!(picture(&build_memory_rows(&ledger)), @r"
     host                          9000 measured
@@ -120,24 +120,33 @@ fn the_ledger_reads_as_rows() {
           0.w                     3000 derived
           1.w                     3000 derived
         block 2                     -8 measured: largest 48 B, 40 B in all of 2 steps
-        block 10                    10 measured: largest 10 B, 10 B in all of 1 steps
+        block 10                    10 measured: largest 10 B, 10 B in all of 1 step
     ");
 }
 
 #[test]
 fn more_attributed_than_resident_is_shown_as_over_attribution() {
     let mut ledger = Ledger::default();
-    ledger.apply(Change::Baseline {
-        resident_bytes: measured(700),
-    });
-    ledger.apply(Change::Resident {
-        resident_bytes: measured(1000),
-    });
-    ledger.apply(Change::KvCache {
-        device: HOST.into(),
-        bytes: 450,
-        tokens: 1,
-    });
+    ledger.apply(
+        1,
+        Change::Baseline {
+            resident_bytes: measured(700),
+        },
+    );
+    ledger.apply(
+        1,
+        Change::Resident {
+            resident_bytes: measured(1000),
+        },
+    );
+    ledger.apply(
+        1,
+        Change::KvCache {
+            device: HOST.into(),
+            bytes: 450,
+            tokens: 1,
+        },
+    );
     let rows = build_memory_rows(&ledger);
     assert!(!rows.iter().any(|row| row.label == "unattributed"));
     let over = rows
@@ -164,11 +173,14 @@ fn what_was_not_measured_is_unsupported_and_not_zero() {
 #[test]
 fn more_released_than_allocated_is_flagged() {
     let mut ledger = Ledger::default();
-    ledger.apply(Change::Released {
-        device: "cuda:0".into(),
-        pool: "p".into(),
-        bytes: 5,
-    });
+    ledger.apply(
+        1,
+        Change::Released {
+            device: "cuda:0".into(),
+            pool: "p".into(),
+            bytes: 5,
+        },
+    );
     assert_eq!(ledger.outstanding_bytes("cuda:0"), -5);
     let rows = build_memory_rows(&ledger);
     let row = rows.iter().find(|row| row.label == "outstanding").unwrap();
@@ -182,17 +194,23 @@ fn more_released_than_allocated_is_flagged() {
 fn a_full_ledger_refuses_and_counts() {
     let mut ledger = Ledger::default();
     for number in 0..=ENTRIES_MAX {
-        ledger.apply(Change::Allocated {
-            device: HOST.into(),
-            pool: number.to_string().into(),
-            bytes: 1,
-        });
+        ledger.apply(
+            1,
+            Change::Allocated {
+                device: HOST.into(),
+                pool: number.to_string().into(),
+                bytes: 1,
+            },
+        );
     }
-    ledger.apply(Change::Allocated {
-        device: HOST.into(),
-        pool: "0".into(),
-        bytes: 1,
-    });
+    ledger.apply(
+        1,
+        Change::Allocated {
+            device: HOST.into(),
+            pool: "0".into(),
+            bytes: 1,
+        },
+    );
     assert_eq!(
         (ledger.refused(), ledger.outstanding_bytes(HOST)),
         (1, ENTRIES_MAX as i64 + 1)
@@ -203,7 +221,7 @@ fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
     let device = prop::sample::select(vec![HOST, "cuda:0"]);
     let pool = prop::sample::select(vec!["a", "b"]);
     let bytes = 0_u64..1_000_000;
-    let change = (0_u8..6, device, pool, bytes.clone(), bytes).prop_map(
+    let change = (0_u8..7, device, pool, bytes.clone(), bytes).prop_map(
         |(kind, device, pool, bytes, other)| {
             let (device, pool) = (Cow::Borrowed(device), Cow::Borrowed(pool));
             match kind {
@@ -231,6 +249,11 @@ fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
                 4 => Change::Baseline {
                     resident_bytes: measured(bytes),
                 },
+                5 => Change::PhaseDelta {
+                    phase: pool,
+                    device,
+                    delta_bytes: bytes as i64 - 500_000,
+                },
                 _ => Change::Resident {
                     resident_bytes: measured(bytes),
                 },
@@ -240,14 +263,107 @@ fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
     prop::collection::vec(change, 0..40)
 }
 
+/// Readings of two workers that share a device's caches, and what each lane holds of them.
+#[test]
+fn a_cache_grows_by_what_it_grew_and_not_by_the_order_in_which_threads_are_read() {
+    let kv = |tokens: u64| Change::KvCache {
+        device: HOST.into(),
+        bytes: tokens * 100,
+        tokens,
+    };
+    let mut ledger = Ledger::default();
+    // One lane: every other reading; then the other lane.
+    for lane in [1, 0] {
+        for time in (lane..200).step_by(2) {
+            ledger.apply(time, kv(time));
+        }
+    }
+    let rows = build_memory_rows(&ledger);
+    let detail = |path: &str| {
+        let row = rows.iter().find(|row| row.path == path);
+        row.and_then(|row| row.detail.clone()).unwrap()
+    };
+    assert_eq!(detail("KV cache on cpu"), "199 tokens");
+    assert_eq!(
+        detail("KV cache on cpu/per token"),
+        "grew by 19.4 KiB over 199 tokens"
+    );
+    assert_eq!(ledger.refused(), 0);
+}
+
+#[test]
+fn what_is_kept_to_be_put_in_order_is_bounded_and_what_comes_later_is_counted() {
+    let kv = |tokens: u64| Change::KvCache {
+        device: HOST.into(),
+        bytes: tokens * 3,
+        tokens,
+    };
+    let mut ledger = Ledger::default();
+    let last = timed::RECENT_MAX as u64 * 3;
+    for time in 1..=last {
+        ledger.apply(time, kv(time));
+        let (device, pool) = (Cow::Borrowed(HOST), Cow::Borrowed("p"));
+        let bytes = 1;
+        ledger.apply(
+            time,
+            Change::Allocated {
+                device,
+                pool,
+                bytes,
+            },
+        );
+    }
+    let grown = ledger.caches[HOST].grown();
+    assert_eq!((grown.bytes, grown.tokens), (last * 3, last));
+    ledger.apply(1, kv(1));
+    ledger.apply(
+        1,
+        Change::Pool {
+            device: HOST.into(),
+            pool: "p".into(),
+            reserved_bytes: None,
+            used_bytes: 5,
+        },
+    );
+    assert_eq!(
+        (ledger.refused(), ledger.outstanding_bytes(HOST)),
+        (2, last as i64)
+    );
+    assert_eq!(ledger.caches[HOST].latest().tokens, last);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Threads are read one after the other, each in its own order: the rows are those of the order of time.
+    #[test]
+    fn any_interleaving_of_threads_gives_the_rows_of_the_order_of_time(
+        changes in changes(),
+        threads in prop::collection::vec(0_usize..3, 40),
+        turns in prop::collection::vec(0_usize..3, 40),
+    ) {
+        let changes: Vec<_> = (1_u64..).zip(changes).collect();
+        let mut by_time = Ledger::default();
+        let mut lanes: [std::collections::VecDeque<_>; 3] = Default::default();
+        for ((time, change), thread) in changes.into_iter().zip(threads) {
+            by_time.apply(time, change.clone());
+            lanes[thread].push_back((time, change));
+        }
+        let mut by_thread = Ledger::default();
+        let rest = (0..3).flat_map(|lane| [lane; 40]);
+        for lane in turns.into_iter().chain(rest) {
+            if let Some((time, change)) = lanes[lane].pop_front() {
+                by_thread.apply(time, change);
+            }
+        }
+        prop_assert_eq!(build_memory_rows(&by_thread), build_memory_rows(&by_time));
+    }
 
     #[test]
     fn host_rows_tile_the_resident_set(changes in changes()) {
         let mut ledger = Ledger::default();
-        for change in changes {
-            ledger.apply(change);
+        for (time, change) in (1..).zip(changes) {
+            ledger.apply(time, change);
         }
         let rows = build_memory_rows(&ledger);
         if let Some(resident) = rows[0].bytes {

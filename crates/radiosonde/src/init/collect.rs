@@ -24,6 +24,7 @@ use crate::{
     config::Config,
     exporter::{ExportError, rows::RowFile, runner::Exporters},
     host::Host,
+    memory,
 };
 
 /// How often losses and the clock are looked at: each reason that grew is said once in that time.
@@ -238,6 +239,7 @@ fn publish_rows(rows: &SharedRows) -> Collector {
 
 /// Writes the rows as they are, once an interval, from the first interval on.
 fn row_files(config: &Config, rows: &SharedRows) -> Result<Collector, ExportError> {
+    memory::want_rows();
     let folder = &config.metrics_log.directory;
     std::fs::create_dir_all(folder).map_err(|source| ExportError::Write {
         path: folder.clone(),

@@ -1,10 +1,55 @@
 //! The process's own memory, as the kernel counts it.
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+};
 
 use radiosonde_core::provenance::Reading;
 
 use super::{HOST, MemoryEvent};
+
+/// Somebody asked for rows of memory, or recorded what they are made of: from then on they need the resident set.
+static WANTED: AtomicBool = AtomicBool::new(false);
+/// Baselines that the program measured itself.
+static BASELINES: AtomicU64 = AtomicU64::new(0);
+
+/// Has the resident set recorded whenever process and host are read.
+pub(crate) fn want_rows() {
+    WANTED.store(true, Relaxed);
+}
+
+/// Records the resident set for the rows while the process is being watched, once they are wanted: a program that has
+/// nothing to do with models is spared the events.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Until it is recorded.
+    baseline_bytes: Option<Reading<u64>>,
+    /// How many the program had measured itself before.
+    baselines: u64,
+}
+
+impl Watch {
+    /// Measures the baseline.
+    pub(crate) fn new() -> Self {
+        Self {
+            baseline_bytes: Some(resident_bytes()),
+            baselines: BASELINES.load(Relaxed),
+        }
+    }
+
+    /// Records the resident set as it is now, and the baseline before the first one unless the program measured its own.
+    pub(crate) fn read(&mut self) {
+        if !WANTED.load(Relaxed) {
+            return;
+        }
+        let is_ours = BASELINES.load(Relaxed) == self.baselines;
+        if let Some(baseline_bytes) = self.baseline_bytes.take().filter(|_| is_ours) {
+            record("baseline", &baseline_bytes);
+        }
+        record("resident", &resident_bytes());
+    }
+}
 
 /// Measures the process's resident set, first as a baseline and then as often as asked.
 #[derive(Clone, Debug)]
@@ -15,6 +60,8 @@ pub struct ProcessMemory {
 impl ProcessMemory {
     /// Measures the baseline: call it before the model is loaded, so that what comes later can be told apart.
     pub fn baseline() -> Self {
+        want_rows();
+        BASELINES.fetch_add(1, Relaxed);
         let baseline_bytes = resident_bytes();
         record("baseline", &baseline_bytes);
         Self { baseline_bytes }
