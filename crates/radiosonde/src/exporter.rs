@@ -13,7 +13,11 @@ pub mod spool;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
 
@@ -34,6 +38,12 @@ pub trait Exporter: Send {
     /// Makes everything accepted so far durable or delivered.
     fn flush(&mut self) -> Result<(), ExportError> {
         Ok(())
+    }
+
+    /// The same for an exporter that waits for a destination: by `deadline` it has returned, with everything that is
+    /// not delivered kept as safe as it can keep it. The others need not implement this.
+    fn flush_by(&mut self, _deadline: Instant) -> Result<(), ExportError> {
+        self.flush()
     }
 
     /// How long accepted records may wait before [`flush`](Exporter::flush) is called; `None` for an exporter

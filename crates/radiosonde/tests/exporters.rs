@@ -773,3 +773,237 @@ fn a_folder_that_may_not_be_written_is_an_error_before_anything_starts() {
         );
     }
 }
+
+/// Does as it is told and notes how often each of its methods was called.
+#[derive(Clone, Default)]
+struct Scripted {
+    calls: Arc<Mutex<Vec<&'static str>>>,
+    /// How many of the first calls of either kind panic.
+    export_panics: usize,
+    flush_panics: usize,
+    name_panics: bool,
+    interval: Option<Duration>,
+    interval_panics: bool,
+    /// Held while `export` must not return.
+    gate: Arc<Mutex<()>>,
+}
+
+impl Scripted {
+    /// Notes the call and gives how many there were of its kind.
+    fn note(&self, call: &'static str) -> usize {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push(call);
+        calls.iter().filter(|known| **known == call).count()
+    }
+
+    fn calls(&self) -> Vec<&'static str> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn fan_out(&self, others: Vec<Box<dyn Exporter>>) -> FanOut {
+        let limits = Limits {
+            // Longer than any test: it must not be waited for at the end.
+            pause: Duration::from_mins(10),
+            ..Limits::default()
+        };
+        let this: Box<dyn Exporter> = Box::new(self.clone());
+        let exporters = std::iter::once(this).chain(others);
+        FanOut::start(
+            exporters.map(|exporter| (exporter, limits)).collect(),
+            Thinning {
+                // All lines are the same.
+                fold: false,
+                ..Thinning::default()
+            },
+        )
+        .unwrap()
+    }
+}
+
+impl Exporter for Scripted {
+    fn name(&self) -> &'static str {
+        assert!(!self.name_panics, "nameless");
+        "scripted"
+    }
+
+    fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+        let calls = self.note("export");
+        drop(self.gate.lock());
+        assert!(calls > self.export_panics, "export {calls}");
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        let calls = self.note("flush");
+        assert!(calls > self.flush_panics, "flush {calls}");
+        Ok(())
+    }
+
+    fn flush_interval(&self) -> Option<Duration> {
+        assert!(!self.interval_panics, "no idea");
+        self.interval
+    }
+}
+
+/// A batch of one line.
+fn line() -> Arc<Batch> {
+    let mut batch = Batch::new(Arc::default());
+    let metadata = tracing::callsite! {
+        name: "line",
+        kind: tracing::metadata::Kind::EVENT,
+        target: "test",
+        level: tracing::Level::INFO,
+        fields: message
+    };
+    let parts = core::batch::Parts {
+        attributes: &[("message", core::ValueRef::Str("line"))],
+        ..core::batch::Parts::default()
+    };
+    batch.push_log(tracing::Callsite::metadata(metadata), None, &parts);
+    Arc::new(batch)
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(300)
+}
+
+#[test]
+fn what_an_exporter_hangs_on_at_the_end_is_counted_when_the_fan_out_is_gone() {
+    let _turn = turn();
+    let exporter = Scripted::default();
+    let mut fan_out = exporter.fan_out(vec![]);
+    let gate = exporter.gate.lock().unwrap();
+    let before = loss::total(Lost::ShutdownDeadline);
+    for _ in 0..3 {
+        fan_out.consume(&line());
+    }
+    assert!(!fan_out.flush(soon()));
+    drop(fan_out);
+    assert_eq!(loss::total(Lost::ShutdownDeadline) - before, 3);
+    drop(gate);
+}
+
+/// Not a test by itself: a process whose only exporter hangs at the end.
+#[test]
+#[ignore = "run by another test as a process of its own"]
+fn child_whose_exporter_hangs() {
+    let exporter = Scripted::default();
+    let mut fan_out = exporter.fan_out(vec![]);
+    let _gate = exporter.gate.lock().unwrap();
+    for _ in 0..3 {
+        fan_out.consume(&line());
+    }
+    fan_out.flush(soon());
+    drop(fan_out);
+    eprintln!("the fan-out is gone");
+    std::process::exit(0);
+}
+
+#[test]
+fn what_an_exporter_hangs_on_at_the_end_is_said_before_the_fan_out_is_gone() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "child_whose_exporter_hangs",
+            "--ignored",
+            "--nocapture",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("radiosonde: ") || line.ends_with("gone"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "radiosonde: exporter scripted: it was not done when recording ended; \
+             lost since the last report: 3 records (shutdown_deadline)",
+            "the fan-out is gone",
+        ]
+    );
+}
+
+#[test]
+fn an_exporter_that_panics_is_tried_again_until_the_end() {
+    let _turn = turn();
+    let out = Shared::default();
+    let exporter = Scripted {
+        export_panics: 2,
+        flush_panics: 2,
+        ..Scripted::default()
+    };
+    let mut fan_out = exporter.fan_out(vec![json_to(&out, JsonEncoder::default())]);
+    let before = loss::total(Lost::ExporterFailed);
+    let given_up = loss::total(Lost::ShutdownDeadline);
+    for _ in 0..3 {
+        fan_out.consume(&line());
+    }
+    fan_out.flush(Instant::now() + Duration::from_secs(20));
+    drop(fan_out);
+    assert_eq!(
+        exporter.calls(),
+        ["export", "export", "export", "flush", "flush", "flush"]
+    );
+    assert_eq!(loss::total(Lost::ExporterFailed) - before, 2);
+    assert_eq!(loss::total(Lost::ShutdownDeadline) - given_up, 0);
+    assert!(out.text().contains("it panicked"), "{}", out.text());
+}
+
+#[test]
+fn an_exporter_that_always_panics_keeps_nobody_beyond_the_deadline() {
+    let _turn = turn();
+    let exporter = Scripted {
+        flush_panics: usize::MAX,
+        ..Scripted::default()
+    };
+    let mut fan_out = exporter.fan_out(vec![]);
+    fan_out.consume(&line());
+    let started = Instant::now();
+    assert!(!fan_out.flush(soon()));
+    drop(fan_out);
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_flush_that_is_due_comes_before_all_that_waits() {
+    let _turn = turn();
+    let exporter = Scripted {
+        interval: Some(Duration::ZERO),
+        ..Scripted::default()
+    };
+    let mut fan_out = exporter.fan_out(vec![]);
+    let gate = exporter.gate.lock().unwrap();
+    for _ in 0..3 {
+        fan_out.consume(&line());
+    }
+    drop(gate);
+    assert!(fan_out.flush(Instant::now() + Duration::from_secs(20)));
+    let calls = exporter.calls();
+    assert_eq!(
+        calls[..6],
+        ["export", "flush", "export", "flush", "export", "flush"]
+    );
+}
+
+#[test]
+fn an_exporter_that_panics_when_asked_about_itself_works_all_the_same() {
+    let _turn = turn();
+    let out = Shared::default();
+    let exporter = Scripted {
+        name_panics: true,
+        interval_panics: true,
+        ..Scripted::default()
+    };
+    let mut fan_out = exporter.fan_out(vec![json_to(&out, JsonEncoder::default())]);
+    fan_out.consume(&line());
+    assert!(fan_out.flush(Instant::now() + Duration::from_secs(20)));
+    drop(fan_out);
+    assert_eq!(exporter.calls()[..2], ["export", "flush"]);
+    let text = out.text();
+    assert!(
+        text.contains("exporter unnamed: its flush_interval panicked (no idea)"),
+        "{text}"
+    );
+}

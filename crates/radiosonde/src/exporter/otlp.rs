@@ -46,6 +46,10 @@ use self::{config::shown, meter::Meter};
 /// How long one request may take, `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
+/// How long a flush waits for a destination that is there before what waits is made durable: it takes everything
+/// within moments, and the disk is spared.
+const FLUSH_PROMPT: Duration = Duration::from_millis(200);
+
 /// How long dropping the exporter waits for a request that is on its way.
 const END_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -75,15 +79,23 @@ struct State {
     spool: Spool,
     /// Attempts that failed so far.
     failures: u64,
-    /// No attempt before, unless a flush asks for one.
+    /// No attempt before, unless a flush asks for one, and the destination did not ask for the wait.
     not_before: Option<Instant>,
+    asked_to_wait: bool,
     flushing: bool,
+    /// The last flush did not get everything delivered, and nothing was since.
+    left_behind: bool,
     stop: bool,
     ended: bool,
     fault: Option<String>,
 }
 
 impl State {
+    /// Whether nothing can be delivered by `deadline`, because the destination asked for a longer wait.
+    fn is_sent_away(&self, deadline: Instant) -> bool {
+        self.asked_to_wait && self.not_before.is_some_and(|at| at > deadline)
+    }
+
     /// What went wrong since the last call, with the network and with the spool.
     fn take_fault(&mut self) -> Option<String> {
         match (self.fault.take(), self.spool.take_fault()) {
@@ -146,7 +158,9 @@ impl Otlp {
                 spool: Spool::open(&config.spool, &config.spool_name(protocol)),
                 failures: 0,
                 not_before: None,
+                asked_to_wait: false,
                 flushing: false,
+                left_behind: false,
                 stop: false,
                 ended: false,
                 fault: None,
@@ -264,29 +278,42 @@ impl Exporter for Otlp {
         self.queue(|encoder, send| encoder.metrics(snapshot, send))
     }
 
-    /// Waits until everything is delivered, an attempt fails, or one request's timeout has passed; what is left is
-    /// made durable in the spool.
     fn flush(&mut self) -> Result<(), ExportError> {
-        let deadline = deadline_in(self.timeout);
+        self.flush_by(deadline_in(self.timeout))
+    }
+
+    /// Waits until everything is delivered, an attempt fails, or one request's timeout or `deadline` has passed. What
+    /// the destination does not take at once is made durable in the spool before it is waited for.
+    fn flush_by(&mut self, deadline: Instant) -> Result<(), ExportError> {
+        let deadline = deadline.min(deadline_in(self.timeout));
         let mut state = self.shared.lock();
         let failures = state.failures;
         state.flushing = true;
         self.shared.work.notify_one();
-        state = self.wait_while(state, deadline, |state| {
-            !state.spool.is_empty() && state.failures == failures
-        });
+        let waits = |state: &State| {
+            !state.spool.is_empty() && state.failures == failures && !state.is_sent_away(deadline)
+        };
+        state = self.wait_while(state, deadline.min(deadline_in(FLUSH_PROMPT)), waits);
+        if waits(&state) {
+            state.spool.persist();
+            state = self.wait_while(state, deadline, waits);
+        }
         state.flushing = false;
-        if state.spool.is_empty() {
+        state.left_behind = !state.spool.is_empty();
+        if !state.left_behind {
             return Ok(());
         }
-        state.spool.persist();
+        let in_memory = state.spool.persist();
         let waiting = state.spool.waiting().records;
         let why = state
-            .fault
-            .take()
+            .take_fault()
             .unwrap_or_else(|| "no answer yet".to_owned());
         drop(state);
-        Err(self.noticed(format!("{why}; {waiting} records wait")))
+        let endangered = match in_memory {
+            0 => String::new(),
+            _ => format!(", {in_memory} of them in memory only"),
+        };
+        Err(self.noticed(format!("{why}; {waiting} records wait{endangered}")))
     }
 }
 
@@ -306,15 +333,19 @@ impl Drop for Otlp {
         let deadline = Instant::now() + END_WAIT_MAX;
         let mut state = self.shared.lock();
         let failures = state.failures;
-        // What waits while the destination is there is on its way; what waits for it to come back is not waited for.
-        if state.not_before.is_none() {
+        // What waits while the destination is there is on its way; what waits for it to come back, and what a flush
+        // waited for in vain, is not waited for.
+        let left_behind = state.left_behind;
+        if state.not_before.is_none() && !left_behind {
             state = self.wait_while(state, deadline, |state| {
                 !state.spool.is_empty() && state.failures == failures
             });
         }
         state.stop = true;
         self.shared.work.notify_one();
-        state = self.wait_while(state, deadline, |_| true);
+        state = self.wait_while(state, deadline, |state| {
+            !(left_behind && state.spool.is_out())
+        });
         // A request that is still on its way may yet arrive; if the process ends before, the next one sends it again.
         let lost = state.spool.persist();
         loss::count(Lost::ShutdownDeadline, lost);
@@ -355,7 +386,8 @@ impl<T: Transport> Sender<T> {
             let pause = state
                 .not_before
                 .map(|at| at.saturating_duration_since(Instant::now()));
-            let pause = pause.filter(|pause| !pause.is_zero() && !state.flushing);
+            let pause =
+                pause.filter(|pause| !pause.is_zero() && (state.asked_to_wait || !state.flushing));
             if pause.is_none()
                 && let Some(payload) = state.spool.take()
             {
@@ -402,6 +434,7 @@ impl<T: Transport> Sender<T> {
         } = outcome
         {
             state.failures += 1;
+            state.asked_to_wait = retry_after.is_some();
             state.not_before = Some(deadline_in(self.backoff.next(retry_after)));
             // One attempt a flush: the destination is away, waiting for it is the spool's business.
             state.flushing = false;
@@ -410,6 +443,8 @@ impl<T: Transport> Sender<T> {
         } else {
             self.backoff.reset();
             state.not_before = None;
+            state.asked_to_wait = false;
+            state.left_behind = false;
             state.spool.done();
             let (rejected, reason) = match outcome {
                 Outcome::Partial { rejected, reason } => (rejected, reason),

@@ -3,7 +3,7 @@
 //! Invariants: [`FanOut::consume`] never waits for an exporter, unless waiting is asked for, and then at most for the
 //! exporter's timeout. An exporter that panics or hangs is set aside, and harms no other. Every record that an exporter
 //! does not get is counted under a reason, and what went wrong is said once a minute: to the other exporters, or on
-//! standard error where none of them is a console.
+//! standard error where none of them is a console. When a fan-out is gone, all its losses are counted and said.
 
 mod load;
 mod queue;
@@ -11,6 +11,7 @@ mod report;
 mod worker;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -28,8 +29,16 @@ use self::{
 use super::Exporter;
 use crate::repeat::{Thinner, Thinning};
 
-/// How long dropping waits for exporters that work.
+/// How long dropping waits for exporters where no flush before said how much time there is.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it waits at most where one did.
+const DROP_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+/// How long it waits at least: exporters that have delivered or kept everything need no longer to end.
+const DROP_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+
+/// How much earlier than its caller's deadline exporters must be back from a flush at most, so that what they say is
+/// heard.
+const FLUSH_RESERVE_MAX: Duration = Duration::from_millis(250);
 
 /// How much waits for an exporter, and how patient we are with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +107,8 @@ pub struct FanOut {
     thinner: Thinner,
     /// That of the last batch: reports carry it.
     resource: Arc<Resource>,
+    /// That of the last flush.
+    deadline: Option<Instant>,
 }
 
 impl FanOut {
@@ -108,13 +119,13 @@ impl FanOut {
     ) -> std::io::Result<Self> {
         let mut lanes: Vec<Lane> = Vec::with_capacity(exporters.len());
         for (exporter, limits) in exporters {
-            let name = exporter.name();
+            let name = name_of(exporter.as_ref());
             let twin = lanes.iter().filter(|lane| lane.name == name).count();
             let account = Account::new(name, twin, limits.queue_records_max);
             let queue = Arc::new(Queue::new(limits, account));
             let worker = Worker::new(exporter, Arc::clone(&queue), limits);
             thread::Builder::new()
-                .name(format!("radiosonde-{name}"))
+                .name(format!("radiosonde-{}", name.replace('\0', "")))
                 .spawn(move || worker.run())?;
             lanes.push(Lane { name, queue });
         }
@@ -122,6 +133,7 @@ impl FanOut {
             lanes: lanes.into(),
             thinner: Thinner::new(thinning),
             resource: Arc::default(),
+            deadline: None,
         })
     }
 
@@ -141,9 +153,9 @@ impl FanOut {
     }
 
     /// Tells the healthy exporters what went wrong with the others.
-    fn report(&self) {
+    fn report(&self, is_last: bool) {
         for lane in self.lanes.iter() {
-            let Some(fault) = lane.queue.take_fault() else {
+            let Some(fault) = lane.queue.take_fault(is_last) else {
                 continue;
             };
             let message = fault.message(lane.name);
@@ -170,35 +182,57 @@ impl Consumer for FanOut {
         if !Arc::ptr_eq(&self.resource, batch.resource()) {
             self.resource = Arc::clone(batch.resource());
         }
-        self.report();
+        self.report(false);
     }
 
     fn flush(&mut self, deadline: Instant) -> bool {
         if let Some(rest) = self.thinner.finish() {
             self.offer(&Arc::new(rest));
         }
+        self.deadline = Some(deadline);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let reserve = FLUSH_RESERVE_MAX.min(left / 8);
+        let back_by = deadline.checked_sub(reserve).unwrap_or(deadline);
         let tickets: Vec<_> = self
             .lanes
             .iter()
-            .map(|lane| lane.queue.push_flush())
+            .map(|lane| lane.queue.push_flush(back_by))
             .collect();
         let mut delivered = true;
         for (lane, ticket) in self.lanes.iter().zip(tickets) {
             delivered &= lane.queue.wait_for(ticket, deadline);
         }
-        self.report();
+        self.report(false);
         delivered
     }
 }
 
 impl Drop for FanOut {
     fn drop(&mut self) {
+        // While the others can still take it.
+        self.report(true);
         for lane in self.lanes.iter() {
             lane.queue.stop();
         }
-        let deadline = Instant::now() + DROP_TIMEOUT;
+        let now = Instant::now();
+        let time = self.deadline.map_or(DROP_TIMEOUT, |deadline| {
+            // Whoever waits for the last flush waits for the end too, and no longer.
+            let left = deadline.saturating_duration_since(now);
+            left.saturating_sub(DROP_TIMEOUT_MIN)
+                .clamp(DROP_TIMEOUT_MIN, DROP_TIMEOUT_MAX)
+        });
         for lane in self.lanes.iter() {
-            lane.queue.wait_for_end(deadline);
+            lane.queue.wait_for_end(now + time);
+        }
+        for lane in self.lanes.iter() {
+            if let Some(fault) = lane.queue.take_fault(true) {
+                report::say(&fault.message(lane.name));
+            }
         }
     }
+}
+
+/// The exporter's name; it is code of the program, which may panic.
+fn name_of(exporter: &dyn Exporter) -> &'static str {
+    catch_unwind(AssertUnwindSafe(|| exporter.name())).unwrap_or("unnamed")
 }

@@ -269,6 +269,11 @@ impl Spool {
         }
     }
 
+    /// Whether a payload is out.
+    pub fn is_out(&self) -> bool {
+        self.out.is_some()
+    }
+
     /// Whether nothing waits and nothing is out.
     pub fn is_empty(&self) -> bool {
         self.out.is_none()

@@ -146,6 +146,10 @@ impl Exporter for Selected {
         self.inner.flush()
     }
 
+    fn flush_by(&mut self, deadline: Instant) -> Result<(), ExportError> {
+        self.inner.flush_by(deadline)
+    }
+
     fn flush_interval(&self) -> Option<Duration> {
         self.inner.flush_interval()
     }
@@ -194,6 +198,12 @@ impl Exporter for Searching {
 
     fn flush(&mut self) -> Result<(), ExportError> {
         self.found.as_mut().map_or(Ok(()), Otlp::flush)
+    }
+
+    fn flush_by(&mut self, deadline: Instant) -> Result<(), ExportError> {
+        self.found
+            .as_mut()
+            .map_or(Ok(()), |otlp| otlp.flush_by(deadline))
     }
 
     fn flush_interval(&self) -> Option<Duration> {

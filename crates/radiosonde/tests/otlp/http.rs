@@ -13,12 +13,17 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use radiosonde::{
-    core::loss::{self, Lost},
+    core::{
+        loss::{self, Lost},
+        pump::Consumer as _,
+    },
     exporter::{
         ExportError, Exporter,
         otlp::{Compression, Otlp, OtlpConfig, OtlpError},
+        runner::{FanOut, Limits},
         spool::SpoolConfig,
     },
+    repeat::Thinning,
 };
 
 /// Loss counters belong to the process, so the tests take turns.
@@ -281,6 +286,85 @@ fn a_collector_that_hangs_delays_no_export_and_gets_everything_later() {
     }
     assert_eq!(receiver.wait_attempts(1).len(), 1);
     assert_eq!(receiver.span_ids(100), (0..100).collect::<Vec<_>>());
+}
+
+/// Everything in a folder, as another process would find it if this one ended now.
+fn copied(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copied(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// Records ten spans for a destination that hangs, and ends as a pump does.
+fn end_while_it_hangs(config: &OtlpConfig, receiver: &Receiver) {
+    receiver.answer([Answer::Hang]);
+    let otlp: Box<dyn Exporter> = Box::new(Otlp::http(config).unwrap());
+    let mut fan_out = FanOut::start(vec![(otlp, Limits::default())], Thinning::default()).unwrap();
+    fan_out.consume(&Arc::new(batch(0..5)));
+    receiver.wait_attempts(1);
+    fan_out.consume(&Arc::new(batch(5..10)));
+    let started = Instant::now();
+    assert!(!fan_out.flush(started + Duration::from_secs(1)));
+    drop(fan_out);
+    assert!(
+        started.elapsed() < config.timeout,
+        "the request was waited for"
+    );
+}
+
+#[test]
+fn what_a_collector_hangs_on_is_in_the_spool_when_recording_has_ended() {
+    let _turn = turn();
+    let (receiver, folder, next) = (Receiver::start(), folder(), folder());
+    let mut config = OtlpConfig {
+        timeout: Duration::from_secs(60),
+        ..config(receiver.url(), &folder)
+    };
+    let before = loss::total(Lost::ShutdownDeadline);
+    end_while_it_hangs(&config, &receiver);
+    copied(folder.path(), next.path());
+    assert_eq!(loss::total(Lost::ShutdownDeadline) - before, 0);
+    config.spool.folder = Some(next.path().to_owned());
+    let _otlp = Otlp::http(&config).unwrap();
+    assert_eq!(receiver.span_ids(10), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_collector_hangs_on_and_no_spool_takes_is_counted_when_recording_has_ended() {
+    let _turn = turn();
+    let receiver = Receiver::start();
+    let config = OtlpConfig {
+        timeout: Duration::from_secs(60),
+        spool: SpoolConfig::in_memory(),
+        ..OtlpConfig::new(receiver.url())
+    };
+    let before = loss::total(Lost::ShutdownDeadline);
+    end_while_it_hangs(&config, &receiver);
+    assert_eq!(loss::total(Lost::ShutdownDeadline) - before, 10);
+}
+
+#[test]
+fn a_flush_does_not_shorten_a_wait_that_the_collector_asked_for() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    receiver.answer([Answer::Status(429, "Retry-After: 2\r\n", vec![])]);
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    otlp.export(&batch(0..5)).unwrap();
+    let reason = noticed(&mut otlp);
+    assert!(reason.contains("429"), "{reason}");
+    // Returns at once: nothing can be delivered by then.
+    let early = otlp.flush_by(Instant::now() + Duration::from_millis(200));
+    assert!(early.unwrap_err().to_string().ends_with("; 5 records wait"));
+    // And this one waits for as long as was asked.
+    otlp.flush().unwrap();
+    let attempts = receiver.wait_attempts(2);
+    assert!(attempts[1] - attempts[0] >= Duration::from_secs(2));
 }
 
 #[test]

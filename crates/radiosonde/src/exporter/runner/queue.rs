@@ -1,7 +1,8 @@
 //! The bounded queue between the pump and one exporter's thread, and what is known about that exporter's health.
 //!
 //! Invariants: `records` and `bytes` are those of the batches in `items`; at most one snapshot waits, the newest;
-//! every record that is refused or given up is counted by [`State::lose`], which also keeps it for the next report.
+//! every record that is refused or given up is counted by [`State::lose`], once, which also keeps it for the next
+//! report.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +14,6 @@ use radiosonde_core::{
     WhenFull,
     loss::{self, Lost},
     metrics::snapshot::Snapshot,
-    pump::deadline_in,
 };
 
 use super::{
@@ -24,12 +24,15 @@ use super::{
 /// How often one exporter's faults are reported.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
+/// Longest pause of an exporter that panicked once the queue is stopped: there is no time for long ones.
+const END_PAUSE_MAX: Duration = Duration::from_millis(100);
+
 /// What an exporter is asked to do.
 pub(super) enum Item {
     Batch(Load),
     Metrics(Arc<Snapshot>),
-    /// A flush with its ticket.
-    Flush(u64),
+    /// A flush with its ticket, and when the exporter must be back from it.
+    Flush(u64, Instant),
 }
 
 /// What the thread does next.
@@ -63,6 +66,8 @@ enum Life {
     Running,
     /// Takes no more, and ends when the queue is empty.
     Stopping,
+    /// Was not done in time: what it still had is counted, and nobody waits for it.
+    GivenUp,
     Ended,
 }
 
@@ -78,6 +83,8 @@ struct State {
     /// Since when the exporter works on the current item, and how many records that has.
     busy_since: Option<Instant>,
     busy_records: u64,
+    /// The records of the current item are counted as lost already.
+    busy_given_up: bool,
     hang_noted: bool,
     /// The exporter panicked and has not succeeded since.
     panicked: bool,
@@ -105,8 +112,27 @@ impl State {
         }
     }
 
-    /// Notes a hang when it is first seen, and says whether the exporter is set aside.
+    /// Gives up the current item and all that wait.
+    fn give_up(&mut self, account: &Account, reason: Lost) {
+        let busy = std::mem::take(&mut self.busy_records);
+        self.busy_given_up |= busy > 0;
+        let records = self.records as u64 + busy;
+        for item in self.items.drain(..) {
+            if let Item::Batch(load) = item {
+                account.given_up(&load, reason);
+            }
+        }
+        (self.records, self.bytes) = (0, 0);
+        self.lose(reason, records);
+    }
+
+    /// Whether the exporter takes no more for now.
     fn is_aside(&mut self, timeout: Duration) -> bool {
+        self.hangs(timeout) || self.panicked
+    }
+
+    /// Notes a hang when it is first seen.
+    fn hangs(&mut self, timeout: Duration) -> bool {
         let hangs = self
             .busy_since
             .is_some_and(|since| since.elapsed() >= timeout);
@@ -117,7 +143,7 @@ impl State {
                 timeout.as_secs_f64()
             ));
         }
-        hangs || self.panicked
+        hangs
     }
 
     fn has_room(&self, load: &Load, limits: &Limits) -> bool {
@@ -158,8 +184,10 @@ impl Queue {
     pub(super) fn push_batch(&self, load: &Load) {
         let mut state = self.lock();
         let refused = loop {
-            if state.life != Life::Running {
-                break Lost::ShutdownDeadline;
+            match state.life {
+                Life::Running => {}
+                Life::Stopping | Life::GivenUp => break Lost::ShutdownDeadline,
+                Life::Ended => break Lost::ExporterFailed,
             }
             if state.has_room(load, &self.limits) {
                 state.records += load.batch.len();
@@ -196,12 +224,12 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Queues a flush and gives its ticket.
-    pub(super) fn push_flush(&self) -> u64 {
+    /// Queues a flush from which the exporter must be back by `deadline`, and gives its ticket.
+    pub(super) fn push_flush(&self, deadline: Instant) -> u64 {
         let mut state = self.lock();
         state.asked += 1;
         let ticket = state.asked;
-        state.items.push_back(Item::Flush(ticket));
+        state.items.push_back(Item::Flush(ticket, deadline));
         drop(state);
         self.work.notify_one();
         ticket
@@ -226,10 +254,16 @@ impl Queue {
         }
     }
 
-    /// The next thing to do; waits until there is one, or until `due`.
+    /// The next thing to do; waits until there is one, or until `due`, which comes before all that waits: under load
+    /// something always does.
     pub(super) fn next(&self, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                state.busy_since = Some(Instant::now());
+                return Next::FlushDue;
+            }
             if let Some(item) = state.take() {
                 if let Item::Batch(load) = &item {
                     self.account.left(load);
@@ -239,12 +273,7 @@ impl Queue {
             if state.life != Life::Running {
                 return Next::Stop;
             }
-            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
             state = match left {
-                Some(Duration::ZERO) => {
-                    state.busy_since = Some(Instant::now());
-                    return Next::FlushDue;
-                }
                 Some(left) => {
                     let wait = self.work.wait_timeout(state, left);
                     wait.unwrap_or_else(PoisonError::into_inner).0
@@ -264,6 +293,7 @@ impl Queue {
         state.busy_records = 0;
         state.hang_noted = false;
         state.panicked = false;
+        let is_counted = std::mem::take(&mut state.busy_given_up);
         if let Some(ticket) = flush {
             state.answered = ticket;
             state.delivered = failure.is_none();
@@ -271,16 +301,24 @@ impl Queue {
         state.failure = failure.as_ref().map(|(_, _, error)| error.clone());
         if let Some((reason, records, error)) = failure {
             state.fault.error = Some(error);
-            state.lose(reason, records);
+            if !is_counted {
+                state.lose(reason, records);
+            }
         }
         drop(state);
         self.progress.notify_all();
+    }
+
+    /// Something about the exporter that costs no record is to be said.
+    pub(super) fn notice(&self, error: String) {
+        self.lock().fault.error = Some(error);
     }
 
     /// The exporter panicked over the current item.
     pub(super) fn panicked(&self, flush: Option<u64>, message: &str) {
         let mut state = self.lock();
         state.busy_since = None;
+        state.busy_given_up = false;
         state.hang_noted = false;
         state.panicked = true;
         if let Some(ticket) = flush {
@@ -296,14 +334,19 @@ impl Queue {
         self.progress.notify_all();
     }
 
-    /// Waits for `pause`, or until the queue is stopped.
+    /// Waits for `pause`, or for less once the queue is stopped.
     pub(super) fn pause(&self, pause: Duration) {
-        let until = deadline_in(pause);
+        let started = Instant::now();
         let mut state = self.lock();
-        while state.life == Life::Running {
-            let left = until.saturating_duration_since(Instant::now());
+        loop {
+            let pause = match state.life {
+                Life::Running => pause,
+                Life::Stopping => pause.min(END_PAUSE_MAX),
+                Life::GivenUp | Life::Ended => return,
+            };
+            let left = pause.saturating_sub(started.elapsed());
             if left.is_zero() {
-                break;
+                return;
             }
             let wait = self.work.wait_timeout(state, left);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
@@ -316,26 +359,33 @@ impl Queue {
         self.work.notify_all();
     }
 
-    /// The thread has ended.
+    /// The thread has ended. Where it ended before its time, what it still had is counted.
     pub(super) fn ended(&self) {
-        self.lock().life = Life::Ended;
+        let mut state = self.lock();
+        state.give_up(&self.account, Lost::ExporterFailed);
+        state.life = Life::Ended;
+        drop(state);
         self.progress.notify_all();
     }
 
-    /// Waits until the thread has ended, or gives up what it still had when `deadline` comes first.
+    /// Whether nobody waits for the thread any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.lock().life == Life::GivenUp
+    }
+
+    /// Waits until the thread has ended, or gives up what it still had when `deadline` comes first, or at once when
+    /// it hangs.
     pub(super) fn wait_for_end(&self, deadline: Instant) {
         let mut state = self.lock();
         while state.life != Life::Ended {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.is_aside(self.limits.timeout) {
-                let records = state.records as u64 + std::mem::take(&mut state.busy_records);
-                for item in state.items.drain(..) {
-                    if let Item::Batch(load) = item {
-                        self.account.given_up(&load, Lost::ShutdownDeadline);
-                    }
-                }
-                (state.records, state.bytes) = (0, 0);
-                return state.lose(Lost::ShutdownDeadline, records);
+            if left.is_zero() || state.hangs(self.limits.timeout) {
+                state.life = Life::GivenUp;
+                state.give_up(&self.account, Lost::ShutdownDeadline);
+                let error = &mut state.fault.error;
+                error.get_or_insert_with(|| "it was not done when recording ended".to_owned());
+                drop(state);
+                return self.work.notify_all();
             }
             let wait = self.progress.wait_timeout(state, left);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
@@ -351,21 +401,21 @@ impl Queue {
     /// Why the exporter does not deliver now; `None` where it does.
     pub(super) fn failure(&self) -> Option<String> {
         let mut state = self.lock();
-        if state.is_aside(self.limits.timeout) && !state.panicked {
+        if state.hangs(self.limits.timeout) {
             return Some("it does not return".to_owned());
         }
         state.failure.clone()
     }
 
-    /// What to report now, if anything: at most once a minute.
-    pub(super) fn take_fault(&self) -> Option<Fault> {
+    /// What to report now, if anything: at most once a minute, unless it is the last time.
+    pub(super) fn take_fault(&self, is_last: bool) -> Option<Fault> {
         let mut state = self.lock();
-        state.is_aside(self.limits.timeout);
+        state.hangs(self.limits.timeout);
         let is_empty = state.fault.error.is_none() && state.fault.lost.is_empty();
         let is_early = state
             .reported
             .is_some_and(|at| at.elapsed() < REPORT_INTERVAL);
-        if is_empty || is_early {
+        if is_empty || is_early && !is_last {
             return None;
         }
         state.reported = Some(Instant::now());

@@ -1,4 +1,6 @@
 //! The thread of one exporter.
+//!
+//! Invariant: every call of the exporter may panic, and whatever ends the thread, its queue hears of it.
 
 use std::{
     any::Any,
@@ -16,6 +18,18 @@ use crate::exporter::{ExportError, Exporter};
 /// Longest pause after panics in a row.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
+/// How often an exporter is flushed that cannot say how often that should be.
+const INTERVAL_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// Tells the queue when the thread ends, however it does.
+struct Ending(Arc<Queue>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
 pub(super) struct Worker {
     exporter: Box<dyn Exporter>,
     queue: Arc<Queue>,
@@ -23,6 +37,8 @@ pub(super) struct Worker {
     pause: Duration,
     /// Since when something exported waits for a flush.
     waits_since: Option<Instant>,
+    /// `flush_interval` panicked and is not called again.
+    interval_panicked: bool,
 }
 
 impl Worker {
@@ -33,13 +49,15 @@ impl Worker {
             pause_min: limits.pause,
             pause: limits.pause,
             waits_since: None,
+            interval_panicked: false,
         }
     }
 
     pub(super) fn run(mut self) {
         let _silence = radiosonde_core::silence();
+        let _ending = Ending(Arc::clone(&self.queue));
         loop {
-            let interval = self.exporter.flush_interval();
+            let interval = self.interval();
             let due = interval.and_then(|interval| self.waits_since?.checked_add(interval));
             match self.queue.next(due) {
                 Next::Item(Item::Batch(load)) => {
@@ -53,34 +71,57 @@ impl Worker {
                 Next::Item(Item::Metrics(snapshot)) => {
                     self.call(None, 0, |exporter| exporter.export_metrics(&snapshot));
                 }
-                Next::Item(Item::Flush(ticket)) => self.flush(Some(ticket)),
-                Next::FlushDue => self.flush(None),
+                Next::Item(Item::Flush(ticket, deadline)) => {
+                    self.flush(Some(ticket), |exporter| exporter.flush_by(deadline));
+                }
+                Next::FlushDue => self.flush(None, |exporter| exporter.flush()),
                 Next::Stop => break,
             }
         }
-        if self.waits_since.is_some() {
-            self.flush(None);
+        // None comes after this one, so one that panics is tried again for as long as somebody waits for it.
+        while self.waits_since.is_some() && !self.queue.is_given_up() {
+            self.flush(None, |exporter| exporter.flush());
         }
-        let Self {
-            exporter, queue, ..
-        } = self;
+        let exporter = self.exporter;
         // A destructor that panics ends here like the thread does.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(exporter)));
-        queue.ended();
     }
 
-    fn flush(&mut self, ticket: Option<u64>) {
-        self.waits_since = None;
-        self.call(ticket, 0, |exporter| exporter.flush());
+    /// The exporter's flush interval.
+    fn interval(&mut self) -> Option<Duration> {
+        if self.interval_panicked {
+            return Some(INTERVAL_UNKNOWN);
+        }
+        let exporter = self.exporter.as_ref();
+        match panic::catch_unwind(AssertUnwindSafe(|| exporter.flush_interval())) {
+            Ok(interval) => interval,
+            Err(payload) => {
+                self.interval_panicked = true;
+                let message = text_of(payload.as_ref());
+                self.queue.notice(format!(
+                    "its flush_interval panicked ({message}): it is flushed every second"
+                ));
+                Some(INTERVAL_UNKNOWN)
+            }
+        }
     }
 
-    /// Calls the exporter and tells the queue what came of it.
+    fn flush(
+        &mut self,
+        ticket: Option<u64>,
+        flush: impl FnOnce(&mut dyn Exporter) -> Result<(), ExportError>,
+    ) {
+        // A flush that panicked is still to be done.
+        self.waits_since = (!self.call(ticket, 0, flush)).then(Instant::now);
+    }
+
+    /// Calls the exporter and tells the queue what came of it. `false` when it panicked.
     fn call(
         &mut self,
         flush: Option<u64>,
         records: u64,
         call: impl FnOnce(&mut dyn Exporter) -> Result<(), ExportError>,
-    ) {
+    ) -> bool {
         let exporter = self.exporter.as_mut();
         match panic::catch_unwind(AssertUnwindSafe(|| call(exporter))) {
             Ok(result) => {
@@ -90,11 +131,13 @@ impl Worker {
                     (reason, lost, error.to_string())
                 });
                 self.queue.done(flush, failure);
+                true
             }
             Err(payload) => {
                 self.queue.panicked(flush, text_of(payload.as_ref()));
                 self.queue.pause(self.pause);
                 self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
+                false
             }
         }
     }
