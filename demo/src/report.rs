@@ -163,23 +163,30 @@ fn totals(requests: &[Outcome], wall_seconds: f64) -> Totals {
         .iter()
         .map(|one| u64::from(one.output_tokens))
         .sum();
-    let mut cpu: Vec<f64> = requests
+    let cpu = requests
         .iter()
         .filter_map(|one| one.cpu_ms_per_token)
         .collect();
-    cpu.sort_by(f64::total_cmp);
     Totals {
         wall_seconds,
         failed: requests.iter().filter(|one| one.error.is_some()).count(),
         output_tokens,
         tokens_per_second: output_tokens as f64 / wall_seconds.max(f64::MIN_POSITIVE),
-        cpu_ms_per_token_median: cpu.get(cpu.len() / 2).copied(),
+        cpu_ms_per_token_median: median(cpu),
         kv_used_bytes_max: requests
             .iter()
             .map(|one| one.kv_used_bytes)
             .max()
             .unwrap_or(0),
     }
+}
+
+/// The middle value, or the mean of the middle two; `None` of nothing.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get((values.len() - 1) / 2)?;
+    Some(f64::midpoint(lower, upper))
 }
 
 /// Groups tensors by what GGUF's names say they are for, largest part first.

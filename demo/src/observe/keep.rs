@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use radiosonde::core::batch::Batch;
+use radiosonde::core::loss::Lost;
 use radiosonde::core::model::{Record, Span};
 use radiosonde::exporter::{ExportError, Exporter};
-use radiosonde::report::Report;
 use radiosonde::rows::Rows;
 use radiosonde_answers::latency::LatencyRow;
 use radiosonde_answers::memory::MemoryRow;
@@ -102,17 +102,16 @@ impl Exporter for Keep {
 }
 
 impl Keep {
-    /// What was seen, once everything was delivered.
-    pub fn observed(&self, delivered: bool, report: &Report) -> Observed {
+    /// What was seen, once everything was `delivered` or `lost`.
+    pub fn observed(&self, delivered: bool, lost: &[(Lost, u64)]) -> Observed {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let [spans, logs, events] = kept.counts;
         Observed {
-            delivered,
+            delivered: delivered && lost.is_empty(),
             spans,
             logs,
             events,
-            lost: report
-                .lost
+            lost: lost
                 .iter()
                 .map(|&(reason, records)| Loss {
                     reason: reason.label(),

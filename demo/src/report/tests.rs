@@ -104,6 +104,19 @@ fn what_was_not_measured_is_null() {
 }
 
 #[test]
+fn the_median_of_an_even_count_is_between_the_middle_two() {
+    for (values, middle) in [
+        (vec![], None),
+        (vec![3.0], Some(3.0)),
+        (vec![4.0, 1.0], Some(2.5)),
+        (vec![9.0, 1.0, 2.0], Some(2.0)),
+        (vec![8.0, 1.0, 2.0, 4.0], Some(3.0)),
+    ] {
+        assert_eq!(median(values), middle);
+    }
+}
+
+#[test]
 fn names_of_tensors_tell_their_part() {
     let parts = [
         "token_embd.weight",

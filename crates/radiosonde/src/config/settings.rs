@@ -7,7 +7,9 @@ use radiosonde_core::filter::Filter;
 
 use super::{
     raw::Resolver,
-    value::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, Setting},
+    value::{
+        Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, Setting, WhenFull,
+    },
 };
 
 /// What the library knows about a key.
@@ -133,6 +135,8 @@ settings! {
         sample_rate: f64 = 1.0, variables ["OTEL_TRACES_SAMPLER_ARG": Plain], also ["sample_rate"];
         /// Where trace context is read from and written to in headers and variables.
         propagators: Vec<String> = ["tracecontext", "baggage", "b3"].map(str::to_owned).to_vec(), variables ["OTEL_PROPAGATORS": Plain];
+        /// What happens to a record for which a thread's lane, or an exporter's queue, has no room.
+        when_full: WhenFull = WhenFull::Refuse;
         /// The share of the process's CPU time that the library's own collectors may take.
         max_overhead: f64 = 0.01, also ["budget.max_overhead"];
     }

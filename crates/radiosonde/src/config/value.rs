@@ -471,6 +471,15 @@ choices! {
         Ratio = "traceidratio",
     }
 
+    /// What happens to a record for which there is no room.
+    WhenFull {
+        /// It is refused and counted; the program never waits.
+        Refuse = "refuse",
+        /// The program waits: for a lane a second at most, for an exporter at most as long as `export.timeout`. What
+        /// finds no room even then is refused and counted.
+        Wait = "wait",
+    }
+
     /// Which measurements may become exemplars.
     ExemplarFilter {
         /// Those made inside a recorded trace.
@@ -479,5 +488,14 @@ choices! {
         AlwaysOn = "always_on",
         /// None.
         AlwaysOff = "always_off",
+    }
+}
+
+impl From<WhenFull> for radiosonde_core::WhenFull {
+    fn from(choice: WhenFull) -> Self {
+        match choice {
+            WhenFull::Refuse => Self::Refuse,
+            WhenFull::Wait => Self::Wait,
+        }
     }
 }

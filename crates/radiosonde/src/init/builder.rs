@@ -6,7 +6,7 @@ use radiosonde_core::model::{Text, Value};
 
 use super::{Guard, InitError, collect::Collector, start};
 use crate::{
-    config::{Config, LogFormat, RawConfig},
+    config::{Config, LogFormat, RawConfig, WhenFull},
     exporter::Exporter,
 };
 
@@ -127,6 +127,14 @@ impl Builder {
     /// The share of traces that is recorded, from 0 to 1.
     pub fn sample_ratio(mut self, ratio: f64) -> Self {
         self.raw.set("recording.sample_rate", "sample_ratio", ratio);
+        self
+    }
+
+    /// What happens to a record for which a thread's lane, or an exporter's queue, has no room. A program that records
+    /// faster than its exporters write loses records unless it waits.
+    pub fn when_full(mut self, choice: WhenFull) -> Self {
+        self.raw
+            .set("recording.when_full", "when_full", choice.name());
         self
     }
 

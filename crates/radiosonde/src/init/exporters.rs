@@ -31,6 +31,7 @@ pub(super) fn open(
     let limits = Limits {
         queue_records_max: usize::try_from(settings.export.queue_records_max).unwrap_or(usize::MAX),
         timeout: settings.export.timeout,
+        when_full: settings.recording.when_full.into(),
         ..Limits::default()
     };
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();

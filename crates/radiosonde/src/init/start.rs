@@ -192,6 +192,7 @@ fn join_log_crate() {
 /// Makes the settings that are the whole process's the current ones.
 fn apply(config: &Settings) {
     filter::set(config.logging.level.clone());
+    radiosonde_core::when_full(config.recording.when_full.into());
     let threshold = Threshold::from_ratio(config.sample_ratio()).unwrap_or(Threshold::ALL);
     sampling::set(if config.sample_parent_based() {
         sampling::Sampler::ParentBased(threshold)
