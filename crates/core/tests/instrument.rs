@@ -279,6 +279,32 @@ fn errors_and_panics_are_counted_and_go_on() {
     assert_eq!(measured("explode"), (2, vec![("panic".to_owned(), 1)], 2));
 }
 
+/// The body stays in place, because its return type says what the closure's parameter is.
+#[instrument]
+fn closure(fuse: u32) -> impl Fn(&str) -> usize {
+    assert!(fuse > 0, "boom");
+    |text| text.len()
+}
+
+#[test]
+fn a_function_that_returns_a_closure_is_observed_like_any_other() {
+    let recording = recording();
+    assert!(panic::catch_unwind(|| drop(closure(0))).is_err());
+    assert_eq!(closure(1)("abc"), 3);
+    let (spans, logs) = recording.take();
+    assert_eq!(
+        spans[0].attribute("error.type").unwrap().as_str(),
+        Some("panic")
+    );
+    assert_eq!((spans.len(), spans[1].status.clone()), (2, Status::Unset));
+    let place = logs[0].place.as_ref().unwrap();
+    assert_eq!(
+        (logs.len(), &*logs[0].message, place.span_id),
+        (1, "closure returned", spans[1].span_id)
+    );
+    assert_eq!(measured("closure"), (2, vec![("panic".to_owned(), 1)], 2));
+}
+
 /// Ready at the second poll.
 #[derive(Default)]
 struct Yield(bool);

@@ -37,7 +37,9 @@ pub fn derive_event_from_radiosonde(item: TokenStream) -> TokenStream {
 /// before it is done counts as an error, by `error.type`.
 ///
 /// Metrics: `function.calls`, `function.errors` and `function.duration` in seconds, labelled with the `function`'s path.
-/// They are measured for every call, whether or not the filter keeps the span.
+/// They are measured for every call, whether or not the filter keeps the span. The path is the module's and the
+/// function's name: an attribute does not see which type its method is of, so methods of one name in one module share
+/// their series. Types that are to be told apart go into modules of their own.
 ///
 /// Arguments become fields of the span: numbers, text and `bool` with their type, others as `Debug` shows them, what
 /// cannot be shown not at all. `self` is left out. Arguments of the attribute, all optional:

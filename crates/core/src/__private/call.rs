@@ -154,6 +154,40 @@ pub fn call<R>(
     result
 }
 
+/// The same for a function whose body must stay where it is, because its return type says what the parameters of a
+/// returned closure are: the call lasts until the guard is dropped. `returned` logs that it did, unless it panicked.
+#[inline]
+pub fn guard<'s>(
+    site: &'static CallSite,
+    span: &'s Span,
+    cpu: bool,
+    returned: impl FnOnce() + 's,
+) -> impl Drop + 's {
+    let entered = super::RECORDING.then(|| span.enter());
+    Guard {
+        running: entered.is_some().then(|| (site.start(span, cpu), returned)),
+        _entered: entered,
+    }
+}
+
+/// A call that lasts until this is dropped, entered before it and left after it.
+struct Guard<'s, F: FnOnce()> {
+    running: Option<(Call<'s>, F)>,
+    _entered: Option<tracing::span::Entered<'s>>,
+}
+
+impl<F: FnOnce()> Drop for Guard<'_, F> {
+    fn drop(&mut self) {
+        let Some((call, returned)) = self.running.take() else {
+            return;
+        };
+        if !thread::panicking() || call.was_panicking {
+            returned();
+            call.end(None);
+        }
+    }
+}
+
 /// The same for a future. The span is entered whenever the future is polled; the call lasts from the first poll to
 /// the result.
 pub async fn call_future<F: Future>(

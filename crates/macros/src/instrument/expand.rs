@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote};
 use syn::{
-    Block, Expr, Ident, ReturnType, Stmt, Type, parse_quote,
+    Block, Expr, Ident, PathArguments, ReturnType, Stmt, Type, TypeParamBound, parse_quote,
     visit_mut::{self, VisitMut},
 };
 
@@ -15,6 +15,7 @@ use super::{
 pub(crate) fn function(function: Function) -> TokenStream {
     let setup = setup(&function);
     let outcome = outcome(&function);
+    let returned_log = returned_log(&function);
     let Function {
         mut item,
         arguments,
@@ -25,11 +26,36 @@ pub(crate) fn function(function: Function) -> TokenStream {
     let cpu = arguments.cpu;
     let returned = returned(&item.sig.output);
     let replacement: Block = match body {
+        Body::Sync if arguments.shows_nothing() && returns_closure(&item.sig.output) => {
+            parse_quote!({
+                #setup
+                let __call = __rs::guard(&__SITE, &__span, #cpu, || { #returned_log });
+                #block
+            })
+        }
         Body::Sync => {
             let arrow = returned.as_ref().map(|ty| quote!(-> #ty));
             parse_quote!({
                 #setup
                 __rs::call(&__SITE, &__span, #cpu, move || #arrow #block, #outcome)
+            })
+        }
+        // The type `!` cannot be named: what never returns has a value of no other type that has none.
+        Body::Async if matches!(returned, Some(Type::Never(_))) => {
+            let statements = &block.stmts;
+            parse_quote!({
+                #setup
+                match __rs::call_future(
+                    &__SITE,
+                    __span,
+                    async move {
+                        if false {
+                            return __rs::never::<__rs::core::convert::Infallible>();
+                        }
+                        #(#statements)*
+                    },
+                    #outcome
+                ).await {}
             })
         }
         Body::Async => {
@@ -146,13 +172,11 @@ fn target(function: &Function) -> TokenStream {
 fn outcome(function: &Function) -> TokenStream {
     let target = target(function);
     let level = level(function);
-    let name = function.item.sig.ident.to_string();
+    let name = &function.item.sig.ident;
     let (returned, failed) = (format!("{name} returned"), format!("{name} failed"));
     let arguments = &function.arguments;
     let ok = match arguments.ret {
-        None => quote! {
-            __rs::tracing::event!(target: #target, __rs::tracing::Level::DEBUG, #returned);
-        },
+        None => returned_log(function),
         Some(format) => {
             let value = shown(format, &quote!(__value));
             quote! {
@@ -201,6 +225,34 @@ fn outcome(function: &Function) -> TokenStream {
             __error_type
         }
     }
+}
+
+/// Logs that the function returned, without saying what.
+fn returned_log(function: &Function) -> TokenStream {
+    let target = target(function);
+    let returned = format!("{} returned", function.item.sig.ident);
+    quote! {
+        __rs::tracing::event!(target: #target, __rs::tracing::Level::DEBUG, #returned);
+    }
+}
+
+/// Whether the return type is `impl Fn(..)`, from which the compiler learns what the closure's parameters are: only
+/// where the closure is returned by the function itself.
+fn returns_closure(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, ty) = output else {
+        return false;
+    };
+    let Type::ImplTrait(opaque) = &**ty else {
+        return false;
+    };
+    opaque.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|segment| matches!(segment.arguments, PathArguments::Parenthesized(_))),
+        _ => false,
+    })
 }
 
 fn shown(format: Format, value: &TokenStream) -> TokenStream {

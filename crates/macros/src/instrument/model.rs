@@ -44,6 +44,13 @@ pub(crate) struct Arguments {
     pub(crate) runtime: Option<TokenStream>,
 }
 
+impl Arguments {
+    /// Whether no log needs the returned value.
+    pub(crate) const fn shows_nothing(&self) -> bool {
+        self.err.is_none() && self.ret.is_none()
+    }
+}
+
 /// How a value is written into a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {

@@ -40,6 +40,22 @@ fn dynamic(
     Box::new(move || text.len() + usize::from(left + right))
 }
 
+#[instrument]
+fn lengths() -> impl Fn(&str) -> usize {
+    |text| text.len()
+}
+
+#[instrument]
+fn counter<'a>(count: &'a mut u32, early: bool) -> impl FnMut(&[u8]) -> u32 + 'a {
+    if early {
+        *count = 10;
+    }
+    move |bytes| {
+        *count += bytes.len() as u32;
+        *count
+    }
+}
+
 #[instrument(err)]
 fn parse(text: &str) -> Result<u32, Box<dyn std::error::Error>> {
     if text.is_empty() {
@@ -83,6 +99,22 @@ fn never(stop: bool) -> ! {
         std::process::exit(0)
     }
     loop {}
+}
+
+#[instrument]
+async fn forever(stop: Option<u32>) -> ! {
+    let Some(code) = stop else {
+        std::future::ready(()).await;
+        loop {}
+    };
+    std::process::exit(code as i32)
+}
+
+#[instrument]
+async fn for_good() -> ! {
+    loop {
+        forever(Some(0)).await;
+    }
 }
 
 #[instrument]
@@ -204,6 +236,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
 fn main() {
     assert_eq!(longest(&[1, 2], &[3]), [1, 2]);
     assert_eq!(evens(&[1, 2, 4]).sum::<u32>(), 6);
+    assert_eq!(lengths()("abc"), 3);
+    assert_eq!(counter(&mut 1, true)(b"ab"), 12);
     assert_eq!(dynamic("a".to_owned(), (1, [2, 3]), true)(), 5);
     assert!(parse("12").is_ok_and(|number| number == 12) && parse("x").is_err());
     assert_eq!((first(&[7]), first(&[])), (Some(&7), None));
@@ -221,5 +255,8 @@ fn main() {
     assert_eq!(block_on(model.later(2)), Ok(5));
     assert_eq!(block_on(model.send(6)), 6);
     assert_eq!(model.into_weights(), [1, 3]);
-    never(true);
+    if std::env::args().count() > 9 {
+        never(true);
+    }
+    block_on(for_good())
 }
