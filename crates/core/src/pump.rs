@@ -30,6 +30,8 @@ const PRESSED_WORDS: usize = RING_WORDS / 4;
 const BATCH_WORDS_MAX: usize = 1 << 16;
 /// How long dropping the pump waits for its last flush.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of the time to stop is kept at most for consumers to count and say what they could not deliver.
+const END_RESERVE_MAX: Duration = Duration::from_millis(500);
 /// Stands in for a deadline that no clock can show: ten years.
 const FAR: Duration = Duration::from_hours(24 * 365 * 10);
 
@@ -195,7 +197,9 @@ impl Pump {
             return false;
         }
         let deadline = deadline_in(timeout);
-        let delivered = self.handle.flush(timeout);
+        let delivered = self
+            .handle
+            .flush(timeout.saturating_sub(END_RESERVE_MAX.min(timeout / 2)));
         let shared = &self.handle.shared;
         let mut requests = shared.lock();
         requests.stop = true;
@@ -240,8 +244,13 @@ impl Handle {
         }
         let deadline = deadline_in(timeout);
         let mut requests = self.shared.lock();
+        // That of a flush that is answered is nobody's any more.
+        requests.deadline = if requests.answered < requests.asked {
+            requests.deadline.max(deadline)
+        } else {
+            deadline
+        };
         requests.asked += 1;
-        requests.deadline = requests.deadline.max(deadline);
         let ticket = requests.asked;
         self.pump.unpark();
         while requests.answered < ticket {

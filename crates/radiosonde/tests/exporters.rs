@@ -883,6 +883,24 @@ fn what_an_exporter_hangs_on_at_the_end_is_counted_when_the_fan_out_is_gone() {
     drop(gate);
 }
 
+#[test]
+fn what_an_exporter_hangs_on_at_the_end_is_counted_when_the_pump_has_stopped() {
+    let turn = turn();
+    let exporter = Scripted::default();
+    let fan_out = exporter.fan_out(vec![]);
+    let Session { pump, _turn } = session_with(vec![Box::new(fan_out)], turn);
+    // A deadline that is long past says nothing about later ones.
+    assert!(pump.flush(Duration::from_mins(10)));
+    let gate = exporter.gate.lock().unwrap();
+    let before = loss::total(Lost::ShutdownDeadline);
+    for n in 0..3 {
+        info!(n, "line");
+    }
+    assert!(!pump.stop(Duration::from_secs(2)));
+    assert_eq!(loss::total(Lost::ShutdownDeadline) - before, 3);
+    drop(gate);
+}
+
 /// Not a test by itself: a process whose only exporter hangs at the end.
 #[test]
 #[ignore = "run by another test as a process of its own"]

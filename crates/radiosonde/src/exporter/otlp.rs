@@ -74,6 +74,14 @@ trait Transport: Send {
     fn send(&mut self, signal: Signal, gzip: bool, body: &[u8]) -> Outcome;
 }
 
+/// Where the sender is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Running,
+    Stopping,
+    Ended,
+}
+
 #[derive(Debug)]
 struct State {
     spool: Spool,
@@ -85,8 +93,7 @@ struct State {
     flushing: bool,
     /// The last flush did not get everything delivered, and nothing was since.
     left_behind: bool,
-    stop: bool,
-    ended: bool,
+    sender: Life,
     fault: Option<String>,
 }
 
@@ -161,8 +168,7 @@ impl Otlp {
                 asked_to_wait: false,
                 flushing: false,
                 left_behind: false,
-                stop: false,
-                ended: false,
+                sender: Life::Running,
                 fault: None,
             }),
             work: Condvar::new(),
@@ -218,7 +224,7 @@ impl Otlp {
         deadline: Instant,
         waits: impl Fn(&State) -> bool,
     ) -> MutexGuard<'a, State> {
-        while !state.ended
+        while state.sender != Life::Ended
             && waits(&state)
             && let Some(left) = deadline.checked_duration_since(Instant::now())
         {
@@ -341,7 +347,9 @@ impl Drop for Otlp {
                 !state.spool.is_empty() && state.failures == failures
             });
         }
-        state.stop = true;
+        if state.sender == Life::Running {
+            state.sender = Life::Stopping;
+        }
         self.shared.work.notify_one();
         state = self.wait_while(state, deadline, |state| {
             !(left_behind && state.spool.is_out())
@@ -349,7 +357,7 @@ impl Drop for Otlp {
         // A request that is still on its way may yet arrive; if the process ends before, the next one sends it again.
         let lost = state.spool.persist();
         loss::count(Lost::ShutdownDeadline, lost);
-        if state.ended {
+        if state.sender == Life::Ended {
             state.spool.close();
         }
     }
@@ -372,7 +380,7 @@ impl<T: Transport> Sender<T> {
             let outcome = self.send(&payload);
             self.settle(outcome, u64::from(payload.records));
         }
-        self.shared.lock().ended = true;
+        self.shared.lock().sender = Life::Ended;
         self.shared.settled.notify_all();
     }
 
@@ -380,7 +388,7 @@ impl<T: Transport> Sender<T> {
     fn next(&self) -> Option<Arc<Payload>> {
         let mut state = self.shared.lock();
         loop {
-            if state.stop {
+            if state.sender == Life::Stopping {
                 return None;
             }
             let pause = state

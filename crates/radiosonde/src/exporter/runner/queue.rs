@@ -71,15 +71,22 @@ enum Life {
     Ended,
 }
 
+/// What became of the last flush that was answered.
+#[derive(Default)]
+struct Answer {
+    ticket: u64,
+    /// It delivered everything.
+    delivered: bool,
+}
+
 #[derive(Default)]
 struct State {
     items: VecDeque<Item>,
     records: usize,
     bytes: usize,
-    /// Flushes asked for and answered, and whether the last one delivered everything.
+    /// Flushes asked for.
     asked: u64,
-    answered: u64,
-    delivered: bool,
+    answer: Answer,
     /// Since when the exporter works on the current item, and how many records that has.
     busy_since: Option<Instant>,
     busy_records: u64,
@@ -240,8 +247,8 @@ impl Queue {
     pub(super) fn wait_for(&self, ticket: u64, deadline: Instant) -> bool {
         let mut state = self.lock();
         loop {
-            if state.answered >= ticket {
-                return state.delivered;
+            if state.answer.ticket >= ticket {
+                return state.answer.delivered;
             }
             let now = Instant::now();
             if state.life == Life::Ended || now >= deadline || state.is_aside(self.limits.timeout) {
@@ -295,8 +302,8 @@ impl Queue {
         state.panicked = false;
         let is_counted = std::mem::take(&mut state.busy_given_up);
         if let Some(ticket) = flush {
-            state.answered = ticket;
-            state.delivered = failure.is_none();
+            let delivered = failure.is_none();
+            state.answer = Answer { ticket, delivered };
         }
         state.failure = failure.as_ref().map(|(_, _, error)| error.clone());
         if let Some((reason, records, error)) = failure {
@@ -322,8 +329,8 @@ impl Queue {
         state.hang_noted = false;
         state.panicked = true;
         if let Some(ticket) = flush {
-            state.answered = ticket;
-            state.delivered = false;
+            let delivered = false;
+            state.answer = Answer { ticket, delivered };
         }
         let error = format!("it panicked ({message}) and is tried again after a pause");
         state.failure = Some(error.clone());
