@@ -5,6 +5,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -31,6 +32,9 @@ fn text(bytes: &[u8]) -> String {
 
 /// Three requests, of which the second waits in a queue and one span alone says nothing; recorded for real.
 fn record(folder: &Path) -> (PathBuf, PathBuf) {
+    // There is one recording a process.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (lines, database) = (folder.join("events.jsonl"), folder.join("telemetry.sqlite"));
     let guard = radiosonde::builder()
         .exporter(JsonLines::open(&lines, JsonEncoder::default()).expect("a new file"))
