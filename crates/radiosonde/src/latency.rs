@@ -49,9 +49,18 @@ struct Open {
     block: Option<u32>,
     /// The open phases' names, each after a `/`.
     path: String,
-    /// A number for each open phase, never used twice on a thread.
-    phases: Vec<u64>,
+    phases: Vec<OpenPhase>,
+    /// The last phase's number.
     next: u64,
+}
+
+/// A phase as its thread knows it.
+struct OpenPhase {
+    /// Never used twice on a thread; 0 when it ended while another collector was installed.
+    number: u64,
+    /// Length of the path without it, and the block that was open before.
+    outer_len: usize,
+    outer_block: Option<u32>,
 }
 
 thread_local! {
@@ -82,6 +91,18 @@ impl Open {
         } else {
             self.path.truncate(ended.outer.0);
             self.phases.truncate(ended.outer.1);
+            self.block = ended.outer_block;
+            self.leave_ended();
+        }
+    }
+
+    /// Leaves phases of the innermost collector that ended while they were not the innermost.
+    fn leave_ended(&mut self) {
+        let own = self.collectors.last().map_or(0, |last| last.base.1);
+        while self.phases.len() > own
+            && let Some(ended) = self.phases.pop_if(|phase| phase.number == 0)
+        {
+            self.path.truncate(ended.outer_len);
             self.block = ended.outer_block;
         }
     }
@@ -152,8 +173,7 @@ pub struct Phase {
     /// Length of the path without and with its name.
     outer_len: usize,
     inner_len: usize,
-    /// The block that was open before, the block that it is or is inside of, and whether it is one itself.
-    outer_block: Option<u32>,
+    /// The block that it is or is inside of, and whether it is one itself.
     block: Option<u32>,
     is_block: bool,
     thread: NotSend,
@@ -189,7 +209,6 @@ fn open(index: Option<u32>, push_name: impl FnOnce(&mut String)) -> Phase {
         place: 0,
         outer_len: 0,
         inner_len: 0,
-        outer_block: None,
         block: None,
         is_block: index.is_some(),
         thread: PhantomData,
@@ -206,10 +225,13 @@ fn open(index: Option<u32>, push_name: impl FnOnce(&mut String)) -> Phase {
             open.phases.len(),
             open.path.len(),
         );
-        phase.outer_block = open.block;
+        open.phases.push(OpenPhase {
+            number: open.next,
+            outer_len: open.path.len(),
+            outer_block: open.block,
+        });
         open.block = index.or(open.block);
         phase.block = open.block;
-        open.phases.push(open.next);
         open.path.push('/');
         push_name(&mut open.path);
         phase.inner_len = open.path.len();
@@ -224,16 +246,16 @@ impl Drop for Phase {
         let duration = start.elapsed();
         let _ = OPEN.try_with(|open| {
             let open = &mut *open.borrow_mut();
-            let Some(collector) = open
-                .collectors
-                .last()
-                .filter(|collector| collector.step == self.step)
-            else {
+            let known = open.phases.get_mut(self.place);
+            let Some(known) = known.filter(|known| known.number == self.number) else {
                 return;
             };
-            if open.phases.get(self.place) != Some(&self.number) {
+            let outer_block = known.outer_block;
+            let collector = open.collectors.last();
+            let Some(collector) = collector.filter(|collector| collector.step == self.step) else {
+                known.number = 0;
                 return;
-            }
+            };
             let path = &open.path[collector.base.0 + 1..self.inner_len];
             let name = &open.path[self.outer_len + 1..self.inner_len];
             radiosonde_core::record(&LatencyEvent {
@@ -243,9 +265,10 @@ impl Drop for Phase {
                 step: self.step,
                 duration,
             });
-            open.block = self.outer_block;
+            open.block = outer_block;
             open.phases.truncate(self.place);
             open.path.truncate(self.outer_len);
+            open.leave_ended();
         });
     }
 }
@@ -281,6 +304,20 @@ mod tests {
         OPEN.with_borrow(|open| {
             assert!(open.path.is_empty() && open.phases.is_empty() && open.block.is_none());
         });
+    }
+
+    #[test]
+    fn a_phase_that_ends_while_another_collector_is_installed_does_not_stay() {
+        let outer = Collector::install();
+        let forward = outer.phase("forward");
+        let block = outer.block(7);
+        let inner = Collector::install();
+        drop(block);
+        drop(forward);
+        let _output = inner.phase("output");
+        drop(inner);
+        assert_eq!(here(), Some((outer.step(), String::new())));
+        OPEN.with_borrow(|open| assert!(open.phases.is_empty() && open.block.is_none()));
     }
 
     #[test]

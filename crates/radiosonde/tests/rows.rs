@@ -1,6 +1,11 @@
 //! A model's step, instrumented as a user would: the rows that come out of the pump, of a subscription and of the
 //! recorded events are the same.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by panicking"
+)]
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
