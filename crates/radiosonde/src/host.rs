@@ -2,8 +2,8 @@
 //! semantic conventions (1.44, `process.*` and `system.*`).
 //!
 //! [`Host::read`] is called every so often (5 s by default) and keeps its readings; they are in every snapshot of
-//! metrics from then on. Where rows of memory are wanted, each reading records the resident set for them. Readings come from Linux's `/proc`. Elsewhere, and where a file cannot be read, there are none,
-//! and [`readings`] says why.
+//! metrics from then on. Where rows of memory are wanted, each reading records the resident set for them. Readings come
+//! from Linux's `/proc`. Elsewhere, and where a file cannot be read, there are none, and [`readings`] says why.
 
 mod proc;
 mod process;

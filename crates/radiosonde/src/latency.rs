@@ -120,7 +120,8 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Begins a forward step. An installed collector is set aside until this one is dropped, in whatever order they are.
+    /// Begins a forward step. An installed collector is set aside until this one is dropped, in whatever order they
+    /// are.
     pub fn install() -> Self {
         let step = STEPS.fetch_add(1, Relaxed);
         OPEN.with_borrow_mut(|open| {

@@ -1,11 +1,12 @@
 //! Readings and moves put in order of time.
 //!
-//! Records of several threads come thread by thread and not by time. What depends on their order (how much a cache grew,
-//! what a pool holds after its last reading) is therefore computed over the last [`RECENT_MAX`] of them, sorted, and only
-//! what leaves that window is added up for good.
+//! Records of several threads come thread by thread and not by time. What depends on their order (how much a cache
+//! grew, what a pool holds after its last reading) is therefore computed over the last [`RECENT_MAX`] of them, sorted,
+//! and only what leaves that window is added up for good.
 //!
-//! Invariant: in whatever order records come, what is told is the same as if they had come by time, as long as none comes
-//! after [`RECENT_MAX`] newer ones of the same cache or pool. One that does is left out, and the caller counts it.
+//! Invariant: in whatever order records come, what is told is the same as if they had come by time, as long as none
+//! comes after [`RECENT_MAX`] newer ones of the same cache or pool. One that does is left out, and the caller counts
+//! it.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,9 @@
 //! What kind of time a span is, told from OpenTelemetry's conventions, an explicit attribute, or its name.
 //!
 //! Precedence: the attribute [`PHASE_ATTRIBUTE`]; `gpu.` names; semantic conventions (`db.*`, `http.*`, `rpc.*`,
-//! `messaging.*`, span kind); a closed table of names. Names are matched whole, so that `process queue items` is work and
-//! not waiting. What nothing recognises is a named phase. A `gpu.*` attribute says which device is meant, not that it
-//! computes, so it says nothing about the time. A CPU reading has more weight than anything that is only recognised:
+//! `messaging.*`, span kind); a closed table of names. Names are matched whole, so that `process queue items` is work
+//! and not waiting. What nothing recognises is a named phase. A `gpu.*` attribute says which device is meant, not that
+//! it computes, so it says nothing about the time. A CPU reading has more weight than anything that is only recognised:
 //! [`Classified::by_cpu`].
 
 use radiosonde_core::model::{Span, SpanKind, Value};

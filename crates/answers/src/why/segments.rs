@@ -1,9 +1,9 @@
 //! Pieces added up by kind of time and name, with CPU time splitting what is not known further.
 //!
-//! A piece goes to its node's category, unless a CPU reading of the thread says otherwise: it splits what is only a name
-//! into on-CPU and off-CPU, and takes what was computed out of a wait that is only recognised. Without a reading, a span
-//! with nothing inside it is a named phase, and the time that a span with children does not hand on is left over: nobody
-//! said what it was.
+//! A piece goes to its node's category, unless a CPU reading of the thread says otherwise: it splits what is only a
+//! name into on-CPU and off-CPU, and takes what was computed out of a wait that is only recognised. Without a reading,
+//! a span with nothing inside it is a named phase, and the time that a span with children does not hand on is left
+//! over: nobody said what it was.
 //!
 //! Invariant: segments and gaps together are as long as the pieces.
 

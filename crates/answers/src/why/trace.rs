@@ -208,8 +208,8 @@ pub(super) fn root<'a>(spans: impl Iterator<Item = &'a Span>) -> Option<&'a Span
 }
 
 impl<'a> Trace<'a> {
-    /// The tree of the spans of `trace_id` that are among `records`, under `span_id` or, without one, under the trace's root. `None` when there
-    /// is no such span.
+    /// The tree of `records`, which are those of `trace_id`, under `span_id` or, without one, under the trace's root.
+    /// `None` when there is no such span.
     pub(super) fn new(
         records: &TraceRecords<'a>,
         trace_id: TraceId,

@@ -38,7 +38,8 @@ impl Watch {
         }
     }
 
-    /// Records the resident set as it is now, and the baseline before the first one unless the program measured its own.
+    /// Records the resident set as it is now, and the baseline before the first one unless the program measured its
+    /// own.
     pub(crate) fn read(&mut self) {
         if !WANTED.load(Relaxed) {
             return;
