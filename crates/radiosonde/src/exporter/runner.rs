@@ -37,7 +37,7 @@ const DROP_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 const DROP_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// How much earlier than its caller's deadline exporters must be back from a flush at most, so that what they say is
-/// heard.
+/// heard and told while the caller still waits.
 const FLUSH_RESERVE_MAX: Duration = Duration::from_millis(250);
 
 /// How much waits for an exporter, and how patient we are with it.
@@ -192,7 +192,8 @@ impl Consumer for FanOut {
         self.deadline = Some(deadline);
         let left = deadline.saturating_duration_since(Instant::now());
         let reserve = FLUSH_RESERVE_MAX.min(left / 8);
-        let back_by = deadline.checked_sub(reserve).unwrap_or(deadline);
+        let earlier = |by| deadline.checked_sub(by).unwrap_or(deadline);
+        let (back_by, heard_by) = (earlier(reserve), earlier(reserve / 2));
         let tickets: Vec<_> = self
             .lanes
             .iter()
@@ -200,7 +201,7 @@ impl Consumer for FanOut {
             .collect();
         let mut delivered = true;
         for (lane, ticket) in self.lanes.iter().zip(tickets) {
-            delivered &= lane.queue.wait_for(ticket, deadline);
+            delivered &= lane.queue.wait_for(ticket, heard_by);
         }
         self.report(false);
         delivered

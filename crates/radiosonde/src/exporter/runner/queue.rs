@@ -133,7 +133,7 @@ impl State {
         self.lose(reason, records);
     }
 
-    /// Whether the exporter takes no more for now.
+    /// Whether the exporter is set aside: no batch waits for room in its queue.
     fn is_aside(&mut self, timeout: Duration) -> bool {
         self.hangs(timeout) || self.panicked
     }
