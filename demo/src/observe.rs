@@ -34,6 +34,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -45,6 +46,7 @@ use radiosonde::exporter::sqlite::Sqlite;
 use radiosonde::latency;
 use radiosonde::memory::{Collector, HOST, MemoryEvent, ProcessMemory};
 use radiosonde::redact::Redaction;
+use radiosonde::rows::AppEvent;
 use radiosonde::weights::Weights;
 use tracing::info;
 
@@ -118,10 +120,23 @@ impl Observation {
     pub fn finish(self) -> Observed {
         // What is resident now, for the account of memory.
         self.process.sample();
+        let updates = self.guard.updates();
         let delivered = self.guard.flush(FLUSH_TIMEOUT);
+        let (mut latency, mut memory) = (Vec::new(), Vec::new());
+        for update in updates.iter().flat_map(Receiver::try_iter) {
+            match update {
+                AppEvent::LatencyUpdate(rows) => latency = rows.to_vec(),
+                AppEvent::MemoryUpdate(rows) => memory = rows.to_vec(),
+            }
+        }
+        drop(updates);
         // The files are complete when this returns.
         let delivered = self.guard.shutdown(FLUSH_TIMEOUT) && delivered;
-        self.keep.observed(delivered, &loss::report())
+        Observed {
+            latency,
+            memory,
+            ..self.keep.observed(delivered, &loss::report())
+        }
     }
 }
 

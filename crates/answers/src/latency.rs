@@ -4,6 +4,9 @@
 //! `sampling`. A phase is reported when it ends, so a step's inner phases arrive before their root; the root's report
 //! closes its step and the step's phases enter the window together.
 //!
+//! A model reports a hundred phases and more for every token, under the same paths each time: a path is taken apart once,
+//! and found again by its text.
+//!
 //! Invariants:
 //! * The window holds the last `steps_max` steps of each root phase, and no more than [`PATHS_MAX`] paths,
 //!   [`PENDING_STEPS_MAX`] unfinished steps and [`PENDING_PHASES_MAX`] phases in each; what exceeds that is counted.
@@ -14,6 +17,8 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +33,8 @@ pub const STEPS_MAX_DEFAULT: usize = 256;
 pub const PATHS_MAX: usize = 4096;
 /// Paths of old root phases that make room at once, so that it is not looked for at every new one.
 const ROOM: usize = PATHS_MAX / 8;
+/// Longest path that is found again by its text, in bytes; a longer one is taken apart each time.
+const KNOWN_BYTES_MAX: usize = 512;
 /// Deepest path a window keeps.
 pub const DEPTH_MAX: usize = 8;
 /// Most steps whose root has not ended yet; the oldest is given up for a newer one.
@@ -60,7 +67,9 @@ pub struct Refused {
 #[derive(Debug)]
 pub struct Window {
     steps_max: usize,
-    paths: BTreeMap<Path, VecDeque<Sample>>,
+    paths: HashMap<Path, VecDeque<Sample>>,
+    /// Paths by their text; at most [`PATHS_MAX`].
+    known: HashMap<String, Path>,
     /// The root phases that have a path.
     closed: BTreeMap<String, Closed>,
     /// Steps closed by all root phases, and at which of them room was looked for last.
@@ -88,28 +97,72 @@ struct Sample {
     calls: u64,
 }
 
-/// Names from the root phase inwards, ordered as the rows are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Path(Vec<String>);
+/// Names from the root phase inwards, ordered as the rows are. Clones share them.
+#[derive(Clone, Debug)]
+struct Path(Arc<Names>);
+
+#[derive(Debug)]
+struct Names {
+    names: Vec<String>,
+    hash: u64,
+    parent: Option<Path>,
+}
 
 impl Path {
     fn parse(text: &str) -> Option<Self> {
-        let names: Vec<_> = text.split(PATH_SEPARATOR).map(str::to_owned).collect();
-        (names.len() <= DEPTH_MAX && names.iter().all(|name| !name.is_empty()))
-            .then_some(Self(names))
+        let mut path = None;
+        for (depth, name) in text.split(PATH_SEPARATOR).enumerate() {
+            if depth == DEPTH_MAX || name.is_empty() {
+                return None;
+            }
+            path = Some(Self::inside(path, name));
+        }
+        path
+    }
+
+    /// The phase called `name` inside of `parent`.
+    fn inside(parent: Option<Self>, name: &str) -> Self {
+        let mut names = parent
+            .as_ref()
+            .map_or_else(Vec::new, |parent| parent.names().to_vec());
+        names.push(name.to_owned());
+        let mut hasher = DefaultHasher::new();
+        names.hash(&mut hasher);
+        Self(Arc::new(Names {
+            hash: hasher.finish(),
+            names,
+            parent,
+        }))
+    }
+
+    fn names(&self) -> &[String] {
+        &self.0.names
     }
 
     fn root(&self) -> &str {
-        &self.0[0]
+        &self.0.names[0]
     }
 
-    fn parent(&self) -> Option<Self> {
-        let (_, inner) = self.0.split_last()?;
-        (!inner.is_empty()).then(|| Self(inner.to_vec()))
+    fn parent(&self) -> Option<&Self> {
+        self.0.parent.as_ref()
     }
 
     fn text(&self) -> String {
-        self.0.join("/")
+        self.0.names.join("/")
+    }
+}
+
+impl PartialEq for Path {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.names() == other.names()
+    }
+}
+
+impl Eq for Path {}
+
+impl Hash for Path {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
     }
 }
 
@@ -123,12 +176,12 @@ impl Ord for Path {
                 .unwrap_or(4)
         };
         rank(self).cmp(&rank(other)).then_with(|| {
-            self.0
+            self.names()
                 .iter()
-                .zip(&other.0)
+                .zip(other.names())
                 .map(|(a, b)| natural::compare(a, b))
                 .find(|order| order.is_ne())
-                .unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
+                .unwrap_or_else(|| self.names().len().cmp(&other.names().len()))
         })
     }
 }
@@ -150,7 +203,8 @@ impl Window {
     pub fn new(steps_max: usize) -> Self {
         Self {
             steps_max: steps_max.max(1),
-            paths: BTreeMap::new(),
+            paths: HashMap::new(),
+            known: HashMap::new(),
             closed: BTreeMap::new(),
             closes: 0,
             room_sought_at: 0,
@@ -167,11 +221,11 @@ impl Window {
 
     /// Takes a phase that ended.
     pub fn record(&mut self, phase: Phase<'_>) {
-        let Some(path) = Path::parse(phase.path) else {
+        let Some(path) = self.path(phase.path) else {
             self.refused.phases += 1;
             return;
         };
-        if path.0.len() == 1 {
+        if path.parent().is_none() {
             self.close(phase.step, path, phase.duration_ns);
             return;
         }
@@ -192,9 +246,23 @@ impl Window {
         }
     }
 
+    fn path(&mut self, text: &str) -> Option<Path> {
+        if let Some(path) = self.known.get(text) {
+            return Some(path.clone());
+        }
+        let path = Path::parse(text)?;
+        if text.len() <= KNOWN_BYTES_MAX {
+            if self.known.len() == PATHS_MAX {
+                self.known.clear();
+            }
+            self.known.insert(text.to_owned(), path.clone());
+        }
+        Some(path)
+    }
+
     /// The root phase of a step ended: everything that waited for it enters the window.
     fn close(&mut self, step: u64, root: Path, duration_ns: u64) {
-        let mut totals: BTreeMap<Path, (u64, u64)> = BTreeMap::new();
+        let mut totals: HashMap<Path, (u64, u64)> = HashMap::new();
         if let Some(waiting) = self.pending.get_mut(&step) {
             for (path, ns) in waiting.extract_if(.., |(path, _)| path.root() == root.root()) {
                 let total = totals.entry(path).or_default();
@@ -212,6 +280,11 @@ impl Window {
         closed.last = self.closes;
         let number = closed.steps;
         totals.insert(root, (duration_ns, 1));
+        let mut totals: Vec<_> = totals.into_iter().collect();
+        // Where there may not be room for all of them, the outer ones come first.
+        if !totals.iter().all(|(path, _)| self.paths.contains_key(path)) {
+            totals.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
         for (path, (ns, calls)) in totals {
             self.insert(
                 path,
@@ -230,7 +303,7 @@ impl Window {
             && !self.make_room(path.root())
         {
             self.refused.phases += 1;
-            if path.0.len() == 1 {
+            if path.parent().is_none() {
                 self.closed.remove(path.root());
             }
             return;
@@ -303,17 +376,33 @@ impl Window {
 }
 
 /// Gives every inner path whose own time was not reported in this step the sum of its children.
-fn imply_parents(totals: &mut BTreeMap<Path, (u64, u64)>) {
-    let reported: BTreeSet<Path> = totals.keys().cloned().collect();
-    for depth in (2..DEPTH_MAX).rev() {
-        let mut sums: BTreeMap<Path, u64> = BTreeMap::new();
-        for (path, (ns, _)) in totals.iter().filter(|(path, _)| path.0.len() == depth + 1) {
-            if let Some(parent) = path.parent().filter(|parent| !reported.contains(parent)) {
-                let sum = sums.entry(parent).or_default();
-                *sum = sum.saturating_add(*ns);
-            }
+fn imply_parents(totals: &mut HashMap<Path, (u64, u64)>) {
+    let is_missing = |parent: &Path, reported: &HashMap<Path, (u64, u64)>| {
+        parent.parent().is_some() && !reported.contains_key(parent)
+    };
+    let mut missing: Vec<Path> = Vec::new();
+    for path in totals.keys() {
+        let outer = std::iter::successors(path.parent(), |path| path.parent());
+        missing.extend(outer.filter(|path| is_missing(path, totals)).cloned());
+    }
+    if missing.is_empty() {
+        return;
+    }
+    // The innermost first, so that what is inside of a parent is known when its own turn comes.
+    missing.sort_unstable_by(|a, b| b.names().len().cmp(&a.names().len()).then_with(|| a.cmp(b)));
+    missing.dedup();
+    let mut sums: HashMap<Path, u64> = missing.iter().map(|path| (path.clone(), 0)).collect();
+    for (path, (ns, _)) in totals.iter() {
+        if let Some(sum) = path.parent().and_then(|parent| sums.get_mut(parent)) {
+            *sum = sum.saturating_add(*ns);
         }
-        totals.extend(sums.into_iter().map(|(path, ns)| (path, (ns, 1))));
+    }
+    for path in missing {
+        let ns = sums.get(&path).copied().unwrap_or(0);
+        if let Some(sum) = path.parent().and_then(|parent| sums.get_mut(parent)) {
+            *sum = sum.saturating_add(ns);
+        }
+        totals.insert(path, (ns, 1));
     }
 }
 
@@ -362,9 +451,11 @@ pub struct LatencyRow {
 /// each its phases in natural order (`block 2` before `block 10`), then `gap`, and `overlap` where phases ran at the
 /// same time.
 pub fn build_latency_rows(window: &Window) -> Vec<LatencyRow> {
-    let mut children: BTreeMap<Path, Vec<&Path>> = BTreeMap::new();
+    let mut children: HashMap<&Path, Vec<&Path>> = HashMap::new();
     let mut roots = Vec::new();
-    for path in window.paths.keys() {
+    let mut paths: Vec<&Path> = window.paths.keys().collect();
+    paths.sort_unstable();
+    for path in paths {
         match path.parent() {
             Some(parent) => children.entry(parent).or_default().push(path),
             None => roots.push(path),
@@ -388,7 +479,7 @@ pub fn build_latency_rows(window: &Window) -> Vec<LatencyRow> {
 
 struct RowBuilder<'a> {
     window: &'a Window,
-    children: BTreeMap<Path, Vec<&'a Path>>,
+    children: HashMap<&'a Path, Vec<&'a Path>>,
     /// All root phases' time in the window.
     whole: u64,
 }
@@ -435,11 +526,7 @@ impl RowBuilder<'_> {
                 })
                 .collect()
         };
-        let named = |name: &str| {
-            let mut path = path.clone();
-            path.0.push(name.to_owned());
-            path
-        };
+        let named = |name: &str| Path::inside(Some(path.clone()), name);
         rows.extend(self.row(&named("gap"), RowKind::Gap, &rest(u64::saturating_sub)));
         let overlap = rest(|own, inside| inside.saturating_sub(own));
         if overlap.iter().any(|sample| sample.ns > 0) {
@@ -454,8 +541,8 @@ impl RowBuilder<'_> {
         let sum = sorted.iter().fold(0_u64, |sum, ns| sum.saturating_add(*ns));
         let count = sorted.len() as u64;
         Some(LatencyRow {
-            depth: path.0.len() - 1,
-            label: path.0.last()?.clone(),
+            depth: path.names().len() - 1,
+            label: path.names().last()?.clone(),
             path: path.text(),
             kind,
             last_ns: last.ns,

@@ -118,6 +118,10 @@ impl Subscriptions {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn send(&self, update: &AppEvent) {
         self.lock()
             .retain(|sender| match sender.try_send(update.clone()) {
@@ -171,8 +175,12 @@ impl Publisher {
         &self.rows
     }
 
+    /// Sends what changed. Rows are made for those who want them: while there are none, what changed stays so.
     fn send(&mut self) {
         self.sent = Instant::now();
+        if self.subscriptions.is_empty() {
+            return;
+        }
         if std::mem::take(&mut self.changed) {
             self.subscriptions
                 .send(&AppEvent::LatencyUpdate(self.rows.latency().into()));

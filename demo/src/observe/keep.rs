@@ -1,20 +1,24 @@
-//! What the report needs of a recording, kept in memory: rows and the spans of requests.
+//! What the report needs of a recording, kept in memory: counts, and the spans of the slowest request.
+//!
+//! Spans are kept as the recording has them, and become owned ones when the report is made: a run has hundreds for every
+//! token, and the report shows one request's.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use radiosonde::core::batch::Batch;
+use radiosonde::core::batch::{Batch, RecordRef, SpanRef};
 use radiosonde::core::loss::Lost;
-use radiosonde::core::model::{Record, Span};
+use radiosonde::core::ids::TraceId;
+use radiosonde::core::model::Span;
 use radiosonde::exporter::{ExportError, Exporter};
-use radiosonde::rows::Rows;
 use radiosonde_answers::latency::LatencyRow;
 use radiosonde_answers::memory::MemoryRow;
 use serde::Serialize;
 
-/// Most spans kept for accounts; a run of 100 requests fits.
+/// Most spans kept for accounts.
 const SPANS_MAX: usize = 1_000_000;
-/// Steps whose latency counts in the rows.
-const STEPS_MAX: usize = 4096;
+/// Spans from which on those of requests that were not the slowest are given up.
+const SPANS_LOOSE: usize = 50_000;
 
 /// What radiosonde saw.
 #[derive(Debug, Clone, Serialize)]
@@ -29,7 +33,7 @@ pub struct Observed {
     pub events: u64,
     /// What was lost, by reason; empty when nothing was.
     pub lost: Vec<Loss>,
-    /// Where a step's time goes.
+    /// Where a step's time goes, over the last steps.
     pub latency: Vec<LatencyRow>,
     /// Where the memory is.
     pub memory: Vec<MemoryRow>,
@@ -61,18 +65,32 @@ pub struct Account {
 #[derive(Clone)]
 pub struct Keep(Arc<Mutex<Kept>>);
 
+#[derive(Default)]
 struct Kept {
-    rows: Rows,
-    spans: Vec<Span>,
     counts: [u64; 3],
+    /// Batches of spans, and how many they hold.
+    spans: Vec<Batch>,
+    span_count: usize,
+    /// The number of spans from which on it is tried to give some up.
+    room: usize,
+    /// The slowest request that ended.
+    slowest: Option<Ended>,
+    /// Other requests that ended, whose spans are still kept.
+    others: HashSet<TraceId>,
+}
+
+/// A request that ended; the slowest is the greatest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Ended {
+    duration_ns: u64,
+    trace_id: TraceId,
 }
 
 impl Default for Keep {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Kept {
-            rows: Rows::new(STEPS_MAX),
-            spans: Vec::new(),
-            counts: [0; 3],
+            room: SPANS_LOOSE,
+            ..Kept::default()
         })))
     }
 }
@@ -84,25 +102,85 @@ impl Exporter for Keep {
 
     fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.rows.observe(batch);
-        for record in batch.records() {
-            match record.to_record() {
-                Record::Span(span) => {
-                    kept.counts[0] += 1;
-                    if kept.spans.len() < SPANS_MAX {
-                        kept.spans.push(span);
-                    }
+        let spans = batch.filtered(|record| match record {
+            RecordRef::Span(span) => {
+                kept.counts[0] += 1;
+                if span.name() == "request" {
+                    kept.ended(*span);
                 }
-                Record::Log(_) => kept.counts[1] += 1,
-                Record::Event(_) => kept.counts[2] += 1,
+                true
             }
-        }
+            RecordRef::Log(_) => {
+                kept.counts[1] += 1;
+                false
+            }
+            RecordRef::Event(_) => {
+                kept.counts[2] += 1;
+                false
+            }
+        });
+        kept.keep(spans);
         Ok(())
     }
 }
 
+impl Kept {
+    fn ended(&mut self, request: SpanRef<'_>) {
+        let ended = Ended {
+            duration_ns: request
+                .end_unix_ns()
+                .saturating_sub(request.start_unix_ns()),
+            trace_id: request.trace_id(),
+        };
+        let faster = match self.slowest {
+            Some(slowest) if slowest >= ended => Some(ended),
+            _ => self.slowest.replace(ended),
+        };
+        self.others.extend(faster.map(|request| request.trace_id));
+    }
+
+    fn keep(&mut self, spans: Batch) {
+        if spans.is_empty() || self.span_count >= SPANS_MAX {
+            return;
+        }
+        self.span_count += spans.len();
+        self.spans.push(spans);
+        if self.span_count < self.room {
+            return;
+        }
+        let others = std::mem::take(&mut self.others);
+        for batch in &mut self.spans {
+            *batch =
+                batch.filtered(|record| record.trace_id().is_none_or(|id| !others.contains(&id)));
+        }
+        self.spans.retain(|batch| !batch.is_empty());
+        self.span_count = self.spans.iter().map(Batch::len).sum();
+        self.room = (2 * self.span_count).max(SPANS_LOOSE);
+    }
+
+    fn account(&self) -> Option<Account> {
+        let trace_id = self.slowest?.trace_id;
+        let spans: Vec<Span> = self
+            .spans
+            .iter()
+            .flat_map(Batch::spans)
+            .filter(|span| span.trace_id() == trace_id)
+            .map(|span| span.to_span())
+            .collect();
+        let telemetry = radiosonde_answers::why::Telemetry {
+            spans: &spans,
+            ..Default::default()
+        };
+        let account = radiosonde_answers::why::trace(&telemetry, trace_id)?;
+        Some(Account {
+            text: account.to_string(),
+            account,
+        })
+    }
+}
+
 impl Keep {
-    /// What was seen, once everything was `delivered` or `lost`.
+    /// What was seen, once everything was `delivered` or `lost`, without rows.
     pub fn observed(&self, delivered: bool, lost: &[(Lost, u64)]) -> Observed {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let [spans, logs, events] = kept.counts;
@@ -118,25 +196,9 @@ impl Keep {
                     records,
                 })
                 .collect(),
-            latency: kept.rows.latency(),
-            memory: kept.rows.memory(),
-            slowest: slowest(&kept.spans),
+            latency: Vec::new(),
+            memory: Vec::new(),
+            slowest: kept.account(),
         }
     }
-}
-
-fn slowest(spans: &[Span]) -> Option<Account> {
-    let request = spans
-        .iter()
-        .filter(|span| span.name == "request")
-        .max_by_key(|span| (span.duration_ns(), span.span_id))?;
-    let telemetry = radiosonde_answers::why::Telemetry {
-        spans,
-        ..Default::default()
-    };
-    let account = radiosonde_answers::why::trace(&telemetry, request.trace_id)?;
-    Some(Account {
-        text: account.to_string(),
-        account,
-    })
 }

@@ -55,7 +55,8 @@ impl Report {
 }
 
 fn latency(to: &mut Formatter<'_>, rows: &[LatencyRow]) -> fmt::Result {
-    heading(to, "Where a token's time goes")?;
+    let steps = rows.iter().map(|row| row.count).max().unwrap_or(0);
+    heading(to, &format!("Where a token's time goes: the last {steps}"))?;
     writeln!(
         to,
         "{:<30}  {:>10}  {:>10}  {:>10}  {:>7}",
