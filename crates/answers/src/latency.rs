@@ -14,16 +14,14 @@
 //! * Levels tile: at every level, in every step and in the sums over the window, the children's times plus `gap` minus
 //!   `overlap` are the parent's time. `overlap` is there only where children ran at the same time.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+mod path;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{natural, units};
+use self::path::Path;
+use crate::units;
 
 /// Separates the phases of a path. A phase's own name does not contain it.
 pub const PATH_SEPARATOR: char = '/';
@@ -95,101 +93,6 @@ struct Sample {
     step: u64,
     ns: u64,
     calls: u64,
-}
-
-/// Names from the root phase inwards, ordered as the rows are. Clones share them.
-#[derive(Clone, Debug)]
-struct Path(Arc<Names>);
-
-#[derive(Debug)]
-struct Names {
-    names: Vec<String>,
-    hash: u64,
-    parent: Option<Path>,
-}
-
-impl Path {
-    fn parse(text: &str) -> Option<Self> {
-        let mut path = None;
-        for (depth, name) in text.split(PATH_SEPARATOR).enumerate() {
-            if depth == DEPTH_MAX || name.is_empty() {
-                return None;
-            }
-            path = Some(Self::inside(path, name));
-        }
-        path
-    }
-
-    /// The phase called `name` inside of `parent`.
-    fn inside(parent: Option<Self>, name: &str) -> Self {
-        let mut names = parent
-            .as_ref()
-            .map_or_else(Vec::new, |parent| parent.names().to_vec());
-        names.push(name.to_owned());
-        let mut hasher = DefaultHasher::new();
-        names.hash(&mut hasher);
-        Self(Arc::new(Names {
-            hash: hasher.finish(),
-            names,
-            parent,
-        }))
-    }
-
-    fn names(&self) -> &[String] {
-        &self.0.names
-    }
-
-    fn root(&self) -> &str {
-        &self.0.names[0]
-    }
-
-    fn parent(&self) -> Option<&Self> {
-        self.0.parent.as_ref()
-    }
-
-    fn text(&self) -> String {
-        self.0.names.join("/")
-    }
-}
-
-impl PartialEq for Path {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.names() == other.names()
-    }
-}
-
-impl Eq for Path {}
-
-impl Hash for Path {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
-    }
-}
-
-impl Ord for Path {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // The phases every model has come first, in the order in which they run.
-        let rank = |path: &Self| {
-            ["embedding", "forward", "output", "sampling"]
-                .iter()
-                .position(|name| *name == path.root())
-                .unwrap_or(4)
-        };
-        rank(self).cmp(&rank(other)).then_with(|| {
-            self.names()
-                .iter()
-                .zip(other.names())
-                .map(|(a, b)| natural::compare(a, b))
-                .find(|order| order.is_ne())
-                .unwrap_or_else(|| self.names().len().cmp(&other.names().len()))
-        })
-    }
-}
-
-impl PartialOrd for Path {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 impl Default for Window {

@@ -13,6 +13,7 @@
 //!
 //! [`reference()`] lists every key.
 
+mod choice;
 mod duration;
 mod effective;
 mod environment;
@@ -32,6 +33,7 @@ use std::{
 };
 
 pub use self::{
+    choice::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, WhenFull},
     effective::{Effective, reference},
     error::{ConfigError, ConfigErrors},
     file::{FILE_NAMES, Format},
@@ -42,7 +44,6 @@ pub use self::{
         ProfilingSettings, RecordingSettings, ReportingSettings, ServiceSettings, Settings,
         SignalSettings, SqliteSettings, TelemetrySettings,
     },
-    value::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, WhenFull},
     written::Source,
 };
 use self::{environment::FILE_VARIABLE, raw::Resolver};

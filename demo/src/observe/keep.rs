@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use radiosonde::core::batch::{Batch, RecordRef, SpanRef};
-use radiosonde::core::loss::Lost;
 use radiosonde::core::ids::TraceId;
+use radiosonde::core::loss::Lost;
 use radiosonde::core::model::Span;
 use radiosonde::exporter::{ExportError, Exporter};
 use radiosonde_answers::latency::LatencyRow;

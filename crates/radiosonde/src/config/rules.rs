@@ -11,10 +11,12 @@ use http::{HeaderName, HeaderValue, Uri};
 use radiosonde_core::propagation::Formats;
 
 use super::{
-    ConfigError, pem,
+    ConfigError,
+    choice::{OtlpProtocol, Sampler},
+    pem,
     raw::is_secret,
     settings::Settings,
-    value::{OtlpProtocol, Sampler, Setting},
+    value::Setting,
     written::Source,
 };
 

@@ -6,10 +6,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use radiosonde_core::filter::Filter;
 
 use super::{
+    choice::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, WhenFull},
     raw::Resolver,
-    value::{
-        Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, Setting, WhenFull,
-    },
+    value::Setting,
 };
 
 /// What the library knows about a key.
