@@ -15,7 +15,7 @@ pub(super) struct Path(Arc<Names>);
 
 #[derive(Debug)]
 struct Names {
-    names: Vec<String>,
+    all: Vec<String>,
     hash: u64,
     parent: Option<Path>,
 }
@@ -42,17 +42,17 @@ impl Path {
         names.hash(&mut hasher);
         Self(Arc::new(Names {
             hash: hasher.finish(),
-            names,
+            all: names,
             parent,
         }))
     }
 
     pub(super) fn names(&self) -> &[String] {
-        &self.0.names
+        &self.0.all
     }
 
     pub(super) fn root(&self) -> &str {
-        &self.0.names[0]
+        &self.0.all[0]
     }
 
     pub(super) fn parent(&self) -> Option<&Self> {
@@ -60,7 +60,7 @@ impl Path {
     }
 
     pub(super) fn text(&self) -> String {
-        self.0.names.join("/")
+        self.0.all.join("/")
     }
 }
 
