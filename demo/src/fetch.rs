@@ -310,7 +310,7 @@ mod tests {
         let mut said = Vec::new();
         let mut is_right = || {
             is_file_with_hash(&path, SMOLLM2.member_sha256, &mut |line| {
-                said.push(line.to_owned())
+                said.push(line.to_owned());
             })
             .unwrap()
         };
