@@ -369,7 +369,7 @@ proptest! {
         if let Some(resident) = rows[0].bytes {
             let parts: i64 = rows[1..]
                 .iter()
-                .take_while(|row| row.depth > 0)
+                .take_while(|row| row.path.starts_with("host/"))
                 .map(|row| if row.label == "over-attributed" { -row.bytes.unwrap() } else { row.bytes.unwrap_or(0) })
                 .sum();
             prop_assert_eq!(parts, resident);
