@@ -379,7 +379,11 @@ impl Service {
                 let status = self.health.status();
                 probe(code(status), status, verbose.then(|| self.health.report()))
             }
-            _ => Answer::text(404, "there are /metrics, /health, /livez and /readyz\n"),
+            _ => {
+                let (metrics, health) = (&self.config.metrics_path, &self.config.health_path);
+                let there_are = format!("there are {metrics}, {health}, /livez and /readyz\n");
+                Answer::text(404, &there_are)
+            }
         }
     }
 

@@ -221,7 +221,11 @@ fn a_name_that_points_here_is_not_this_machine() {
 #[test]
 fn what_is_no_request_is_refused() {
     let endpoint = start(EndpointConfig::default(), &Health::new());
-    assert_eq!(get(&endpoint, "/elsewhere").0, 404);
+    let (status, answer) = get(&endpoint, "/elsewhere");
+    assert_eq!(
+        (status, body(&answer)),
+        (404, "there are /metrics, /health, /livez and /readyz\n")
+    );
     assert_eq!(
         send(
             &endpoint,
