@@ -140,6 +140,7 @@ impl OpenSpan {
         let header = Header {
             kind: Kind::Span,
             flags: flags as u8,
+            amended: true,
             trace_high,
             trace_low,
             span_id,

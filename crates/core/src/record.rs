@@ -76,6 +76,7 @@ pub(crate) fn write(
     let header = Header {
         kind,
         flags: place[5] as u8,
+        amended: false,
         trace_high: place[0],
         trace_low: place[1],
         span_id: place[2],

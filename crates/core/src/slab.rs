@@ -41,10 +41,14 @@ const START: usize = 8;
 const INLINE_WORDS: usize = 9;
 const HAS_EXTRA: usize = 10;
 const NEXT_FREE: usize = 11;
+/// The thread's number, and [`AMENDED`].
 const THREAD: usize = 12;
 const FIELDS: usize = 13;
 /// Words for fields inside a slot.
 const FIELD_WORDS: usize = SLOT_WORDS - FIELDS;
+
+/// Set beside the thread's number once a field was appended to an open span.
+const AMENDED: u64 = 1 << 32;
 
 const GENERATION_BITS: u32 = 28;
 const SLOT_BITS: u32 = 20;
@@ -247,6 +251,17 @@ impl<'a> Found<'a> {
     #[inline]
     pub(crate) fn thread(&self) -> u32 {
         self.load(THREAD) as u32
+    }
+
+    /// Says that a field was appended to the open span. Only the owning thread may call this.
+    pub(crate) fn amend(&self) {
+        self.slot[THREAD].store(self.load(THREAD) | AMENDED, Ordering::Relaxed);
+    }
+
+    /// Whether [`amend`](Self::amend) was called.
+    #[inline]
+    pub(crate) fn is_amended(&self) -> bool {
+        self.load(THREAD) & AMENDED != 0
     }
 
     #[inline]

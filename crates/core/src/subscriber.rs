@@ -305,6 +305,7 @@ fn write_span_with(lane: &'static Lane, span: &Found<'_>, end: u64, extra: &[u64
     let header = Header {
         kind: Kind::Span,
         flags: flags as u8,
+        amended: span.is_amended() || !extra.is_empty(),
         trace_high,
         trace_low,
         span_id,

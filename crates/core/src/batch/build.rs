@@ -43,6 +43,7 @@ impl Parts<'_> {
         Header {
             kind,
             flags: self.flags,
+            amended: true,
             trace_high,
             trace_low,
             span_id: self.span_id.map_or(0, SpanId::bits),

@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 ///
 /// | word | span | log, event |
 /// |---|---|---|
-/// | 0 | kind (bits 0-7), trace flags (8-15), length in words (32-63) | the same |
+/// | 0 | kind (bits 0-7), trace flags (8-15), amended (16), length in words (32-63) | the same |
 /// | 1, 2 | trace ID, upper and lower half; 0 for none | the same |
 /// | 3 | span ID | the current span's ID; 0 for none |
 /// | 4 | parent's span ID; 0 for a root | the current span's parent |
@@ -42,6 +42,8 @@ pub(crate) enum Kind {
 pub(crate) struct Header {
     pub(crate) kind: Kind,
     pub(crate) flags: u8,
+    /// Whether fields were added after the span was opened: only then may one of them replace another.
+    pub(crate) amended: bool,
     pub(crate) trace_high: u64,
     pub(crate) trace_low: u64,
     pub(crate) span_id: u64,
@@ -58,7 +60,10 @@ impl Header {
     /// Word 0 for a frame of `length` words in all.
     #[inline]
     pub(crate) const fn first_word(&self, length: usize) -> u64 {
-        self.kind as u64 | (self.flags as u64) << 8 | (length as u64) << 32
+        self.kind as u64
+            | (self.flags as u64) << 8
+            | (self.amended as u64) << AMENDED_BIT
+            | (length as u64) << 32
     }
 
     /// The header as words.
@@ -77,6 +82,9 @@ impl Header {
         ]
     }
 }
+
+/// Position of `amended` in the first word.
+const AMENDED_BIT: u32 = 16;
 
 /// Length in words of the frame that starts with `first`.
 #[inline]
@@ -167,6 +175,10 @@ impl<'a> Frame<'a> {
         FieldReader(&self.0[HEADER_WORDS..])
     }
 
+    pub(super) fn field_words(self) -> usize {
+        self.0.len() - HEADER_WORDS
+    }
+
     pub(super) fn place(self) -> Option<PlaceRef> {
         Some(PlaceRef {
             trace_id: self.trace_id()?,
@@ -213,21 +225,25 @@ impl<'a> Frame<'a> {
         let mut at = 0;
         self.raw_fields().visit(|RawField { key, name, value }| {
             at += 1;
-            match key {
-                KEY_INLINE => {
-                    if let Some(name) = name {
-                        visit(FieldKey::Named(name), value);
-                    }
-                }
-                KEY_LINK => visit(FieldKey::Link, value),
-                _ if repeated && self.raw_fields().skip(at).any(|later| later.key == key) => {}
-                _ => visit(FieldKey::Described(usize::from(key)), value),
-            }
+            // One place that calls, so that reader and visitor become one loop.
+            let key = match (key, name) {
+                (KEY_INLINE, Some(name)) => FieldKey::Named(name),
+                (KEY_INLINE, None) => return,
+                (KEY_LINK, _) => FieldKey::Link,
+                _ if repeated && self.raw_fields().skip(at).any(|later| later.key == key) => return,
+                _ => FieldKey::Described(usize::from(key)),
+            };
+            visit(key, value);
         });
     }
 
     /// Whether a name of the callsite occurs more than once.
     fn repeats_a_key(self) -> bool {
+        self.0[0] >> AMENDED_BIT & 1 != 0 && self.finds_a_key_again()
+    }
+
+    #[cold]
+    fn finds_a_key_again(self) -> bool {
         let mut seen = 0_u64;
         self.raw_fields().keys().any(|key| {
             // Tracing allows 32 fields a callsite, so every index has a bit.

@@ -87,6 +87,11 @@ impl<'a> SpanRef<'a> {
         self.0.visit(visit);
     }
 
+    /// How many words its fields take, which is at least one each: for encoders that make room beforehand.
+    pub fn field_words(&self) -> usize {
+        self.0.field_words()
+    }
+
     /// What `otel.*` fields say about name, kind and status.
     pub fn overrides(&self) -> Overrides<'a> {
         let mut overrides = Overrides::default();

@@ -518,6 +518,7 @@ mod tests {
             let header = Header {
                 kind: Kind::Event,
                 flags: SAMPLED,
+                amended: false,
                 trace_high: 0,
                 trace_low: trace + at,
                 span_id: 1,

@@ -118,6 +118,7 @@ impl LateVisitor<'_> {
             let mut inline = self.span.inline();
             if self.is_inline() && inline.append(words) {
                 inline.commit();
+                self.span.amend();
             } else {
                 self.span.extra(words);
             }

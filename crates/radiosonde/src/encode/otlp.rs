@@ -19,6 +19,7 @@ pub use logs::EVENT_TYPE_ATTRIBUTE;
 pub use metrics::FAILED_ATTRIBUTE;
 
 mod callsites;
+mod key;
 mod logs;
 mod metrics;
 #[cfg(any(feature = "otlp-http", test))]

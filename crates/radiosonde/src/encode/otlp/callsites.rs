@@ -8,41 +8,10 @@ use std::collections::HashMap;
 use radiosonde_core::{ValueRef, model::Severity};
 use tracing::Metadata;
 
-use super::{
-    values::key_value,
-    wire::{Wire, put_varint},
-};
+use super::{key::Key, values::key_value, wire::Wire};
 
 /// Callsites remembered; more than that start over.
 const CALLSITES_MAX: usize = 4096;
-/// Longest name that is copied as one block, tag and length included.
-pub(super) const KEY_BYTES: usize = 40;
-
-/// The name of an attribute: `KeyValue.key` and the tag of `KeyValue.value`, ready to be copied.
-#[derive(Debug)]
-pub(super) struct Key {
-    pub(super) block: [u8; KEY_BYTES],
-    /// How much of the block counts; 0 for a name that is too long for it.
-    pub(super) used: usize,
-    pub(super) name: &'static str,
-}
-
-impl Key {
-    fn new(name: &'static str) -> Self {
-        let mut block = [0; KEY_BYTES];
-        let mut used = 0;
-        if name.len() + 3 <= KEY_BYTES {
-            block[0] = super::wire::tag(1, super::wire::BYTES);
-            used = 1 + put_varint(&mut block[1..], name.len() as u64);
-            block[used..used + name.len()].copy_from_slice(name.as_bytes());
-            used += name.len();
-            block[used] = super::wire::tag(2, super::wire::BYTES);
-            used += 1;
-        }
-        Self { block, used, name }
-    }
-}
-
 /// A callsite's spans.
 #[derive(Debug)]
 pub(super) struct Callsite {
@@ -70,13 +39,13 @@ impl Callsite {
         let keys: Vec<Key> = metadata
             .fields()
             .iter()
-            .map(|field| Key::new(field.name()))
+            .map(|field| Key::new(super::spans::ATTRIBUTES, field.name()))
             .collect();
         Self {
             address: std::ptr::from_ref(metadata).addr(),
             name,
             common: wire.written().to_vec(),
-            overridable: keys.iter().any(|key| key.name.starts_with("otel.")),
+            overridable: keys.iter().any(|key| key.name().starts_with("otel.")),
             keys,
         }
     }

@@ -13,7 +13,7 @@ use super::{
     callsites::Callsites,
     grouped,
     values::{delimited, key_value},
-    wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, tag},
+    wire::{FIXED32, FIXED64, VARINT, Wire, tag},
 };
 
 /// `LogRecord` field numbers.
@@ -82,8 +82,7 @@ fn log(wire: &mut Wire, log: LogRef<'_>) {
         Severity::from(*log.metadata().level()),
     );
     let message = log.message();
-    wire.put(&[tag(field::BODY, BYTES)]);
-    wire.varint(delimited(message.len()) as u64);
+    wire.length_field(field::BODY, delimited(message.len()));
     wire.bytes_field(1, message.as_bytes());
     for (name, value) in log.attributes() {
         key_value(wire, field::ATTRIBUTES, name, &value);

@@ -8,7 +8,7 @@ use radiosonde_core::{
 use super::{
     Encoder, LONG, Request, Signal,
     values::{key_value, scope},
-    wire::{BYTES, Wire, tag, varint_bytes},
+    wire::{Wire, varint_bytes},
 };
 
 /// `Metric.data` field numbers.
@@ -225,8 +225,7 @@ fn explicit(wire: &mut Wire, time_unix_ns: u64, series: &Series<Histogram>) {
 
 fn packed_fixed64(wire: &mut Wire, field: u32, values: impl ExactSizeIterator<Item = u64>) {
     if values.len() > 0 {
-        wire.put(&[tag(field, BYTES)]);
-        wire.varint(8 * values.len() as u64);
+        wire.length_field(field, 8 * values.len());
         values.for_each(|value| wire.put(&value.to_le_bytes()));
     }
 }
@@ -269,13 +268,8 @@ fn buckets(wire: &mut Wire, field: u32, offset: i32, counts: &[u64]) {
     }
     let open = wire.open(field, 1);
     wire.varint_field(1, zigzag(offset));
-    wire.put(&[tag(2, BYTES)]);
-    wire.varint(
-        counts
-            .iter()
-            .map(|&count| varint_bytes(count))
-            .sum::<usize>() as u64,
-    );
+    let sizes = counts.iter().map(|&count| varint_bytes(count));
+    wire.length_field(2, sizes.sum());
     for &count in counts {
         wire.varint(count);
     }

@@ -1,5 +1,7 @@
 //! Spans as OTLP `Span` messages (opentelemetry/proto/trace/v1/trace.proto).
 
+use std::cell::Cell;
+
 use radiosonde_core::{
     ValueRef,
     batch::{Batch, FieldKey, Overrides, SpanRef, is_override},
@@ -8,10 +10,10 @@ use radiosonde_core::{
 
 use super::{
     Encoder, Request, Signal,
-    callsites::{Callsites, KEY_BYTES, Key},
+    callsites::Callsites,
     grouped,
-    values::{Any as _, key_value},
-    wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, put_varint, tag},
+    values::{key_value, key_value_write},
+    wire::{BYTES, FIXED32, FIXED64, Tail, VARINT, VARINT_BYTES_MAX, Wire, put_varint, tag},
 };
 
 /// `Span.name`.
@@ -40,6 +42,65 @@ pub(super) fn encode(encoder: &mut Encoder, batch: &Batch, send: &mut impl FnMut
     grouped(encoder, Signal::Traces, batch.spans(), target, span, send);
 }
 
+/// Bytes of what every span has: identifiers, kind, times, thread and flags.
+const COMMON_BYTES: usize = 128;
+
+/// Bytes that a word of a span's fields becomes at most, names of callsites included; one that becomes more is
+/// written twice.
+const WORD_BYTES: usize = 64;
+
+fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
+    let callsite = callsites.get(span.metadata());
+    let overrides = if callsite.overridable {
+        span.overrides()
+    } else {
+        Overrides::default()
+    };
+    let open = wire.open(2, SPAN_LENGTH_BYTES);
+    let bytes = COMMON_BYTES
+        + callsite.name.len()
+        + callsite.common.len()
+        + WORD_BYTES * span.field_words();
+    let has_links = Cell::new(false);
+    wire.append(bytes, |tail| {
+        identifiers(tail, span);
+        match overrides.name {
+            Some(name) => tail.bytes_field(NAME, name.as_bytes()),
+            None => tail.put_slice(&callsite.name),
+        }
+        kind_and_times(tail, span, overrides.kind.unwrap_or_default());
+        span.visit_fields(|key, value| match key {
+            FieldKey::Described(index) => {
+                if let Some(key) = callsite.keys.get(index)
+                    && !(callsite.overridable && is_override(key.name()))
+                {
+                    key.write(tail, value);
+                }
+            }
+            FieldKey::Named(name) if is_override(name) => {}
+            FieldKey::Named(name) => {
+                tail.aside(move |tail| key_value_write(tail, ATTRIBUTES, name, &value));
+            }
+            FieldKey::Link => has_links.set(true),
+        });
+        thread(tail, span.thread());
+        tail.put_slice(&callsite.common);
+        if span.flags() != 0 {
+            tail.put(&flags(field::FLAGS, span.flags()));
+        }
+    });
+    if let Some(id) = span.correlation_id() {
+        key_value(wire, ATTRIBUTES, "correlation.id", &ValueRef::Str(&id));
+    }
+    if has_links.get() {
+        links(wire, span);
+    }
+    if let Some(ok) = overrides.ok {
+        status(wire, ok, overrides.message);
+    }
+    wire.close(open);
+}
+
 /// Writes `bytes` behind their tag and length at `at` and says where they end.
 #[inline]
 fn identifier<const N: usize>(block: &mut [u8], at: usize, field: u32, bytes: [u8; N]) -> usize {
@@ -49,90 +110,44 @@ fn identifier<const N: usize>(block: &mut [u8], at: usize, field: u32, bytes: [u
     at + 2 + N
 }
 
-fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
-    let callsite = callsites.get(span.metadata());
-    let open = wire.open(2, SPAN_LENGTH_BYTES);
-    wire.put_with::<38>(|block| {
+#[inline]
+fn identifiers(tail: &mut Tail<'_>, span: SpanRef<'_>) {
+    if let Some(block) = tail.block::<38>() {
         let used = identifier(block, 0, field::TRACE_ID, span.trace_id().to_bytes());
-        let used = identifier(block, used, field::SPAN_ID, span.span_id().to_bytes());
-        match span.parent_id() {
-            Some(parent) => identifier(block, used, field::PARENT_SPAN_ID, parent.to_bytes()),
-            None => used,
+        let mut used = identifier(block, used, field::SPAN_ID, span.span_id().to_bytes());
+        if let Some(parent) = span.parent_id() {
+            used = identifier(block, used, field::PARENT_SPAN_ID, parent.to_bytes());
         }
-    });
-    let overrides = if callsite.overridable {
-        span.overrides()
-    } else {
-        Overrides::default()
-    };
-    match overrides.name {
-        Some(name) => wire.text_field(NAME, name),
-        None => wire.put_slice(&callsite.name),
+        tail.advance(used);
     }
-    wire.put(&kind_and_times(span, overrides.kind.unwrap_or_default()));
-    let mut links = false;
-    span.visit_fields(|key, value| match key {
-        FieldKey::Described(index) => {
-            if let Some(key) = callsite.keys.get(index)
-                && !(callsite.overridable && is_override(key.name))
-            {
-                described(wire, key, &value);
-            }
-        }
-        FieldKey::Named(name) if is_override(name) => {}
-        FieldKey::Named(name) => key_value(wire, ATTRIBUTES, name, &value),
-        FieldKey::Link => links = true,
-    });
-    thread(wire, span.thread());
-    wire.put_slice(&callsite.common);
-    if let Some(id) = span.correlation_id() {
-        key_value(wire, ATTRIBUTES, "correlation.id", &ValueRef::Str(&id));
-    }
-    if links {
-        self::links(wire, span);
-    }
-    if let Some(ok) = overrides.ok {
-        status(wire, ok, overrides.message);
-    }
-    if span.flags() != 0 {
-        wire.put(&flags(field::FLAGS, span.flags()));
-    }
-    wire.close(open);
 }
 
-/// Bytes of the largest attribute that is put together in one block: a known name and a number.
-const ATTRIBUTE_BYTES: usize = 64;
-
-/// Appends an attribute whose name is encoded already.
 #[inline]
-fn described(wire: &mut Wire, key: &Key, value: &ValueRef<'_>) {
-    let size = value.size();
-    // Tag, lengths of the pair and of the value: all lengths below 128 take one byte.
-    let pair = key.used + 1 + size;
-    if key.used == 0 || pair > 127 {
-        return key_value(wire, ATTRIBUTES, key.name, value);
+fn kind_and_times(tail: &mut Tail<'_>, span: SpanRef<'_>, kind: SpanKind) {
+    if let Some(block) = tail.block::<20>() {
+        block[0] = tag(field::KIND, VARINT);
+        block[1] = kind as u8;
+        block[2] = tag(field::START, FIXED64);
+        block[3..11].copy_from_slice(&span.start_unix_ns().to_le_bytes());
+        block[11] = tag(field::END, FIXED64);
+        block[12..].copy_from_slice(&span.end_unix_ns().to_le_bytes());
+        tail.advance(20);
     }
-    wire.put_with::<ATTRIBUTE_BYTES>(|block| {
-        block[0] = tag(ATTRIBUTES, BYTES);
-        block[1] = pair as u8;
-        block[2..2 + KEY_BYTES].copy_from_slice(&key.block);
-        block[2 + key.used] = size as u8;
-        key.used + 3
-    });
-    value.write(wire);
 }
 
 /// Appends `thread.id`.
 #[inline]
-fn thread(wire: &mut Wire, thread: u32) {
+fn thread(tail: &mut Tail<'_>, thread: u32) {
     const HEAD: &[u8; 16] = b"\x4a\x00\x0a\x09thread.id\x12\x00\x18";
-    wire.put_with::<32>(|block| {
+    if let Some(block) = tail.block::<26>() {
         block[..16].copy_from_slice(HEAD);
-        let number = put_varint(&mut block[16..], u64::from(thread));
-        block[1] = 14 + number as u8;
-        block[14] = 1 + number as u8;
-        16 + number
-    });
+        let mut number = [0; VARINT_BYTES_MAX];
+        let used = put_varint(&mut number, u64::from(thread));
+        block[16..].copy_from_slice(&number);
+        block[1] = 14 + used as u8;
+        block[14] = 1 + used as u8;
+        tail.advance(16 + used);
+    }
 }
 
 fn links(wire: &mut Wire, span: SpanRef<'_>) {
@@ -144,18 +159,6 @@ fn links(wire: &mut Wire, span: SpanRef<'_>) {
         identifier(&mut block, used, 2, link.span_id.to_bytes());
         wire.put(&block);
     }
-}
-
-#[inline]
-fn kind_and_times(span: SpanRef<'_>, kind: SpanKind) -> [u8; 20] {
-    let mut block = [0; 20];
-    block[0] = tag(field::KIND, VARINT);
-    block[1] = kind as u8;
-    block[2] = tag(field::START, FIXED64);
-    block[3..11].copy_from_slice(&span.start_unix_ns().to_le_bytes());
-    block[11] = tag(field::END, FIXED64);
-    block[12..].copy_from_slice(&span.end_unix_ns().to_le_bytes());
-    block
 }
 
 /// `Status`: OK is 1, error 2 with a message.

@@ -8,13 +8,13 @@ use radiosonde_core::{
     model::{Resource, Value},
 };
 
-use super::wire::{BYTES, VARINT, VARINT_BYTES_MAX, Wire, put_varint, tag, varint_bytes};
+use super::wire::{FIELD_BYTES_MAX, Tail, VARINT, Wire, tag, varint_bytes};
 
 /// `AnyValue` field numbers.
-const STRING: u32 = 1;
-const BOOL: u32 = 2;
-const INT: u32 = 3;
-const DOUBLE: u32 = 4;
+pub(super) const STRING: u32 = 1;
+pub(super) const BOOL: u32 = 2;
+pub(super) const INT: u32 = 3;
+pub(super) const DOUBLE: u32 = 4;
 const ARRAY: u32 = 5;
 const MAP: u32 = 6;
 
@@ -23,17 +23,13 @@ pub(super) trait Any {
     /// Bytes of the encoded `AnyValue`.
     fn size(&self) -> usize;
     /// Appends it.
-    fn write(&self, wire: &mut Wire);
+    fn write(&self, tail: &mut Tail<'_>);
 }
 
 /// Size of a length-delimited field with a one-byte tag.
 #[inline]
 pub(super) const fn delimited(length: usize) -> usize {
     1 + varint_bytes(length as u64) + length
-}
-
-fn text_write(wire: &mut Wire, text: &str) {
-    wire.bytes_field(STRING, text.as_bytes());
 }
 
 /// The longest decimal of a `u64`.
@@ -52,28 +48,13 @@ fn unsigned_size(value: u64) -> usize {
     }
 }
 
-fn unsigned_write(wire: &mut Wire, value: u64) {
-    if i64::try_from(value).is_ok() {
-        int_write(wire, value);
-    } else {
-        text_write(wire, &value.to_string());
-    }
-}
-
 #[inline]
-fn int_write(wire: &mut Wire, twos_complement: u64) {
-    wire.put_with::<{ 1 + VARINT_BYTES_MAX }>(|block| {
-        block[0] = tag(INT, VARINT);
-        1 + put_varint(&mut block[1..], twos_complement)
-    });
-}
-
-fn double_write(wire: &mut Wire, value: f64) {
-    wire.double_field(DOUBLE, value);
-}
-
-fn bool_write(wire: &mut Wire, value: bool) {
-    wire.put(&[tag(BOOL, VARINT), u8::from(value)]);
+fn unsigned_write(tail: &mut Tail<'_>, value: u64) {
+    if i64::try_from(value).is_ok() {
+        tail.varint_field(INT, value);
+    } else {
+        tail.aside(|tail| tail.bytes_field(STRING, value.to_string().as_bytes()));
+    }
 }
 
 fn list_size(values: &[u64]) -> usize {
@@ -84,13 +65,11 @@ fn list_size(values: &[u64]) -> usize {
 }
 
 /// The `AnyValue` that holds `values`.
-fn list_write(wire: &mut Wire, values: &[u64]) {
-    wire.put(&[tag(ARRAY, BYTES)]);
-    wire.varint(list_size(values) as u64);
+fn list_write(tail: &mut Tail<'_>, values: &[u64]) {
+    tail.length_field(ARRAY, list_size(values));
     for &value in values {
-        wire.put(&[tag(1, BYTES)]);
-        wire.varint(unsigned_size(value) as u64);
-        unsigned_write(wire, value);
+        tail.length_field(1, unsigned_size(value));
+        unsigned_write(tail, value);
     }
 }
 
@@ -99,6 +78,14 @@ fn shapes_size(shapes: Shapes<'_>) -> usize {
         .iter()
         .map(|list| delimited(delimited(list_size(list))))
         .sum()
+}
+
+fn shapes_write(tail: &mut Tail<'_>, shapes: Shapes<'_>) {
+    tail.length_field(ARRAY, shapes_size(shapes));
+    for list in shapes.iter() {
+        tail.length_field(1, delimited(list_size(list)));
+        list_write(tail, list);
+    }
 }
 
 impl Any for ValueRef<'_> {
@@ -116,23 +103,15 @@ impl Any for ValueRef<'_> {
     }
 
     #[inline]
-    fn write(&self, wire: &mut Wire) {
+    fn write(&self, tail: &mut Tail<'_>) {
         match *self {
-            Self::Bool(value) => bool_write(wire, value),
-            Self::I64(value) => int_write(wire, value as u64),
-            Self::U64(value) => unsigned_write(wire, value),
-            Self::F64(value) => double_write(wire, value),
-            Self::Str(text) => text_write(wire, text),
-            Self::U64s(values) => list_write(wire, values),
-            Self::Shapes(shapes) => {
-                wire.put(&[tag(ARRAY, BYTES)]);
-                wire.varint(shapes_size(shapes) as u64);
-                for list in shapes.iter() {
-                    wire.put(&[tag(1, BYTES)]);
-                    wire.varint(delimited(list_size(list)) as u64);
-                    list_write(wire, list);
-                }
-            }
+            Self::Bool(value) => tail.put(&[tag(BOOL, VARINT), u8::from(value)]),
+            Self::I64(value) => tail.varint_field(INT, value as u64),
+            Self::U64(value) => unsigned_write(tail, value),
+            Self::F64(value) => tail.double_field(DOUBLE, value),
+            Self::Str(text) => tail.bytes_field(STRING, text.as_bytes()),
+            Self::U64s(values) => tail.aside(|tail| list_write(tail, values)),
+            Self::Shapes(shapes) => tail.aside(|tail| shapes_write(tail, shapes)),
         }
     }
 }
@@ -153,33 +132,26 @@ impl Any for Value {
         }
     }
 
-    fn write(&self, wire: &mut Wire) {
+    fn write(&self, tail: &mut Tail<'_>) {
         match self {
             Self::Null => {}
-            Self::Bool(value) => bool_write(wire, *value),
-            Self::I64(value) => int_write(wire, *value as u64),
-            Self::U64(value) => unsigned_write(wire, *value),
-            Self::F64(value) => double_write(wire, *value),
-            Self::Str(text) => text_write(wire, text),
+            Self::Bool(value) => ValueRef::Bool(*value).write(tail),
+            Self::I64(value) => ValueRef::I64(*value).write(tail),
+            Self::U64(value) => ValueRef::U64(*value).write(tail),
+            Self::F64(value) => ValueRef::F64(*value).write(tail),
+            Self::Str(text) => ValueRef::Str(text).write(tail),
             Self::List(values) => {
-                wire.put(&[tag(ARRAY, BYTES)]);
-                wire.varint(
-                    values
-                        .iter()
-                        .map(|value| delimited(value.size()))
-                        .sum::<usize>() as u64,
-                );
+                let sizes = values.iter().map(|value| delimited(value.size()));
+                tail.length_field(ARRAY, sizes.sum());
                 for value in values {
-                    wire.put(&[tag(1, BYTES)]);
-                    wire.varint(value.size() as u64);
-                    value.write(wire);
+                    tail.length_field(1, value.size());
+                    value.write(tail);
                 }
             }
             Self::Map(entries) => {
-                wire.put(&[tag(MAP, BYTES)]);
-                wire.varint(map_size(entries) as u64);
+                tail.length_field(MAP, map_size(entries));
                 for (key, value) in entries {
-                    key_value(wire, 1, key, value);
+                    key_value_write(tail, 1, key, value);
                 }
             }
         }
@@ -201,13 +173,18 @@ fn key_value_size(key: &str, value: &impl Any) -> usize {
 /// Appends `key` and `value` as the `KeyValue` in `field`.
 #[inline]
 pub(super) fn key_value(wire: &mut Wire, field: u32, key: &str, value: &impl Any) {
+    let bytes = FIELD_BYTES_MAX + key_value_size(key, value);
+    wire.append(bytes, |tail| key_value_write(tail, field, key, value));
+}
+
+/// The same at a tail.
+#[inline]
+pub(super) fn key_value_write(tail: &mut Tail<'_>, field: u32, key: &str, value: &impl Any) {
     let value_size = value.size();
-    wire.put(&[tag(field, BYTES)]);
-    wire.varint((delimited(key.len()) + delimited(value_size)) as u64);
-    wire.bytes_field(1, key.as_bytes());
-    wire.put(&[tag(2, BYTES)]);
-    wire.varint(value_size as u64);
-    value.write(wire);
+    tail.length_field(field, delimited(key.len()) + delimited(value_size));
+    tail.bytes_field(1, key.as_bytes());
+    tail.length_field(2, value_size);
+    value.write(tail);
 }
 
 /// Appends the `Resource` in field 1.
