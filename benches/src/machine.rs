@@ -13,13 +13,6 @@ pub fn process_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// CPU time of all processes that this one started and that have ended, in nanoseconds.
-pub fn children_cpu_ns() -> u64 {
-    let usage = usage(libc::RUSAGE_CHILDREN);
-    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1_000;
-    ns(usage.ru_utime) + ns(usage.ru_stime)
-}
-
 /// How often the kernel has taken the processor away from this thread.
 pub fn preemptions() -> i64 {
     usage(libc::RUSAGE_THREAD).ru_nivcsw

@@ -82,6 +82,8 @@ pub enum Recording {
     On,
     /// Record nothing
     Off,
+    /// Record every other token, and tell what recording costs (with --workers 1)
+    Alternate,
 }
 
 #[cfg(test)]

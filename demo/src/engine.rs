@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
 
@@ -73,7 +73,12 @@ fn from_file(path: &Path, name: Option<&str>) -> anyhow::Result<Loaded> {
 }
 
 fn open<R: Read + Seek>(file: &mut R) -> anyhow::Result<(Content, Engine)> {
-    let header = Content::read(file).context("this is not a GGUF file that candle can read")?;
+    let header = Content::read(file).map_err(|error| {
+        // With RUST_BACKTRACE candle's message goes on with where in candle it arose.
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default();
+        anyhow!("this is not a GGUF file that candle can read ({first}); name one of a Llama model with --weights")
+    })?;
     let engine = Engine {
         tokenizer: Tokenizer::from_gguf(&header)?,
         model: Model::load(&header, file)?,

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tracing::{field::Empty, info_span};
 
+use crate::cost;
 use crate::cpu;
 use crate::model::{KvCache, Model, ModelError};
 use crate::observe;
 use crate::sample::Sampler;
+use crate::serve::Load;
 use crate::tokenizer::{TextStream, Tokenizer};
 
 /// Why an answer ended.
@@ -58,7 +60,7 @@ pub fn generate(
     tokenizer: &Tokenizer,
     sampler: &mut Sampler,
     prompt: &[u32],
-    tokens_max: u32,
+    load: Load,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Generated, ModelError> {
     let span = info_span!(
@@ -84,9 +86,10 @@ pub fn generate(
         }
         tokens += 1;
         on_text(&text.push(tokenizer.token_bytes(next)));
-        if tokens == tokens_max {
+        if tokens == load.tokens_max {
             break Finish::Length;
         }
+        let _cost = load.alternate.then(|| cost::Step::begin(tokens));
         let _span = info_span!("decode", index = tokens).entered();
         next = step(model, sampler, &[next], &mut cache)?;
         decode_steps += 1;

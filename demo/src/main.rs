@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod cost;
 mod cpu;
 mod engine;
 mod fetch;
@@ -27,11 +28,13 @@ mod view;
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
+use radiosonde_answers::units::Count;
 
 use cli::{Args, Format, Recording};
 use engine::Loaded;
@@ -57,12 +60,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<Report> {
+    let alternate = args.recording == Recording::Alternate;
+    ensure!(
+        !alternate || args.workers == 1,
+        "--recording alternate compares tokens that follow each other: give it --workers 1"
+    );
     if let Some(folder) = &args.out {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create --out {}", folder.display()))?;
+        prepare(folder)?;
     }
-    let observation = match args.recording {
-        Recording::On => Some(observe::start(args.out.as_deref())?),
+    let mut observation = match args.recording {
+        Recording::On | Recording::Alternate => Some(observe::start(args.out.as_deref())?),
         Recording::Off => None,
     };
     let loaded = engine::load(args, &mut say)?;
@@ -72,7 +79,11 @@ fn run(args: &Args) -> anyhow::Result<Report> {
         workers: args.workers,
         tokens_max: args.max_tokens,
         seed: args.seed,
+        alternate,
     };
+    if let Some(observation) = &mut observation {
+        observation.begin();
+    }
     let start = Instant::now();
     let outcomes = match args.format {
         Format::Text => answer_as_text(&loaded, load)?,
@@ -101,8 +112,10 @@ fn answer_as_text(loaded: &Loaded, load: Load) -> anyhow::Result<Vec<Outcome>> {
     let mut stdout = io::stdout();
     writeln!(
         stdout,
-        "{}: {} requests for {} workers\n",
-        loaded.identity.label, load.requests, load.workers
+        "{}: {} for {}\n",
+        loaded.identity.label,
+        Count(u64::from(load.requests), "request"),
+        Count(u64::from(load.workers), "worker")
     )
     .context(STDOUT)?;
     let mut transcript = Transcript::new(stdout);
@@ -114,11 +127,23 @@ fn answer_as_text(loaded: &Loaded, load: Load) -> anyhow::Result<Vec<Outcome>> {
 /// What is said when the result cannot be shown.
 const STDOUT: &str = "cannot write to stdout";
 
+/// Makes the folder of `--out`, and removes the report of an earlier run: this one's recordings replace that one's.
+fn prepare(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| {
+        let place = folder.display();
+        format!("cannot create --out {place}; name a folder that exists or can be made")
+    })?;
+    observe::remove(&folder.join(REPORT))
+}
+
+/// The report's file in the folder of `--out`.
+const REPORT: &str = "report.json";
+
 /// Writes `report.json` where asked, and the report to stdout.
 fn publish(args: &Args, report: &Report) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
     if let Some(folder) = &args.out {
-        let path = folder.join("report.json");
+        let path = folder.join(REPORT);
         fs::write(&path, format!("{json}\n"))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use radiosonde::config::WhenFull;
+use radiosonde::core::filter::{self, Filter};
 use radiosonde::core::loss;
 use radiosonde::encode::json::JsonEncoder;
 use radiosonde::exporter::json_lines::{Buffering, JsonLines};
@@ -50,6 +51,7 @@ use radiosonde::rows::AppEvent;
 use radiosonde::weights::Weights;
 use tracing::info;
 
+use crate::cost;
 use crate::model::Footprint;
 use crate::report::Identity;
 
@@ -67,6 +69,8 @@ pub struct Observation {
     guard: radiosonde::Guard,
     keep: Keep,
     process: ProcessMemory,
+    /// CPU time of radiosonde's own threads when the run began.
+    background: Duration,
 }
 
 /// Starts recording: into memory for the report, and with `out` into `events.jsonl` and `telemetry.sqlite` there,
@@ -103,10 +107,12 @@ pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
         guard,
         keep,
         process: ProcessMemory::baseline(),
+        background: Duration::ZERO,
     })
 }
 
-fn remove(path: &Path) -> anyhow::Result<()> {
+/// Removes a file that an earlier run may have left.
+pub fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot replace {}", path.display()))
@@ -116,6 +122,11 @@ fn remove(path: &Path) -> anyhow::Result<()> {
 }
 
 impl Observation {
+    /// The model is loaded; what is recorded from here on is the run.
+    pub fn begin(&mut self) {
+        self.background = cost::background();
+    }
+
     /// Ends the recording and says what it saw.
     pub fn finish(self) -> Observed {
         // What is resident now, for the account of memory.
@@ -130,11 +141,13 @@ impl Observation {
             }
         }
         drop(updates);
+        let cost = cost::so_far(cost::background().saturating_sub(self.background));
         // The files are complete when this returns.
         let delivered = self.guard.shutdown(FLUSH_TIMEOUT) && delivered;
         Observed {
             latency,
             memory,
+            cost,
             ..self.keep.observed(delivered, &loss::report())
         }
     }
@@ -143,6 +156,11 @@ impl Observation {
 fn host() -> &'static Collector {
     static COLLECTOR: OnceLock<Collector> = OnceLock::new();
     COLLECTOR.get_or_init(|| Collector::new(HOST))
+}
+
+/// Records from now on, or does not.
+pub fn record(on: bool) {
+    filter::set(Filter::parse(if on { "info" } else { "off" }).unwrap_or_default());
 }
 
 /// Begins the step that makes one new token, until the guard is dropped.

@@ -182,7 +182,7 @@ fn totals(requests: &[Outcome], wall_seconds: f64) -> Totals {
 }
 
 /// The middle value, or the mean of the middle two; `None` of nothing.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = *values.get((values.len() - 1) / 2)?;

@@ -50,6 +50,8 @@ pub struct Load {
     pub tokens_max: u32,
     /// Seed of the sampling; each request adds its own number.
     pub seed: u64,
+    /// Whether only every other token is recorded.
+    pub alternate: bool,
 }
 
 /// Something that happened while running.
@@ -240,15 +242,8 @@ fn answer(
         .map_err(|error| error.to_string())
         .and_then(|tokens| {
             let (model, tokenizer) = (&engine.model, &engine.tokenizer);
-            generate(
-                model,
-                tokenizer,
-                &mut sampler,
-                &tokens,
-                load.tokens_max,
-                &mut on_text,
-            )
-            .map_err(|error| error.to_string())
+            generate(model, tokenizer, &mut sampler, &tokens, load, &mut on_text)
+                .map_err(|error| error.to_string())
         });
     match generated {
         Ok(generated) => outcome.fill(&generated, taken.entered),
@@ -310,6 +305,7 @@ mod tests {
             workers,
             tokens_max: 5,
             seed: 1,
+            alternate: false,
         }
     }
 

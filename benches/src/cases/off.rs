@@ -12,26 +12,26 @@ use crate::{
 };
 
 const TRACING: &str = "tracing, no subscriber";
+/// 2 ns on the reference machine, where `tracing` without a subscriber takes 0.9: most of it is the macro's own.
+const RATIO_MAX: f64 = 2.2;
 
 /// Spans and events that the filter refuses.
 pub const BENCH: Bench = Bench {
     rows: &[
-        Row::at_most("disabled span, caller", "off.radiosonde:span", 2.0, "ns").by_least(),
         Row::beside(
             "disabled span, caller",
             "off.radiosonde:span",
             "off.tracing:span",
             TRACING,
-            None,
+            Some(RATIO_MAX),
         )
         .by_least(),
-        Row::at_most("disabled event, caller", "off.radiosonde:event", 2.0, "ns").by_least(),
         Row::beside(
             "disabled event, caller",
             "off.radiosonde:event",
             "off.tracing:event",
             TRACING,
-            None,
+            Some(RATIO_MAX),
         )
         .by_least(),
     ],

@@ -54,7 +54,7 @@ impl fmt::Display for Percent {
 
 /// A number of things by their singular: `1 span`, `2 spans`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+pub struct Count(pub u64, pub &'static str);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

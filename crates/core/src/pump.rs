@@ -1,6 +1,6 @@
 //! The pump: one thread that empties every lane, turns ticks into time and hands batches on.
 //!
-//! It wakes by a timed park, soon while records come and rarely while none do; recording threads never wake it.
+//! It wakes by a timed park, the sooner the faster lanes fill; recording threads never wake it.
 //! [`Pump::flush`] does. Invariants: a flush that returns `true` means that everything recorded before it was handed to
 //! every consumer and each said that it is delivered; stopping and dropping never wait longer than their deadline.
 
@@ -20,10 +20,13 @@ use crate::{
     ring::RING_WORDS,
 };
 
-/// Park while records come.
-const BUSY_INTERVAL: Duration = Duration::from_millis(1);
-/// Longest park while none come: a lane of [`RING_WORDS`] words must not fill in it at a usual rate.
-const IDLE_INTERVAL_MAX: Duration = Duration::from_millis(10);
+/// Shortest park.
+const PARK_MIN: Duration = Duration::from_millis(1);
+/// Longest park: a lane of [`RING_WORDS`] words must not fill in it at a usual rate. Each wake-up costs a busy program
+/// some ten microseconds, which is more than the records of a millisecond.
+const PARK_MAX: Duration = Duration::from_millis(10);
+/// Words of a lane from which on the next park is the shortest.
+const BUSY_WORDS: usize = RING_WORDS / 8;
 /// A lane this full when it is read is read again at once.
 const PRESSED_WORDS: usize = RING_WORDS / 4;
 /// Words in a batch before it is handed on.
@@ -263,6 +266,12 @@ impl Handle {
         requests.delivered
     }
 
+    /// Records nothing from here on. What was recorded is still handed on: for a process that is about to end, in
+    /// which other threads would go on recording behind the last flush.
+    pub fn close(&self) {
+        lane::set_recording(false);
+    }
+
     /// Whether this is the child of a fork of the process that the pump runs in.
     pub fn is_forked(&self) -> bool {
         process::id() != self.shared.process
@@ -295,7 +304,7 @@ impl Worker {
     }
 
     fn run(&mut self) {
-        let mut park = BUSY_INTERVAL;
+        let mut park = PARK_MIN;
         loop {
             let asked = {
                 let requests = self.shared.lock();
@@ -304,26 +313,26 @@ impl Worker {
                 }
                 (requests.asked > requests.answered).then_some((requests.asked, requests.deadline))
             };
-            let (any, pressed) = self.drain();
+            let most = self.drain();
             self.hand_on();
             if let Some((ticket, deadline)) = asked {
                 self.answer(ticket, deadline);
             }
-            if pressed || asked.is_some() {
+            if most >= PRESSED_WORDS || asked.is_some() {
                 continue;
             }
-            park = if any {
-                BUSY_INTERVAL
+            park = if most >= BUSY_WORDS {
+                PARK_MIN
             } else {
-                (park * 2).min(IDLE_INTERVAL_MAX)
+                (park * 2).min(PARK_MAX)
             };
             thread::park_timeout(park);
         }
     }
 
-    /// Reads every lane once. Says whether anything came, and whether some lane was filling fast.
-    fn drain(&mut self) -> (bool, bool) {
-        let (mut any, mut pressed) = (false, false);
+    /// Reads every lane once. Says how many words came from the fullest.
+    fn drain(&mut self) -> usize {
+        let mut most = 0;
         for ring in lane::all().flat_map(Lane::rings) {
             let start = self.words.len();
             ring.drain(&mut self.words);
@@ -331,8 +340,7 @@ impl Worker {
             if read == 0 {
                 continue;
             }
-            any = true;
-            pressed |= read >= PRESSED_WORDS;
+            most = most.max(read);
             let (records, whole) = convert(&mut self.words[start..], &self.clock);
             self.records += records;
             if whole < read {
@@ -346,7 +354,7 @@ impl Worker {
         }
         // Everything converted so far is in the past, as a new anchor requires.
         self.clock.refresh();
-        (any, pressed)
+        most
     }
 
     fn hand_on(&mut self) {

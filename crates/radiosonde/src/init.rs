@@ -52,6 +52,8 @@ pub fn init() -> Result<Guard, InitError> {
 pub(crate) fn deliver_last(signal: i32) {
     if let Some(running) = running::current() {
         tracing::warn!(target: "radiosonde", signal, "a signal ends the process");
+        // Else exporters that are quick would have more of what comes meanwhile than others.
+        running.pump.close();
         running.export_now(running.config.export.shutdown_timeout);
     }
 }

@@ -22,7 +22,8 @@
 //! }
 //! ```
 //!
-//! Invariants: a phase costs two clock reads and one record, and allocates nothing once a thread is warm; phases nest
+//! Invariants: a phase costs two clock reads and one record, or next to nothing where nothing is recorded or the filter
+//! refuses it, and allocates nothing once a thread is warm; phases nest
 //! as guards do, and one that outlives the phase it is inside of is not reported.
 
 use std::{
@@ -34,12 +35,16 @@ use std::{
 };
 
 pub use radiosonde_core::events::LatencyEvent;
+use radiosonde_core::{__private::Gate, event::Event as _};
 
 /// Longest name of a phase, in bytes; the rest is cut.
 pub const NAME_BYTES_MAX: usize = 128;
 
 /// Steps are numbered from 1; 0 is no step.
 static STEPS: AtomicU64 = AtomicU64::new(1);
+
+/// Whether the filter lets phases through: one that does not is not even timed.
+static GATE: Gate = Gate::new();
 
 /// The phases that are open on a thread.
 struct Open {
@@ -214,6 +219,9 @@ fn open(index: Option<u32>, push_name: impl FnOnce(&mut String)) -> Phase {
         is_block: index.is_some(),
         thread: PhantomData,
     };
+    if !GATE.is_open(LatencyEvent::DESCRIPTOR) {
+        return phase;
+    }
     let _ = OPEN.try_with(|open| {
         let open = &mut *open.borrow_mut();
         let Some(collector) = open.collectors.last() else {

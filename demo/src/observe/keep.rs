@@ -15,6 +15,8 @@ use radiosonde_answers::latency::LatencyRow;
 use radiosonde_answers::memory::MemoryRow;
 use serde::Serialize;
 
+use crate::cost::Cost;
+
 /// Most spans kept for accounts.
 const SPANS_MAX: usize = 1_000_000;
 /// Spans from which on those of requests that were not the slowest are given up.
@@ -39,6 +41,8 @@ pub struct Observed {
     pub memory: Vec<MemoryRow>,
     /// The slowest request's time, accounted for.
     pub slowest: Option<Account>,
+    /// What recording costs; absent unless `--recording alternate`.
+    pub cost: Option<Cost>,
 }
 
 /// Records lost for one reason.
@@ -199,6 +203,7 @@ impl Keep {
             latency: Vec::new(),
             memory: Vec::new(),
             slowest: kept.account(),
+            cost: None,
         }
     }
 }

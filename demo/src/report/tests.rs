@@ -23,6 +23,7 @@ fn report() -> Report {
         workers: 2,
         tokens_max: 32,
         seed: 3,
+        alternate: false,
     };
     let done = Outcome {
         request: 1,
@@ -72,13 +73,13 @@ fn people_read_this() {
 
     ── Model and memory ────────────────────────────────────────────────────────────────────
     tiny (random weights): 4 blocks, width 64, 4 heads over 2, vocabulary 259
-    weights           228.8 kB from seed 3
-      ├─ mlp          156.7 kB   Q8_0  tensors: 12
-      ├─ attention    52.2 kB    Q8_0  tensors: 16
-      ├─ embedding    17.6 kB    Q8_0  tensors: 1
-      └─ norms        2.3 kB     F32   tensors: 9
-    KV cache          1.0 kB a token
-    longest sequence  21.5 kB of keys and values
+    weights           223.4 KiB from seed 3
+      ├─ mlp          153.0 KiB  Q8_0  tensors: 12
+      ├─ attention    51.0 KiB   Q8_0  tensors: 16
+      ├─ embedding    17.2 KiB   Q8_0  tensors: 1
+      └─ norms        2.2 KiB    F32   tensors: 9
+    KV cache          1.0 KiB a token
+    longest sequence  21.0 KiB of keys and values
     ");
 }
 

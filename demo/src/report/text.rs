@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use radiosonde_answers::latency::LatencyRow;
-use radiosonde_answers::units::Nanoseconds;
+use radiosonde_answers::units::{Bytes, Count, Nanoseconds};
 
 use crate::observe::Observed;
 use crate::serve::Outcome;
@@ -21,7 +21,7 @@ impl Display for Report {
         self.run(to)?;
         heading(to, "Model and memory")?;
         model(to, &self.model)?;
-        let longest = Bytes(self.totals.kv_used_bytes_max);
+        let longest = size(self.totals.kv_used_bytes_max);
         writeln!(to, "longest sequence  {longest} of keys and values")?;
         self.observed
             .as_ref()
@@ -34,10 +34,10 @@ impl Report {
         let (totals, settings) = (&self.totals, &self.settings);
         writeln!(
             to,
-            "{} requests, {} workers: {} tokens in {:.2} s, {:.1} tokens/s together",
-            settings.requests,
-            settings.workers,
-            totals.output_tokens,
+            "{}, {}: {} in {:.2} s, {:.1} tokens/s together",
+            Count(u64::from(settings.requests), "request"),
+            Count(u64::from(settings.workers), "worker"),
+            Count(totals.output_tokens, "token"),
             totals.wall_seconds,
             totals.tokens_per_second
         )?;
@@ -56,7 +56,10 @@ impl Report {
 
 fn latency(to: &mut Formatter<'_>, rows: &[LatencyRow]) -> fmt::Result {
     let steps = rows.iter().map(|row| row.count).max().unwrap_or(0);
-    heading(to, &format!("Where a token's time goes: the last {steps}"))?;
+    heading(
+        to,
+        &format!("Where a step's time goes: the last {steps}, prompts included"),
+    )?;
     writeln!(
         to,
         "{:<30}  {:>10}  {:>10}  {:>10}  {:>7}",
@@ -110,10 +113,9 @@ fn observed(to: &mut Formatter<'_>, seen: &Observed) -> fmt::Result {
         .filter(|row| row.depth <= MEMORY_DEPTH_MAX)
     {
         let label = indented(row.depth, &row.label);
-        let bytes = row.bytes.map_or(ABSENT.to_owned(), |bytes| {
-            let sign = if bytes < 0 { "-" } else { "" };
-            format!("{sign}{}", Bytes(bytes.unsigned_abs()))
-        });
+        let bytes = row
+            .bytes
+            .map_or(ABSENT.to_owned(), |bytes| Bytes(bytes).to_string());
         let detail = row.detail.as_deref().unwrap_or_default();
         writeln!(
             to,
@@ -124,6 +126,14 @@ fn observed(to: &mut Formatter<'_>, seen: &Observed) -> fmt::Result {
     if let Some(slowest) = &seen.slowest {
         heading(to, "Why the slowest request took so long")?;
         writeln!(to, "{}", slowest.text.trim_end())?;
+    }
+    if let Some(cost) = &seen.cost {
+        heading(to, "What recording costs")?;
+        writeln!(
+            to,
+            "{:.2} % of CPU: a token takes {:.3} ms recorded and {:.3} ms not, and {:.3} ms in other threads",
+            cost.added_percent, cost.recorded_ms, cost.not_recorded_ms, cost.background_ms
+        )?;
     }
     heading(to, "Recorded")?;
     write!(
@@ -194,7 +204,7 @@ fn model(to: &mut Formatter<'_>, model: &ModelReport) -> fmt::Result {
     writeln!(
         to,
         "weights           {} from {}",
-        Bytes(model.weights_bytes),
+        size(model.weights_bytes),
         model.source
     )?;
     for (index, part) in model.weights.iter().enumerate() {
@@ -207,7 +217,7 @@ fn model(to: &mut Formatter<'_>, model: &ModelReport) -> fmt::Result {
             to,
             "  {branch} {:<10}   {:<9}  {:<4}  tensors: {}",
             part.part,
-            Bytes(part.bytes).to_string(),
+            size(part.bytes),
             part.encoding,
             part.tensors
         )?;
@@ -215,7 +225,7 @@ fn model(to: &mut Formatter<'_>, model: &ModelReport) -> fmt::Result {
     writeln!(
         to,
         "KV cache          {} a token",
-        Bytes(model.kv_bytes_per_token)
+        size(model.kv_bytes_per_token)
     )
 }
 
@@ -223,37 +233,7 @@ fn seconds(value: Option<f64>) -> String {
     value.map_or(ABSENT.to_owned(), |value| format!("{value:.2} s"))
 }
 
-/// A size with the unit that leaves it one to three digits before the point.
-struct Bytes(u64);
-
-impl Display for Bytes {
-    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        let (mut size, mut unit) = (self.0 as f64, "B");
-        for larger in ["kB", "MB", "GB", "TB"] {
-            if size < 999.95 {
-                break;
-            }
-            size /= 1e3;
-            unit = larger;
-        }
-        match unit {
-            "B" => write!(to, "{size} {unit}"),
-            _ => write!(to, "{size:.1} {unit}"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_read_well() {
-        let text = |bytes| Bytes(bytes).to_string();
-        assert_eq!(text(0), "0 B");
-        assert_eq!(text(999), "999 B");
-        assert_eq!(text(46_080), "46.1 kB");
-        assert_eq!(text(999_960), "1.0 MB");
-        assert_eq!(text(u64::MAX), "18446744.1 TB");
-    }
+/// A number of bytes that cannot be negative.
+fn size(bytes: u64) -> Bytes {
+    Bytes(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
