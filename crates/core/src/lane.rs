@@ -201,6 +201,16 @@ pub(crate) fn existing() -> Option<&'static Lane> {
     OPEN.get()
 }
 
+/// The calling thread's lane, even while the thread is silent or recording is off: what the thread is in stands there
+/// all the while.
+#[inline]
+pub(crate) fn kept() -> Option<&'static Lane> {
+    if !crate::COMPILED_IN {
+        return None;
+    }
+    OPEN.get().or_else(silent_lane)
+}
+
 #[cold]
 #[inline(never)]
 fn acquire(records: u64) -> Option<&'static Lane> {
@@ -325,6 +335,7 @@ impl Drop for Silence {
     }
 }
 
+#[cold]
 fn silent_lane() -> Option<&'static Lane> {
     match CLOSED.get() {
         Closed::Silent(lane) => lane,

@@ -43,7 +43,7 @@ pub use self::{
 };
 use crate::{
     context::{self, Attached, Context, RANDOM, SAMPLED},
-    correlation,
+    correlation, lane,
     loss::{self, Lost},
     sampling,
 };
@@ -234,7 +234,8 @@ impl FullContext {
     }
 
     /// Writes it to `carrier`, and removes trace and baggage of another request from there. A request identifier that
-    /// is there stays unless it has one of its own.
+    /// is there stays unless it has one of its own; so does a trace where nothing is recorded, because a program that
+    /// is not observed passes on what it was given.
     pub fn inject(&self, carrier: &mut (impl Inject + ?Sized)) {
         let mut put = |name: &str, value: Option<&str>| match value {
             Some(value) => carrier.set(name, value),
@@ -242,7 +243,7 @@ impl FullContext {
         };
         let formats = formats();
         let context = self.context();
-        if formats.trace_context {
+        if formats.trace_context && (context.is_some() || lane::uncounted().is_some()) {
             let parent = context.map(|context| TraceParent {
                 trace_id: context.trace_id,
                 span_id: context.span_id,
@@ -303,8 +304,8 @@ impl FullContext {
         self
     }
 
-    /// Makes this what the calling thread is in until the guard is dropped. Where nothing is recorded (before `init`,
-    /// after shutdown) trace and span are not attached, since nobody would read them.
+    /// Makes this what the calling thread is in until the guard is dropped, whether or not anything is recorded:
+    /// [`current`](Self::current) and [`inject`](Self::inject) pass it on.
     #[must_use = "the context is left when the guard is dropped"]
     pub fn attach(&self) -> Scope {
         let number = SIDES.try_with(|sides| {

@@ -118,7 +118,7 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn exit(&self, id: &Id) {
-        if let Some(lane) = lane::existing() {
+        if let Some(lane) = lane::kept() {
             lane.context.leave(id.into_u64());
         }
         if filter::watches_spans() {
