@@ -86,7 +86,7 @@ impl Context {
 
     /// The same context with the caller's own request identifier, which every record under it carries. Cut to
     /// [`CORRELATION_BYTES_MAX`](correlation::CORRELATION_BYTES_MAX) bytes; one with control characters is counted as
-    /// malformed and left out.
+    /// malformed and left out. It is remembered while this is attached.
     #[must_use]
     pub fn with_correlation_id(mut self, id: &str) -> Self {
         self.correlation = correlation::handle(id);
@@ -101,7 +101,7 @@ impl Context {
     /// Makes this the calling thread's context until the guard is dropped.
     #[must_use = "the context is left when the guard is dropped"]
     pub fn attach(self) -> Attached {
-        attach_place(&self.place())
+        attach_with(&self.place(), correlation::text(self.correlation))
     }
 
     /// The context of a slot's words 1-6, if there is one.
@@ -131,6 +131,10 @@ impl Context {
 
 /// Makes `place`, words 1-6 of a slot, what the calling thread is in.
 pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
+    attach_with(place, None)
+}
+
+fn attach_with(place: &[u64; 6], correlation: Option<Arc<str>>) -> Attached {
     let lane = lane::kept().or_else(lane::uncounted);
     Attached {
         id: lane.map_or_else(
@@ -138,6 +142,7 @@ pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
             |lane| Some(lane.context.attach(place)),
         ),
         lane,
+        _correlation: correlation,
         not_send: PhantomData,
     }
 }
@@ -199,6 +204,8 @@ pub struct Attached {
     id: Option<u64>,
     /// Where it is kept; beside where there was no lane.
     lane: Option<&'static Lane>,
+    /// Held, so that it is not forgotten.
+    _correlation: Option<Arc<str>>,
     not_send: PhantomData<*const ()>,
 }
 
