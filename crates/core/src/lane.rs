@@ -61,8 +61,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    fn new(index: u16) -> Option<Self> {
-        let words = memory::words(REGION_WORDS)?;
+    fn new(index: u16, words: &'static [AtomicU64]) -> Option<Self> {
         words[0].store(MAGIC, Ordering::Relaxed);
         words[1].store(LAYOUT_VERSION, Ordering::Relaxed);
         let slab = &words[SLAB_START..SLAB_START + CHUNK_SLOTS * SLOT_WORDS];
@@ -260,6 +259,11 @@ fn recycled() -> Option<&'static Lane> {
 fn create() -> Option<&'static Lane> {
     clock::init();
     let mut count = COUNT.load(Ordering::Relaxed);
+    if count as usize == LANES_MAX {
+        return None;
+    }
+    // Before a number is taken, which could not be given back where there is no memory.
+    let words = memory::words(REGION_WORDS)?;
     loop {
         if count as usize == LANES_MAX {
             return None;
@@ -269,7 +273,7 @@ fn create() -> Option<&'static Lane> {
             Err(now) => count = now,
         }
     }
-    let lane = Lane::new(count as u16 + 1)?;
+    let lane = Lane::new(count as u16 + 1, words)?;
     Some(LANES[count as usize].get_or_init(|| lane))
 }
 

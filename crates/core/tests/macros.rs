@@ -159,7 +159,9 @@ fn an_ad_hoc_event_has_its_name_fields_and_level() {
         "test.evicted",
         cache.name = text,
         bytes = 4096_u64,
-        age = Duration::from_nanos(3)
+        age = Duration::from_nanos(3),
+        r#fn = 1_u8,
+        r#in.r#type.fr = 2_u8,
     );
     event!(Warn, "test.long");
     event!(Debug, "test.hidden", never = true);
@@ -174,7 +176,16 @@ fn an_ad_hoc_event_has_its_name_fields_and_level() {
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    assert_eq!(fields, ["cache.name=pipelines", "bytes=4096", "age=3"]);
+    assert_eq!(
+        fields,
+        [
+            "cache.name=pipelines",
+            "bytes=4096",
+            "age=3",
+            "fn=1",
+            "in.type.fr=2"
+        ]
+    );
     assert_eq!(events[1].severity, Severity::Warn);
     assert!(catalogue::find("test.evicted").is_some());
     assert!(catalogue::find("test.hidden").is_none());
