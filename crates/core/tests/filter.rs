@@ -1,5 +1,4 @@
 //! The process's filter, changed by several threads at once.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::{
     sync::{Barrier, Mutex},

@@ -1,5 +1,4 @@
 //! Lanes where memory runs out.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::{
     sync::atomic::{
