@@ -24,11 +24,16 @@
 //!
 //! A thread that is in more than [`STACK_DEPTH`] keeps the innermost in the last entry and those between it and the
 //! others in memory of its own, so that readers see the context however deep it is.
+//!
+//! What is attached to a thread without a lane (recording is off, or there is no lane left) is kept beside, so that it
+//! can be passed on, and moves into the slot when the thread gets a lane.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     marker::PhantomData,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic},
 };
 
 use crate::{
@@ -47,6 +52,8 @@ pub const RANDOM: u8 = 2;
 
 /// Entries that are not spans but attached contexts have this bit in their id.
 const ATTACHED: u64 = 1 << 63;
+/// Those that were attached while the thread had no lane have these.
+const ATTACHED_BESIDE: u64 = ATTACHED | 1 << 62;
 
 /// Which trace and span something belongs to. Small and `Copy`: take it where work starts and attach it where the work
 /// goes on.
@@ -79,7 +86,7 @@ impl Context {
 
     /// The same context with the caller's own request identifier, which every record under it carries. Cut to
     /// [`CORRELATION_BYTES_MAX`](correlation::CORRELATION_BYTES_MAX) bytes; one with control characters is counted as
-    /// malformed and left out.
+    /// malformed and left out. It is remembered while this is attached.
     #[must_use]
     pub fn with_correlation_id(mut self, id: &str) -> Self {
         self.correlation = correlation::handle(id);
@@ -94,7 +101,7 @@ impl Context {
     /// Makes this the calling thread's context until the guard is dropped.
     #[must_use = "the context is left when the guard is dropped"]
     pub fn attach(self) -> Attached {
-        attach_place(&self.place())
+        attach_with(&self.place(), correlation::text(self.correlation))
     }
 
     /// The context of a slot's words 1-6, if there is one.
@@ -124,10 +131,48 @@ impl Context {
 
 /// Makes `place`, words 1-6 of a slot, what the calling thread is in.
 pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
-    let id = lane::uncounted().map(|lane| (lane, lane.context.attach(place)));
+    attach_with(place, None)
+}
+
+fn attach_with(place: &[u64; 6], correlation: Option<Arc<str>>) -> Attached {
+    let lane = lane::kept().or_else(lane::uncounted);
     Attached {
-        id,
+        id: lane.map_or_else(
+            || attach_beside(place),
+            |lane| Some(lane.context.attach(place)),
+        ),
+        lane,
+        _correlation: correlation,
         not_send: PhantomData,
+    }
+}
+
+thread_local! {
+    /// What is attached to the thread while it has no lane, the innermost last: an id, and words 1-6 of a slot.
+    static BESIDE: RefCell<Vec<(u64, [u64; 6])>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Uses the list of what is attached to the calling thread beside a lane. `None` while the thread ends.
+fn beside<R>(with: impl FnOnce(&mut Vec<(u64, [u64; 6])>) -> R) -> Option<R> {
+    BESIDE
+        .try_with(|beside| Some(with(&mut *beside.try_borrow_mut().ok()?)))
+        .ok()?
+}
+
+#[cold]
+fn attach_beside(place: &[u64; 6]) -> Option<u64> {
+    static LAST: atomic::AtomicU64 = atomic::AtomicU64::new(0);
+    let id = ATTACHED_BESIDE | LAST.fetch_add(1, atomic::Ordering::Relaxed);
+    beside(|beside| beside.push((id, *place)))?;
+    Some(id)
+}
+
+#[cold]
+fn leave_beside(id: u64) {
+    beside(|beside| beside.retain(|&(other, _)| other != id));
+    // The thread may have got a lane meanwhile.
+    if let Some(lane) = lane::kept() {
+        lane.context.leave(id);
     }
 }
 
@@ -139,26 +184,43 @@ pub(crate) fn set_process_place(place: [u64; 6]) {
     *PROCESS.lock().unwrap_or_else(PoisonError::into_inner) = place;
 }
 
-/// Words 1-6 of the calling thread's slot; all 0 where it has none.
+fn process_place() -> [u64; 6] {
+    *PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the calling thread is in, as words 1-6 of a slot, whether or not anything is recorded here; all 0 for nothing.
 pub(crate) fn place() -> [u64; 6] {
-    lane::existing().map_or([0; 6], |lane| lane.context.place())
+    match lane::kept() {
+        Some(lane) => lane.context.place(),
+        None => beside(|beside| beside.last().map(|&(_, place)| place))
+            .flatten()
+            .unwrap_or_else(process_place),
+    }
 }
 
 /// Keeps a context attached to the thread; see [`Context::attach`].
 pub struct Attached {
-    id: Option<(&'static Lane, u64)>,
+    /// `None` where it could not be kept: the thread was ending.
+    id: Option<u64>,
+    /// Where it is kept; beside where there was no lane.
+    lane: Option<&'static Lane>,
+    /// Held, so that it is not forgotten.
+    _correlation: Option<Arc<str>>,
     not_send: PhantomData<*const ()>,
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        if let Some((lane, id)) = self.id {
-            lane.context.leave(id);
+        match (self.id, self.lane) {
+            (Some(id), Some(lane)) => lane.context.leave(id),
+            (Some(id), None) => leave_beside(id),
+            (None, _) => {}
         }
     }
 }
 
-/// The calling thread's context, if it is in one.
+/// The calling thread's context, if it is in one: what is recorded here now belongs to it. None where nothing is
+/// recorded; what is passed on there is [`FullContext::current`](crate::propagation::FullContext::current).
 #[inline]
 pub fn current() -> Option<Context> {
     lane::existing()?.context.read()
@@ -351,11 +413,14 @@ impl Slot {
             .unwrap_or(0)
     }
 
-    /// A thread takes the lane: it starts in what the process was started in.
+    /// A thread takes the lane: it starts in what the process was started in, and in what was attached to it before.
     pub(crate) fn begin(&self) {
-        let place = *PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = process_place();
         if place != [0; 6] {
             self.attach(&place);
+        }
+        for (id, place) in beside(mem::take).unwrap_or_default() {
+            self.enter(id, &place);
         }
     }
 

@@ -117,7 +117,7 @@ impl OpenSpan {
 
     /// The thread leaves the span.
     pub fn leave(id: u64) {
-        if let Some(lane) = lane::existing() {
+        if let Some(lane) = lane::kept() {
             lane.context.leave(id);
         }
     }

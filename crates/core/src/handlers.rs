@@ -4,10 +4,13 @@
 //! blocks holds back every consumer, so slow work belongs on a thread of its own. A handler may attach and detach
 //! handlers, itself too; the change holds from the next batch on. A handler that panics is detached and reported as
 //! [`HandlerDetached`].
+//!
+//! What a handler records itself, spans, logs and events, is recorded like anybody's and comes with the next batch. No
+//! handler is called with such an event, so that none can feed itself; one that has another thread record must see to
+//! that on its own.
 
 use std::{
-    any::Any,
-    fmt,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, PoisonError, RwLock,
@@ -17,9 +20,10 @@ use std::{
 
 use crate::{
     batch::{Batch, EventRef},
-    event::Descriptor,
+    event::{Descriptor, Event as _},
     events::HandlerDetached,
-    lane,
+    lane::{self, Lane},
+    panics::{drop_caught, panic_text},
     pump::Consumer,
 };
 
@@ -31,6 +35,13 @@ struct Entry {
     handler: Box<Handler>,
     /// Set by a panic, so that the rest of the batch passes it by.
     failed: AtomicBool,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // This may be on the pump's thread, which must go on whatever the handler owns.
+        drop_caught(mem::replace(&mut self.handler, Box::new(|_| ())));
+    }
 }
 
 static HANDLERS: RwLock<Vec<Arc<Entry>>> = RwLock::new(Vec::new());
@@ -165,7 +176,8 @@ pub fn attached() -> Vec<String> {
     handlers.iter().map(|entry| entry.id.to_string()).collect()
 }
 
-/// Calls the attached handlers with the events of `batch`, in order.
+/// Calls the attached handlers with the events of `batch`, in order, except for events that handlers recorded on this
+/// thread, where it is one that telemetry passes through.
 pub fn dispatch(batch: &Batch) {
     let handlers = {
         let handlers = HANDLERS.read().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +186,18 @@ pub fn dispatch(batch: &Batch) {
         }
         handlers.clone()
     };
+    // Nothing but handlers, and what is said of them, makes a record on a thread that is silent.
+    let silent = if lane::is_silent() {
+        lane::kept().map(Lane::thread)
+    } else {
+        None
+    };
     for event in batch.events() {
+        if silent == Some(event.thread())
+            && event.descriptor().name != HandlerDetached::DESCRIPTOR.name
+        {
+            continue;
+        }
         for entry in &handlers {
             call(entry, &event);
         }
@@ -186,32 +209,24 @@ fn call(entry: &Arc<Entry>, event: &EventRef<'_>) {
     if entry.failed.load(Relaxed) || !entry.patterns.iter().any(|p| p.matches(descriptor)) {
         return;
     }
+    let _aloud = lane::aloud();
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| (entry.handler)(event))) else {
         return;
     };
     entry.failed.store(true, Relaxed);
     detach_failed(entry);
     // A handler fails once and is gone, so this cannot feed itself.
-    let _aloud = lane::aloud();
     crate::record!(HandlerDetached {
         handler: &entry.id,
         event: descriptor.name,
         message: panic_text(panic.as_ref()),
     });
+    drop_caught(panic);
 }
 
 fn detach_failed(entry: &Arc<Entry>) {
     let mut handlers = HANDLERS.write().unwrap_or_else(PoisonError::into_inner);
     handlers.retain(|other| !Arc::ptr_eq(other, entry));
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
 }
 
 /// Calls the attached handlers from a pump.
@@ -227,7 +242,6 @@ impl Consumer for Dispatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Event as _;
     use crate::events::{CallCompleted, GpuOpCompleted};
 
     #[test]

@@ -61,8 +61,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    fn new(index: u16) -> Option<Self> {
-        let words = memory::words(REGION_WORDS)?;
+    fn new(index: u16, words: &'static [AtomicU64]) -> Option<Self> {
         words[0].store(MAGIC, Ordering::Relaxed);
         words[1].store(LAYOUT_VERSION, Ordering::Relaxed);
         let slab = &words[SLAB_START..SLAB_START + CHUNK_SLOTS * SLOT_WORDS];
@@ -201,6 +200,16 @@ pub(crate) fn existing() -> Option<&'static Lane> {
     OPEN.get()
 }
 
+/// The calling thread's lane, even while the thread is silent or recording is off: what the thread is in stands there
+/// all the while.
+#[inline]
+pub(crate) fn kept() -> Option<&'static Lane> {
+    if !crate::COMPILED_IN {
+        return None;
+    }
+    OPEN.get().or_else(silent_lane)
+}
+
 #[cold]
 #[inline(never)]
 fn acquire(records: u64) -> Option<&'static Lane> {
@@ -250,6 +259,11 @@ fn recycled() -> Option<&'static Lane> {
 fn create() -> Option<&'static Lane> {
     clock::init();
     let mut count = COUNT.load(Ordering::Relaxed);
+    if count as usize == LANES_MAX {
+        return None;
+    }
+    // Before a number is taken, which could not be given back where there is no memory.
+    let words = memory::words(REGION_WORDS)?;
     loop {
         if count as usize == LANES_MAX {
             return None;
@@ -259,7 +273,7 @@ fn create() -> Option<&'static Lane> {
             Err(now) => count = now,
         }
     }
-    let lane = Lane::new(count as u16 + 1)?;
+    let lane = Lane::new(count as u16 + 1, words)?;
     Some(LANES[count as usize].get_or_init(|| lane))
 }
 
@@ -325,6 +339,7 @@ impl Drop for Silence {
     }
 }
 
+#[cold]
 fn silent_lane() -> Option<&'static Lane> {
     match CLOSED.get() {
         Closed::Silent(lane) => lane,

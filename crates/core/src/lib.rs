@@ -62,6 +62,7 @@ pub mod macros;
 pub mod memory;
 pub mod metrics;
 pub mod model;
+mod panics;
 pub mod propagation;
 pub mod provenance;
 pub mod pump;

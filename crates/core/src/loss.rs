@@ -38,6 +38,8 @@ reasons! {
     RecordTooLarge = "record_too_large",
     /// A span had more fields than a record holds; the field was left out.
     FieldLimit = "field_limit",
+    /// A span was to follow from one that had already ended; the link was left out.
+    LinkGone = "link_gone",
     /// A value that was being recorded recorded something itself, several times over.
     TooDeep = "too_deep",
     /// A thread was in more spans at once than are told apart; the innermost were shown as an outer one.

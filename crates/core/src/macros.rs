@@ -57,7 +57,7 @@ macro_rules! event {
         static __RS_DESCRIPTOR: $crate::__private::Descriptor = $crate::__private::Descriptor::ad_hoc(
             $name,
             $crate::__private::Severity::$severity,
-            &[$($crate::__private::FieldDescriptor::ad_hoc($crate::__key!($($key).+))),*],
+            const { &[$($crate::__private::FieldDescriptor::ad_hoc($crate::__key!($($key).+))),*] },
         );
         static __RS_GATE: $crate::__private::Gate = $crate::__private::Gate::new();
         if $crate::__private::Gate::is_open(&__RS_GATE, &__RS_DESCRIPTOR) {
@@ -69,16 +69,51 @@ macro_rules! event {
     }};
 }
 
-/// `a.b.c` as one string.
+/// `a.b.c` as one string, where `r#a` is `a`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __key {
-    ($first:ident $(. $rest:ident)*) => {
-        $crate::__private::core::concat!(
+    ($first:ident $(. $rest:ident)*) => {{
+        const __RS_KEY: &$crate::__private::core::primitive::str = $crate::__private::core::concat!(
             $crate::__private::core::stringify!($first)
             $(, ".", $crate::__private::core::stringify!($rest))*
-        )
-    };
+        );
+        const __RS_PLAIN: &[$crate::__private::core::primitive::u8] =
+            &$crate::macros::__plain::<{ $crate::macros::__plain_bytes(__RS_KEY) }>(__RS_KEY);
+        match $crate::__private::core::str::from_utf8(__RS_PLAIN) {
+            $crate::__private::core::result::Result::Ok(__rs_plain) => __rs_plain,
+            $crate::__private::core::result::Result::Err(_) => __RS_KEY,
+        }
+    }};
+}
+
+/// How long `key` is without the prefixes of raw identifiers. No other `#` can be in it.
+#[doc(hidden)]
+pub const fn __plain_bytes(key: &str) -> usize {
+    let (mut at, mut bytes) = (0, key.len());
+    while at < key.len() {
+        if key.as_bytes()[at] == b'#' {
+            bytes -= 2;
+        }
+        at += 1;
+    }
+    bytes
+}
+
+/// `key` without the prefixes of raw identifiers.
+#[doc(hidden)]
+pub const fn __plain<const BYTES: usize>(key: &str) -> [u8; BYTES] {
+    let key = key.as_bytes();
+    let (mut plain, mut at, mut bytes) = ([0; BYTES], 0, 0);
+    while at < key.len() {
+        if at + 1 < key.len() && key[at + 1] == b'#' {
+            at += 2;
+            continue;
+        }
+        plain[bytes] = key[at];
+        (at, bytes) = (at + 1, bytes + 1);
+    }
+    plain
 }
 
 /// Runs a block in a span of its own and gives back the block's value. `?`, `return` and `break` inside the block

@@ -43,7 +43,7 @@ pub use self::{
 };
 use crate::{
     context::{self, Attached, Context, RANDOM, SAMPLED},
-    correlation,
+    correlation, lane,
     loss::{self, Lost},
     sampling,
 };
@@ -162,6 +162,8 @@ pub fn formats() -> Formats {
 struct Side {
     trace_state: Option<TraceState>,
     baggage: Baggage,
+    /// The text of the correlation ID, which is not forgotten while it is held.
+    correlation: Option<Arc<str>>,
 }
 
 /// The calling thread's [`Side`]s, the innermost last, each with the number of the scope that it belongs to.
@@ -185,9 +187,14 @@ pub struct FullContext {
 
 impl From<Context> for FullContext {
     fn from(context: Context) -> Self {
+        let correlation = context.correlation_id();
+        let side = correlation.map(|text| Side {
+            correlation: Some(text),
+            ..Side::default()
+        });
         Self {
             place: context.place(),
-            side: None,
+            side: side.map(Arc::new),
         }
     }
 }
@@ -226,15 +233,17 @@ impl FullContext {
             side.baggage = baggage;
         }
         let mut full = extracted.map_or_else(Self::default, Self::from);
-        if let Some(id) = correlation_id(carrier) {
-            full.place[5] |= u64::from(correlation::handle(id)) << 32;
+        if let Some((handle, text)) = correlation_id(carrier).and_then(correlation::keep) {
+            full.place[5] |= u64::from(handle) << 32;
+            side.correlation = Some(text);
         }
         full.side = (side != Side::default()).then(|| Arc::new(side));
         full
     }
 
     /// Writes it to `carrier`, and removes trace and baggage of another request from there. A request identifier that
-    /// is there stays unless it has one of its own.
+    /// is there stays unless it has one of its own; so does a trace where nothing is recorded, because a program that
+    /// is not observed passes on what it was given.
     pub fn inject(&self, carrier: &mut (impl Inject + ?Sized)) {
         let mut put = |name: &str, value: Option<&str>| match value {
             Some(value) => carrier.set(name, value),
@@ -242,7 +251,7 @@ impl FullContext {
         };
         let formats = formats();
         let context = self.context();
-        if formats.trace_context {
+        if formats.trace_context && (context.is_some() || lane::uncounted().is_some()) {
             let parent = context.map(|context| TraceParent {
                 trace_id: context.trace_id,
                 span_id: context.span_id,
@@ -298,13 +307,17 @@ impl FullContext {
     /// The same with the caller's own request identifier, which every record under it carries.
     #[must_use]
     pub fn with_correlation_id(mut self, id: &str) -> Self {
+        let (handle, text) = correlation::keep(id).unzip();
         let flags = self.place[5] & u64::from(u32::MAX);
-        self.place[5] = flags | u64::from(correlation::handle(id)) << 32;
+        self.place[5] = flags | u64::from(handle.unwrap_or(0)) << 32;
+        if text.is_some() || self.side.is_some() {
+            Arc::make_mut(self.side.get_or_insert_default()).correlation = text;
+        }
         self
     }
 
-    /// Makes this what the calling thread is in until the guard is dropped. Where nothing is recorded (before `init`,
-    /// after shutdown) trace and span are not attached, since nobody would read them.
+    /// Makes this what the calling thread is in until the guard is dropped, whether or not anything is recorded:
+    /// [`current`](Self::current) and [`inject`](Self::inject) pass it on.
     #[must_use = "the context is left when the guard is dropped"]
     pub fn attach(&self) -> Scope {
         let number = SIDES.try_with(|sides| {

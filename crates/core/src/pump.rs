@@ -2,11 +2,13 @@
 //!
 //! It wakes by a timed park, the sooner the faster lanes fill; recording threads never wake it.
 //! [`Pump::flush`] does. Invariants: a flush that returns `true` means that everything recorded before it was handed to
-//! every consumer and each said that it is delivered; stopping and dropping never wait longer than their deadline.
+//! every consumer and each said that it is delivered; stopping and dropping never wait longer than their deadline; a
+//! pump that was left behind because a consumer hung reads no lane once another one was started.
 
 use std::{
+    cell::Cell,
     fmt, mem, panic, process,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle, Thread},
     time::{Duration, Instant},
 };
@@ -17,6 +19,7 @@ use crate::{
     lane::{self, Lane},
     loss::{self, Lost},
     model::Resource,
+    panics::drop_caught,
     ring::RING_WORDS,
 };
 
@@ -97,6 +100,22 @@ impl std::error::Error for StartError {
 
 static RUNNING: Mutex<bool> = Mutex::new(false);
 
+/// The number of the last pump. Held while a ring is read, which only this one may do.
+static READER: Mutex<u64> = Mutex::new(0);
+
+fn reader() -> MutexGuard<'static, u64> {
+    READER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    static IS_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is a pump's.
+pub(crate) fn is_here() -> bool {
+    IS_HERE.get()
+}
+
 /// A running pump. Dropping it flushes, for at most five seconds, and stops recording.
 pub struct Pump {
     handle: Handle,
@@ -148,7 +167,13 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
         answered: Condvar::new(),
         process: process::id(),
     });
+    let number = {
+        let mut reader = reader();
+        *reader += 1;
+        *reader
+    };
     let worker = Worker {
+        number,
         shared: Arc::clone(&shared),
         clock: Clock::start(),
         resource: config.resource,
@@ -233,7 +258,7 @@ impl Drop for Pump {
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Requests> {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -279,6 +304,8 @@ impl Handle {
 }
 
 struct Worker {
+    /// Among the pumps of the process.
+    number: u64,
     shared: Arc<Shared>,
     clock: Clock,
     resource: Arc<Resource>,
@@ -291,14 +318,13 @@ struct Worker {
 impl Worker {
     fn live(mut self) {
         let _silence = lane::silence();
+        IS_HERE.set(true);
         self.run();
         let Self {
             shared, consumers, ..
         } = self;
-        for consumer in consumers {
-            // A destructor that panics keeps nobody from the others.
-            let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(consumer)));
-        }
+        // A destructor that panics keeps nobody from the others.
+        consumers.into_iter().for_each(drop_caught);
         shared.lock().ended = true;
         shared.answered.notify_all();
     }
@@ -335,7 +361,13 @@ impl Worker {
         let mut most = 0;
         for ring in lane::all().flat_map(Lane::rings) {
             let start = self.words.len();
-            ring.drain(&mut self.words);
+            {
+                let reader = reader();
+                if *reader != self.number {
+                    return (false, false);
+                }
+                ring.drain(&mut self.words);
+            }
             let read = self.words.len() - start;
             if read == 0 {
                 continue;
@@ -380,9 +412,10 @@ impl Worker {
         for place in &mut self.consumers {
             let Some(consumer) = place else { continue };
             let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| call(consumer.as_mut())));
-            if outcome.is_err() {
-                *place = None;
+            if let Err(panic) = outcome {
                 loss::count(Lost::ExporterFailed, 1);
+                drop_caught(panic);
+                drop_caught(place.take());
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     fields::Full,
     lane::{self, Lane},
     loss::{self, Lost},
+    pump,
     ring::{Ring, Writer},
 };
 
@@ -172,7 +173,12 @@ fn wait_for_room(ring: &Ring) -> bool {
         if ring.has_room() {
             return true;
         }
-        if !WAIT.load(Relaxed) || !lane::recording() || Instant::now() >= deadline {
+        // The pump itself would wait for nobody.
+        if !WAIT.load(Relaxed)
+            || pump::is_here()
+            || !lane::recording()
+            || Instant::now() >= deadline
+        {
             return false;
         }
         std::thread::sleep(Duration::from_micros(50));

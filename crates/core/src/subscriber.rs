@@ -80,8 +80,12 @@ impl tracing_core::Subscriber for Subscriber {
         }
     }
 
+    /// Nothing is known any more of a span that has ended: a link to it is counted and left out.
     fn record_follows_from(&self, id: &Id, follows: &Id) {
-        let (Some((lane, span)), Some((_, cause))) = (find(id), find(follows)) else {
+        let Some((lane, span)) = find(id) else { return };
+        let Some((_, cause)) = find(follows) else {
+            // Of a span that was not recorded there is nothing to link to.
+            loss::count(Lost::LinkGone, u64::from(follows.into_u64() != REFUSED));
             return;
         };
         let [high, low, cause, ..] = cause.place();
@@ -118,7 +122,7 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn exit(&self, id: &Id) {
-        if let Some(lane) = lane::existing() {
+        if let Some(lane) = lane::kept() {
             lane.context.leave(id.into_u64());
         }
         if filter::watches_spans() {

@@ -128,6 +128,91 @@ fn a_request_continues_the_callers_trace_and_passes_it_on() {
     );
 }
 
+/// What a proxy forwards that received `request()`: the headers that it got, with what it says itself.
+fn forwarded(attaches: bool) -> Vec<(String, String)> {
+    let incoming: Vec<_> = request()
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let mut outgoing = incoming.clone();
+    let _scope = attaches.then(|| FullContext::extract(&incoming[..]).attach());
+    info_span!("unseen").in_scope(|| propagation::inject(&mut outgoing));
+    outgoing.sort();
+    outgoing
+}
+
+#[test]
+fn a_trace_is_passed_on_where_nothing_is_recorded() {
+    let turn = turn();
+    thread::spawn(is_passed_on).join().unwrap();
+    drop(turn);
+    let recording = recording();
+    info!("this thread has a lane from here on");
+    let silently = || {
+        let _silence = radiosonde_core::silence();
+        is_passed_on();
+    };
+    silently();
+    thread::spawn(silently).join().unwrap();
+    let (spans, logs) = recording.take();
+    assert_eq!((spans.len(), logs.len()), (0, 1));
+    let Recording { pump, _turn, .. } = recording;
+    drop(pump);
+    is_passed_on();
+}
+
+fn is_passed_on() {
+    let expected = [
+        ("baggage", "tenant=a%20b"),
+        ("traceparent", PARENT),
+        ("tracestate", "rojo=1,congo=2"),
+        ("x-request-id", "abc123"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(forwarded(true), expected);
+    let left_alone = forwarded(false);
+    assert!(left_alone.contains(&expected[1]), "{left_alone:?}");
+    assert_eq!(FullContext::current(), FullContext::default());
+}
+
+#[test]
+fn what_was_attached_before_recording_started_is_what_the_thread_is_in() {
+    thread::spawn(|| {
+        let turn = turn();
+        let scope = FullContext::extract(&request()[..]).attach();
+        drop(turn);
+        let recording = recording();
+        info_span!("inside").in_scope(|| ());
+        drop(scope);
+        info_span!("outside").in_scope(|| ());
+        let (spans, _) = recording.take();
+        let parents: Vec<_> = spans
+            .iter()
+            .map(|span| span.parent_id.map(|id| id.to_string()))
+            .collect();
+        assert_eq!(parents, [Some("b7ad6b7169203331".to_owned()), None]);
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_span_that_is_left_in_silence_is_left() {
+    let recording = recording();
+    let entered = info_span!("outer").entered();
+    let scope = FullContext::extract(&request()[..]).attach();
+    {
+        let _silence = radiosonde_core::silence();
+        drop(scope);
+        drop(entered);
+    }
+    assert_eq!(context::current(), None);
+    info_span!("later").in_scope(|| ());
+    let (spans, _) = recording.take();
+    let later = spans.iter().find(|span| span.name == "later").unwrap();
+    assert_eq!(later.parent_id, None);
+}
+
 #[test]
 fn a_request_id_without_a_trace_is_kept_on_every_record() {
     let recording = recording();
@@ -342,6 +427,29 @@ fn a_child_process_inherits_the_trace() {
         said,
         [TRACE, "b7ad6b7169203331", "abc123", "tenant=a%20b", ""]
     );
+}
+
+/// Run as a child by the test below.
+#[test]
+#[ignore = "the child of a_variable_that_is_not_text_is_counted"]
+fn child_with_garbage() {
+    let before = loss::total(Lost::MalformedContext);
+    let full = FullContext::extract(&Environment::read());
+    assert_eq!(full.context(), None);
+    assert_eq!(full.baggage().unwrap().to_string(), "a=1");
+    assert_eq!(loss::total(Lost::MalformedContext) - before, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_text_is_counted() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_with_garbage", "--ignored"])
+        .env("TRACEPARENT", std::ffi::OsStr::from_bytes(b"00-\xff"))
+        .env("BAGGAGE", "a=1")
+        .status();
+    assert!(status.unwrap().success());
 }
 
 /// What one of the threads below does: opens spans to a depth, logs at each, and hands its context to another thread.

@@ -16,18 +16,21 @@ use std::{
 };
 
 use radiosonde_core::{
-    Event,
+    Event, WhenFull,
     batch::Batch,
     catalogue, custom_event, custom_metric, event, event_macro,
     events::{CustomMetric, GpuDeviceSynchronized, HandlerDetached},
     filter::{self, Filter},
-    handlers, metrics,
+    handlers,
+    loss::{self, Lost},
+    metrics,
     metrics::snapshot::{Data, Number},
     model::{EventRecord, Record, Resource, Severity, Span, Value},
     profile,
     pump::{self, Consumer, Pump},
     record,
     subscriber::Subscriber,
+    when_full,
 };
 
 struct Keep(Arc<Mutex<Vec<Record>>>);
@@ -156,7 +159,9 @@ fn an_ad_hoc_event_has_its_name_fields_and_level() {
         "test.evicted",
         cache.name = text,
         bytes = 4096_u64,
-        age = Duration::from_nanos(3)
+        age = Duration::from_nanos(3),
+        r#fn = 1_u8,
+        r#in.r#type.fr = 2_u8,
     );
     event!(Warn, "test.long");
     event!(Debug, "test.hidden", never = true);
@@ -171,7 +176,16 @@ fn an_ad_hoc_event_has_its_name_fields_and_level() {
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    assert_eq!(fields, ["cache.name=pipelines", "bytes=4096", "age=3"]);
+    assert_eq!(
+        fields,
+        [
+            "cache.name=pipelines",
+            "bytes=4096",
+            "age=3",
+            "fn=1",
+            "in.type.fr=2"
+        ]
+    );
     assert_eq!(events[1].severity, Severity::Warn);
     assert!(catalogue::find("test.evicted").is_some());
     assert!(catalogue::find("test.hidden").is_none());
@@ -374,6 +388,102 @@ fn handlers_are_called_by_pattern_and_one_that_panics_is_detached_and_reported()
     record!(waited("cuda:2"));
     recording.flush();
     assert_eq!(seen.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn what_a_handler_records_is_recorded_and_handed_to_no_handler() {
+    let recording = recording();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    handlers::attach("test-talks", &["test.*"], move |event| {
+        count.fetch_add(1, Relaxed);
+        tracing::info_span!("in the handler").in_scope(|| {
+            tracing::warn!(event = event.descriptor().name, "seen");
+        });
+        event!("test.answer", of = event.descriptor().name);
+    })
+    .unwrap();
+    event!("test.question");
+    // What a handler records comes with a later batch; it would come again and again.
+    for _ in 0..5 {
+        recording.flush();
+    }
+    assert!(handlers::detach("test-talks"));
+    assert_eq!(calls.load(Relaxed), 1);
+    let mut kinds = [0; 3];
+    for record in recording.records() {
+        kinds[match record {
+            Record::Span(_) => 0,
+            Record::Log(_) => 1,
+            Record::Event(_) => 2,
+        }] += 1;
+    }
+    assert_eq!(kinds, [1, 1, 2], "the question and its answer");
+}
+
+#[test]
+fn a_handler_that_records_more_than_there_is_room_for_makes_the_pump_wait_for_nobody() {
+    let recording = recording();
+    when_full(WhenFull::Wait);
+    let lost = || loss::total(Lost::LaneFull);
+    let before = lost();
+    handlers::attach("test-talks", &["test.once"], |_| {
+        let text = "x".repeat(16_000);
+        (0..200).for_each(|_| tracing::info!(text, "many"));
+    })
+    .unwrap();
+    event!("test.once");
+    recording.flush();
+    when_full(WhenFull::Refuse);
+    assert!(handlers::detach("test-talks"));
+    assert_eq!(recording.records().len() as u64 + lost() - before, 201);
+}
+
+/// Panics when it is dropped, with another one.
+struct Endless;
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new(Endless));
+    }
+}
+
+#[test]
+fn a_handler_whose_panic_or_captures_panic_again_stops_no_other() {
+    let recording = recording();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let ids = ["test-good", "test-payload", "test-capture", "test-replaced"];
+    let patterns = &["test.twice"];
+    handlers::attach(ids[0], patterns, move |_| {
+        count.fetch_add(1, Relaxed);
+    })
+    .unwrap();
+    handlers::attach(ids[1], patterns, |_| {
+        std::panic::resume_unwind(Box::new(Endless))
+    })
+    .unwrap();
+    let captured = Endless;
+    handlers::attach(ids[2], patterns, move |_| {
+        let _ = &captured;
+        std::panic::resume_unwind(Box::new("cannot bear it"));
+    })
+    .unwrap();
+    let captured = Endless;
+    handlers::attach(ids[3], patterns, move |_| {
+        let _ = &captured;
+        handlers::detach(ids[3]);
+    })
+    .unwrap();
+    let before = loss::total(Lost::ExporterFailed);
+    event!("test.twice");
+    recording.flush();
+    event!("test.twice");
+    recording.flush();
+    assert_eq!(seen.load(Relaxed), 2);
+    assert_eq!(handlers::attached(), [ids[0]]);
+    assert!(handlers::detach(ids[0]));
+    assert_eq!(loss::total(Lost::ExporterFailed), before);
 }
 
 #[test]

@@ -188,6 +188,22 @@ fn a_span_may_live_on_several_threads() {
     );
 }
 
+#[test]
+fn a_link_to_a_span_that_has_ended_is_counted() {
+    let recording = recording();
+    let lost = || loss::total(loss::Lost::LinkGone);
+    let before = lost();
+    let cause = info_span!("cause");
+    let id = cause.id();
+    let effect = info_span!("effect");
+    drop(cause);
+    effect.follows_from(id);
+    drop(effect);
+    let spans = recording.spans();
+    assert_eq!(named(&spans, "effect").links, []);
+    assert_eq!(lost() - before, 1);
+}
+
 /// An operation completed.
 #[derive(Event)]
 #[event(name = "test.op")]

@@ -26,6 +26,7 @@ use radiosonde::{
     },
     exporter::{ExportError, Exporter},
     health::Status,
+    propagation::{self, FullContext},
 };
 use tracing::{error, info, info_span};
 
@@ -123,6 +124,14 @@ fn a_recording_that_is_switched_off_records_nothing_and_works() {
         .init()
         .unwrap();
     info_span!("unseen").in_scope(|| info!("unheard"));
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+    let mut headers = vec![("traceparent".to_owned(), parent)];
+    let incoming = headers.clone();
+    {
+        let _scope = FullContext::extract(&incoming[..]).attach();
+        propagation::inject(&mut headers);
+    }
+    assert_eq!(headers, incoming);
     assert!(guard.flush(LONG) && guard.export_now(LONG));
     assert_eq!(guard.report().total_operations, 0);
     assert!(matches!(

@@ -30,6 +30,8 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 static ACTIVE: LazyLock<RwLock<Arc<Active>>> =
     LazyLock::new(|| RwLock::new(Arc::new(Active::new(Filter::default()))));
 
+/// Who is told of changes. Held for as long as a change takes, so that what callsites and listeners remember is always
+/// what the last one said.
 static LISTENERS: Mutex<Vec<fn(&Filter)>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -266,6 +268,7 @@ fn active() -> Arc<Active> {
 /// Makes `filter` the process's filter, from now on and for callsites already in use. Spans that are open keep what
 /// they recorded; directives on spans follow only spans opened from now on.
 pub fn set(filter: Filter) {
+    let listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
     {
         let mut current = ACTIVE.write().unwrap_or_else(PoisonError::into_inner);
         let next = Active::new(filter);
@@ -273,23 +276,18 @@ pub fn set(filter: Filter) {
         GENERATION.store(next.number, Relaxed);
         *current = Arc::new(next);
     }
-    let listeners = LISTENERS
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    for listener in listeners {
+    for listener in &*listeners {
         listener(&current());
     }
-    // Asks every callsite's subscriber again, which reads the filter: the lock must be free by now.
+    // Asks every callsite's subscriber again, which reads the filter: its lock must be free by now.
     tracing_core::callsite::rebuild_interest_cache();
 }
 
-/// Calls `listener` now and with each [`set`], for those who keep what a filter says elsewhere.
+/// Calls `listener` now and with each [`set`], for those who keep what a filter says elsewhere. It must not change the
+/// filter itself.
 pub fn on_change(listener: fn(&Filter)) {
-    LISTENERS
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(listener);
+    let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
+    listeners.push(listener);
     listener(&current());
 }
 

@@ -27,10 +27,10 @@ use crate::{
     clock::now_unix_ns,
     event::Descriptor,
     fields::ValueRef,
-    handlers::panic_text,
     lane,
     loss::{self, Lost},
     model::{Resource, Text},
+    panics::{drop_caught, panic_text},
 };
 
 /// Most metrics of a registry. A program that makes names out of data is stopped here.
@@ -241,6 +241,8 @@ impl Registry {
                 error = panic_text(panic.as_ref()),
                 "a source of metrics panicked and is not asked again"
             );
+            drop_caught(panic);
+            drop_caught(source);
         }
     }
 

@@ -1,8 +1,13 @@
 //! Carriers of the standard library: maps, lists, the process's environment and a child's.
 
-use std::{collections::HashMap, env, hash::BuildHasher, process::Command};
+use std::{
+    collections::HashMap,
+    env::{self, VarError},
+    hash::BuildHasher,
+    process::Command,
+};
 
-use super::{CORRELATION_NAMES, Extract, Inject};
+use super::{CORRELATION_NAMES, Extract, Inject, malformed};
 
 impl<S: BuildHasher> Extract for HashMap<String, String, S> {
     fn get(&self, name: &str) -> Option<&str> {
@@ -75,15 +80,17 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the process's environment. A variable that is not UTF-8 counts as absent.
+    /// Reads the process's environment. A variable that is not UTF-8 is left out and counted as malformed.
     pub fn read() -> Self {
         let names = ["traceparent", "tracestate", "baggage", "b3"];
+        let read = |name| match env::var(variable(name)) {
+            Ok(value) => Some((name, value)),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => malformed(),
+        };
+        let names = names.into_iter().chain(CORRELATION_NAMES);
         Self {
-            variables: names
-                .into_iter()
-                .chain(CORRELATION_NAMES)
-                .filter_map(|name| Some((name, env::var(variable(name)).ok()?)))
-                .collect(),
+            variables: names.filter_map(read).collect(),
         }
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         None => Config::load(builder.raw)?,
     };
     if !config.recording.enabled || !radiosonde_core::COMPILED_IN {
+        propagate(&config);
         return Ok(Guard::disabled(reservation, config));
     }
     if !builder.keeps_subscriber && another_subscribes() {
@@ -199,9 +200,15 @@ fn apply(config: &Settings) {
     } else {
         sampling::Sampler::Ratio(threshold)
     });
+    // After the sampler, which decides what the environment says.
+    propagate(config);
+}
+
+/// Chooses which headers are read and written, and reads what the process was started in. That is passed on even where
+/// nothing is recorded.
+fn propagate(config: &Settings) {
     let names = config.recording.propagators.join(",");
     propagation::set_formats(Formats::parse(&names).unwrap_or_default());
-    // After sampler and formats, which decide what the environment says.
     propagation::set_process_context(FullContext::extract(&Environment::read()));
 }
 

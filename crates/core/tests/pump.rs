@@ -1,0 +1,111 @@
+//! A pump that was left behind because a consumer hung, and its successor.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use radiosonde_core::{
+    batch::Batch,
+    event,
+    pump::{self, Consumer, Pump},
+    subscriber::Subscriber,
+};
+use tracing::info;
+
+/// Says how many records it has, and takes them when it is told to.
+struct Held {
+    has: Sender<usize>,
+    go: Receiver<()>,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Consumer for Held {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        let _ = self.has.send(batch.records().count());
+        // Where nobody is left to tell it, it goes on.
+        let _ = self.go.recv();
+        let second = batch.logs().filter(|log| log.message() == "second");
+        self.seen.fetch_add(second.count(), Relaxed);
+    }
+}
+
+struct Recording {
+    pump: Pump,
+    has: Receiver<usize>,
+    go: Sender<()>,
+    seen: Arc<AtomicUsize>,
+}
+
+fn recording() -> Recording {
+    let ((say, has), (go, told)) = (channel(), channel());
+    let seen = Arc::new(AtomicUsize::new(0));
+    let held = Held {
+        has: say,
+        go: told,
+        seen: Arc::clone(&seen),
+    };
+    let pump = pump::start(pump::Config {
+        resource: Arc::default(),
+        consumers: vec![Box::new(held)],
+    });
+    Recording {
+        pump: pump.unwrap(),
+        has,
+        go,
+        seen,
+    }
+}
+
+#[test]
+fn one_that_was_left_behind_takes_nothing_from_its_successor() {
+    const LOGS: usize = 500;
+    tracing::subscriber::set_global_default(Subscriber::new()).unwrap();
+    let first = recording();
+    info!("this thread has the lane that is read first");
+    let ((tell, told), (say, logged)) = (channel(), channel());
+    let other = thread::spawn(move || {
+        info!("this one has the next");
+        for logs in told {
+            (0..logs).for_each(|_| info!("second"));
+            say.send(()).unwrap();
+        }
+    });
+    tell.send(0).unwrap();
+    logged.recv().unwrap();
+    assert!(first.has.recv().unwrap() > 0);
+    // So much that the pump hands it on before it reads the next lane.
+    for number in 0..7_000_u64 {
+        event!("pump.many", number = number);
+    }
+    first.go.send(()).unwrap();
+    while first.has.recv().unwrap() < 7_000 {
+        first.go.send(()).unwrap();
+    }
+    assert!(!first.pump.stop(Duration::from_millis(100)));
+
+    let second = recording();
+    tell.send(1).unwrap();
+    logged.recv().unwrap();
+    // Held here, the second pump leaves the others to whoever reads them.
+    assert!(second.has.recv().unwrap() > 0);
+    tell.send(LOGS - 1).unwrap();
+    logged.recv().unwrap();
+    drop(first.go);
+    // Until the first pump has dropped its consumer.
+    first.has.iter().for_each(drop);
+    drop(second.go);
+    assert!(second.pump.flush(Duration::from_secs(10)));
+    assert_eq!(
+        (first.seen.load(Relaxed), second.seen.load(Relaxed)),
+        (0, LOGS)
+    );
+    drop(tell);
+    other.join().unwrap();
+}
