@@ -364,7 +364,7 @@ impl Worker {
             {
                 let reader = reader();
                 if *reader != self.number {
-                    return (false, false);
+                    return 0;
                 }
                 ring.drain(&mut self.words);
             }
