@@ -83,7 +83,7 @@ pub use crate::{
     lane::{
         Aloud, LANES_MAX, Silence, aloud, count as lane_count, is_silent, silence, thread_name,
     },
-    record::{WhenFull, record, when_full},
+    record::{WhenFull, record, wait_for_lane, when_full},
 };
 #[doc(inline)]
 pub use radiosonde_macros::{Event, instrument};
