@@ -144,7 +144,9 @@ impl Endpoint {
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
     ) -> Result<Self, EndpointError> {
         let listener = Self::bind(&config)?;
+        let address = config.address;
         Self::serve(listener, config, health, snapshot)
+            .map_err(|source| EndpointError::Listen { address, source })
     }
 
     /// Takes the address; callers wait until it is [served](Self::serve).
@@ -163,13 +165,8 @@ impl Endpoint {
         config: EndpointConfig,
         health: Health,
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
-    ) -> Result<Self, EndpointError> {
-        let named = config.address;
-        let failed = |source| EndpointError::Listen {
-            address: named,
-            source,
-        };
-        let address = listener.local_addr().map_err(failed)?;
+    ) -> io::Result<Self> {
+        let address = listener.local_addr()?;
         let service = Arc::new(Service {
             config,
             health,
@@ -181,8 +178,7 @@ impl Endpoint {
         let accepting = Arc::clone(&service);
         let thread = thread::Builder::new()
             .name("radiosonde-http".to_owned())
-            .spawn(move || accept(&listener, &accepting))
-            .map_err(failed)?;
+            .spawn(move || accept(&listener, &accepting))?;
         Ok(Self {
             address,
             service,
