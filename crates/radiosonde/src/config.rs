@@ -33,7 +33,10 @@ use std::{
 };
 
 pub use self::{
-    choice::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, WhenFull},
+    choice::{
+        Color, ConsoleShow, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
+        WhenFull,
+    },
     effective::{Effective, reference},
     error::{ConfigError, ConfigErrors},
     file::{FILE_NAMES, Format},

@@ -6,7 +6,7 @@ use radiosonde_core::{batch::RecordRef, model::Severity};
 
 use super::{InitError, running::Toggles};
 use crate::{
-    config::{Color, Config, LogFormat, Settings},
+    config::{Color, Config, ConsoleShow, LogFormat, Settings},
     encode::json::JsonEncoder,
     exporter::{
         ExportError, Exporter,
@@ -101,9 +101,10 @@ fn otlp(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, InitError> {
     Ok(None)
 }
 
-/// The console, in the format that is chosen at the moment. It shows logs, and of the events those that warn; spans
-/// and measurements are for other exporters.
+/// The console, in the format that is chosen at the moment. Unless it shows everything it shows logs, and of the events
+/// those that warn; spans and measurements are for other exporters.
 struct Switching {
+    show: ConsoleShow,
     json: Console,
     human: Console,
     toggles: Arc<Toggles>,
@@ -118,6 +119,7 @@ impl Switching {
         };
         let console = |format| Console::new(Stream::Stderr, format, colour, Redaction::default());
         Self {
+            show: settings.logging.show,
             json: console(Format::Json),
             human: console(Format::Human),
             toggles,
@@ -138,6 +140,9 @@ impl Exporter for Switching {
     }
 
     fn export(&mut self, batch: &radiosonde_core::batch::Batch) -> Result<(), ExportError> {
+        if self.show == ConsoleShow::All {
+            return self.current().export(batch);
+        }
         let shown = batch.filtered(is_shown);
         if shown.is_empty() {
             return Ok(());
