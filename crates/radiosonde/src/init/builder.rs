@@ -160,6 +160,7 @@ impl Builder {
 
     /// Runs `run` every `interval` on a thread of its own, within the overhead budget: one that costs more than its
     /// share runs less often, and that is said as `radiosonde.collector.throttled`, as is that one does not return.
+    /// The cost is the time of that one thread: work that `run` hands to other threads is not seen.
     pub fn collector(
         mut self,
         name: &'static str,
