@@ -269,32 +269,17 @@ impl Ledger {
                 model,
                 first_tensor,
                 bytes,
-            } => {
-                let key = (device.into_owned(), model.into_owned());
-                let first = first_tensor.into_owned();
-                if let Some(model) = entry(&mut self.weights, key, &mut self.refused)
-                    && let Some(file) = entry(&mut model.files, first, &mut self.refused)
-                {
-                    *file = bytes;
-                }
-            }
+            } => self.file(
+                (device.into_owned(), model.into_owned()),
+                first_tensor,
+                bytes,
+            ),
             Change::Tensor {
                 device,
                 model,
                 tensor,
                 bytes,
-            } => {
-                let key = (device.into_owned(), model.into_owned());
-                if let Some(Model { tensors, .. }) =
-                    entry(&mut self.weights, key, &mut self.refused)
-                {
-                    if tensors.len() < TENSORS_MAX || tensors.contains_key(tensor.as_ref()) {
-                        tensors.insert(tensor.into_owned(), bytes);
-                    } else {
-                        self.refused += 1;
-                    }
-                }
-            }
+            } => self.tensor((device.into_owned(), model.into_owned()), tensor, bytes),
         }
     }
 
@@ -317,6 +302,30 @@ impl Ledger {
             (device.into_owned(), pool.into_owned()),
             &mut self.refused,
         )
+    }
+
+    fn file(&mut self, model: Key, first_tensor: Cow<'_, str>, bytes: u64) {
+        let Some(model) = entry(&mut self.weights, model, &mut self.refused) else {
+            return;
+        };
+        if let Some(file) = entry(
+            &mut model.files,
+            first_tensor.into_owned(),
+            &mut self.refused,
+        ) {
+            *file = bytes;
+        }
+    }
+
+    fn tensor(&mut self, model: Key, tensor: Cow<'_, str>, bytes: u64) {
+        let Some(Model { tensors, .. }) = entry(&mut self.weights, model, &mut self.refused) else {
+            return;
+        };
+        if tensors.len() < TENSORS_MAX || tensors.contains_key(tensor.as_ref()) {
+            tensors.insert(tensor.into_owned(), bytes);
+        } else {
+            self.refused += 1;
+        }
     }
 
     fn moved(&mut self, device: Cow<'_, str>, pool: Cow<'_, str>, time_unix_ns: u64, bytes: i64) {

@@ -191,7 +191,7 @@ fn refuse_foreign(connection: &Connection) -> io::Result<()> {
             exists.is_ok_and(|exists| !exists)
         };
         let is_there = connection.table_exists(None, *table).map_err(io_error)?;
-        if is_there && columns.iter().any(|column| lacks(column)) {
+        if is_there && columns.iter().any(lacks) {
             let problem = format!("its table {table} is another program's");
             return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
         }

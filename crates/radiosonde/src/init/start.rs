@@ -50,9 +50,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     let exporters = exporters::open(&config, builder.exporters, &toggles)?;
     let resource = Arc::new(describe(&config, builder.attributes));
     let health = Health::new();
-    let endpoint = listener
-        .map(|listener| serve(listener, &config, &health, &resource))
-        .transpose()?;
+    let endpoint = serve(listener, &config, &health, &resource)?;
     let thinning = Thinning {
         fold: config.export.fold_repeats,
         ..Thinning::default()
@@ -157,17 +155,20 @@ fn endpoint_config(config: &Settings) -> Option<EndpointConfig> {
     })
 }
 
-/// Starts the HTTP endpoint.
+/// Starts the HTTP endpoint where an address was taken.
 fn serve(
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     config: &Settings,
     health: &Health,
     resource: &Arc<Resource>,
-) -> Result<Endpoint, InitError> {
+) -> Result<Option<Endpoint>, InitError> {
+    let Some((listener, endpoint)) = listener.zip(endpoint_config(config)) else {
+        return Ok(None);
+    };
     let resource = Arc::clone(resource);
     let snapshot = move || metrics::snapshot(&resource);
-    let endpoint = endpoint_config(config).unwrap_or_default();
-    Endpoint::serve(listener, endpoint, health.clone(), snapshot).map_err(InitError::Thread)
+    let endpoint = Endpoint::serve(listener, endpoint, health.clone(), snapshot);
+    endpoint.map(Some).map_err(InitError::Thread)
 }
 
 /// Makes ours the process's subscriber. It stays when recording stops, so a later `init` finds it there.
