@@ -165,6 +165,12 @@ impl<'a> Fields<'a> {
             "resident" => Change::Resident {
                 resident_bytes: resident_bytes(),
             },
+            "weights" => Change::Weights {
+                device,
+                model: component,
+                first_tensor: Cow::Borrowed(self.tensor),
+                bytes: self.tensor_bytes?,
+            },
             "tensor" => Change::Tensor {
                 device,
                 model: component,

@@ -4,6 +4,7 @@
 //! * Host rows tile: baseline, the host's weights, pools and KV caches, and `unattributed` add up to the resident set;
 //!   where they exceed it, `over-attributed` says by how much and stands in place of `unattributed`.
 //! * Changes are taken in any order and told as if they had come by time, as far as [`timed`] reaches.
+//! * A model's weights are what its files' headers say; what they say beyond the tensors that are known is a row.
 //! * Outstanding bytes are allocations minus releases; more released than allocated is shown as negative, not hidden.
 //! * The ledger keeps at most [`ENTRIES_MAX`] pools, caches, phases and models each, and [`TENSORS_MAX`] tensors of a
 //!   model; what exceeds that is counted.
@@ -88,6 +89,17 @@ pub enum Change<'a> {
         /// Its resident set, in bytes.
         resident_bytes: Reading<u64>,
     },
+    /// The header of a file with a model's weights was read.
+    Weights {
+        /// Where the weights are held.
+        device: Cow<'a, str>,
+        /// The model's name.
+        model: Cow<'a, str>,
+        /// The name of the file's first tensor, which tells the files of a model apart.
+        first_tensor: Cow<'a, str>,
+        /// The size of all its tensors, in bytes.
+        bytes: u64,
+    },
     /// A tensor of a model's weights was found in its file's header.
     Tensor {
         /// Where the weights are held.
@@ -107,8 +119,7 @@ pub struct Ledger {
     pools: BTreeMap<Key, Pool>,
     caches: BTreeMap<String, Cache>,
     phases: BTreeMap<Key, Delta>,
-    /// Tensors by name, of each model.
-    weights: BTreeMap<Key, BTreeMap<String, u64>>,
+    weights: BTreeMap<Key, Model>,
     baseline: Timed<Reading<u64>>,
     resident: Timed<Reading<u64>>,
     refused: u64,
@@ -133,6 +144,27 @@ impl<T> Timed<T> {
                 value,
             };
         }
+    }
+}
+
+/// The weights of a model, in bytes.
+#[derive(Debug, Default)]
+struct Model {
+    /// By the tensor's name.
+    tensors: BTreeMap<String, u64>,
+    /// What the headers say that all tensors are, by the name of the file's first tensor.
+    files: BTreeMap<String, u64>,
+}
+
+impl Model {
+    fn known_bytes(&self) -> u64 {
+        self.tensors.values().copied().fold(0, u64::saturating_add)
+    }
+
+    /// What the files' headers say beyond the tensors that are known.
+    fn missing_bytes(&self) -> u64 {
+        let said = self.files.values().copied().fold(0, u64::saturating_add);
+        said.saturating_sub(self.known_bytes())
     }
 }
 
@@ -232,21 +264,22 @@ impl Ledger {
             }
             Change::Baseline { resident_bytes } => self.baseline.take(time_unix_ns, resident_bytes),
             Change::Resident { resident_bytes } => self.resident.take(time_unix_ns, resident_bytes),
+            Change::Weights {
+                device,
+                model,
+                first_tensor,
+                bytes,
+            } => self.file(
+                (device.into_owned(), model.into_owned()),
+                first_tensor,
+                bytes,
+            ),
             Change::Tensor {
                 device,
                 model,
                 tensor,
                 bytes,
-            } => {
-                let key = (device.into_owned(), model.into_owned());
-                if let Some(tensors) = entry(&mut self.weights, key, &mut self.refused) {
-                    if tensors.len() < TENSORS_MAX || tensors.contains_key(tensor.as_ref()) {
-                        tensors.insert(tensor.into_owned(), bytes);
-                    } else {
-                        self.refused += 1;
-                    }
-                }
-            }
+            } => self.tensor((device.into_owned(), model.into_owned()), tensor, bytes),
         }
     }
 
@@ -269,6 +302,30 @@ impl Ledger {
             (device.into_owned(), pool.into_owned()),
             &mut self.refused,
         )
+    }
+
+    fn file(&mut self, model: Key, first_tensor: Cow<'_, str>, bytes: u64) {
+        let Some(model) = entry(&mut self.weights, model, &mut self.refused) else {
+            return;
+        };
+        if let Some(file) = entry(
+            &mut model.files,
+            first_tensor.into_owned(),
+            &mut self.refused,
+        ) {
+            *file = bytes;
+        }
+    }
+
+    fn tensor(&mut self, model: Key, tensor: Cow<'_, str>, bytes: u64) {
+        let Some(Model { tensors, .. }) = entry(&mut self.weights, model, &mut self.refused) else {
+            return;
+        };
+        if tensors.len() < TENSORS_MAX || tensors.contains_key(tensor.as_ref()) {
+            tensors.insert(tensor.into_owned(), bytes);
+        } else {
+            self.refused += 1;
+        }
     }
 
     fn moved(&mut self, device: Cow<'_, str>, pool: Cow<'_, str>, time_unix_ns: u64, bytes: i64) {

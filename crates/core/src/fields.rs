@@ -18,8 +18,14 @@ pub(crate) const KEY_LINK: u16 = 0xff01;
 /// Named by the `Tag::Name` field before it.
 pub(crate) const KEY_INLINE: u16 = 0xffff;
 
-/// Longest text kept of one value; the rest is cut at a character boundary.
+/// Longest text kept of one value. The rest is cut at a character boundary, and `…` at the end, within the limit, says so.
+/// Text that is formatted is cut where it leaves no room for that sign.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
+
+/// What cut text ends with.
+const CUT: &str = "…";
+/// What is kept of text that is cut.
+const KEPT_BYTES_MAX: usize = TEXT_BYTES_MAX - CUT.len();
 
 /// The sink had no room; the field is not in it.
 #[derive(Debug, PartialEq, Eq)]
@@ -185,7 +191,9 @@ impl<W: Words> FieldWriter<'_, W> {
 
     #[inline]
     fn tagged_text(&mut self, tag: Tag, key: u16, value: &str) -> Result<(), Full> {
-        let value = cut(value, TEXT_BYTES_MAX);
+        if value.len() > TEXT_BYTES_MAX {
+            return self.formatted(tag, key, format_args!("{value}"));
+        }
         let start = self.0.position();
         let mut write = || {
             self.0.push(header(tag, key, value.len()))?;
@@ -227,11 +235,16 @@ impl<W: Words> FieldWriter<'_, W> {
 
     /// Formats `value` straight into the sink: no allocation.
     pub(crate) fn display(&mut self, key: u16, value: fmt::Arguments<'_>) -> Result<(), Full> {
+        self.formatted(Tag::Text, key, value)
+    }
+
+    fn formatted(&mut self, tag: Tag, key: u16, value: fmt::Arguments<'_>) -> Result<(), Full> {
         let start = self.0.position();
-        self.0.push(header(Tag::Text, key, 0))?;
+        self.0.push(header(tag, key, 0))?;
         let mut text = TextWriter {
             words: &mut *self.0,
             bytes: 0,
+            bytes_max: KEPT_BYTES_MAX,
             pending: [0; 8],
             full: false,
         };
@@ -242,17 +255,8 @@ impl<W: Words> FieldWriter<'_, W> {
             self.0.rewind(start);
             return Err(Full);
         }
-        self.0.set(start, header(Tag::Text, key, bytes));
+        self.0.set(start, header(tag, key, bytes));
         Ok(())
-    }
-}
-
-/// The longest prefix of `text` that has at most `bytes_max` bytes.
-fn cut(text: &str, bytes_max: usize) -> &str {
-    if text.len() <= bytes_max {
-        text
-    } else {
-        &text[..text.floor_char_boundary(bytes_max)]
     }
 }
 
@@ -275,6 +279,8 @@ fn partial_word(tail: &[u8]) -> u64 {
 struct TextWriter<'w, W: Words> {
     words: &'w mut W,
     bytes: usize,
+    /// 0 once the text was cut, so that nothing follows the sign.
+    bytes_max: usize,
     pending: [u8; 8],
     full: bool,
 }
@@ -302,8 +308,30 @@ impl<W: Words> TextWriter<'_, W> {
 
 impl<W: Words> fmt::Write for TextWriter<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let kept = cut(text, TEXT_BYTES_MAX - self.bytes);
-        let mut rest = kept.as_bytes();
+        if text.len() <= self.bytes_max.saturating_sub(self.bytes) {
+            self.put(text)
+        } else {
+            self.put_cut(text)
+        }
+    }
+}
+
+impl<W: Words> TextWriter<'_, W> {
+    /// Writes what fits of a text that does not, and the sign that says so.
+    #[cold]
+    fn put_cut(&mut self, text: &str) -> fmt::Result {
+        if self.bytes_max > 0 {
+            let room = self.bytes_max - self.bytes;
+            self.bytes_max = 0;
+            self.put(&text[..text.floor_char_boundary(room)])?;
+            self.put(CUT)?;
+        }
+        Err(fmt::Error)
+    }
+
+    #[inline]
+    fn put(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
         // Whole words go straight to the sink; only what is left of a piece waits for the next one.
         while let Some((&byte, after)) = rest.split_first() {
             if self.bytes.is_multiple_of(8)
@@ -321,11 +349,7 @@ impl<W: Words> fmt::Write for TextWriter<'_, W> {
                 self.push(self.pending)?;
             }
         }
-        if kept.len() == text.len() {
-            Ok(())
-        } else {
-            Err(fmt::Error)
-        }
+        Ok(())
     }
 }
 
@@ -492,22 +516,38 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_cut_at_a_character() {
+    fn long_text_is_cut_at_a_character_and_says_so() {
         let text = "é".repeat(TEXT_BYTES_MAX);
         let mut words = Vec::new();
         FieldWriter(&mut words).text(0, &text).unwrap();
         FieldWriter(&mut words)
             .display(1, format_args!("x{text}"))
             .unwrap();
+        let mut pieces = FieldWriter(&mut words);
+        pieces.display(2, format_args!("{}", Pieces)).unwrap();
         for field in FieldReader(&words) {
             let ValueRef::Str(kept) = field.value else {
                 panic!("{field:?}")
             };
-            assert!(
-                kept.len() >= TEXT_BYTES_MAX - 2
-                    && kept.len() <= TEXT_BYTES_MAX
-                    && kept.ends_with('é')
-            );
+            assert!(kept.len() >= TEXT_BYTES_MAX - 2 && kept.len() <= TEXT_BYTES_MAX);
+            assert!(kept.ends_with("é…"));
+            assert_eq!(kept.matches('…').count(), 1);
+        }
+        let (fits, mut words) = ("x".repeat(TEXT_BYTES_MAX), Vec::new());
+        FieldWriter(&mut words).text(0, &fits).unwrap();
+        let field = FieldReader(&words).next().unwrap();
+        assert_eq!(field.value, ValueRef::Str(&fits));
+    }
+
+    /// Goes on writing after it was told to stop.
+    struct Pieces;
+
+    impl fmt::Display for Pieces {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            for _ in 0..TEXT_BYTES_MAX {
+                let _ = f.write_str("éé");
+            }
+            Ok(())
         }
     }
 

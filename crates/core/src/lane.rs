@@ -300,9 +300,9 @@ pub(crate) fn set_recording(recording: bool) {
     RECORDING.store(recording, Ordering::Relaxed);
 }
 
-/// Whether records are taken.
+/// Whether records are taken: while a pump runs, and not while it stops.
 #[inline]
-pub(crate) fn recording() -> bool {
+pub fn recording() -> bool {
     RECORDING.load(Ordering::Relaxed)
 }
 

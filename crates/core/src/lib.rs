@@ -82,9 +82,10 @@ pub use crate::{
     event::Event,
     fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
     lane::{
-        Aloud, LANES_MAX, Silence, aloud, count as lane_count, is_silent, silence, thread_name,
+        Aloud, LANES_MAX, Silence, aloud, count as lane_count, is_silent,
+        recording as is_recording, silence, thread_name,
     },
-    record::{WhenFull, record, when_full},
+    record::{WhenFull, record, wait_for_lane, when_full},
 };
 #[doc(inline)]
 pub use radiosonde_macros::{Event, instrument};

@@ -68,8 +68,6 @@ reasons! {
     ExporterFailed = "exporter_failed",
     /// An incoming trace context or baggage was malformed and ignored.
     MalformedContext = "malformed_context",
-    /// A metric had as many label sets as its limit; the measurement went to the overflow series.
-    SeriesLimit = "series_limit",
     /// A metric was asked for with another kind or unit than it already has; those measurements are not shown.
     MetricConflict = "metric_conflict",
     /// A measurement was not a finite number, or negative where the metric only grows.

@@ -36,6 +36,13 @@ pub fn when_full(choice: WhenFull) {
     WAIT.store(choice == WhenFull::Wait, Relaxed);
 }
 
+/// Waits until the calling thread's lane has room for any record, for at most a second, whatever was chosen by
+/// [`when_full`]; `false` when there is none by then. It is for loops that record much at once and may wait; where
+/// nothing is recorded there is nothing to wait for.
+pub fn wait_for_lane() -> bool {
+    lane::current().is_none_or(|lane| wait_for_room(&lane.ring, || true))
+}
+
 /// Records a typed event under the calling thread's current span.
 ///
 /// Fields are evaluated before this is called: use `record!`, which first asks whether anybody listens.
@@ -154,11 +161,13 @@ pub(crate) fn settle(
             None => Lost::TooDeep,
         },
         // What does not fit where the longest frame has room is too large.
-        Attempt::Full if wait_for_room(&lane.ring) => match attempt(&lane.ring) {
-            Attempt::Written => return,
-            Attempt::Full => Lost::LaneFull,
-            Attempt::TooLarge => Lost::RecordTooLarge,
-        },
+        Attempt::Full if wait_for_room(&lane.ring, || WAIT.load(Relaxed)) => {
+            match attempt(&lane.ring) {
+                Attempt::Written => return,
+                Attempt::Full => Lost::LaneFull,
+                Attempt::TooLarge => Lost::RecordTooLarge,
+            }
+        }
         Attempt::Full => Lost::LaneFull,
         Attempt::TooLarge => Lost::RecordTooLarge,
         Attempt::Written => return,
@@ -167,18 +176,14 @@ pub(crate) fn settle(
 }
 
 /// Whether the pump has made room for any frame since, or does so while it is waited for.
-fn wait_for_room(ring: &Ring) -> bool {
+fn wait_for_room(ring: &Ring, wait: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + WAIT_MAX;
     loop {
         if ring.has_room() {
             return true;
         }
         // The pump itself would wait for nobody.
-        if !WAIT.load(Relaxed)
-            || pump::is_here()
-            || !lane::recording()
-            || Instant::now() >= deadline
-        {
+        if !wait() || pump::is_here() || !lane::recording() || Instant::now() >= deadline {
             return false;
         }
         std::thread::sleep(Duration::from_micros(50));

@@ -17,7 +17,7 @@ use radiosonde_core::{
     metrics::{
         RECENT_IDS_MAX, Registry,
         aggregate::Aggregator,
-        recent_ids,
+        recent_ids, self_metrics,
         snapshot::{Data, Exemplar, Metric, Number},
     },
     model::Value,
@@ -27,6 +27,10 @@ use radiosonde_core::{
 
 fn read(registry: &Registry) -> Vec<Metric> {
     registry.snapshot(&Arc::default()).metrics
+}
+
+fn all_lost() -> u64 {
+    loss::report().iter().map(|(_, records)| records).sum()
 }
 
 fn counter_total(metric: &Metric) -> u64 {
@@ -113,7 +117,7 @@ fn nothing_is_lost_between_threads_that_come_and_go_while_somebody_reads() {
 fn a_million_request_ids_make_one_overflow_series() {
     let registry = Registry::new();
     let family = registry.counter("requests").build();
-    let before = loss::total(Lost::SeriesLimit);
+    let (before, lost) = (self_metrics::overflows(), all_lost());
     for id in 0..1_000_000 {
         family.with(&[("request_id", &id.to_string())]).add(1);
     }
@@ -129,7 +133,14 @@ fn a_million_request_ids_make_one_overflow_series() {
         [("otel.metric.overflow".into(), Value::Bool(true))]
     );
     assert_eq!(last.value, Number::U64(998_000));
-    assert!(loss::total(Lost::SeriesLimit) - before >= 998_000);
+    assert!(self_metrics::overflows() - before >= 998_000);
+    assert!(all_lost() - lost < 998_000, "an overflow is no loss");
+    let mut own = Vec::new();
+    self_metrics::lost(&mut own);
+    let shown = own
+        .iter()
+        .find(|metric| metric.name == "radiosonde.metric.overflow");
+    assert!(counter_total(shown.unwrap()) >= 998_000);
 }
 
 #[test]

@@ -26,7 +26,8 @@ const HYSTERESIS: f64 = 0.8;
 /// What one run cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Processor time of the thread.
+    /// Processor time of the thread that ran it. What other threads did for the run, such as those of a pool that it
+    /// uses, is not in it.
     pub cpu: Duration,
     /// Time from start to end.
     pub elapsed: Duration,

@@ -33,7 +33,10 @@ use std::{
 };
 
 pub use self::{
-    choice::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, WhenFull},
+    choice::{
+        Color, ConsoleShow, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
+        WhenFull,
+    },
     effective::{Effective, reference},
     error::{ConfigError, ConfigErrors},
     file::{FILE_NAMES, Format},
@@ -123,6 +126,23 @@ impl Config {
     fn has_effect(&self, path: &str) -> bool {
         let goes_by_rate = self.recording.sampler.goes_by_rate();
         settings::has_effect(path) && (path != "recording.sample_rate" || goes_by_rate)
+    }
+
+    /// What is said about the setting at `path`, whose value turned out not to work.
+    pub(crate) fn refuse(
+        &self,
+        path: &'static str,
+        problem: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> ConfigErrors {
+        let source = self.source(path).clone();
+        let shown = settings::KEYS.iter().zip(self.settings.shown());
+        let value = shown
+            .filter(|(key, _)| key.path == path && !key.is_secret)
+            .find_map(|(_, value)| value)
+            .unwrap_or_default();
+        let key = source.key_or(path).to_owned();
+        ConfigError::new(source, key, value, problem, mend).into()
     }
 
     /// The configuration as TOML, each value with its source, secrets replaced.

@@ -11,10 +11,14 @@
 //!
 //! Invariants: an address that other machines reach needs a token, or nothing starts. A request has
 //! [`HEAD_BYTES_MAX`] bytes, one line of [`REQUEST_TIMEOUT`] in time, and one connection of [`CONNECTIONS_MAX`]; what
-//! exceeds that is refused. Nothing here can change the program.
+//! exceeds that is refused. A scrape gives its connection's place back for one of [`SCRAPES_MAX`], so that no probe waits
+//! for a source of metrics. Nothing here can change the program.
+
+mod answer;
+mod scrape;
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -27,6 +31,7 @@ use std::{
 use radiosonde_core::metrics::snapshot::Snapshot;
 use serde::Serialize;
 
+use self::{answer::Answer, scrape::Reader};
 use crate::{
     encode::openmetrics::{self, ALIASES, Format, Options},
     health::{Health, Report, Status},
@@ -36,8 +41,10 @@ use crate::{
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Longest time for a request to come, and for its answer to be taken.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections served at the same time.
+/// Connections served at the same time, beside scrapes.
 pub const CONNECTIONS_MAX: usize = 16;
+/// Scrapes answered at the same time.
+pub const SCRAPES_MAX: usize = 16;
 
 /// Pause after the system refuses a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -108,9 +115,10 @@ pub enum EndpointError {
 struct Service {
     config: EndpointConfig,
     health: Health,
-    snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+    metrics: Reader,
     stop: AtomicBool,
     connections: AtomicUsize,
+    scrapes: AtomicUsize,
 }
 
 /// The endpoint, until it is dropped.
@@ -135,29 +143,42 @@ impl Endpoint {
         health: Health,
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
     ) -> Result<Self, EndpointError> {
-        let named = config.address;
+        let listener = Self::bind(&config)?;
+        let address = config.address;
+        Self::serve(listener, config, health, snapshot)
+            .map_err(|source| EndpointError::Listen { address, source })
+    }
+
+    /// Takes the address; callers wait until it is [served](Self::serve).
+    pub(crate) fn bind(config: &EndpointConfig) -> Result<TcpListener, EndpointError> {
+        let address = config.address;
         let token = config.token.as_deref().unwrap_or_default();
-        if !named.ip().is_loopback() && token.is_empty() {
-            return Err(EndpointError::TokenNeeded { address: named });
+        if !address.ip().is_loopback() && token.is_empty() {
+            return Err(EndpointError::TokenNeeded { address });
         }
-        let failed = |source| EndpointError::Listen {
-            address: named,
-            source,
-        };
-        let listener = TcpListener::bind(named).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        TcpListener::bind(address).map_err(|source| EndpointError::Listen { address, source })
+    }
+
+    /// Answers on `listener` with what `snapshot` and `health` say at that moment.
+    pub(crate) fn serve(
+        listener: TcpListener,
+        config: EndpointConfig,
+        health: Health,
+        snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let address = listener.local_addr()?;
         let service = Arc::new(Service {
             config,
             health,
-            snapshot: Box::new(snapshot),
+            metrics: Reader::new(snapshot),
             stop: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            scrapes: AtomicUsize::new(0),
         });
         let accepting = Arc::clone(&service);
         let thread = thread::Builder::new()
             .name("radiosonde-http".to_owned())
-            .spawn(move || accept(&listener, &accepting))
-            .map_err(failed)?;
+            .spawn(move || accept(&listener, &accepting))?;
         Ok(Self {
             address,
             service,
@@ -201,59 +222,98 @@ fn accept(listener: &TcpListener, service: &Arc<Service>) {
             thread::sleep(ACCEPT_PAUSE);
             continue;
         };
-        let slot = Slot::take(service);
-        let Some(slot) = slot else {
-            let busy = Answer::text(503, "busy: too many connections\n");
-            let _ = busy.write(&stream, true, Instant::now() + ACCEPT_PAUSE);
+        let Some(slot) = Slot::connection(service) else {
+            let _ = Answer::busy().write(&stream, true, Instant::now() + ACCEPT_PAUSE);
             continue;
         };
         let connection = thread::Builder::new().name("radiosonde-http".to_owned());
         // Without a thread the connection is closed, which tells the caller as much as an answer would.
         let _ = connection.spawn(move || {
             let _silence = radiosonde_core::silence();
-            serve(&stream, &slot.0);
+            serve(&stream, slot);
         });
     }
 }
 
-/// One of the connections that may be served at the same time.
-struct Slot(Arc<Service>);
+/// One of the connections, or of the scrapes, that may be served at the same time.
+struct Slot {
+    service: Arc<Service>,
+    taken: fn(&Service) -> &AtomicUsize,
+}
 
 impl Slot {
-    fn take(service: &Arc<Service>) -> Option<Self> {
-        let slot = Self(Arc::clone(service));
-        let before = service.connections.fetch_add(1, Relaxed);
-        (before < CONNECTIONS_MAX).then_some(slot)
+    fn connection(service: &Arc<Service>) -> Option<Self> {
+        Self::take(service, CONNECTIONS_MAX, |service| &service.connections)
+    }
+
+    /// Gives this place back for that of a scrape; `None` where those are taken.
+    fn into_scrape(self) -> Option<Self> {
+        Self::take(&self.service, SCRAPES_MAX, |service| &service.scrapes)
+    }
+
+    fn take(
+        service: &Arc<Service>,
+        most: usize,
+        taken: fn(&Service) -> &AtomicUsize,
+    ) -> Option<Self> {
+        let slot = Self {
+            service: Arc::clone(service),
+            taken,
+        };
+        let before = taken(service).fetch_add(1, Relaxed);
+        (before < most).then_some(slot)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Relaxed);
+        (self.taken)(&self.service).fetch_sub(1, Relaxed);
     }
 }
 
-fn serve(stream: &TcpStream, service: &Service) {
+fn serve(stream: &TcpStream, slot: Slot) {
+    let service = Arc::clone(&slot.service);
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     let mut head = Vec::new();
-    let (answer, with_body) = loop {
+    let (reply, with_body) = loop {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(&head) {
             Ok(httparse::Status::Complete(_)) => {
-                break (service.answer(&request), request.method != Some("HEAD"));
+                break (service.reply(&request), request.method != Some("HEAD"));
             }
             Ok(httparse::Status::Partial) if head.len() >= HEAD_BYTES_MAX => {
-                break (Answer::text(431, "the request is too large\n"), true);
+                break (
+                    Reply::Now(Answer::text(431, "the request is too large\n")),
+                    true,
+                );
             }
             Ok(httparse::Status::Partial) => {}
-            Err(_) => break (Answer::text(400, "this is not an HTTP request\n"), true),
+            Err(_) => {
+                break (
+                    Reply::Now(Answer::text(400, "this is not an HTTP request\n")),
+                    true,
+                );
+            }
         }
         match read_more(stream, &mut head, deadline) {
             Ok(true) => {}
             Ok(false) => return,
-            Err(_) => break (Answer::text(408, "the request took too long\n"), true),
+            Err(_) => {
+                break (
+                    Reply::Now(Answer::text(408, "the request took too long\n")),
+                    true,
+                );
+            }
         }
+    };
+    // The place is kept until the answer is taken.
+    let (_slot, answer) = match reply {
+        Reply::Now(answer) => (Some(slot), answer),
+        Reply::Metrics(format) => match slot.into_scrape() {
+            Some(slot) => (Some(slot), service.metrics(format)),
+            None => (None, Answer::busy()),
+        },
     };
     // A caller that does not take its answer is not our loss.
     let _ = answer.write(stream, with_body, Instant::now() + REQUEST_TIMEOUT);
@@ -278,64 +338,11 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-struct Answer {
-    status: u16,
-    content_type: &'static str,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn text(status: u16, body: &str) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    fn json(status: u16, body: &impl Serialize) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(body) => Self {
-                status,
-                content_type: "application/json",
-                body,
-            },
-            Err(_) => Self::text(500, "the answer cannot be written\n"),
-        }
-    }
-
-    fn write(&self, mut stream: &TcpStream, with_body: bool, deadline: Instant) -> io::Result<()> {
-        let reason = match self.status {
-            200 => "OK",
-            400 => "Bad Request",
-            401 => "Unauthorized\r\nWWW-Authenticate: Bearer",
-            403 => "Forbidden",
-            404 => "Not Found",
-            405 => "Method Not Allowed\r\nAllow: GET, HEAD",
-            408 => "Request Timeout",
-            431 => "Request Header Fields Too Large",
-            503 => "Service Unavailable",
-            _ => "Internal Server Error",
-        };
-        let (status, content_type, length) = (self.status, self.content_type, self.body.len());
-        let mut bytes = format!(
-            "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
-             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
-        )
-        .into_bytes();
-        if with_body {
-            bytes.extend_from_slice(&self.body);
-        }
-        let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            stream.set_write_timeout(Some(left_until(deadline)?))?;
-            match stream.write(rest)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => rest = &rest[written..],
-            }
-        }
-        Ok(())
-    }
+/// What a request is answered with.
+enum Reply {
+    Now(Answer),
+    /// What code of the program has a part in.
+    Metrics(Format),
 }
 
 /// What `/livez` and `/readyz` say when nobody asks for more.
@@ -345,7 +352,7 @@ struct Brief {
 }
 
 impl Service {
-    fn answer(&self, request: &httparse::Request<'_, '_>) -> Answer {
+    fn reply(&self, request: &httparse::Request<'_, '_>) -> Reply {
         let header = |name: &str| {
             let found = request
                 .headers
@@ -356,20 +363,20 @@ impl Service {
                 .unwrap_or_default()
         };
         if let Err(refused) = self.admit(header("authorization"), header("host")) {
-            return refused;
+            return Reply::Now(refused);
         }
         if !matches!(request.method, Some("GET" | "HEAD")) {
-            return Answer::text(405, "only GET and HEAD are answered\n");
+            return Reply::Now(Answer::text(405, "only GET and HEAD are answered\n"));
         }
         let target = request.path.unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let verbose = query
             .split('&')
             .any(|part| part == "verbose" || part.starts_with("verbose="));
-        match path {
-            _ if path == self.config.metrics_path => {
-                self.metrics(Format::negotiate(header("accept")))
-            }
+        if path == self.config.metrics_path {
+            return Reply::Metrics(Format::negotiate(header("accept")));
+        }
+        Reply::Now(match path {
             _ if path == self.config.health_path => {
                 let report = self.health.report();
                 Answer::json(code(report.status), &report)
@@ -384,7 +391,7 @@ impl Service {
                 let there_are = format!("there are {metrics}, {health}, /livez and /readyz\n");
                 Answer::text(404, &there_are)
             }
-        }
+        })
     }
 
     /// Whether the caller may ask. Without a token only names that mean this machine are answered to, so that a web
@@ -413,12 +420,15 @@ impl Service {
     }
 
     fn metrics(&self, format: Format) -> Answer {
+        let Some(snapshot) = self.metrics.read() else {
+            return Answer::text(503, "a source of metrics does not answer\n");
+        };
         let mut body = Vec::new();
         let options = Options {
             format,
             aliases: ALIASES,
         };
-        openmetrics::encode(&(self.snapshot)(), options, &mut body);
+        openmetrics::encode(&snapshot, options, &mut body);
         Answer {
             status: 200,
             content_type: format.content_type(),

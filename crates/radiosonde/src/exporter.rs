@@ -14,8 +14,8 @@ pub mod spool;
 pub mod sqlite;
 
 use std::{
-    io,
-    path::PathBuf,
+    fs, io,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -120,6 +120,33 @@ impl ExportError {
             Self::Noticed { .. } => (Lost::Rejected, 0),
         }
     }
+}
+
+/// An error where something is at `path` that is no file, nor a character device where those are accepted too. Opening
+/// a named pipe would wait for whoever reads it.
+pub(crate) fn refuse_special(path: &Path, accepts_devices: bool) -> io::Result<()> {
+    let Ok(found) = fs::metadata(path) else {
+        return Ok(());
+    };
+    if found.is_file() || accepts_devices && is_character_device(&found) {
+        return Ok(());
+    }
+    let what = if found.is_dir() {
+        "it is a folder"
+    } else {
+        "it is a pipe, a socket or a device"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
+#[cfg(unix)]
+fn is_character_device(found: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_char_device(&found.file_type())
+}
+
+#[cfg(not(unix))]
+const fn is_character_device(_: &fs::Metadata) -> bool {
+    false
 }
 
 /// What to do about a failed write.

@@ -19,6 +19,8 @@ mod running;
 mod start;
 mod watch;
 
+use std::fmt;
+
 use radiosonde_core::pump;
 
 #[cfg(feature = "otlp-http")]
@@ -29,7 +31,7 @@ pub use self::{
         Guard, export_now, flush, health, report, set_filter, set_log_format, set_stack_traces,
     },
 };
-use crate::{config::ConfigErrors, endpoint::EndpointError, exporter::ExportError};
+use crate::config::ConfigErrors;
 
 /// Starts recording as the environment and the configuration file say; with neither, as the defaults say.
 ///
@@ -58,8 +60,9 @@ pub(crate) fn deliver_last(signal: i32) {
     }
 }
 
-/// Recording could not be started.
-#[derive(Debug, thiserror::Error)]
+/// Recording could not be started. `Debug` shows what `Display` does, because that is what a `main` that returns this
+/// error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// Recording is on already.
@@ -86,12 +89,6 @@ pub enum InitError {
         /// The feature.
         feature: &'static str,
     },
-    /// The HTTP endpoint could not be started.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// A file could not be opened.
-    #[error(transparent)]
-    Exporter(#[from] ExportError),
     /// The OTLP exporter could not be made.
     #[cfg(feature = "otlp-http")]
     #[error(transparent)]
@@ -102,6 +99,12 @@ pub enum InitError {
     /// The signals cannot be handled.
     #[error("cannot handle SIGTERM and SIGINT: {0}; leave signals.handle off")]
     Signals(#[source] std::io::Error),
+}
+
+impl fmt::Debug for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl From<pump::StartError> for InitError {

@@ -86,9 +86,22 @@ impl Collector {
         });
     }
 
-    /// The weights of the model called `model` were read from its file and are on this device.
+    /// The weights of the model called `model` were read from a file, one of several perhaps, and are on this device.
+    ///
+    /// There is one record for each tensor, which may be more than a thread's lane holds: this waits for room, for as
+    /// long as the pump makes some within a second.
     pub fn weights(&self, model: &str, weights: &Weights) {
+        let mut has_room = radiosonde_core::wait_for_lane();
+        radiosonde_core::record(&MemoryEvent {
+            kind: "weights",
+            device: &self.device,
+            component: model,
+            tensor: weights.tensors().first().map(|tensor| &*tensor.name),
+            tensor_bytes: Some(weights.tensor_bytes()),
+            ..MemoryEvent::default()
+        });
         for tensor in weights.tensors() {
+            has_room = has_room && radiosonde_core::wait_for_lane();
             radiosonde_core::record(&MemoryEvent {
                 kind: "tensor",
                 device: &self.device,

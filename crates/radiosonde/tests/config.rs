@@ -8,8 +8,10 @@
 use std::{path::Path, time::Duration};
 
 use proptest::prelude::*;
-use radiosonde::config::{
-    Color, Config, Format, LogFormat, OtlpCompression, OtlpProtocol, RawConfig, Source,
+use radiosonde::{
+    config::{Color, Config, Format, LogFormat, OtlpCompression, OtlpProtocol, RawConfig, Source},
+    encode::json::JsonEncoder,
+    exporter::json_lines::JsonLines,
 };
 
 fn environment(variables: &[(&str, &str)]) -> RawConfig {
@@ -362,15 +364,14 @@ path = {below_a_file:?}
         ("RADIOSONDE_RECORDING_SAMPLE_RATE", "1.5"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a"),
         ("RUST_LOG", "shop=inof"),
-        ("RADIOSONDE_MODEL_CACHE_OF_SOMEBODY_ELSE", "x"),
     ]);
     let text = errors(file.overlaid_by(environment));
     let text = text.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(text, @r#"
-    radiosonde.toml, line 11: otlp.tokne: unknown key; did you mean http.token?
+    radiosonde.toml, line 11: otlp.tokne = [redacted]: unknown key; did you mean http.token?
     radiosonde.toml, line 12: profling: unknown key; did you mean profiling?
-    radiosonde.toml, line 3: telemetry.sytem_interval: unknown key; did you mean telemetry.system_interval?
-    environment: RADIOSONDE_OTLP_TIMOUT: unknown variable; did you mean RADIOSONDE_OTLP_TIMEOUT?
+    radiosonde.toml, line 3: telemetry.sytem_interval = "5s": unknown key; did you mean telemetry.system_interval?
+    environment: RADIOSONDE_OTLP_TIMOUT = "5s": unknown variable; did you mean RADIOSONDE_OTLP_TIMEOUT?
     environment: OTEL_RESOURCE_ATTRIBUTES = "a": holds a part without =; write name=value,name=value; a comma inside a value is written %2C
     environment: RUST_LOG = "shop=inof": filter directive `shop=inof`, column 6: `inof` is not a level (did you mean `info`?); levels are off, error, warn, info, debug, trace, or 0 to 5
     radiosonde.toml, line 5: telemetry.metrics = "yes": is neither true nor false; write true or false, without quotes
@@ -384,6 +385,125 @@ path = {below_a_file:?}
     radiosonde.toml, line 17: http.listen = "0.0.0.0:9464": can be reached from other machines without a token; set http.token, or listen on 127.0.0.1 or [::1]
     radiosonde.toml, line 19: json_lines.path = "DIR/file/events.jsonl": cannot be written: DIR/file is not a folder; name a file in a folder that can be
     "#);
+}
+
+#[test]
+fn every_unknown_variable_of_ours_is_an_error_that_shows_its_value_unless_it_may_be_a_secret() {
+    let text = errors(environment(&[
+        ("RADIOSONDE_FOO", "1"),
+        ("RADIOSONDE_SPOOL_DIR", "/x"),
+        (
+            "RADIOSONDE_OTLP_ENDPONT",
+            "http://ann:hunter2@collector:4318",
+        ),
+        ("RADIOSONDE_HTTP_TOKN", "hunter2"),
+        ("RADIOSONDE_API_KEY", "hunter2"),
+        ("RADIOSONDE_UNUSED", ""),
+        // What is no setting, and known.
+        ("RADIOSONDE_CONFIG", "radiosonde.toml"),
+        ("RADIOSONDE_BENCH_DEMO", "x"),
+        ("RADIOSONDE_TEST_FOLDER", "x"),
+        ("RADIOSONDE_DATA_DIR", "x"),
+    ]));
+    insta::assert_snapshot!(text, @r#"
+    environment: RADIOSONDE_FOO = "1": unknown variable; leave it out; `radiosonde::config::reference()` lists every key
+    environment: RADIOSONDE_SPOOL_DIR = "/x": unknown variable; leave it out; `radiosonde::config::reference()` lists every key
+    environment: RADIOSONDE_OTLP_ENDPONT = "http://[redacted]@collector:4318": unknown variable; did you mean RADIOSONDE_OTLP_ENDPOINT?
+    environment: RADIOSONDE_HTTP_TOKN = [redacted]: unknown variable; did you mean RADIOSONDE_HTTP_TOKEN?
+    environment: RADIOSONDE_API_KEY = [redacted]: unknown variable; leave it out; `radiosonde::config::reference()` lists every key
+    "#);
+}
+
+#[test]
+fn a_section_that_is_no_table_is_told_so() {
+    let text = errors(toml("telemetry = 5\nlogging = \"debug\"\n"));
+    insta::assert_snapshot!(text, @r#"
+    radiosonde.toml, line 2: logging = "debug": is a table of keys; write its keys below it, such as logging.level
+    radiosonde.toml, line 1: telemetry = 5: is a table of keys; write its keys below it, such as telemetry.metrics
+    "#);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_opening_would_wait_for_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    for (variable, key) in [
+        ("RADIOSONDE_JSON_LINES_PATH", "json_lines.path"),
+        ("RADIOSONDE_SQLITE_PATH", "sqlite.path"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "otlp.certificate"),
+    ] {
+        let text = errors(environment(&[(variable, pipe)]));
+        assert!(
+            text.starts_with(&format!("environment: {variable} = {pipe:?}: cannot be ")),
+            "{key}: {text}"
+        );
+        assert!(
+            text.contains("it is a pipe, a socket or a device; name a"),
+            "{text}"
+        );
+    }
+    let error = JsonLines::open(Path::new(pipe), JsonEncoder::default()).unwrap_err();
+    assert!(error.to_string().contains("it is a pipe"), "{error}");
+    // A terminal, or nowhere.
+    from_environment(&[("RADIOSONDE_JSON_LINES_PATH", "/dev/null")]);
+}
+
+const DATABASE: &str = "RADIOSONDE_TEST_DATABASE";
+
+/// The child, which may not write to the folder of the database.
+#[test]
+fn child() {
+    let Some(path) = std::env::var_os(DATABASE) else {
+        return;
+    };
+    let text = errors(environment(&[(
+        "RADIOSONDE_SQLITE_PATH",
+        path.to_str().unwrap(),
+    )]));
+    assert!(
+        text.starts_with("environment: RADIOSONDE_SQLITE_PATH = "),
+        "{text}"
+    );
+    assert!(
+        text.contains("SQLite can make no -wal file: Permission denied"),
+        "{text}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_database_in_a_folder_that_may_not_be_written_to_is_refused() {
+    use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.sqlite");
+    std::fs::write(&file, "").unwrap();
+    let allow = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow(&file, 0o666);
+    allow(folder.path(), 0o555);
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "child"]).env(DATABASE, &file);
+    // Nothing is refused to root.
+    if std::fs::metadata("/proc/self")
+        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+    {
+        child.uid(65_534);
+    }
+    let output = child.output();
+    allow(folder.path(), 0o755);
+    let output = output.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
 }
 
 #[test]

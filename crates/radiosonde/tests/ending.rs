@@ -22,12 +22,13 @@ use std::{
 };
 
 use radiosonde::core::metrics;
-use tracing::{info, info_span};
+use tracing::{info, info_span, warn};
 
 const SHORT: Duration = Duration::from_secs(2);
 const SCENARIO: &str = "ENDING_SCENARIO";
 const FOLDER: &str = "ENDING_FOLDER";
 const LINES: usize = 5_000;
+const ROUNDS: usize = 100;
 
 /// Not a test by itself: what the children run.
 #[test]
@@ -81,6 +82,10 @@ fn child() {
             drop(step.phase("forward"));
             drop(step);
             thread::sleep(Duration::from_millis(2_600));
+        }
+        "by environment" => {
+            let _guard = radiosonde::init().unwrap();
+            record_everything();
         }
         "another subscriber" => beside_another_subscriber(builder),
         "failed init" => {
@@ -175,6 +180,16 @@ fn log() {
     }
 }
 
+/// Each round is a span, two logs and an event.
+fn record_everything() {
+    for round in 0..ROUNDS as u64 {
+        let _span = info_span!("round", round).entered();
+        info!(round, "an ordinary line");
+        warn!(round, "a line that warns");
+        radiosonde::memory::Collector::new("cpu").kv_cache(round, round);
+    }
+}
+
 fn builder_without_file() -> radiosonde::Builder {
     radiosonde::builder().console(false).discover(false)
 }
@@ -195,8 +210,9 @@ impl radiosonde::exporter::Exporter for Hangs {
     }
 }
 
-fn start(scenario: &str, folder: &Path, variables: &[(&str, &str)]) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+fn command(scenario: &str, folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "--exact",
             "child",
@@ -209,9 +225,12 @@ fn start(scenario: &str, folder: &Path, variables: &[(&str, &str)]) -> Child {
         .env(FOLDER, folder)
         .envs(variables.iter().copied())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null());
+    command
+}
+
+fn start(scenario: &str, folder: &Path, variables: &[(&str, &str)]) -> Child {
+    command(scenario, folder, variables).spawn().unwrap()
 }
 
 fn lines(folder: &Path) -> Vec<String> {
@@ -373,4 +392,54 @@ fn row_files_get_a_line_an_interval() {
         assert!(text.lines().all(|line| line.starts_with('[')), "{text}");
         assert!(kind == "memory" || text.contains("orward"), "{text}");
     }
+}
+
+/// How many records the console and the file got from a child that is configured by variables alone.
+fn by_environment(folder: &Path, console: &str) -> (usize, usize) {
+    let events = folder.join("events.jsonl");
+    let mut variables = vec![
+        ("RADIOSONDE_OTLP_DISCOVER", "false"),
+        ("RADIOSONDE_JSON_LINES_PATH", events.to_str().unwrap()),
+        ("RADIOSONDE_CONSOLE_SHOW", console),
+    ];
+    let database = folder.join("events.sqlite");
+    if cfg!(feature = "sqlite") {
+        variables.push(("RADIOSONDE_SQLITE_PATH", database.to_str().unwrap()));
+    }
+    let child = command("by environment", folder, &variables)
+        .stderr(Stdio::piped())
+        .spawn();
+    let output = child.unwrap().wait_with_output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let in_file = lines(folder).len();
+    #[cfg(feature = "sqlite")]
+    {
+        let connection = rusqlite::Connection::open(database).unwrap();
+        let count = "SELECT count(*) FROM metric_event";
+        let rows: i64 = connection.query_row(count, (), |row| row.get(0)).unwrap();
+        assert_eq!(rows as usize, in_file);
+    }
+    (
+        said.lines().filter(|line| line.starts_with('{')).count(),
+        in_file,
+    )
+}
+
+#[test]
+fn console_file_and_database_get_the_same_where_the_console_shows_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (console, file) = by_environment(folder.path(), "all");
+    assert_eq!(console, file);
+    assert!(file >= 4 * ROUNDS, "{file}");
+}
+
+#[test]
+fn the_console_shows_logs_alone_unless_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let (console, file) = by_environment(folder.path(), "logs");
+    assert!(
+        (2 * ROUNDS..3 * ROUNDS).contains(&console),
+        "{console} of {file}"
+    );
 }

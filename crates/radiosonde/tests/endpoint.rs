@@ -3,7 +3,11 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +17,9 @@ use radiosonde::{
         metrics::snapshot::{Data, Metric, Number, Series, Snapshot},
         model::Resource,
     },
-    endpoint::{CONNECTIONS_MAX, Endpoint, EndpointConfig, EndpointError, HEAD_BYTES_MAX},
+    endpoint::{
+        CONNECTIONS_MAX, Endpoint, EndpointConfig, EndpointError, HEAD_BYTES_MAX, SCRAPES_MAX,
+    },
     health::{Health, Status},
 };
 
@@ -264,4 +270,52 @@ fn callers_that_hang_take_their_places_only() {
     let address = endpoint.address();
     drop(endpoint);
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_source_of_metrics_that_hangs_holds_up_scrapes_and_nothing_else() {
+    let (release, hangs) = mpsc::channel::<()>();
+    let hangs = Mutex::new(hangs);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let hanging = move || {
+        counted.fetch_add(1, Relaxed);
+        // Until the sender is gone.
+        let _ = hangs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        snapshot()
+    };
+    let endpoint = Endpoint::start(EndpointConfig::default(), Health::new(), hanging).unwrap();
+    let scrapes: Vec<_> = (0..CONNECTIONS_MAX + SCRAPES_MAX)
+        .map(|_| {
+            let address = endpoint.address();
+            let mut stream = TcpStream::connect(address).unwrap();
+            let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Once every request has been read, no place of a connection is taken.
+    let until = Instant::now() + Duration::from_secs(20);
+    while get(&endpoint, "/livez").0 != 200 {
+        assert!(Instant::now() < until, "probes wait for scrapes");
+        thread::sleep(Duration::from_millis(1));
+    }
+    scrapes[0].set_nonblocking(true).unwrap();
+    assert!(scrapes[0].peek(&mut [0]).is_err(), "it is answered already");
+    scrapes[0].set_nonblocking(false).unwrap();
+    for path in ["/livez", "/readyz", "/health"] {
+        assert_eq!(get(&endpoint, path).0, 200, "{path}");
+    }
+    for mut stream in scrapes {
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
+    assert_eq!(reads.load(Relaxed), 1);
+    drop(release);
+    let until = Instant::now() + Duration::from_secs(20);
+    while get(&endpoint, "/metrics").0 != 200 {
+        assert!(Instant::now() < until, "it does not come back");
+        thread::sleep(Duration::from_millis(10));
+    }
 }

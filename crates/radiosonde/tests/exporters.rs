@@ -758,6 +758,45 @@ fn a_full_disk_tears_no_line_and_every_loss_is_counted() {
 }
 
 #[test]
+fn what_a_full_disk_kept_from_the_file_is_said_before_everything_ends() {
+    let disk = Disk {
+        room: Arc::new(AtomicU64::new(0)),
+        written: Shared::default(),
+    };
+    let exporter = JsonLines::to_writer(disk, "full.jsonl", JsonEncoder::default());
+    let human = Shared::default();
+    let Session { pump, _turn } =
+        session(vec![Box::new(exporter), console_to(&human, Format::Human)]);
+    let before = loss::total(Lost::WriteFailed);
+    for n in 0..100_u64 {
+        info!(n, "a line for which there is no room");
+    }
+    pump.stop(Duration::from_secs(20));
+    assert_eq!(loss::total(Lost::WriteFailed) - before, 100);
+    let text = human.text();
+    let said = "lost since the last report: 100 records (write_failed)";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
+fn a_line_that_an_earlier_run_tore_spoils_no_line_of_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    for (before, lines) in [("{\"ts\":\"2026-01-0", 2), ("", 1), ("{}\n", 2)] {
+        std::fs::write(&path, before).unwrap();
+        let exporter = JsonLines::open(&path, JsonEncoder::default()).unwrap();
+        let Session { pump, _turn } = session(vec![Box::new(exporter)]);
+        info!("the first line of a healthy run");
+        assert!(pump.stop(Duration::from_secs(20)));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), lines, "{text}");
+        assert!(text.ends_with('\n'), "{text}");
+        let (records, _) = read(text.as_bytes());
+        assert_eq!(records.len(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_folder_that_may_not_be_written_is_an_error_before_anything_starts() {
     for path in ["/proc/none/events.jsonl", "/dev/null/events.jsonl"] {
         let error = JsonLines::open(Path::new(path), JsonEncoder::default()).unwrap_err();

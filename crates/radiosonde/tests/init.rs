@@ -533,17 +533,47 @@ fn one_line_serves_metrics_and_health() {
 fn an_address_that_is_taken_is_an_error_before_anything_starts() {
     let (_turn, guard, _) = recording();
     drop(guard);
+    let folder = tempfile::tempdir().unwrap();
+    let lines = folder.path().join("events.jsonl");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let error = quiet().http(address.to_string()).init().err().unwrap();
+    let builder = quiet().json_lines(&lines).http(address.to_string());
+    let error = builder.init().err().unwrap().to_string();
+    let expected = format!("code, http(): http.listen = \"{address}\": cannot be listened on: ");
+    assert!(error.starts_with(&expected), "{error}");
     assert!(
-        error
-            .to_string()
-            .contains(&format!("HTTP endpoint {address}")),
+        error.ends_with("; name another port, or 0 for a free one"),
         "{error}"
     );
-    assert!(error.to_string().contains("0 for a free one"), "{error}");
+    assert!(!lines.exists());
     drop(quiet().init().unwrap());
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_table_of_another_program_is_an_error_that_names_the_key_and_changes_nothing() {
+    let (_turn, guard, _) = recording();
+    drop(guard);
+    let folder = tempfile::tempdir().unwrap();
+    let (lines, database) = (
+        folder.path().join("l.jsonl"),
+        folder.path().join("d.sqlite"),
+    );
+    let foreign = rusqlite::Connection::open(&database).unwrap();
+    foreign
+        .execute_batch("CREATE TABLE metric_event (at, name)")
+        .unwrap();
+    let before = std::fs::read(&database).unwrap();
+    let builder = quiet().json_lines(&lines).sqlite(&database);
+    let error = builder.init().err().unwrap();
+    let expected = format!(
+        "code, sqlite(): sqlite.path = {database:?}: cannot be written: its table metric_event is another program's; \
+         name a SQLite file of ours, or none yet, in a folder that you may write"
+    );
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(format!("{error:?}"), expected, "what `main` prints");
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+    assert!(!lines.exists());
 }
 
 /// An exporter that always fails.

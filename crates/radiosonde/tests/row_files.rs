@@ -13,6 +13,7 @@ use std::{
 
 use radiosonde::{
     config::{Config, Format, RawConfig},
+    exporter::rows::RowFile,
     memory,
 };
 use radiosonde_answers::memory::MemoryRow;
@@ -68,4 +69,43 @@ fn the_rows_of_memory_tile_the_resident_set_although_the_program_never_measures_
         measured("host")
     );
     drop(guard);
+}
+
+const FOLDER: &str = "RADIOSONDE_TEST_ROW_FOLDER";
+
+/// The child, whose files may grow to 32 KiB: writes lines of 10 kB until one does not fit, and a short one after it.
+#[test]
+fn child() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let mut file = RowFile::create(folder.as_ref(), 0, "memory").unwrap();
+    let rows = vec!["x".repeat(1000); 10];
+    let written = (0..10).filter(|_| file.append(&rows).is_ok()).count();
+    assert_eq!(written, 3);
+    file.append(&rows[..1]).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    // A limit on the size of files stands for a full disk; the shell ignores its signal for the child too.
+    let status = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 64; exec \"$0\" --exact child",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .env(FOLDER, folder.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let path = folder.path().join(RowFile::name(0, "memory"));
+    let text = fs::read_to_string(path).unwrap();
+    let rows: Vec<usize> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Vec<String>>(line).unwrap().len())
+        .collect();
+    assert_eq!(rows, [10, 10, 10, 1]);
 }

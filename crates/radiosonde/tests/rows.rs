@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use std::{
 use radiosonde::{
     latency, memory,
     rows::{AppEvent, Rows, publish},
+    weights::{Weights, read_safetensors},
 };
 use radiosonde_answers::{
     latency::{LatencyRow, RowKind},
@@ -203,4 +205,51 @@ fn what_is_in_no_row_because_of_a_limit_is_counted_as_lost() {
     }
     assert!(pump.flush(Duration::from_secs(10)));
     assert_eq!(loss::total(Lost::RowLimit) - before, 3);
+}
+
+/// A safetensors header of `count` tensors of 32 bytes each.
+fn many_tensors(count: u64) -> Weights {
+    let mut json = String::from("{");
+    for number in 0..count {
+        let _ = write!(
+            json,
+            "{}\"blk.{number}.w\":{{\"dtype\":\"F32\",\"shape\":[8],\"data_offsets\":[{},{}]}}",
+            if number == 0 { "" } else { "," },
+            number * 32,
+            number * 32 + 32
+        );
+    }
+    json.push('}');
+    let mut file = (json.len() as u64).to_le_bytes().to_vec();
+    file.extend(json.as_bytes());
+    let file_bytes = file.len() as u64 + count * 32;
+    read_safetensors(file.as_slice(), file_bytes).unwrap()
+}
+
+#[test]
+fn a_model_of_more_tensors_than_a_lane_holds_is_whole_in_the_rows() {
+    const TENSORS: u64 = 40_000;
+    let _turn = turn();
+    let (publisher, subscriptions) = publish(Duration::from_hours(1));
+    let updates = subscriptions.subscribe();
+    let pump = pump::start(pump::Config {
+        resource: Arc::new(Resource::default()),
+        consumers: vec![Box::new(publisher)],
+    })
+    .unwrap();
+    let before = loss::total(Lost::LaneFull);
+    memory::Collector::new(memory::HOST).weights("many", &many_tensors(TENSORS));
+    assert!(pump.flush(Duration::from_secs(30)));
+    assert_eq!(loss::total(Lost::LaneFull) - before, 0);
+    let rows = updates
+        .try_iter()
+        .find_map(|update| match update {
+            AppEvent::MemoryUpdate(rows) => Some(rows),
+            AppEvent::LatencyUpdate(_) => None,
+        })
+        .unwrap();
+    let row = rows.iter().find(|row| row.path == "weights on cpu/many");
+    let row = row.unwrap();
+    assert_eq!(row.bytes, Some(TENSORS as i64 * 32));
+    assert_eq!(row.detail.as_deref(), Some("40000 tensors"));
 }

@@ -2,7 +2,7 @@
 
 use radiosonde_core::provenance::{Provenance, Reading};
 
-use super::{Cache, HOST, Ledger, MemoryRow, Pool, signed};
+use super::{Cache, HOST, Ledger, MemoryRow, Model, Pool, signed};
 use crate::{
     natural, units,
     units::{Bytes, Count},
@@ -16,9 +16,8 @@ pub fn build_memory_rows(ledger: &Ledger) -> Vec<MemoryRow> {
     host(ledger, &mut rows);
     pools(ledger, &mut rows);
     caches(ledger, &mut rows);
-    for ((device, model), tensors) in &ledger.weights {
-        let sizes = tensors.iter().map(|(name, bytes)| (name.as_str(), *bytes));
-        weights(&tree(model, sizes), device, &mut rows);
+    for ((device, name), model) in &ledger.weights {
+        weights(name, model, device, &mut rows);
     }
     phases(ledger, &mut rows);
     rows
@@ -61,19 +60,17 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     let first = rows.len();
     rows.push(reading(&["host"], &ledger.resident.value));
     rows.push(reading(&["host", "baseline"], &ledger.baseline.value));
-    for ((_, model), tensors) in ledger
+    for ((_, name), model) in ledger
         .weights
         .iter()
         .filter(|((device, _), _)| device == HOST)
     {
-        let bytes = tensors
-            .values()
-            .fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+        let bytes = model.known_bytes().saturating_add(model.missing_bytes());
         let assumed = Provenance::Estimated(
             "from the file's header, as if every tensor were resident".into(),
         );
         rows.push(MemoryRow::new(
-            &["host", &format!("weights {model}")],
+            &["host", &format!("weights {name}")],
             Some(signed(bytes)),
             &assumed,
         ));
@@ -199,7 +196,7 @@ fn growth(top: &str, cache: &Cache) -> MemoryRow {
     }
 }
 
-fn weights(tree: &Node, device: &str, rows: &mut Vec<MemoryRow>) {
+fn weights(name: &str, model: &Model, device: &str, rows: &mut Vec<MemoryRow>) {
     fn push(node: &Node, parents: &mut Vec<String>, rows: &mut Vec<MemoryRow>) {
         parents.push(node.label.clone());
         let path: Vec<&str> = parents.iter().map(String::as_str).collect();
@@ -214,7 +211,25 @@ fn weights(tree: &Node, device: &str, rows: &mut Vec<MemoryRow>) {
         }
         parents.pop();
     }
-    push(tree, &mut vec![format!("weights on {device}")], rows);
+    let sizes = model.tensors.iter();
+    let tree = tree(name, sizes.map(|(name, bytes)| (name.as_str(), *bytes)));
+    let top = format!("weights on {device}");
+    let root = rows.len();
+    push(&tree, &mut vec![top.clone()], rows);
+    let missing = signed(model.missing_bytes());
+    if missing > 0 {
+        let whole = signed(tree.bytes).saturating_add(missing);
+        rows[root].bytes = Some(whole);
+        rows[root].detail = Some(format!(
+            "incomplete: {} of {} in {}",
+            Bytes(signed(tree.bytes)),
+            Bytes(whole),
+            Count(tree.tensors, "tensor")
+        ));
+        rows.push(derived(&[&top, name, "not itemized"], missing).detail(
+            "in the file's header, but the tensors were lost on the way or exceed the limit",
+        ));
+    }
 }
 
 fn phases(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {

@@ -125,6 +125,77 @@ fn the_ledger_reads_as_rows() {
 }
 
 #[test]
+fn weights_that_are_not_all_known_say_what_is_missing_and_still_tile() {
+    let file = |first: &'static str, bytes| Change::Weights {
+        device: HOST.into(),
+        model: "m.gguf".into(),
+        first_tensor: first.into(),
+        bytes,
+    };
+    let mut ledger = Ledger::default();
+    for change in [file("blk.0.w", 6000), tensor("blk.0.w"), tensor("blk.1.w")] {
+        ledger.apply(1, change);
+    }
+    let whole = picture(&build_memory_rows(&ledger));
+    assert!(!whole.contains("incomplete"), "{whole}");
+    // Another file of the same model, and the first one read again.
+    for change in [
+        file("blk.2.w", 4000),
+        tensor("blk.2.w"),
+        file("blk.0.w", 6000),
+    ] {
+        ledger.apply(2, change);
+    }
+    insta::assert_snapshot!(picture(&build_memory_rows(&ledger)), @r"
+    host                             - unsupported: the resident set was not measured
+      baseline                       - unsupported: the baseline was not measured
+      weights m.gguf             10000 estimated: from the file's header, as if every tensor were resident
+      unattributed                   - unsupported: without the resident set there is nothing to subtract from
+      m.gguf                     10000 derived: incomplete: 8.8 KiB of 9.8 KiB in 3 tensors
+        blk                       9000 derived: 3 tensors
+          0.w                     3000 derived
+          1.w                     3000 derived
+          2.w                     3000 derived
+        not itemized              1000 derived: in the file's header, but the tensors were lost on the way or exceed the limit
+    ");
+}
+
+#[test]
+fn tensors_beyond_the_limit_are_a_row_and_not_missing_from_the_sum() {
+    let mut ledger = Ledger::default();
+    let tensors = TENSORS_MAX as u64 + 5;
+    ledger.apply(
+        1,
+        Change::Weights {
+            device: HOST.into(),
+            model: "m".into(),
+            first_tensor: "0".into(),
+            bytes: tensors * 2,
+        },
+    );
+    for number in 0..tensors {
+        ledger.apply(
+            1,
+            Change::Tensor {
+                device: HOST.into(),
+                model: "m".into(),
+                tensor: number.to_string().into(),
+                bytes: 2,
+            },
+        );
+    }
+    let rows = build_memory_rows(&ledger);
+    let bytes = |path: &str| {
+        let row = rows.iter().find(|row| row.path == path);
+        row.and_then(|row| row.bytes)
+    };
+    assert_eq!(ledger.refused(), 5);
+    assert_eq!(bytes("weights on cpu/m/not itemized"), Some(10));
+    assert_eq!(bytes("weights on cpu/m"), Some(tensors as i64 * 2));
+    assert_eq!(bytes("host/weights m"), Some(tensors as i64 * 2));
+}
+
+#[test]
 fn more_attributed_than_resident_is_shown_as_over_attribution() {
     let mut ledger = Ledger::default();
     ledger.apply(

@@ -31,7 +31,7 @@ pub struct LatencyEvent<'a> {
 #[event(name = "model.memory", type = "MemoryEvent")]
 pub struct MemoryEvent<'a> {
     /// What happened: `pool`, `kv_cache`, `resident` or `baseline` was read, memory was `allocated` or `released`, a
-    /// `phase` ended, or a `tensor` was found.
+    /// `phase` ended, the header of a file of `weights` was read, or a `tensor` was found in it.
     #[label]
     pub kind: &'a str,
     /// The part: a pool or model by its name, `kv_cache`, `process` or one that the model defines.
@@ -52,9 +52,9 @@ pub struct MemoryEvent<'a> {
     pub delta_bytes: Option<i64>,
     /// Tokens in the KV caches.
     pub tokens: Option<u64>,
-    /// The tensor's name.
+    /// The tensor's name; with `weights`, that of the first tensor, which tells files apart.
     pub tensor: Option<&'a str>,
-    /// The tensor's size in bytes.
+    /// The tensor's size in bytes; with `weights`, that of all tensors in the file.
     pub tensor_bytes: Option<u64>,
     /// Why there is no number.
     pub reason: Option<&'a str>,

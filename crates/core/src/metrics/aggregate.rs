@@ -4,7 +4,7 @@
 //! a hash of its labels and its measurements, without allocation.
 //!
 //! Invariant: a plan keeps handles for at most `series_max` label sets. Further ones share the overflow series and are
-//! counted under [`Lost::SeriesLimit`]; sets that do not come any more are dropped, so that their series can be
+//! counted as [`self_metrics::overflows`]; sets that do not come any more are dropped, so that their series can be
 //! forgotten.
 
 use std::{
@@ -19,7 +19,7 @@ use super::{
     Counter, Family, Gauge, Histogram, IDLE_DEFAULT, Registry,
     exemplar::Origin,
     labels::{hash_value, is},
-    recent,
+    recent, self_metrics,
 };
 use crate::{
     batch::{Batch, EventRef},
@@ -265,7 +265,7 @@ impl Plan {
     #[cold]
     fn add(&mut self, hash: u64, event: EventRef<'_>) -> Option<usize> {
         if self.overflow.is_some() && self.sets.len() >= self.descriptor.series_max {
-            loss::count(Lost::SeriesLimit, 1);
+            self_metrics::count_overflow();
             return None;
         }
         let labels: Vec<_> = self.labels(event).collect();
@@ -680,11 +680,11 @@ mod tests {
         let mut aggregator = Aggregator::new(Arc::clone(&registry));
         let models: Vec<_> = (0..50).map(|model| model.to_string()).collect();
         let events: Vec<_> = models.iter().map(|model| answered(model, 1)).collect();
-        let before = loss::total(Lost::SeriesLimit);
+        let before = self_metrics::overflows();
         for _ in 0..2 {
             aggregator.aggregate(&batch(&events, 1));
         }
-        assert!(loss::total(Lost::SeriesLimit) - before >= 94);
+        assert!(self_metrics::overflows() - before >= 94);
         let snapshot = registry.snapshot(&Arc::default());
         for metric in &snapshot.metrics {
             let Data::Counter(series) = &metric.data else {

@@ -17,13 +17,11 @@ use std::{
 use super::{
     histogram::Shape,
     labels::{self, Asked},
+    self_metrics,
     shard::{self, HISTOGRAM_SLOTS, NOBODY, NUMBER_SLOTS},
     snapshot::Labels,
 };
-use crate::{
-    loss::{self, Lost},
-    model::Text,
-};
+use crate::model::Text;
 
 /// What a metric is and what it counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,7 +244,7 @@ impl Instrument {
                 return (series, false);
             }
         }
-        loss::count(Lost::SeriesLimit, 1);
+        self_metrics::count_overflow();
         (self.overflow(), true)
     }
 

@@ -2,13 +2,16 @@
 //! lost, by reason.
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
 use super::{
     Counter, Histogram, UpDownCounter, counter, histogram,
-    snapshot::{Data, Metric, Number, Series},
+    snapshot::{Data, Labels, Metric, Number, Series},
     up_down_counter,
 };
 use crate::{
@@ -40,6 +43,14 @@ const LOST: Described = Described {
     unit: "{record}",
     description: "Records that were not kept, by reason.",
     labels: &["error.type"],
+};
+const OVERFLOW: Described = Described {
+    name: "radiosonde.metric.overflow",
+    kind: "counter",
+    unit: "{lookup}",
+    description: "How often a label set was asked for that is beyond its metric's limit; what is measured there is in \
+         the metric's overflow series.",
+    labels: &[],
 };
 const COLLECTION: Described = Described {
     name: "otel.sdk.metric_reader.collection.duration",
@@ -109,6 +120,7 @@ const fn queue_capacity(name: &'static str) -> Described {
 /// Every metric of Radiosonde's own, in the order of the documentation.
 pub const CATALOGUE: &[Described] = &[
     LOST,
+    OVERFLOW,
     COLLECTION,
     OPERATION,
     exported("otel.sdk.exporter.span.exported"),
@@ -170,28 +182,51 @@ fn in_flight(name: String, labels: &[(&str, &str)]) -> UpDownCounter {
         .with(labels)
 }
 
-/// Adds what was lost, by reason, to a snapshot.
+static OVERFLOWS: AtomicU64 = AtomicU64::new(0);
+
+/// A label set is beyond its metric's limit. Nothing is lost by it but the labels, so it is counted apart from losses.
+#[inline]
+pub(super) fn count_overflow() {
+    OVERFLOWS.fetch_add(1, Relaxed);
+}
+
+/// How often a label set was asked for that is beyond its metric's limit, since the process started.
+pub fn overflows() -> u64 {
+    OVERFLOWS.load(Relaxed)
+}
+
+/// Adds what was lost, by reason, to a snapshot, and what lost its labels alone.
 pub fn lost(metrics: &mut Vec<Metric>) {
-    let start_unix_ns = *START;
+    if overflows() > 0 {
+        metrics.push(total(&OVERFLOW, vec![number(Arc::new([]), overflows())]));
+    }
     let series: Vec<_> = loss::report()
         .into_iter()
-        .map(|(reason, records)| Series {
-            labels: Arc::new([(
-                Text::Borrowed("error.type"),
-                Value::Str(Text::Borrowed(reason.label())),
-            )]),
-            start_unix_ns,
-            value: Number::U64(records),
-            exemplars: Vec::new(),
+        .map(|(reason, records)| {
+            let label = Value::Str(Text::Borrowed(reason.label()));
+            number(Arc::new([(Text::Borrowed("error.type"), label)]), records)
         })
         .collect();
     if !series.is_empty() {
-        metrics.push(Metric {
-            name: Text::Borrowed(LOST.name),
-            description: Text::Borrowed(LOST.description),
-            unit: Text::Borrowed(LOST.unit),
-            data: Data::Counter(series),
-        });
+        metrics.push(total(&LOST, series));
+    }
+}
+
+fn number(labels: Labels, value: u64) -> Series<Number> {
+    Series {
+        labels,
+        start_unix_ns: *START,
+        value: Number::U64(value),
+        exemplars: Vec::new(),
+    }
+}
+
+fn total(described: &Described, series: Vec<Series<Number>>) -> Metric {
+    Metric {
+        name: Text::Borrowed(described.name),
+        description: Text::Borrowed(described.description),
+        unit: Text::Borrowed(described.unit),
+        data: Data::Counter(series),
     }
 }
 

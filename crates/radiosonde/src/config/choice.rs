@@ -67,6 +67,14 @@ choices! {
         Human = "human" | "text" | "pretty",
     }
 
+    /// What the console shows.
+    ConsoleShow {
+        /// Logs, and of the typed events those that warn of something. Spans and measurements are for other exporters.
+        Logs = "logs",
+        /// Every span, log and event that is recorded.
+        All = "all",
+    }
+
     /// Whether the console uses colour.
     Color {
         /// Where the output is a terminal and `NO_COLOR` is not set.

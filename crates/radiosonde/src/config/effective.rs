@@ -1,4 +1,4 @@
-//! The configuration as it stands, each value with its source: what `sonde config print --effective` prints.
+//! The configuration as it stands, each value with its source.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl fmt::Display for Effective<'_> {
     }
 }
 
-/// Every key with its default, its variables and what it is for, as Markdown: the table in `docs/`.
+/// Every key with its default, its variables and what it is for, as Markdown.
 pub fn reference() -> String {
     Reference.to_string()
 }

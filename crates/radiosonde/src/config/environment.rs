@@ -2,7 +2,8 @@
 //! a few that others made known.
 //!
 //! Where two of them name the same setting, ours wins. A variable that is set to nothing counts as not set, as
-//! OpenTelemetry prescribes; the exceptions are those whose presence alone is the message.
+//! OpenTelemetry prescribes; the exceptions are those whose presence alone is the message. What begins like ours and
+//! is not known is an error, but for the few in [`OTHERS`].
 
 use std::ffi::OsString;
 
@@ -10,7 +11,7 @@ use super::{
     ConfigError, RawConfig,
     duration::Unit,
     nearest::nearest,
-    raw::{Entry, find},
+    raw::{Entry, find, is_secret, leave_it_out, names, shown_of_unknown},
     settings::{How, KEYS},
     written::{Source, Written},
 };
@@ -19,10 +20,17 @@ use super::{
 const PREFIX: &str = "RADIOSONDE_";
 /// The variable that names the configuration file.
 pub(super) const FILE_VARIABLE: &str = "RADIOSONDE_CONFIG";
+/// What variables begin with that are no settings: those of the `sonde` program's data folder, of `benches` and of
+/// tests.
+const OTHERS: &[&str] = &[
+    "RADIOSONDE_DATA_DIR",
+    "RADIOSONDE_BENCH_",
+    "RADIOSONDE_TEST_",
+];
 
 impl RawConfig {
-    /// Takes settings from environment variables; others are passed over, except for those that look like a
-    /// misspelt one of ours. Names of files need not be UTF-8; in any other setting that is an error.
+    /// Takes settings from environment variables. Others are passed over, except for those that begin with
+    /// `RADIOSONDE_` and are no setting: they are kept as errors. Names of files need not be UTF-8; in any other setting that is an error.
     pub fn from_environment<Name, Value>(variables: impl IntoIterator<Item = (Name, Value)>) -> Self
     where
         Name: Into<OsString>,
@@ -47,24 +55,15 @@ impl RawConfig {
     }
 
     fn add_own(&mut self, variable: &str, rest: &str, value: Written) {
-        if variable == FILE_VARIABLE {
+        if variable == FILE_VARIABLE || OTHERS.iter().any(|begin| variable.starts_with(begin)) {
             return;
         }
         let source = Source::Environment {
             variable: variable.to_owned(),
         };
         let Some((path, unit)) = own(&rest.to_ascii_lowercase()) else {
-            let known: Vec<String> = KEYS.iter().map(|key| variable_of(key.path)).collect();
-            // A variable that resembles none of ours may be somebody else's.
-            if let Some(near) = nearest(variable, known.iter().map(String::as_str)) {
-                let mend = format!("did you mean {near}?");
-                self.errors.push(ConfigError::new(
-                    source,
-                    variable,
-                    "",
-                    "unknown variable",
-                    mend,
-                ));
+            if !is_empty(&value) {
+                self.errors.push(unknown(source, variable, &value));
             }
             return;
         };
@@ -96,6 +95,17 @@ impl RawConfig {
             }
         }
     }
+}
+
+fn unknown(source: Source, variable: &str, value: &Written) -> ConfigError {
+    let known: Vec<String> = names().map(variable_of).collect();
+    let near = nearest(variable, known.iter().map(String::as_str));
+    let mend = near.map_or_else(leave_it_out, |near| format!("did you mean {near}?"));
+    let is_secret = near
+        .and_then(|near| own(&near.strip_prefix(PREFIX)?.to_ascii_lowercase()))
+        .is_some_and(|(path, _)| is_secret(path));
+    let value = shown_of_unknown(variable, value, is_secret);
+    ConfigError::new(source, variable, value, "unknown variable", mend)
 }
 
 /// The variable of a key.

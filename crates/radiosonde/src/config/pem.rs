@@ -2,6 +2,8 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
+use crate::exporter::refuse_special;
+
 /// Largest file of certificates that is read, in bytes: all authorities that Mozilla trusts fit five times.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -32,6 +34,8 @@ enum Kind {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
+    // Opening a named pipe would wait for whoever writes to it.
+    refuse_special(path, false).map_err(|error| format!("cannot be read: {error}"))?;
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))

@@ -10,6 +10,7 @@ use super::{
     value::{Problem, Setting},
     written::{Node, Source, Written},
 };
+use crate::redact::{REDACTED, Redaction, Sensitivity};
 
 /// A configuration as written: everything is optional, and each value knows its source. What is added later wins.
 #[derive(Clone, Default)]
@@ -140,7 +141,7 @@ pub(super) fn find(written: &str) -> Option<(&'static Key, Unit)> {
         .map(|key| (key, unit))
 }
 
-fn names() -> impl Iterator<Item = &'static str> {
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
     KEYS.iter()
         .flat_map(|key| std::iter::once(key.path).chain(key.also.iter().copied()))
 }
@@ -153,27 +154,43 @@ fn is_section(name: &str) -> bool {
 }
 
 fn unknown(source: Source, written: &str, value: &Written) -> ConfigError {
+    if is_section(written) {
+        let example = names()
+            .find(|name| name.starts_with(&format!("{written}.")))
+            .unwrap_or_default();
+        let mend = format!("write its keys below it, such as {example}");
+        let value = shown_of_unknown(written, value, false);
+        return ConfigError::new(source, written, value, "is a table of keys", mend);
+    }
     let sections = names().filter_map(|path| Some(path.split_once('.')?.0));
     let last = written.rsplit('.').next().unwrap_or(written);
     let near = nearest(written, names())
         .or_else(|| nearest(written, sections))
-        .map(ToOwned::to_owned)
         // The right name in the wrong section.
-        .or_else(|| {
-            names()
-                .find(|path| path.ends_with(&format!(".{last}")))
-                .map(ToOwned::to_owned)
-        });
-    let mend = match near {
-        Some(near) => format!("did you mean {near}?"),
-        None => "leave it out; `sonde config print --effective` lists every key".to_owned(),
-    };
-    // The value of a misspelt key may be a secret.
-    let value = match value {
-        Written::Bool(_) | Written::Integer(_) | Written::Float(_) => value.to_string(),
-        _ => String::new(),
-    };
+        .or_else(|| names().find(|path| path.ends_with(&format!(".{last}"))));
+    let mend = near.map_or_else(leave_it_out, |near| format!("did you mean {near}?"));
+    let value = shown_of_unknown(written, value, near.is_some_and(is_secret));
     ConfigError::new(source, written, value, "unknown key", mend)
+}
+
+/// What to do about a key that resembles none.
+pub(super) fn leave_it_out() -> String {
+    "leave it out; `radiosonde::config::reference()` lists every key".to_owned()
+}
+
+/// The value of a key that is not known, which may be a secret: by the name that was meant, by its own name, or by what
+/// it looks like.
+pub(super) fn shown_of_unknown(name: &str, value: &Written, is_secret: bool) -> String {
+    let redaction = Redaction::default();
+    let is_open = redaction.sensitivity(name) == Sensitivity::Open;
+    match value {
+        Written::Nothing | Written::List(_) | Written::Table(_) => String::new(),
+        _ if is_secret || !is_open => REDACTED.to_owned(),
+        Written::Text(text) | Written::Raw(text) => {
+            Written::Text(redaction.text(text).into_owned()).to_string()
+        }
+        _ => value.to_string(),
+    }
 }
 
 /// A value given in code.

@@ -19,6 +19,7 @@ use super::{
     value::Setting,
     written::Source,
 };
+use crate::exporter::refuse_special;
 
 /// Shortest time between two readings of GPU devices.
 const GPU_INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -290,28 +291,18 @@ impl Rules<'_> {
     }
 
     fn paths(&mut self, settings: &Settings) {
-        for (path, file) in [
-            ("json_lines.path", &settings.json_lines.path),
-            ("sqlite.path", &settings.sqlite.path),
-        ] {
-            if let Some(Err(error)) = file.as_deref().map(file_can_be_written) {
-                self.wrong(
-                    path,
-                    file,
-                    format!("cannot be written: {error}"),
-                    "name a file in a folder that can be",
-                );
-            }
+        let lines = &settings.json_lines.path;
+        if let Some(Err(error)) = lines.as_deref().map(|path| file_can_be_written(path, true)) {
+            self.wrong(
+                "json_lines.path",
+                lines,
+                format!("cannot be written: {error}"),
+                "name a file in a folder that can be",
+            );
         }
         let database = &settings.sqlite.path;
-        if let Some(Ok(true)) = database.as_deref().map(holds_something_else) {
-            let mend = "name a database, or a file that is not there yet";
-            self.wrong(
-                "sqlite.path",
-                database,
-                "holds something that is no SQLite database",
-                mend,
-            );
+        if let Some(Err((problem, mend))) = database.as_deref().map(database_can_be_written) {
+            self.wrong("sqlite.path", database, problem, mend);
         }
         let profiles = &settings.profiling;
         let profiling =
@@ -385,8 +376,30 @@ fn holds_something_else(path: &Path) -> std::io::Result<bool> {
     Ok(!begins.is_empty() && begins != BEGINNING)
 }
 
+/// Whether `path` could be a database that is written to, found out without leaving anything behind; else what is in
+/// the way, and what to do about it.
+fn database_can_be_written(path: &Path) -> Result<(), (String, &'static str)> {
+    file_can_be_written(path, false).map_err(|error| {
+        let problem = format!("cannot be written: {error}");
+        (problem, "name a file in a folder that can be")
+    })?;
+    if holds_something_else(path).unwrap_or(false) {
+        return Err((
+            "holds something that is no SQLite database".to_owned(),
+            "name a database, or a file that is not there yet",
+        ));
+    }
+    // SQLite keeps what is not committed in files beside the one that is meant.
+    let meant = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    folder_can_be_written(meant.parent().unwrap_or(Path::new(""))).map_err(|error| {
+        let problem = format!("is in a folder where SQLite can make no -wal file: {error}");
+        (problem, "name a file in a folder that can be written to")
+    })
+}
+
 /// Whether `path` could be opened for writing, found out without leaving anything behind.
-fn file_can_be_written(path: &Path) -> std::io::Result<()> {
+fn file_can_be_written(path: &Path, accepts_devices: bool) -> std::io::Result<()> {
+    refuse_special(path, accepts_devices)?;
     if path.exists() {
         std::fs::OpenOptions::new().append(true).open(path)?;
         return Ok(());

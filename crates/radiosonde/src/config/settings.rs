@@ -6,7 +6,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use radiosonde_core::filter::Filter;
 
 use super::{
-    choice::{Color, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler, WhenFull},
+    choice::{
+        Color, ConsoleShow, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
+        WhenFull,
+    },
     raw::Resolver,
     value::Setting,
 };
@@ -156,6 +159,8 @@ settings! {
         format: LogFormat = LogFormat::Json;
         /// Whether logs are written to the console (standard error).
         console: bool = true;
+        /// What the console shows: logs, and of the typed events those that warn; or all spans, logs and events.
+        show: ConsoleShow = ConsoleShow::Logs, also ["console.show"];
         /// Whether the console uses colour.
         color: Color = Color::Auto, variables ["NO_COLOR": NoColor], also ["logging.colour"];
         /// Whether panics are logged with a stack trace.

@@ -2,11 +2,12 @@
 //!
 //! Invariants: the file is appended to, and a line is never mixed with another writer's: each write hands whole lines
 //! to the operating system. Where a write stops half way (a full disk), its rest is kept and written first as soon as
-//! there is room, so that no line is torn. What is kept is bounded; beyond that, lines are lost and counted.
+//! there is room, so that no line is torn. What is kept is bounded; beyond that, lines are lost and counted, and so is
+//! what is kept when recording is over. A line that an earlier run tore is ended before the first of this one.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read as _, Seek as _, SeekFrom, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -50,6 +51,8 @@ pub struct JsonLines<W: Write + Send = File> {
     buffer: Vec<u8>,
     /// Lines that end in the buffer.
     buffered: u64,
+    /// The file ends in the middle of a line that somebody else began.
+    is_torn: bool,
 }
 
 impl JsonLines<File> {
@@ -61,6 +64,7 @@ impl JsonLines<File> {
             mend: "name a file in a folder that you may write",
             records: 0,
         };
+        super::refuse_special(path, true).map_err(failed)?;
         if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
@@ -72,7 +76,10 @@ impl JsonLines<File> {
             .append(true)
             .open(path)
             .map_err(failed)?;
-        Ok(Self::to_writer(file, path, encoder))
+        let mut lines = Self::to_writer(file, path, encoder);
+        // A file that may be written and not read keeps its secret.
+        lines.is_torn = is_torn(path).unwrap_or(false);
+        Ok(lines)
     }
 }
 
@@ -86,6 +93,7 @@ impl<W: Write + Send> JsonLines<W> {
             buffering: Buffering::default(),
             buffer: Vec::new(),
             buffered: 0,
+            is_torn: false,
         }
     }
 
@@ -98,6 +106,10 @@ impl<W: Write + Send> JsonLines<W> {
 
     /// Hands the buffer to the operating system. What it did not take stays.
     fn write_out(&mut self) -> io::Result<()> {
+        if self.is_torn && !self.buffer.is_empty() {
+            self.out.write_all(b"\n")?;
+            self.is_torn = false;
+        }
         let mut written = 0;
         let result = loop {
             if written == self.buffer.len() {
@@ -122,8 +134,13 @@ impl<W: Write + Send> JsonLines<W> {
         result
     }
 
-    /// Cuts what is kept to [`KEPT_BYTES_MAX`], newest lines first; gives how many were lost.
+    /// Cuts what is kept to [`KEPT_BYTES_MAX`], newest lines first, and to nothing when recording is over, because no
+    /// other try comes; gives how many were lost.
     fn cut(&mut self) -> u64 {
+        if !radiosonde_core::is_recording() {
+            self.buffer.clear();
+            return std::mem::take(&mut self.buffered);
+        }
         if self.buffer.len() <= KEPT_BYTES_MAX {
             return 0;
         }
@@ -148,6 +165,21 @@ impl<W: Write + Send> JsonLines<W> {
             records: self.cut(),
         })
     }
+}
+
+/// Whether the file is one that ends without a newline.
+fn is_torn(path: &Path) -> io::Result<bool> {
+    if !fs::metadata(path)?.is_file() {
+        return Ok(false);
+    }
+    let mut file = File::open(path)?;
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 fn newlines(bytes: &[u8]) -> u64 {

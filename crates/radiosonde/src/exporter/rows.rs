@@ -1,5 +1,7 @@
 //! Row files: `<timestamp>-latency.jsonl` and `<timestamp>-memory.jsonl`. Each line is an array of the rows that were
 //! on screen at one moment.
+//!
+//! Invariant: a line that could not be written whole is taken back, so that none is torn.
 
 use std::{
     fs::{File, OpenOptions},
@@ -61,13 +63,22 @@ impl RowFile {
             .map_err(io::Error::from)
             .and_then(|()| {
                 self.line.push(b'\n');
-                self.file.write_all(&self.line)
+                self.write_line()
             });
         written.map_err(|source| ExportError::Write {
             path: self.path.clone(),
             mend: super::mend(&source),
             source,
             records: rows.len() as u64,
+        })
+    }
+
+    /// Appends the line whole or not at all.
+    fn write_line(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        self.file.write_all(&self.line).inspect_err(|_| {
+            // Where that fails too there is nothing left to try.
+            let _ = self.file.set_len(length);
         })
     }
 }

@@ -50,6 +50,24 @@ const SCHEMA: &str = "
     INSERT OR IGNORE INTO schema_version (version) VALUES (1);
 ";
 
+/// The tables of [`SCHEMA`] and the columns that they have.
+const TABLES: &[(&str, &[&str])] = &[
+    (
+        "metric_event",
+        &[
+            "id",
+            "ts",
+            "trace_id",
+            "span_id",
+            "parent_id",
+            "span_name",
+            "type",
+            "data",
+        ],
+    ),
+    ("schema_version", &["version"]),
+];
+
 /// How long another process may hold the file before a write is given up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows in one transaction at most, so that the log that precedes a commit stays small.
@@ -86,13 +104,14 @@ impl Sqlite {
     /// Opens the database at `path`; makes it, and the folders above it, where they are missing. Commits once a
     /// second.
     pub fn open(path: &Path, redaction: Redaction) -> Result<Self, ExportError> {
+        super::refuse_special(path, false).map_err(|source| unwritable(path, source))?;
         if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
             fs::create_dir_all(folder).map_err(|source| unwritable(path, source))?;
         }
-        let connection = connect(path).map_err(|error| unwritable(path, io_error(error)))?;
+        let connection = connect(path).map_err(|error| unwritable(path, error))?;
         Ok(Self {
             path: path.to_owned(),
             connection,
@@ -150,13 +169,34 @@ impl Sqlite {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+fn connect(path: &Path) -> io::Result<Connection> {
+    let connection = Connection::open(path).map_err(io_error)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(io_error)?;
+    refuse_foreign(&connection)?;
+    prepare(&connection).map_err(io_error)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.execute_batch(SCHEMA)?;
-    Ok(connection)
+    connection.execute_batch(SCHEMA)
+}
+
+/// An error where a table that we would write to is somebody else's. Nothing has been changed by then.
+fn refuse_foreign(connection: &Connection) -> io::Result<()> {
+    for (table, columns) in TABLES {
+        let lacks = |column: &&str| {
+            let exists = connection.column_exists(None, *table, *column);
+            exists.is_ok_and(|exists| !exists)
+        };
+        let is_there = connection.table_exists(None, *table).map_err(io_error)?;
+        if is_there && columns.iter().any(lacks) {
+            let problem = format!("its table {table} is another program's");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        }
+    }
+    Ok(())
 }
 
 fn insert_record(
@@ -191,7 +231,7 @@ fn unwritable(path: &Path, source: io::Error) -> ExportError {
     ExportError::Write {
         path: path.to_owned(),
         source,
-        mend: "name a SQLite file, or none yet, in a folder that you may write",
+        mend: "name a SQLite file of ours, or none yet, in a folder that you may write",
         records: 0,
     }
 }

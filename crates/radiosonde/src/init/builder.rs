@@ -6,7 +6,7 @@ use radiosonde_core::model::{Text, Value};
 
 use super::{Guard, InitError, collect::Collector, start};
 use crate::{
-    config::{Config, LogFormat, RawConfig, WhenFull},
+    config::{Config, ConsoleShow, LogFormat, RawConfig, WhenFull},
     exporter::Exporter,
 };
 
@@ -72,7 +72,8 @@ impl Builder {
         self
     }
 
-    /// Whether logs are written to standard error.
+    /// Whether logs are written to standard error. Of what is recorded that leaves out spans, and typed events that do
+    /// not warn of anything, unless the console shows [everything](Self::console_show).
     pub fn console(mut self, on: bool) -> Self {
         self.raw.set("logging.console", "console", on);
         self
@@ -82,6 +83,12 @@ impl Builder {
     pub fn console_format(mut self, format: LogFormat) -> Self {
         self.raw
             .set("logging.format", "console_format", format.name());
+        self
+    }
+
+    /// What the console shows.
+    pub fn console_show(mut self, choice: ConsoleShow) -> Self {
+        self.raw.set("logging.show", "console_show", choice.name());
         self
     }
 
@@ -153,6 +160,7 @@ impl Builder {
 
     /// Runs `run` every `interval` on a thread of its own, within the overhead budget: one that costs more than its
     /// share runs less often, and that is said as `radiosonde.collector.throttled`, as is that one does not return.
+    /// The cost is the time of that one thread: work that `run` hands to other threads is not seen.
     pub fn collector(
         mut self,
         name: &'static str,

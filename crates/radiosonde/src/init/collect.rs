@@ -17,6 +17,8 @@ use radiosonde_core::{
 
 pub(super) use self::thread::{Collector, Remote, Thread};
 use super::{
+    InitError,
+    exporters::refused,
     running::{Running, SharedRows},
     watch::Watch,
 };
@@ -130,11 +132,13 @@ pub(super) fn metrics(
 }
 
 /// The collectors that the configuration asks for, except for [`metrics`].
-pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, ExportError> {
+pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitError> {
     let config = &running.config;
     let mut collectors = vec![host(config), losses(), publish_rows(&running.rows)];
     if config.metrics_log.enabled {
-        collectors.push(row_files(config, &running.rows)?);
+        let files = row_files(config, &running.rows);
+        let files = files.map_err(|error| refused(config, "metrics_log.directory", error))?;
+        collectors.push(files);
     }
     collectors.push(summary(running));
     collectors.push(health(running));

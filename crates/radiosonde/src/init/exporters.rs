@@ -6,7 +6,7 @@ use radiosonde_core::{batch::RecordRef, model::Severity};
 
 use super::{InitError, running::Toggles};
 use crate::{
-    config::{Color, LogFormat, Settings},
+    config::{Color, Config, ConsoleShow, LogFormat, Settings},
     encode::json::JsonEncoder,
     exporter::{
         ExportError, Exporter,
@@ -22,36 +22,37 @@ const JSON_LINES_INTERVAL: Duration = Duration::from_secs(1);
 
 type Limited = (Box<dyn Exporter>, Limits);
 
-/// Opens every exporter that `settings` name, and adds the program's own.
+/// Opens every exporter that `config` names, and adds the program's own.
 pub(super) fn open(
-    settings: &Settings,
+    config: &Config,
     own: Vec<Box<dyn Exporter>>,
     toggles: &Arc<Toggles>,
 ) -> Result<Vec<Limited>, InitError> {
     let limits = Limits {
-        queue_records_max: usize::try_from(settings.export.queue_records_max).unwrap_or(usize::MAX),
-        timeout: settings.export.timeout,
-        when_full: settings.recording.when_full.into(),
+        queue_records_max: usize::try_from(config.export.queue_records_max).unwrap_or(usize::MAX),
+        timeout: config.export.timeout,
+        when_full: config.recording.when_full.into(),
         ..Limits::default()
     };
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
-    if settings.logging.console {
-        exporters.push(Box::new(Switching::new(settings, Arc::clone(toggles))));
+    if config.logging.console {
+        exporters.push(Box::new(Switching::new(config, Arc::clone(toggles))));
     }
-    if let Some(path) = &settings.json_lines.path {
+    // What makes no file comes before what does: nothing is left behind by an `init` that fails.
+    exporters.extend(otlp(config)?);
+    if let Some(path) = &config.sqlite.path {
+        exporters.push(sqlite(config, path)?);
+    }
+    if let Some(path) = &config.json_lines.path {
         let encoder = JsonEncoder::new(Redaction::default());
         let buffering = crate::exporter::json_lines::Buffering {
             interval: JSON_LINES_INTERVAL,
             ..Default::default()
         };
-        exporters.push(Box::new(
-            JsonLines::open(path, encoder)?.with_buffering(buffering),
-        ));
+        let lines = JsonLines::open(path, encoder);
+        let lines = lines.map_err(|error| refused(config, "json_lines.path", error))?;
+        exporters.push(Box::new(lines.with_buffering(buffering)));
     }
-    if let Some(path) = &settings.sqlite.path {
-        exporters.push(sqlite(path)?);
-    }
-    exporters.extend(otlp(settings)?);
     exporters.extend(own);
     Ok(exporters
         .into_iter()
@@ -59,14 +60,25 @@ pub(super) fn open(
         .collect())
 }
 
+/// What is said about the setting that names a file which could not be opened.
+pub(super) fn refused(config: &Config, path: &'static str, error: ExportError) -> InitError {
+    let (problem, mend) = match error {
+        ExportError::Write { source, mend, .. } => (format!("cannot be written: {source}"), mend),
+        other => (other.to_string(), ""),
+    };
+    config.refuse(path, problem, mend).into()
+}
+
 #[cfg(feature = "sqlite")]
-fn sqlite(path: &std::path::Path) -> Result<Box<dyn Exporter>, InitError> {
-    let sqlite = crate::exporter::sqlite::Sqlite::open(path, Redaction::default())?;
-    Ok(Box::new(sqlite))
+fn sqlite(config: &Config, path: &std::path::Path) -> Result<Box<dyn Exporter>, InitError> {
+    match crate::exporter::sqlite::Sqlite::open(path, Redaction::default()) {
+        Ok(sqlite) => Ok(Box::new(sqlite)),
+        Err(error) => Err(refused(config, "sqlite.path", error)),
+    }
 }
 
 #[cfg(not(feature = "sqlite"))]
-const fn sqlite(_: &std::path::Path) -> Result<Box<dyn Exporter>, InitError> {
+const fn sqlite(_: &Config, _: &std::path::Path) -> Result<Box<dyn Exporter>, InitError> {
     Err(InitError::FeatureMissing {
         setting: "sqlite.path",
         feature: "sqlite",
@@ -89,9 +101,10 @@ fn otlp(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, InitError> {
     Ok(None)
 }
 
-/// The console, in the format that is chosen at the moment. It shows logs, and of the events those that warn; spans
-/// and measurements are for other exporters.
+/// The console, in the format that is chosen at the moment. Unless it shows everything it shows logs, and of the events
+/// those that warn; spans and measurements are for other exporters.
 struct Switching {
+    show: ConsoleShow,
     json: Console,
     human: Console,
     toggles: Arc<Toggles>,
@@ -106,6 +119,7 @@ impl Switching {
         };
         let console = |format| Console::new(Stream::Stderr, format, colour, Redaction::default());
         Self {
+            show: settings.logging.show,
             json: console(Format::Json),
             human: console(Format::Human),
             toggles,
@@ -126,6 +140,9 @@ impl Exporter for Switching {
     }
 
     fn export(&mut self, batch: &radiosonde_core::batch::Batch) -> Result<(), ExportError> {
+        if self.show == ConsoleShow::All {
+            return self.current().export(batch);
+        }
         let shown = batch.filtered(is_shown);
         if shown.is_empty() {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Puts a recording together: settings, then exporters, then the pump, then what runs beside it.
 
-use std::{sync::Arc, thread};
+use std::{net::TcpListener, sync::Arc, thread};
 
 use radiosonde_core::{
     filter, handlers,
@@ -46,10 +46,12 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         return Err(InitError::SubscriberTaken);
     }
     let toggles = Arc::new(Toggles::new(&config));
+    // The port first: a file that was made stays, a port that was taken does not.
+    let listener = listen(&config)?;
     let exporters = exporters::open(&config, builder.exporters, &toggles)?;
     let resource = Arc::new(describe(&config, builder.attributes));
     let health = Health::new();
-    let endpoint = listen(&config, &health, &resource)?;
+    let endpoint = serve(listener, &config, &health, &resource)?;
     let thinning = Thinning {
         fold: config.export.fold_repeats,
         ..Thinning::default()
@@ -129,26 +131,45 @@ fn say(config: &Config, endpoint: Option<&Endpoint>) {
     }
 }
 
-/// Starts the HTTP endpoint where the configuration names an address.
-fn listen(
-    config: &Settings,
-    health: &Health,
-    resource: &Arc<Resource>,
-) -> Result<Option<Endpoint>, EndpointError> {
-    let Some(address) = config.http.listen else {
+/// Takes the address of the HTTP endpoint where the configuration names one.
+fn listen(config: &Config) -> Result<Option<TcpListener>, InitError> {
+    let Some(endpoint) = endpoint_config(config) else {
         return Ok(None);
     };
-    let endpoint = EndpointConfig {
-        address,
+    match Endpoint::bind(&endpoint) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(EndpointError::Listen { source, .. }) => {
+            let problem = format!("cannot be listened on: {source}");
+            let mend = "name another port, or 0 for a free one";
+            Err(config.refuse("http.listen", problem, mend).into())
+        }
+        Err(error) => Err(config.refuse("http.listen", error.to_string(), "").into()),
+    }
+}
+
+fn endpoint_config(config: &Settings) -> Option<EndpointConfig> {
+    Some(EndpointConfig {
+        address: config.http.listen?,
         token: config.http.token.clone(),
         metrics_path: config.telemetry.metrics_path.clone(),
         health_path: config.telemetry.health_path.clone(),
+    })
+}
+
+/// Starts the HTTP endpoint where an address was taken.
+fn serve(
+    listener: Option<TcpListener>,
+    config: &Settings,
+    health: &Health,
+    resource: &Arc<Resource>,
+) -> Result<Option<Endpoint>, InitError> {
+    let Some((listener, endpoint)) = listener.zip(endpoint_config(config)) else {
+        return Ok(None);
     };
     let resource = Arc::clone(resource);
-    Endpoint::start(endpoint, health.clone(), move || {
-        metrics::snapshot(&resource)
-    })
-    .map(Some)
+    let snapshot = move || metrics::snapshot(&resource);
+    let endpoint = Endpoint::serve(listener, endpoint, health.clone(), snapshot);
+    endpoint.map(Some).map_err(InitError::Thread)
 }
 
 /// Makes ours the process's subscriber. It stays when recording stops, so a later `init` finds it there.
