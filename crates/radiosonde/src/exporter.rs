@@ -16,10 +16,23 @@ pub mod sqlite;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
+
+/// Why an exporter does not deliver at the moment, or `None` where it does.
+pub type Condition = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// How much is collected before it is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// So many records are exported at once.
+    pub records: usize,
+    /// Fewer are once the first of them has waited for this long.
+    pub delay: Duration,
+}
 
 /// Sends telemetry somewhere. Each exporter runs on a thread of its own behind a bounded queue, so one that hangs or
 /// panics harms no other; what it does not take in time is counted by reason.
@@ -27,7 +40,7 @@ pub trait Exporter: Send {
     /// A short, stable name: `console`, `jsonl`, `otlp` ...
     fn name(&self) -> &'static str;
 
-    /// Sends spans, logs and events.
+    /// Sends spans, logs and events: all that waits, up to a few thousand records, in one call.
     fn export(&mut self, batch: &Batch) -> Result<(), ExportError>;
 
     /// Sends metrics; nothing unless the destination takes metrics.
@@ -49,6 +62,18 @@ pub trait Exporter: Send {
     /// How long accepted records may wait before [`flush`](Exporter::flush) is called; `None` for an exporter
     /// that keeps nothing back.
     fn flush_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// How much to collect before [`export`](Exporter::export) is called; `None` for an exporter that wants records as
+    /// soon as it can take them. A flush does not wait for more. Asked once, at the start.
+    fn batching(&self) -> Option<Batching> {
+        None
+    }
+
+    /// Tells from any thread how the destination is, for an exporter that accepts records while it is away. `None` for
+    /// one whose calls say it themselves. Asked once, at the start.
+    fn condition(&self) -> Option<Condition> {
         None
     }
 }
@@ -98,14 +123,15 @@ pub enum ExportError {
         /// How many records nobody received.
         records: u64,
     },
-    /// What an exporter with a thread of its own found out since the last call. Losses are counted already, and what
-    /// the call was given is accepted.
+    /// What an exporter with a thread of its own found out since the last call. What the call was given is accepted.
     #[error("{destination}: {reason}")]
     Noticed {
         /// Where to.
         destination: String,
         /// What happened.
         reason: String,
+        /// What was lost by it. It is counted already.
+        counted: Vec<(Lost, u64)>,
     },
 }
 
@@ -118,6 +144,14 @@ impl ExportError {
             Self::Write { records, .. } => (Lost::WriteFailed, *records),
             Self::ReceiverGone { records, .. } => (Lost::ReceiverGone, *records),
             Self::Noticed { .. } => (Lost::Rejected, 0),
+        }
+    }
+
+    /// What was lost and is counted already.
+    fn counted(&self) -> &[(Lost, u64)] {
+        match self {
+            Self::Noticed { counted, .. } => counted,
+            _ => &[],
         }
     }
 }

@@ -771,3 +771,69 @@ proptest! {
         let _ = Config::new(environment(&[("RADIOSONDE_OTLP_HEADERS", &text), ("OTEL_EXPORTER_OTLP_TIMEOUT", &text)]));
     }
 }
+
+#[test]
+fn how_one_signal_is_sent_cannot_be_said_alone() {
+    let said = errors(environment(&[
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "api-key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", ""),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+    ]));
+    for (variable, common) in [
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+        ),
+    ] {
+        assert!(
+            said.contains(&format!("environment: {variable}: "))
+                && said.contains(&format!("set {common}, which holds for every signal")),
+            "{said}"
+        );
+    }
+    assert!(
+        !said.contains("hunter2") && !said.contains("TIMEOUT"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_spool_holds_one_request_or_nothing() {
+    for (bytes, is_right) in [
+        ("0", true),
+        ("1", false),
+        ("1048576", false),
+        ("2097152", true),
+    ] {
+        let raw = environment(&[("RADIOSONDE_OTLP_SPOOL_BYTES_MAX", bytes)]);
+        let checked = Config::check(raw).map_err(|error| error.to_string());
+        assert_eq!(checked.is_ok(), is_right, "{bytes}: {checked:?}");
+        if let Err(said) = checked {
+            assert!(said.contains("write at least 2097152, or 0"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn delays_and_sizes_of_batches_are_those_of_opentelemetry() {
+    let otlp = from_environment(&[]).otlp.clone();
+    assert_eq!(
+        (otlp.batch_records, otlp.spans_delay, otlp.logs_delay),
+        (512, seconds(5), seconds(1))
+    );
+    let otlp = from_environment(&[
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "2000"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "3000"),
+    ])
+    .otlp
+    .clone();
+    assert_eq!(
+        (otlp.batch_records, otlp.spans_delay, otlp.logs_delay),
+        (100, seconds(2), seconds(3))
+    );
+}

@@ -18,6 +18,8 @@ use super::{
 
 /// What our own variables begin with.
 const PREFIX: &str = "RADIOSONDE_";
+/// What OpenTelemetry's variables about sending begin with.
+const OTLP_PREFIX: &str = "OTEL_EXPORTER_OTLP_";
 /// The variable that names the configuration file.
 pub(super) const FILE_VARIABLE: &str = "RADIOSONDE_CONFIG";
 /// What variables begin with that are no settings: those of the `sonde` program's data folder, of `benches` and of
@@ -30,7 +32,8 @@ const OTHERS: &[&str] = &[
 
 impl RawConfig {
     /// Takes settings from environment variables. Others are passed over, except for those that begin with
-    /// `RADIOSONDE_` and are no setting: they are kept as errors. Names of files need not be UTF-8; in any other setting that is an error.
+    /// `RADIOSONDE_` and are no setting: they are kept as errors. Names of files need not be UTF-8; in any other
+    /// setting that is an error.
     pub fn from_environment<Name, Value>(variables: impl IntoIterator<Item = (Name, Value)>) -> Self
     where
         Name: Into<OsString>,
@@ -78,6 +81,23 @@ impl RawConfig {
     }
 
     fn add_foreign(&mut self, variable: &str, value: &Written) {
+        if let Some(common) = for_all_signals(variable)
+            && !is_empty(value)
+        {
+            let source = Source::Environment {
+                variable: variable.to_owned(),
+            };
+            let mend =
+                format!("set {common}, which holds for every signal, and leave this one out");
+            // The value may be a key.
+            self.errors.push(ConfigError::new(
+                source,
+                variable,
+                "",
+                "is for one signal, which only endpoints can be",
+                mend,
+            ));
+        }
         for key in KEYS {
             for (_, how) in key.variables.iter().filter(|(name, _)| *name == variable) {
                 if is_empty(value) && *how != How::Present {
@@ -106,6 +126,16 @@ fn unknown(source: Source, variable: &str, value: &Written) -> ConfigError {
         .is_some_and(|(path, _)| is_secret(path));
     let value = shown_of_unknown(variable, value, is_secret);
     ConfigError::new(source, variable, value, "unknown variable", mend)
+}
+
+/// The variable for all signals, where `variable` is the same for one. Passing it over would send a key or a protocol
+/// that was not meant.
+fn for_all_signals(variable: &str) -> Option<String> {
+    let rest = variable.strip_prefix(OTLP_PREFIX)?;
+    let (signal, what) = rest.split_once('_')?;
+    let is_known = matches!(signal, "TRACES" | "METRICS" | "LOGS")
+        && matches!(what, "HEADERS" | "TIMEOUT" | "PROTOCOL");
+    is_known.then(|| format!("{OTLP_PREFIX}{what}"))
 }
 
 /// The variable of a key.

@@ -20,6 +20,7 @@ use super::{
     written::Source,
 };
 use crate::exporter::refuse_special;
+use crate::exporter::spool::SPOOL_BYTES_MIN;
 
 /// Shortest time between two readings of GPU devices.
 const GPU_INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -113,12 +114,23 @@ impl Rules<'_> {
                 "export.queue_records_max",
                 settings.export.queue_records_max,
             ),
+            ("otlp.batch_records", settings.otlp.batch_records),
             ("gpu.samples_max", settings.gpu.samples_max),
             ("gpu.history_limit", settings.gpu.history_limit),
         ] {
             if value == 0 {
                 self.wrong(path, &value, "leaves no room", "write a number from 1");
             }
+        }
+        let spool = settings.otlp.spool_bytes_max;
+        if (1..SPOOL_BYTES_MIN).contains(&spool) {
+            let mend = format!("write at least {SPOOL_BYTES_MIN}, or 0 for memory only");
+            self.wrong(
+                "otlp.spool_bytes_max",
+                &spool,
+                "has no room for one request",
+                mend,
+            );
         }
     }
 
@@ -158,6 +170,8 @@ impl Rules<'_> {
         }
         for (path, value) in [
             ("export.shutdown_timeout", settings.export.shutdown_timeout),
+            ("otlp.spans_delay", settings.otlp.spans_delay),
+            ("otlp.logs_delay", settings.otlp.logs_delay),
             (
                 "reporting.slow_operation_threshold",
                 settings.reporting.slow_operation_threshold,

@@ -187,7 +187,7 @@ settings! {
     otlp: OtlpSettings {
         /// HTTP or gRPC.
         protocol: OtlpProtocol = OtlpProtocol::Http, variables ["OTEL_EXPORTER_OTLP_PROTOCOL": Plain];
-        /// Where spans are sent instead.
+        /// Where spans are sent instead. Where no common endpoint is named, only signals with one of their own are sent.
         traces_endpoint: Option<String> = None, variables ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": Plain];
         /// Where logs and events are sent instead.
         logs_endpoint: Option<String> = None, variables ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": Plain];
@@ -213,9 +213,15 @@ settings! {
         client_key: Option<PathBuf> = None, variables ["OTEL_EXPORTER_OTLP_CLIENT_KEY": Plain];
         /// Whether a `sonde` that answers on 127.0.0.1:4318 is sent to where no endpoint is named.
         discover: bool = true;
+        /// From how many spans, logs and events on they are sent without waiting for more. A request may hold more.
+        batch_records: u64 = 512, variables ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE": Plain];
+        /// Longest that spans wait for others to be sent with. They are sent together with logs, so where both are sent the shorter of the two delays counts.
+        spans_delay: Duration = Duration::from_secs(5), variables ["OTEL_BSP_SCHEDULE_DELAY": Millis];
+        /// Longest that logs and events wait for others to be sent with.
+        logs_delay: Duration = Duration::from_secs(1), variables ["OTEL_BLRP_SCHEDULE_DELAY": Millis];
         /// Where data waits while the destination is away; the user's folder for state unless said.
         spool_directory: Option<PathBuf> = None;
-        /// Most bytes that may wait on disk; 0 lets data wait in memory only.
+        /// Most bytes that may wait on disk for one endpoint, in each process that sends to it, from 2 MiB on; 0 lets data wait in memory only.
         spool_bytes_max: u64 = 512 * 1024 * 1024;
     }
 

@@ -1,9 +1,10 @@
 //! Runs exporters: each on a thread of its own behind a bounded queue that shares batches.
 //!
 //! Invariants: [`FanOut::consume`] never waits for an exporter, unless waiting is asked for, and then at most for the
-//! exporter's timeout. An exporter that panics or hangs is set aside, and harms no other. Every record that an exporter
-//! does not get is counted under a reason, and what went wrong is said once a minute: to the other exporters, or on
-//! standard error where none of them is a console. When a fan-out is gone, all its losses are counted and said.
+//! exporter's timeout, and never for standard error. An exporter that panics or hangs is set aside, and harms no other.
+//! Every record that an exporter does not get is counted under a reason, and what went wrong is said once a minute: to
+//! the other exporters, or on standard error where none of them is a console. When a fan-out is gone, all its losses are
+//! counted and, where standard error takes it, said.
 
 mod load;
 mod queue;
@@ -12,7 +13,7 @@ mod worker;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -24,6 +25,7 @@ use radiosonde_core::{
 use self::{
     load::{Account, Load},
     queue::Queue,
+    report::Desk,
     worker::Worker,
 };
 use super::Exporter;
@@ -74,27 +76,93 @@ struct Lane {
     queue: Arc<Queue>,
 }
 
+/// What the threads of a [`FanOut`] have in common.
+struct Shared {
+    lanes: Vec<Lane>,
+    /// That of what came last: reports carry it.
+    resource: Mutex<Arc<Resource>>,
+    desk: Desk,
+}
+
+impl Shared {
+    fn resource(&self) -> MutexGuard<'_, Arc<Resource>> {
+        self.resource.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn came_from(&self, resource: &Arc<Resource>) {
+        let mut known = self.resource();
+        if !Arc::ptr_eq(&known, resource) {
+            *known = Arc::clone(resource);
+        }
+    }
+
+    /// Tells the healthy exporters what went wrong with the others.
+    fn report(&self, is_last: bool) {
+        for (index, lane) in self.lanes.iter().enumerate() {
+            let Some(fault) = lane.queue.take_fault(is_last) else {
+                continue;
+            };
+            let message = fault.message(lane.name);
+            let resource = Arc::clone(&self.resource());
+            let report = report::batch(&resource, lane.name, &fault, &message);
+            let report = Load::new(Arc::new(report));
+            let mut on_console = false;
+            for other in &self.lanes {
+                if !Arc::ptr_eq(&other.queue, &lane.queue) && !other.queue.is_failing() {
+                    on_console |= other.name == "console";
+                    other.queue.push_batch(&report);
+                }
+            }
+            if !on_console {
+                self.desk.say(index, message);
+            }
+        }
+    }
+
+    /// Reports every so often, whether batches come or not, and says what is to be said on standard error.
+    fn run_desk(&self) {
+        let _silence = radiosonde_core::silence();
+        loop {
+            match self.desk.next() {
+                report::Next::Look => {
+                    for lane in &self.lanes {
+                        lane.queue.look();
+                    }
+                    self.report(false);
+                }
+                report::Next::Say(message) => {
+                    report::say(&message);
+                    self.desk.said();
+                }
+                report::Next::End => return,
+            }
+        }
+    }
+}
+
 /// The exporters of a [`FanOut`], for any thread.
 #[derive(Clone)]
-pub struct Exporters(Arc<[Lane]>);
+pub struct Exporters(Arc<Shared>);
 
 impl Exporters {
     /// Queues the snapshot for every exporter. One that has no room goes without; the next snapshot holds all that
     /// this one did.
     pub fn send_metrics(&self, snapshot: &Arc<Snapshot>) {
-        for lane in self.0.iter() {
+        self.0.came_from(&snapshot.resource);
+        for lane in &self.0.lanes {
             lane.queue.push_metrics(snapshot);
         }
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.0.lanes.len()
     }
 
     /// Those that do not deliver now: the name of each, and what it said last.
     pub fn failing(&self) -> Vec<(&'static str, String)> {
         self.0
+            .lanes
             .iter()
             .filter_map(|lane| Some((lane.name, lane.queue.failure()?)))
             .collect()
@@ -103,10 +171,8 @@ impl Exporters {
 
 /// Hands each batch to every exporter.
 pub struct FanOut {
-    lanes: Arc<[Lane]>,
+    shared: Arc<Shared>,
     thinner: Thinner,
-    /// That of the last batch: reports carry it.
-    resource: Arc<Resource>,
     /// That of the last flush.
     deadline: Option<Instant>,
 }
@@ -119,58 +185,46 @@ impl FanOut {
     ) -> std::io::Result<Self> {
         let mut lanes: Vec<Lane> = Vec::with_capacity(exporters.len());
         for (exporter, limits) in exporters {
-            let name = name_of(exporter.as_ref());
+            let name = ask(exporter.as_ref(), |exporter| exporter.name()).unwrap_or("unnamed");
             let twin = lanes.iter().filter(|lane| lane.name == name).count();
             let account = Account::new(name, twin, limits.queue_records_max);
-            let queue = Arc::new(Queue::new(limits, account));
+            let batching = ask(exporter.as_ref(), |exporter| exporter.batching()).flatten();
+            let condition = ask(exporter.as_ref(), |exporter| exporter.condition()).flatten();
+            let queue = Arc::new(Queue::new(limits, account, batching, condition));
             let worker = Worker::new(exporter, Arc::clone(&queue), limits);
             thread::Builder::new()
                 .name(format!("radiosonde-{}", name.replace('\0', "")))
                 .spawn(move || worker.run())?;
             lanes.push(Lane { name, queue });
         }
+        let shared = Arc::new(Shared {
+            lanes,
+            resource: Mutex::default(),
+            desk: Desk::default(),
+        });
+        let desk = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("radiosonde-report".to_owned())
+            .spawn(move || desk.run_desk())?;
         Ok(Self {
-            lanes: lanes.into(),
+            shared,
             thinner: Thinner::new(thinning),
-            resource: Arc::default(),
             deadline: None,
         })
     }
 
     /// The exporters, for other threads.
     pub fn exporters(&self) -> Exporters {
-        Exporters(Arc::clone(&self.lanes))
+        Exporters(Arc::clone(&self.shared))
     }
 
     fn offer(&self, batch: &Arc<Batch>) {
         if batch.is_empty() {
             return;
         }
-        let load = Load::new(batch);
-        for lane in self.lanes.iter() {
+        let load = Load::new(Arc::clone(batch));
+        for lane in &self.shared.lanes {
             lane.queue.push_batch(&load);
-        }
-    }
-
-    /// Tells the healthy exporters what went wrong with the others.
-    fn report(&self, is_last: bool) {
-        for lane in self.lanes.iter() {
-            let Some(fault) = lane.queue.take_fault(is_last) else {
-                continue;
-            };
-            let message = fault.message(lane.name);
-            let report = report::batch(&self.resource, lane.name, &fault, &message);
-            let report = Load::new(&Arc::new(report));
-            let mut on_console = false;
-            for other in self.lanes.iter() {
-                if !Arc::ptr_eq(&other.queue, &lane.queue) && !other.queue.is_failing() {
-                    on_console |= other.name == "console";
-                    other.queue.push_batch(&report);
-                }
-            }
-            if !on_console {
-                report::say(&message);
-            }
         }
     }
 }
@@ -179,10 +233,8 @@ impl Consumer for FanOut {
     fn consume(&mut self, batch: &Arc<Batch>) {
         let thinned = self.thinner.thin(batch);
         self.offer(&thinned);
-        if !Arc::ptr_eq(&self.resource, batch.resource()) {
-            self.resource = Arc::clone(batch.resource());
-        }
-        self.report(false);
+        self.shared.came_from(batch.resource());
+        self.shared.report(false);
     }
 
     fn flush(&mut self, deadline: Instant) -> bool {
@@ -194,25 +246,26 @@ impl Consumer for FanOut {
         let reserve = FLUSH_RESERVE_MAX.min(left / 8);
         let earlier = |by| deadline.checked_sub(by).unwrap_or(deadline);
         let (back_by, heard_by) = (earlier(reserve), earlier(reserve / 2));
-        let tickets: Vec<_> = self
-            .lanes
+        let lanes = &self.shared.lanes;
+        let tickets: Vec<_> = lanes
             .iter()
             .map(|lane| lane.queue.push_flush(back_by))
             .collect();
         let mut delivered = true;
-        for (lane, ticket) in self.lanes.iter().zip(tickets) {
+        for (lane, ticket) in lanes.iter().zip(tickets) {
             delivered &= lane.queue.wait_for(ticket, heard_by);
         }
-        self.report(false);
+        self.shared.report(false);
         delivered
     }
 }
 
 impl Drop for FanOut {
     fn drop(&mut self) {
+        let Shared { lanes, desk, .. } = self.shared.as_ref();
         // While the others can still take it.
-        self.report(true);
-        for lane in self.lanes.iter() {
+        self.shared.report(true);
+        for lane in lanes {
             lane.queue.stop();
         }
         let now = Instant::now();
@@ -222,18 +275,20 @@ impl Drop for FanOut {
             left.saturating_sub(DROP_TIMEOUT_MIN)
                 .clamp(DROP_TIMEOUT_MIN, DROP_TIMEOUT_MAX)
         });
-        for lane in self.lanes.iter() {
+        for lane in lanes {
             lane.queue.wait_for_end(now + time);
         }
-        for lane in self.lanes.iter() {
+        for (index, lane) in lanes.iter().enumerate() {
             if let Some(fault) = lane.queue.take_fault(true) {
-                report::say(&fault.message(lane.name));
+                // Beside what was said of it a moment ago, not in its place.
+                desk.say(lanes.len() + index, fault.message(lane.name));
             }
         }
+        desk.end((now + time).max(Instant::now() + DROP_TIMEOUT_MIN));
     }
 }
 
-/// The exporter's name; it is code of the program, which may panic.
-fn name_of(exporter: &dyn Exporter) -> &'static str {
-    catch_unwind(AssertUnwindSafe(|| exporter.name())).unwrap_or("unnamed")
+/// What the exporter says of itself; it is code of the program, which may panic.
+fn ask<T>(exporter: &dyn Exporter, what: impl FnOnce(&dyn Exporter) -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(|| what(exporter))).ok()
 }

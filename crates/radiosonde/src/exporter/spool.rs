@@ -7,7 +7,8 @@
 //! Invariants:
 //! - Order: the payload that is out is the oldest, then come those on disk, then those in memory.
 //! - The files never take more than `bytes_max`; the oldest segment makes room and is counted under
-//!   `Lost::SpoolFull`. Where the disk cannot be written, memory is bounded in the same way.
+//!   `Lost::SpoolFull`. Processes that send to the same destination have files of their own, each with that cap. Where
+//!   the disk cannot be written, memory is bounded in the same way, and the disk is tried again after a pause.
 //! - Each payload that is not dropped is delivered once. After a crash the one that was out may be delivered again:
 //!   delivery is marked on disk after the destination has confirmed it.
 //! - A crash of the process loses nothing that is on disk; loss of power can lose what was written since the last
@@ -32,6 +33,9 @@ pub const SPOOL_BYTES_MAX_DEFAULT: u64 = 512 * 1024 * 1024;
 /// Cap of what waits in memory unless configured otherwise, in bytes.
 pub const SPOOL_MEMORY_BYTES_MAX_DEFAULT: usize = 8 * 1024 * 1024;
 
+/// Least cap of the files that holds any one request: 1 MiB, the record that closes it, and a header.
+pub const SPOOL_BYTES_MIN: u64 = 2 * 1024 * 1024;
+
 /// After a failed write, how long memory stands in before the disk is tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 
@@ -40,7 +44,7 @@ const DISK_PAUSE: Duration = Duration::from_secs(5);
 pub struct SpoolConfig {
     /// The folder under which each destination has its own; `None` keeps what waits in memory.
     pub folder: Option<PathBuf>,
-    /// Most bytes of files for one destination.
+    /// Most bytes of files for one destination, in this process.
     pub bytes_max: u64,
     /// Most bytes in memory for one destination.
     pub memory_bytes_max: usize,
@@ -123,6 +127,8 @@ pub struct Spool {
     memory_bytes: usize,
     memory_bytes_max: usize,
     disk: Option<Disk>,
+    /// The disk's folder and its cap; `None` keeps what waits in memory.
+    folder: Option<(PathBuf, u64)>,
     disk_pause_until: Option<Instant>,
     out: Option<Out>,
     /// The destination is away: what comes goes to disk.
@@ -136,22 +142,34 @@ impl Spool {
     /// Opens the queue of `destination`, a name that is valid as a file name. A folder that cannot be used is a
     /// [`fault`](Self::take_fault), and memory stands in.
     pub fn open(config: &SpoolConfig, destination: &str) -> Self {
-        let mut fault = None;
-        let disk = config.folder.as_ref().and_then(|folder| {
-            Disk::open(&folder.join(destination), config.bytes_max)
-                .inspect_err(|error| fault = Some(error.to_string()))
-                .ok()
-        });
-        Self {
+        let folder = config.folder.as_ref();
+        let mut spool = Self {
             memory: VecDeque::new(),
             memory_bytes: 0,
             memory_bytes_max: config.memory_bytes_max,
-            disk,
+            disk: None,
+            folder: folder.map(|folder| (folder.join(destination), config.bytes_max)),
             disk_pause_until: None,
             out: None,
             away: false,
-            fault,
+            fault: None,
             dropped: 0,
+        };
+        spool.open_disk(Instant::now());
+        spool
+    }
+
+    /// Opens the disk where that is wanted and did not succeed before. Nothing may be out: what is on the disk goes
+    /// before what is in memory.
+    fn open_disk(&mut self, now: Instant) {
+        let Some((folder, bytes_max)) = &self.folder else {
+            return;
+        };
+        if self.disk.is_none() && self.out.is_none() {
+            match Disk::open(folder, *bytes_max) {
+                Ok(disk) => self.disk = Some(disk),
+                Err(error) => self.pause_disk(now, &error),
+            }
         }
     }
 
@@ -252,6 +270,7 @@ impl Spool {
         self.memory.clear();
         self.memory_bytes = 0;
         self.disk = None;
+        self.folder = None;
     }
 
     /// How much waits.
@@ -281,16 +300,14 @@ impl Spool {
             && self.disk.as_ref().is_none_or(Disk::is_empty)
     }
 
-    /// What went wrong since the last call.
-    pub fn take_fault(&mut self) -> Option<String> {
+    /// What went wrong since the last call, and how many records made room.
+    pub fn take_fault(&mut self) -> Option<(String, u64)> {
         let dropped =
             std::mem::take(&mut self.dropped) + self.disk.as_mut().map_or(0, Disk::take_dropped);
-        let full = (dropped > 0)
-            .then(|| format!("the spool is full, its {dropped} oldest records made room"));
-        match (self.fault.take(), full) {
-            (Some(fault), Some(full)) => Some(format!("{fault}; {full}")),
-            (fault, full) => fault.or(full),
-        }
+        let full =
+            (dropped > 0).then(|| "the spool is full, its oldest records made room".to_owned());
+        let faults: Vec<_> = [self.fault.take(), full].into_iter().flatten().collect();
+        (!faults.is_empty()).then(|| (faults.join("; "), dropped))
     }
 
     fn drop_records(&mut self, payload: &Payload) {
@@ -300,19 +317,20 @@ impl Spool {
 
     /// Moves memory to disk, oldest first, as far as the disk takes it.
     fn spill(&mut self) {
-        let Some(disk) = &mut self.disk else { return };
         let now = Instant::now();
         if self.disk_pause_until.is_some_and(|until| now < until) {
             return;
         }
         self.disk_pause_until = None;
+        self.open_disk(now);
+        let Some(disk) = &mut self.disk else { return };
         if let Some(out) = &mut self.out
             && out.origin == Origin::Memory
         {
             // It is older than all that follow: written first, it keeps its place.
             if !disk.holds(&out.payload) {
                 out.origin = Origin::Dropped;
-            } else if let Err(error) = disk.append(&out.payload, false) {
+            } else if let Err(error) = disk.append(&out.payload, false).1 {
                 return self.pause_disk(now, &error);
             } else {
                 out.origin = Origin::Disk;
@@ -330,15 +348,14 @@ impl Spool {
                 .out
                 .as_ref()
                 .is_some_and(|out| out.origin == Origin::Disk);
-            match disk.append(payload, out_is_first) {
-                Ok(dropped_first) => {
-                    if let Some(out) = &mut self.out
-                        && dropped_first
-                    {
-                        out.origin = Origin::Dropped;
-                    }
-                }
-                Err(error) => return self.pause_disk(now, &error),
+            let (dropped_first, written) = disk.append(payload, out_is_first);
+            if let Some(out) = &mut self.out
+                && dropped_first
+            {
+                out.origin = Origin::Dropped;
+            }
+            if let Err(error) = written {
+                return self.pause_disk(now, &error);
             }
             self.memory_bytes -= payload.body.len();
             self.memory.pop_front();

@@ -3,19 +3,18 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use radiosonde_core::{
-    batch::{Batch, RecordRef},
-    metrics::snapshot::Snapshot,
-};
+use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot};
 
 use super::InitError;
 use crate::{
     config::{OtlpCompression, OtlpProtocol, Settings},
+    encode::otlp::Signal,
     exporter::{
-        ExportError, Exporter,
+        Batching, Condition, ExportError, Exporter,
         otlp::{Compression, Otlp, OtlpConfig},
         spool::SpoolConfig,
     },
@@ -37,30 +36,70 @@ pub(super) fn open(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, Ini
     if !(otlp.traces || otlp.logs || otlp.metrics) {
         return Ok(None);
     }
-    let named = settings.telemetry.endpoint.clone().or_else(|| {
-        let one = [
-            &otlp.traces_endpoint,
-            &otlp.logs_endpoint,
-            &otlp.metrics_endpoint,
-        ];
-        let default = || default_endpoint(otlp.protocol);
-        (one.into_iter().any(Option::is_some) || settings.telemetry.tracing).then(default)
-    });
-    let inner: Box<dyn Exporter> = match named {
-        Some(endpoint) => Box::new(connect(otlp.protocol, &config(settings, endpoint))?),
-        None if otlp.discover => Box::new(Searching {
-            settings: settings.clone(),
-            asked: None,
-            found: None,
-        }),
-        None => return Ok(None),
+    if settings.telemetry.endpoint.is_none() && !is_named(settings) {
+        return Ok(otlp.discover.then(|| {
+            let searching: Box<dyn Exporter> = Box::new(Searching::new(settings));
+            searching
+        }));
+    }
+    let signals = sent(settings);
+    let own = signals
+        .iter()
+        .find_map(|&signal| own_endpoint(settings, signal));
+    // Where only signals that have their own are sent, nothing is sent to this one.
+    let endpoint = match (&settings.telemetry.endpoint, own) {
+        (Some(endpoint), _) => endpoint.clone(),
+        (None, Some(own)) if !settings.telemetry.tracing => own.clone(),
+        (None, _) => default_endpoint(otlp.protocol),
     };
-    Ok(Some(Box::new(Selected {
-        inner,
-        traces: otlp.traces,
-        logs: otlp.logs,
-        metrics: otlp.metrics,
-    })))
+    if signals.is_empty() {
+        return Ok(None);
+    }
+    let config = config(settings, endpoint, signals);
+    Ok(Some(Box::new(connect(otlp.protocol, &config)?)))
+}
+
+/// Whether somebody wants something to be sent although no common endpoint is named.
+fn is_named(settings: &Settings) -> bool {
+    let mut own = Signal::ALL
+        .into_iter()
+        .map(|signal| own_endpoint(settings, signal));
+    own.any(|own| own.is_some()) || settings.telemetry.tracing
+}
+
+fn own_endpoint(settings: &Settings, signal: Signal) -> Option<&String> {
+    let otlp = &settings.otlp;
+    match signal {
+        Signal::Traces => otlp.traces_endpoint.as_ref(),
+        Signal::Logs => otlp.logs_endpoint.as_ref(),
+        Signal::Metrics => otlp.metrics_endpoint.as_ref(),
+    }
+}
+
+fn chosen(settings: &Settings) -> Vec<Signal> {
+    let otlp = &settings.otlp;
+    let is_chosen = |signal: &Signal| match signal {
+        Signal::Traces => otlp.traces,
+        Signal::Logs => otlp.logs,
+        Signal::Metrics => otlp.metrics,
+    };
+    Signal::ALL.into_iter().filter(is_chosen).collect()
+}
+
+/// What is sent: what was chosen and has somewhere to go. An endpoint that was named for one signal is none for
+/// another, and neither is the usual one then.
+fn sent(settings: &Settings) -> Vec<Signal> {
+    let any_own = Signal::ALL
+        .into_iter()
+        .any(|signal| own_endpoint(settings, signal).is_some());
+    let mut signals = chosen(settings);
+    if settings.telemetry.endpoint.is_none() && any_own {
+        signals.retain(|&signal| {
+            let asked_for = signal == Signal::Traces && settings.telemetry.tracing;
+            own_endpoint(settings, signal).is_some() || asked_for
+        });
+    }
+    signals
 }
 
 fn default_endpoint(protocol: OtlpProtocol) -> String {
@@ -70,9 +109,22 @@ fn default_endpoint(protocol: OtlpProtocol) -> String {
     }
 }
 
-fn config(settings: &Settings, endpoint: String) -> OtlpConfig {
+fn config(settings: &Settings, endpoint: String, signals: Vec<Signal>) -> OtlpConfig {
     let otlp = &settings.otlp;
     let mut config = OtlpConfig::new(endpoint);
+    // Spans and logs go together, so the one that may wait for less decides.
+    config.batching = Batching {
+        records: usize::try_from(otlp.batch_records).unwrap_or(usize::MAX),
+        delay: match (
+            signals.contains(&Signal::Traces),
+            signals.contains(&Signal::Logs),
+        ) {
+            (true, true) => otlp.spans_delay.min(otlp.logs_delay),
+            (true, false) => otlp.spans_delay,
+            (false, _) => otlp.logs_delay,
+        },
+    };
+    config.signals = signals;
     config.traces_endpoint.clone_from(&otlp.traces_endpoint);
     config.logs_endpoint.clone_from(&otlp.logs_endpoint);
     config.metrics_endpoint.clone_from(&otlp.metrics_endpoint);
@@ -109,61 +161,30 @@ fn connect(protocol: OtlpProtocol, config: &OtlpConfig) -> Result<Otlp, InitErro
     }
 }
 
-/// Sends only the signals that were chosen.
-struct Selected {
-    inner: Box<dyn Exporter>,
-    traces: bool,
-    logs: bool,
-    metrics: bool,
-}
-
-impl Exporter for Selected {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
-        if self.traces && self.logs {
-            return self.inner.export(batch);
-        }
-        let (traces, logs) = (self.traces, self.logs);
-        let chosen = batch.filtered(|record: &RecordRef<'_>| match record {
-            RecordRef::Span(_) => traces,
-            RecordRef::Log(_) | RecordRef::Event(_) => logs,
-        });
-        self.inner.export(&chosen)
-    }
-
-    fn export_metrics(&mut self, snapshot: &Snapshot) -> Result<(), ExportError> {
-        if self.metrics {
-            self.inner.export_metrics(snapshot)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), ExportError> {
-        self.inner.flush()
-    }
-
-    fn flush_by(&mut self, deadline: Instant) -> Result<(), ExportError> {
-        self.inner.flush_by(deadline)
-    }
-
-    fn flush_interval(&self) -> Option<Duration> {
-        self.inner.flush_interval()
-    }
-}
-
 /// Looks for a `sonde` on this machine and sends to it once it answers. Until then nothing leaves the process and
 /// nothing is kept for later; that is no loss, because nobody asked for it to be sent.
 struct Searching {
-    settings: Settings,
+    config: OtlpConfig,
     asked: Option<Instant>,
     found: Option<Otlp>,
+    /// That of what was found.
+    condition: Arc<OnceLock<Condition>>,
 }
 
 impl Searching {
+    fn new(settings: &Settings) -> Self {
+        let mut config = config(settings, format!("http://{LOCAL}"), chosen(settings));
+        // Keys are meant for the endpoint they were configured for, and for no other.
+        config.headers.clear();
+        config.spool = SpoolConfig::in_memory();
+        Self {
+            config,
+            asked: None,
+            found: None,
+            condition: Arc::default(),
+        }
+    }
+
     fn look(&mut self) -> Option<&mut Otlp> {
         let due = self
             .asked
@@ -171,11 +192,11 @@ impl Searching {
         if self.found.is_none() && due {
             self.asked = Some(Instant::now());
             if answers(LOCAL) {
-                let mut config = config(&self.settings, format!("http://{LOCAL}"));
-                // Keys are meant for the endpoint they were configured for, and for no other.
-                config.headers.clear();
-                config.spool = SpoolConfig::in_memory();
-                self.found = Otlp::http(&config).ok();
+                self.found = Otlp::http(&self.config).ok();
+            }
+            if let Some(condition) = self.found.as_ref().and_then(Otlp::condition) {
+                // It is found once.
+                let _ = self.condition.set(condition);
             }
         }
         self.found.as_mut()
@@ -206,8 +227,15 @@ impl Exporter for Searching {
             .map_or(Ok(()), |otlp| otlp.flush_by(deadline))
     }
 
-    fn flush_interval(&self) -> Option<Duration> {
-        self.found.as_ref().and_then(Otlp::flush_interval)
+    fn batching(&self) -> Option<Batching> {
+        Some(self.config.batching)
+    }
+
+    fn condition(&self) -> Option<Condition> {
+        let found = Arc::clone(&self.condition);
+        Some(Arc::new(move || {
+            found.get().and_then(|condition| condition())
+        }))
     }
 }
 
@@ -290,13 +318,48 @@ mod tests {
         let mut settings = Settings::default();
         settings.otlp.headers = vec![("api-key".to_owned(), "k".to_owned())];
         settings.otlp.timeout = Duration::from_secs(3);
-        let config = config(&settings, "http://collector:4318".to_owned());
+        let config = config(
+            &settings,
+            "http://collector:4318".to_owned(),
+            Signal::ALL.to_vec(),
+        );
         assert_eq!(
             (config.headers.len(), config.timeout),
             (1, Duration::from_secs(3))
         );
         settings.otlp.spool_bytes_max = 0;
-        assert_eq!(super::config(&settings, String::new()).spool.folder, None);
+        let config = super::config(&settings, String::new(), Vec::new());
+        assert_eq!(config.spool.folder, None);
+    }
+
+    #[test]
+    fn an_endpoint_of_one_signal_is_none_for_another() {
+        let mut settings = Settings::default();
+        settings.otlp.traces_endpoint = Some("http://there/v1/traces".to_owned());
+        assert_eq!(sent(&settings), [Signal::Traces]);
+        settings.otlp.logs = false;
+        settings.otlp.logs_endpoint = Some("http://there/v1/logs".to_owned());
+        assert_eq!(sent(&settings), [Signal::Traces]);
+        settings.telemetry.endpoint = Some("http://base:4318".to_owned());
+        assert_eq!(sent(&settings), [Signal::Traces, Signal::Metrics]);
+        settings.telemetry.endpoint = None;
+        settings.otlp.traces_endpoint = None;
+        assert_eq!(sent(&settings), [], "no spans: nobody asked");
+        settings.telemetry.tracing = true;
+        assert_eq!(sent(&settings), [Signal::Traces]);
+    }
+
+    #[test]
+    fn spans_and_logs_wait_for_as_long_as_the_one_that_may_wait_for_less() {
+        let settings = Settings::default();
+        let delay_s = |signals: &[Signal]| {
+            let config = config(&settings, String::new(), signals.to_vec());
+            assert_eq!(config.batching.records, 512);
+            config.batching.delay.as_secs()
+        };
+        assert_eq!(delay_s(&Signal::ALL), 1);
+        assert_eq!(delay_s(&[Signal::Traces, Signal::Metrics]), 5);
+        assert_eq!(delay_s(&[Signal::Logs]), 1);
     }
 
     #[test]

@@ -330,6 +330,32 @@ fn the_three_services_get_what_was_recorded_plain_and_compressed() {
 }
 
 #[test]
+fn each_signal_may_have_its_own_server() {
+    let _turn = turn();
+    let (traces, base) = (
+        Receiver::start("127.0.0.1:0", None),
+        Receiver::start("127.0.0.1:0", None),
+    );
+    let folder = folder();
+    let config = OtlpConfig {
+        traces_endpoint: Some(format!("http://{}", traces.address)),
+        ..config(base.address, &folder)
+    };
+    let mut otlp = Otlp::grpc(&config).unwrap();
+    otlp.export(&mixed_batch()).unwrap();
+    otlp.flush().unwrap();
+    let services = |receiver: &Receiver| {
+        let taken = receiver.taken(1);
+        let names = taken.iter().map(|(path, _)| path.rsplit('.').next());
+        names
+            .map(|name| name.unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(services(&traces), ["TraceService/Export"]);
+    assert_eq!(services(&base), ["LogsService/Export"]);
+}
+
+#[test]
 fn statuses_say_whether_to_come_back_and_when() {
     let _turn = turn();
     let (receiver, folder) = (Receiver::start("127.0.0.1:0", None), folder());

@@ -17,6 +17,7 @@ use radiosonde::{
         loss::{self, Lost},
         pump::Consumer as _,
     },
+    encode::otlp::Signal,
     exporter::{
         ExportError, Exporter,
         otlp::{Compression, Otlp, OtlpConfig, OtlpError},
@@ -57,6 +58,7 @@ fn noticed(otlp: &mut Otlp) -> String {
         if let Err(ExportError::Noticed {
             destination,
             reason,
+            ..
         }) = otlp.export(&batch(0..0))
         {
             return format!("{destination}: {reason}");
@@ -132,11 +134,13 @@ fn each_signal_may_have_its_own_url() {
     let mut otlp = Otlp::http(&config).unwrap();
     otlp.export(&mixed_batch()).unwrap();
     otlp.flush().unwrap();
-    let paths: Vec<_> = receiver
+    let mut paths: Vec<_> = receiver
         .heads()
         .iter()
         .map(|head| head.split(' ').nth(1).unwrap().to_owned())
         .collect();
+    // Neither waits for the other.
+    paths.sort();
     assert_eq!(paths, ["/elsewhere/traces", "/v1/logs"]);
 }
 
@@ -286,6 +290,112 @@ fn a_collector_that_hangs_delays_no_export_and_gets_everything_later() {
     }
     assert_eq!(receiver.wait_attempts(1).len(), 1);
     assert_eq!(receiver.span_ids(100), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_endpoint_that_is_away_keeps_no_other_waiting_and_is_named() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    let down = Receiver::start().url();
+    let config = OtlpConfig {
+        traces_endpoint: Some(format!("{}/v1/traces", receiver.url())),
+        ..config(down.clone(), &folder)
+    };
+    let mut otlp = Otlp::http(&config).unwrap();
+    let condition = otlp.condition().unwrap();
+    assert_eq!(condition(), None);
+    let mut told = String::new();
+    for id in 0..50 {
+        let _ = otlp.export_metrics(&snapshot());
+        let _ = otlp.export(&batch(id..id + 1));
+        if let Err(error) = otlp.flush() {
+            told = error.to_string();
+        }
+    }
+    assert_eq!(receiver.span_ids(50), (0..50).collect::<Vec<_>>());
+    assert!(
+        told.starts_with(&format!("{down}: ")) && !told.contains(&receiver.url()),
+        "{told}"
+    );
+    let condition = condition().unwrap();
+    assert!(
+        condition.starts_with(&format!("{down} is away for "))
+            && condition.contains(" s, 50 records wait: "),
+        "{condition}"
+    );
+}
+
+#[test]
+fn what_is_not_chosen_is_not_sent() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    let config = OtlpConfig {
+        signals: vec![Signal::Logs],
+        ..config(receiver.url(), &folder)
+    };
+    let mut otlp = Otlp::http(&config).unwrap();
+    otlp.export(&mixed_batch()).unwrap();
+    otlp.export_metrics(&snapshot()).unwrap();
+    otlp.flush().unwrap();
+    let requests = receiver.wait_requests(1);
+    assert!(matches!(requests[..], [Received::Logs(_)]), "{requests:?}");
+}
+
+#[test]
+fn an_endpoint_that_was_away_and_is_back_is_in_order() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    receiver.answer([Answer::Status(503, "", vec![])]);
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    let condition = otlp.condition().unwrap();
+    otlp.export(&batch(0..3)).unwrap();
+    assert!(noticed(&mut otlp).contains("503"));
+    receiver.span_ids(3);
+    let _ = otlp.flush();
+    assert_eq!(condition(), None);
+}
+
+#[test]
+fn small_batches_leave_in_few_requests_and_a_flush_sends_the_rest() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    let mut config = config(receiver.url(), &folder);
+    config.batching.records = 100;
+    config.batching.delay = Duration::from_hours(1);
+    let otlp: Box<dyn Exporter> = Box::new(Otlp::http(&config).unwrap());
+    let mut fan_out = FanOut::start(vec![(otlp, Limits::default())], Thinning::default()).unwrap();
+    for id in 0..100 {
+        fan_out.consume(&Arc::new(batch(id..id + 1)));
+    }
+    receiver.span_ids(100);
+    for id in 100..150 {
+        fan_out.consume(&Arc::new(batch(id..id + 1)));
+    }
+    assert!(fan_out.flush(Instant::now() + Duration::from_secs(20)));
+    assert_eq!(receiver.span_ids(150), (0..150).collect::<Vec<_>>());
+    assert_eq!(receiver.wait_attempts(2).len(), 2);
+}
+
+#[test]
+fn everything_that_was_refused_is_told() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    receiver.answer(std::iter::repeat_n(Answer::Status(500, "", vec![]), 20));
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    let mut refused = 0;
+    let mut heard = |told: Result<(), ExportError>| {
+        if let Err(ExportError::Noticed { counted, .. }) = told {
+            assert!(counted.iter().all(|(lost, _)| *lost == Lost::Rejected));
+            refused += counted.iter().map(|(_, records)| records).sum::<u64>();
+        }
+    };
+    for id in 0..20 {
+        heard(otlp.export(&batch(10 * id..10 * id + 10)));
+    }
+    receiver.wait_attempts(20);
+    otlp.flush().unwrap();
+    heard(otlp.export(&batch(0..0)));
+    assert_eq!(refused, 200);
 }
 
 /// Everything in a folder, as another process would find it if this one ended now.

@@ -2,10 +2,10 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::TIMEOUT_DEFAULT;
+use super::{BATCHING_DEFAULT, TIMEOUT_DEFAULT};
 use crate::{
     encode::otlp::{REQUEST_BYTES_MAX_DEFAULT, Signal},
-    exporter::{retry, spool::SpoolConfig},
+    exporter::{Batching, retry, spool::SpoolConfig},
 };
 
 /// Whether requests are compressed.
@@ -20,17 +20,29 @@ pub enum Compression {
     Gzip,
 }
 
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) endpoint: String,
+    /// Over HTTP it is the whole URL, because it was named for a signal, else the base to which the path is added.
+    pub(super) is_own: bool,
+    /// What is sent there.
+    pub(super) signals: Vec<Signal>,
+}
+
 /// Where and how to send. `OTEL_EXPORTER_OTLP_*` names are given where there is one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OtlpConfig {
     /// `ENDPOINT`: for HTTP the base URL, to which `/v1/traces`, `/v1/logs` or `/v1/metrics` is added; for gRPC the
     /// server.
     pub endpoint: String,
-    /// `TRACES_ENDPOINT`: over HTTP the whole URL for spans.
+    /// What is sent. The rest is passed over.
+    pub signals: Vec<Signal>,
+    /// `TRACES_ENDPOINT`: over HTTP the whole URL for spans, over gRPC the server.
     pub traces_endpoint: Option<String>,
-    /// `LOGS_ENDPOINT`: over HTTP the whole URL for logs and events.
+    /// `LOGS_ENDPOINT`: the same for logs and events.
     pub logs_endpoint: Option<String>,
-    /// `METRICS_ENDPOINT`: over HTTP the whole URL for metrics.
+    /// `METRICS_ENDPOINT`: the same for metrics.
     pub metrics_endpoint: Option<String>,
     /// `HEADERS`: sent with every request to this destination and no other.
     pub headers: Vec<(String, String)>,
@@ -44,6 +56,8 @@ pub struct OtlpConfig {
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Refuse an endpoint without TLS.
     pub require_tls: bool,
+    /// How much is collected before it is sent.
+    pub batching: Batching,
     /// Where telemetry waits while the destination is away.
     pub spool: SpoolConfig,
     /// Uncompressed bytes after which another request is begun.
@@ -57,6 +71,7 @@ impl OtlpConfig {
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
+            signals: Signal::ALL.to_vec(),
             traces_endpoint: None,
             logs_endpoint: None,
             metrics_endpoint: None,
@@ -66,6 +81,7 @@ impl OtlpConfig {
             ca_certificate: None,
             client_certificate: None,
             require_tls: false,
+            batching: BATCHING_DEFAULT,
             spool: SpoolConfig::default(),
             request_bytes_max: REQUEST_BYTES_MAX_DEFAULT,
             retry_delay: (retry::DELAY_MIN, retry::DELAY_MAX),
@@ -80,26 +96,42 @@ impl OtlpConfig {
         }
     }
 
-    pub(super) fn gzip(&self) -> bool {
+    /// The endpoints, each with the signals that are sent there.
+    pub(super) fn targets(&self) -> Vec<Target> {
+        let mut targets: Vec<Target> = Vec::new();
+        for &signal in &self.signals {
+            let own = self.endpoint_of(signal);
+            let (endpoint, is_own) = (own.unwrap_or(&self.endpoint), own.is_some());
+            let same = |known: &&mut Target| known.endpoint == *endpoint && known.is_own == is_own;
+            match targets.iter_mut().find(same) {
+                Some(known) => known.signals.push(signal),
+                None => targets.push(Target {
+                    endpoint: endpoint.clone(),
+                    is_own,
+                    signals: vec![signal],
+                }),
+            }
+        }
+        targets
+    }
+
+    pub(super) fn gzip(&self, target: &Target) -> bool {
         match self.compression {
-            Compression::Auto => !is_loopback(&self.endpoint),
+            Compression::Auto => !is_loopback(&target.endpoint),
             Compression::None => false,
             Compression::Gzip => true,
         }
     }
 
     /// A file name for the destination: what waits for it is never sent anywhere else, nor with other headers.
-    pub(super) fn spool_name(&self, protocol: &str) -> String {
+    pub(super) fn spool_name(&self, target: &Target, protocol: &str) -> String {
         let mut crc = crc32fast::Hasher::new();
-        for signal in Signal::ALL {
-            crc.update(self.endpoint_of(signal).map_or("", |url| url).as_bytes());
-            crc.update(b"\n");
-        }
-        crc.update(self.endpoint.as_bytes());
+        crc.update(if target.is_own { b"own" } else { b"\n\n\n" });
+        crc.update(target.endpoint.as_bytes());
         for (name, value) in &self.headers {
             crc.update(format!("\n{name}: {value}").as_bytes());
         }
-        let readable: String = shown(&self.endpoint)
+        let readable: String = shown(&target.endpoint)
             .chars()
             .map(|c| {
                 if c.is_ascii_alphanumeric() || c == '.' {
@@ -218,12 +250,16 @@ pub enum OtlpError {
 mod tests {
     use super::*;
 
+    fn name_of(config: &OtlpConfig) -> String {
+        config.spool_name(&config.targets()[0], "http")
+    }
+
     #[test]
     fn secrets_in_an_endpoint_or_header_are_not_shown() {
         let mut config =
             OtlpConfig::new("https://user:hunter2@collector.example:4318/otlp?key=hunter2");
         config.headers = vec![("authorization".to_owned(), "hunter2".to_owned())];
-        let text = format!("{config:?} {}", config.spool_name("http"));
+        let text = format!("{config:?} {}", name_of(&config));
         assert!(!text.contains("hunter2"), "{text}");
         assert!(
             text.contains("https://collector.example:4318/otlp"),
@@ -234,17 +270,14 @@ mod tests {
     #[test]
     fn another_key_is_another_destination() {
         let mut config = OtlpConfig::new("http://localhost:4318");
-        let name = config.spool_name("http");
+        let name = name_of(&config);
         assert!(
             name.starts_with("otlp-http-http---localhost-4318-"),
             "{name}"
         );
-        assert_eq!(
-            name,
-            OtlpConfig::new("http://localhost:4318").spool_name("http")
-        );
+        assert_eq!(name, name_of(&OtlpConfig::new("http://localhost:4318")));
         config.headers = vec![("api-key".to_owned(), "a".to_owned())];
-        assert_ne!(name, config.spool_name("http"));
+        assert_ne!(name, name_of(&config));
     }
 
     #[test]
@@ -289,7 +322,32 @@ mod tests {
             ("https://collector.example", true),
             ("http://10.0.0.1:4318", true),
         ] {
-            assert_eq!(OtlpConfig::new(endpoint).gzip(), gzip, "{endpoint}");
+            let config = OtlpConfig::new(endpoint);
+            assert_eq!(config.gzip(&config.targets()[0]), gzip, "{endpoint}");
         }
+    }
+
+    #[test]
+    fn signals_that_share_an_endpoint_share_what_waits_for_it() {
+        let mut config = OtlpConfig::new("http://base:4318");
+        config.traces_endpoint = Some("http://traces/v1/traces".to_owned());
+        let targets = config.targets();
+        let all: Vec<_> = targets
+            .iter()
+            .map(|target| (target.endpoint.as_str(), &target.signals[..]))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                ("http://traces/v1/traces", &[Signal::Traces][..]),
+                ("http://base:4318", &[Signal::Logs, Signal::Metrics]),
+            ]
+        );
+        assert_ne!(
+            config.spool_name(&targets[0], "http"),
+            config.spool_name(&targets[1], "http")
+        );
+        config.signals = vec![Signal::Traces];
+        assert_eq!(config.targets().len(), 1);
     }
 }

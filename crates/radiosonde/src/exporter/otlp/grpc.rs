@@ -16,7 +16,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use super::{OtlpConfig, OtlpError, Outcome, Transport, response, shown};
+use super::{OtlpConfig, OtlpError, Outcome, Target, Transport, response, shown};
 use crate::encode::otlp::Signal;
 
 const USER_AGENT: &str = concat!("radiosonde/", env!("CARGO_PKG_VERSION"));
@@ -31,17 +31,17 @@ pub(super) struct Grpc {
 }
 
 impl Grpc {
-    pub(super) fn new(config: &OtlpConfig) -> Result<Self, OtlpError> {
+    pub(super) fn new(config: &OtlpConfig, target: &Target) -> Result<Self, OtlpError> {
         let invalid = |reason| OtlpError::Endpoint {
-            endpoint: shown(&config.endpoint),
+            endpoint: shown(&target.endpoint),
             reason,
         };
-        let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
+        let mut endpoint = Endpoint::from_shared(target.endpoint.clone())
             .map_err(|_| invalid("it is not a URL"))?
             .connect_timeout(config.timeout)
             .user_agent(USER_AGENT)
             .map_err(|_| invalid("it is not a URL"))?;
-        if config.endpoint.starts_with("https://") {
+        if target.endpoint.starts_with("https://") {
             endpoint = endpoint
                 .tls_config(tls(config)?)
                 .map_err(|_| invalid("its certificates cannot be used"))?;
@@ -56,7 +56,7 @@ impl Grpc {
             channel: None,
             metadata: metadata(&config.headers)?,
             timeout: config.timeout,
-            gzip: config.gzip(),
+            gzip: config.gzip(target),
         })
     }
 

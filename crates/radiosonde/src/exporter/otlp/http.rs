@@ -13,7 +13,7 @@ use ureq::{
 };
 
 use super::{
-    OtlpConfig, OtlpError, Outcome, Transport,
+    OtlpConfig, OtlpError, Outcome, Target, Transport,
     config::{is_loopback, shown},
     response,
 };
@@ -32,15 +32,14 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(config: &OtlpConfig) -> Result<Self, OtlpError> {
+    pub(super) fn new(config: &OtlpConfig, target: &Target) -> Result<Self, OtlpError> {
         let url = |signal: Signal| {
-            let url = config.endpoint_of(signal).cloned().unwrap_or_else(|| {
-                format!(
-                    "{}/v1/{}",
-                    config.endpoint.trim_end_matches('/'),
-                    signal.name()
-                )
-            });
+            let url = if target.is_own {
+                target.endpoint.clone()
+            } else {
+                let base = target.endpoint.trim_end_matches('/');
+                format!("{base}/v1/{}", signal.name())
+            };
             url.parse::<Uri>().map_err(|_| OtlpError::Endpoint {
                 endpoint: shown(&url),
                 reason: "it is not a URL",
@@ -56,7 +55,7 @@ impl Http {
             .timeout_global(Some(config.timeout))
             .timeout_connect(Some(config.timeout.min(CONNECT_TIMEOUT_MAX)))
             .tls_config(tls(config)?);
-        if is_loopback(&config.endpoint) {
+        if is_loopback(&target.endpoint) {
             builder = builder.proxy(None);
         }
         Ok(Self {

@@ -1,11 +1,13 @@
 //! The bounded queue between the pump and one exporter's thread, and what is known about that exporter's health.
 //!
-//! Invariants: `records` and `bytes` are those of the batches in `items`; at most one snapshot waits, the newest;
-//! every record that is refused or given up is counted by [`State::lose`], once, which also keeps it for the next
+//! Invariants: `records` and `bytes` are those of the batches in `items`; what is `collected` has left the queue and is
+//! bounded by itself, so that collecting never costs a record its room; at most one snapshot waits, the newest; every
+//! record that is refused or given up is counted by [`State::lose`], once, which also keeps it for the next
 //! report.
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,42 +20,38 @@ use radiosonde_core::{
 
 use super::{
     Limits,
-    load::{Account, Load},
+    load::{Account, Collected, Load},
+    report::{Fault, REPORT_INTERVAL},
 };
-
-/// How often one exporter's faults are reported.
-const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+use crate::exporter::{Batching, Condition, ExportError};
 
 /// Longest pause of an exporter that panicked once the queue is stopped: there is no time for long ones.
 const END_PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// What an exporter is asked to do.
-pub(super) enum Item {
+/// What waits.
+enum Item {
     Batch(Load),
     Metrics(Arc<Snapshot>),
-    /// A flush with its ticket, and when the exporter must be back from it.
     Flush(u64, Instant),
 }
 
 /// What the thread does next.
 pub(super) enum Next {
-    Item(Item),
+    /// Export these as one batch.
+    Batches(Collected),
+    Metrics(Arc<Snapshot>),
+    /// A flush with its ticket, and when the exporter must be back from it.
+    Flush(u64, Instant),
     /// Records have waited for as long as the exporter allows.
     FlushDue,
     Stop,
 }
 
-/// What went wrong since the last report.
-#[derive(Debug, Default)]
-pub(super) struct Fault {
-    pub(super) lost: Vec<(Lost, u64)>,
-    /// The last error.
-    pub(super) error: Option<String>,
-}
-
 pub(super) struct Queue {
     limits: Limits,
     account: Account,
+    batching: Option<Batching>,
+    condition: Option<Condition>,
     state: Mutex<State>,
     work: Condvar,
     progress: Condvar,
@@ -84,6 +82,8 @@ struct State {
     items: VecDeque<Item>,
     records: usize,
     bytes: usize,
+    /// What the exporter gets next.
+    collected: Collected,
     /// Flushes asked for.
     asked: u64,
     answer: Answer,
@@ -108,22 +108,18 @@ impl State {
             return;
         }
         loss::count(reason, records);
-        match self
-            .fault
-            .lost
-            .iter_mut()
-            .find(|(known, _)| *known == reason)
-        {
-            Some((_, total)) => *total += records,
-            None => self.fault.lost.push((reason, records)),
-        }
+        self.fault.lost(reason, records);
     }
 
     /// Gives up the current item and all that wait.
     fn give_up(&mut self, account: &Account, reason: Lost) {
         let busy = std::mem::take(&mut self.busy_records);
         self.busy_given_up |= busy > 0;
-        let records = self.records as u64 + busy;
+        let collected = std::mem::take(&mut self.collected);
+        let records = (self.records + collected.records()) as u64 + busy;
+        for load in collected.loads() {
+            account.given_up(load, reason);
+        }
         for item in self.items.drain(..) {
             if let Item::Batch(load) = item {
                 account.given_up(&load, reason);
@@ -145,12 +141,18 @@ impl State {
             .is_some_and(|since| since.elapsed() >= timeout);
         if hangs && !self.hang_noted {
             self.hang_noted = true;
-            self.fault.error = Some(format!(
+            self.fault.note(format!(
                 "it does not return for {} s and is set aside until it does",
                 timeout.as_secs_f64()
             ));
         }
         hangs
+    }
+
+    /// Whether the last report was made too short a time ago for another one.
+    fn is_early(&self) -> bool {
+        self.reported
+            .is_some_and(|at| at.elapsed() < REPORT_INTERVAL)
     }
 
     fn has_room(&self, load: &Load, limits: &Limits) -> bool {
@@ -160,23 +162,46 @@ impl State {
                 && self.bytes + batch.bytes() <= limits.queue_bytes_max)
     }
 
-    fn take(&mut self) -> Option<Item> {
-        let item = self.items.pop_front()?;
-        if let Item::Batch(load) = &item {
+    /// Moves the batches at the front to those that the exporter gets next, as far as they may be one. Says whether
+    /// that made room.
+    fn collect(&mut self) -> bool {
+        let before = self.records;
+        while let Some(Item::Batch(load)) = self.items.front()
+            && self.collected.takes(load)
+            && let Some(Item::Batch(load)) = self.items.pop_front()
+        {
             self.records -= load.batch.len();
             self.bytes -= load.batch.bytes();
-            self.busy_records = load.records();
+            self.collected.push(load);
         }
-        self.busy_since = Some(Instant::now());
-        Some(item)
+        self.records < before
+    }
+
+    /// When the exporter gets what is collected: in the past for at once, and `None` where that is nothing.
+    fn ripe_at(&self, batching: Option<Batching>) -> Option<Instant> {
+        let since = self.collected.since()?;
+        // A batch at the front did not fit in any more.
+        let is_due = matches!(self.items.front(), Some(Item::Batch(_) | Item::Flush(..)))
+            || self.life != Life::Running;
+        let delay = batching
+            .filter(|batching| !is_due && self.collected.records() < batching.records)
+            .map_or(Duration::ZERO, |batching| batching.delay);
+        since.checked_add(delay)
     }
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits, account: Account) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        account: Account,
+        batching: Option<Batching>,
+        condition: Option<Condition>,
+    ) -> Self {
         Self {
             limits,
             account,
+            batching,
+            condition,
             state: Mutex::default(),
             work: Condvar::new(),
             progress: Condvar::new(),
@@ -266,23 +291,46 @@ impl Queue {
     pub(super) fn next(&self, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
-            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                state.busy_since = Some(Instant::now());
+            let now = Instant::now();
+            if due.is_some_and(|due| due <= now) {
+                state.busy_since = Some(now);
                 return Next::FlushDue;
             }
-            if let Some(item) = state.take() {
-                if let Item::Batch(load) = &item {
+            if state.collect() {
+                self.progress.notify_all();
+            }
+            let ripe_at = state.ripe_at(self.batching);
+            if ripe_at.is_some_and(|at| at <= now) {
+                let collected = std::mem::take(&mut state.collected);
+                state.busy_since = Some(now);
+                state.busy_records = collected.records() as u64;
+                drop(state);
+                for load in collected.loads() {
                     self.account.left(load);
                 }
-                return Next::Item(item);
+                return Next::Batches(collected);
+            }
+            match state.items.pop_front() {
+                Some(Item::Metrics(snapshot)) => {
+                    state.busy_since = Some(now);
+                    return Next::Metrics(snapshot);
+                }
+                Some(Item::Flush(ticket, deadline)) => {
+                    state.busy_since = Some(now);
+                    return Next::Flush(ticket, deadline);
+                }
+                // It goes after what is collected.
+                Some(Item::Batch(load)) => state.items.push_front(Item::Batch(load)),
+                None => {}
             }
             if state.life != Life::Running {
                 return Next::Stop;
             }
-            state = match left {
-                Some(left) => {
-                    let wait = self.work.wait_timeout(state, left);
+            state = match [due, ripe_at].into_iter().flatten().min() {
+                Some(at) => {
+                    let wait = self
+                        .work
+                        .wait_timeout(state, at.saturating_duration_since(now));
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self
@@ -293,8 +341,8 @@ impl Queue {
         }
     }
 
-    /// The current item is done, well or with a loss that `error` explains.
-    pub(super) fn done(&self, flush: Option<u64>, failure: Option<(Lost, u64, String)>) {
+    /// The current item, of `records` records, is done.
+    pub(super) fn done(&self, flush: Option<u64>, records: u64, failure: Option<&ExportError>) {
         let mut state = self.lock();
         state.busy_since = None;
         state.busy_records = 0;
@@ -305,10 +353,14 @@ impl Queue {
             let delivered = failure.is_none();
             state.answer = Answer { ticket, delivered };
         }
-        state.failure = failure.as_ref().map(|(_, _, error)| error.clone());
-        if let Some((reason, records, error)) = failure {
-            state.fault.error = Some(error);
+        state.failure = failure.map(ToString::to_string);
+        if let Some(error) = failure {
+            state.fault.note(error.to_string());
+            for &(reason, records) in error.counted() {
+                state.fault.lost(reason, records);
+            }
             if !is_counted {
+                let (reason, records) = error.lost(records);
                 state.lose(reason, records);
             }
         }
@@ -318,7 +370,7 @@ impl Queue {
 
     /// Something about the exporter that costs no record is to be said.
     pub(super) fn notice(&self, error: String) {
-        self.lock().fault.error = Some(error);
+        self.lock().fault.note(error);
     }
 
     /// The exporter panicked over the current item.
@@ -334,7 +386,7 @@ impl Queue {
         }
         let error = format!("it panicked ({message}) and is tried again after a pause");
         state.failure = Some(error.clone());
-        state.fault.error = Some(error);
+        state.fault.note(error);
         let records = std::mem::take(&mut state.busy_records);
         state.lose(Lost::ExporterFailed, records);
         drop(state);
@@ -389,8 +441,10 @@ impl Queue {
             if left.is_zero() || state.hangs(self.limits.timeout) {
                 state.life = Life::GivenUp;
                 state.give_up(&self.account, Lost::ShutdownDeadline);
-                let error = &mut state.fault.error;
-                error.get_or_insert_with(|| "it was not done when recording ended".to_owned());
+                let fault = &mut state.fault;
+                if fault.errors.is_empty() {
+                    fault.note("it was not done when recording ended".to_owned());
+                }
                 drop(state);
                 return self.work.notify_all();
             }
@@ -402,7 +456,7 @@ impl Queue {
     /// Whether the exporter is set aside or has something to report.
     pub(super) fn is_failing(&self) -> bool {
         let mut state = self.lock();
-        state.is_aside(self.limits.timeout) || state.fault.error.is_some()
+        state.is_aside(self.limits.timeout) || !state.fault.errors.is_empty()
     }
 
     /// Why the exporter does not deliver now; `None` where it does.
@@ -411,18 +465,32 @@ impl Queue {
         if state.hangs(self.limits.timeout) {
             return Some("it does not return".to_owned());
         }
-        state.failure.clone()
+        let failure = state.failure.clone();
+        drop(state);
+        self.condition().or(failure)
+    }
+
+    /// What the exporter says of its destination. It may wait for the exporter, and is code of the program.
+    fn condition(&self) -> Option<String> {
+        let condition = self.condition.as_ref()?;
+        catch_unwind(AssertUnwindSafe(|| condition())).ok()?
+    }
+
+    /// Has something to report where the exporter does not deliver and no call of it told so.
+    pub(super) fn look(&self) {
+        let state = self.lock();
+        let is_needless = !state.fault.is_empty() || state.is_early();
+        drop(state);
+        if !is_needless && let Some(error) = self.condition() {
+            self.notice(error);
+        }
     }
 
     /// What to report now, if anything: at most once a minute, unless it is the last time.
     pub(super) fn take_fault(&self, is_last: bool) -> Option<Fault> {
         let mut state = self.lock();
         state.hangs(self.limits.timeout);
-        let is_empty = state.fault.error.is_none() && state.fault.lost.is_empty();
-        let is_early = state
-            .reported
-            .is_some_and(|at| at.elapsed() < REPORT_INTERVAL);
-        if is_empty || is_early && !is_last {
+        if state.fault.is_empty() || state.is_early() && !is_last {
             return None;
         }
         state.reported = Some(Instant::now());

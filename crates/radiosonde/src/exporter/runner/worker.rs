@@ -9,9 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use radiosonde_core::batch::Batch;
+
 use super::{
     Limits,
-    queue::{Item, Next, Queue},
+    queue::{Next, Queue},
 };
 use crate::exporter::{ExportError, Exporter};
 
@@ -60,26 +62,18 @@ impl Worker {
             let interval = self.interval();
             let due = interval.and_then(|interval| self.waits_since?.checked_add(interval));
             match self.queue.next(due) {
-                Next::Item(Item::Batch(load)) => {
-                    if interval.is_some() {
-                        self.waits_since.get_or_insert_with(Instant::now);
-                    }
-                    self.call(None, load.records(), |exporter| {
-                        exporter.export(&load.batch)
-                    });
-                }
-                Next::Item(Item::Metrics(snapshot)) => {
+                Next::Batches(collected) => self.export(&collected.merged(), interval),
+                Next::Metrics(snapshot) => {
                     self.call(None, 0, |exporter| exporter.export_metrics(&snapshot));
                 }
-                Next::Item(Item::Flush(ticket, deadline)) => {
+                Next::Flush(ticket, deadline) => {
                     self.flush(Some(ticket), |exporter| exporter.flush_by(deadline));
                 }
                 Next::FlushDue => self.flush(None, |exporter| exporter.flush()),
                 Next::Stop => break,
             }
         }
-        // None comes after this one, so one that panics is tried again for as long as somebody waits for it.
-        while self.waits_since.is_some() && !self.queue.is_given_up() {
+        if self.waits_since.is_some() && !self.queue.is_given_up() {
             self.flush(None, |exporter| exporter.flush());
         }
         let exporter = self.exporter;
@@ -106,6 +100,13 @@ impl Worker {
         }
     }
 
+    fn export(&mut self, batch: &Batch, interval: Option<Duration>) {
+        if interval.is_some() {
+            self.waits_since.get_or_insert_with(Instant::now);
+        }
+        self.call(None, batch.len() as u64, |exporter| exporter.export(batch));
+    }
+
     fn flush(
         &mut self,
         ticket: Option<u64>,
@@ -126,11 +127,7 @@ impl Worker {
         match panic::catch_unwind(AssertUnwindSafe(|| call(exporter))) {
             Ok(result) => {
                 self.pause = self.pause_min;
-                let failure = result.err().map(|error| {
-                    let (reason, lost) = error.lost(records);
-                    (reason, lost, error.to_string())
-                });
-                self.queue.done(flush, failure);
+                self.queue.done(flush, records, result.err().as_ref());
                 true
             }
             Err(payload) => {

@@ -27,7 +27,7 @@ const SEGMENTS_MIN: u64 = 16;
 /// The disk refused.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot write spool {path}: {source}; free space or name another folder, until then memory stands in"
+    "cannot write spool {path}: {source}; free space or name another folder, until then memory stands in and it is tried again every few seconds"
 )]
 pub(super) struct DiskError {
     path: PathBuf,
@@ -112,13 +112,13 @@ impl Disk {
         frame_bytes(payload) <= self.bytes_max
     }
 
-    /// Appends `payload`, which the disk [`holds`](Self::holds); the oldest segments make room. Says whether the first
-    /// payload went with them, which is not counted when `first_is_out`.
+    /// Appends `payload`, which the disk [`holds`](Self::holds); the oldest segments make room, even where writing
+    /// fails then. Says whether the first payload went with them, which is not counted when `first_is_out`.
     pub(super) fn append(
         &mut self,
         payload: &Payload,
         first_is_out: bool,
-    ) -> Result<bool, DiskError> {
+    ) -> (bool, Result<(), DiskError>) {
         let needed = frame_bytes(payload);
         let dropped_first = self.make_room(needed, first_is_out);
         let segment_bytes_max = (self.bytes_max / SEGMENTS_MIN).min(SEGMENT_BYTES_MAX);
@@ -126,11 +126,11 @@ impl Disk {
             .segments
             .back()
             .is_none_or(|last| last.bytes() > 0 && last.bytes() + needed > segment_bytes_max);
-        self.write(payload, full).map_err(|source| DiskError {
+        let written = self.write(payload, full).map_err(|source| DiskError {
             path: self.folder.clone(),
             source,
-        })?;
-        Ok(dropped_first)
+        });
+        (dropped_first, written)
     }
 
     fn write(&mut self, payload: &Payload, new_segment: bool) -> io::Result<()> {

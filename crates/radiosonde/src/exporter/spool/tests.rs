@@ -137,7 +137,7 @@ proptest! {
                 }
             }
             let fault = spool.take_fault();
-            assert!(fault.as_ref().is_none_or(|fault| fault.starts_with("the spool is full")), "{fault:?}");
+            assert!(fault.as_ref().is_none_or(|fault| fault.0.starts_with("the spool is full")), "{fault:?}");
             let on_disk: u64 = files(&folder).iter().map(|path| path.metadata().unwrap().len()).sum();
             assert!(on_disk <= bytes_max, "{on_disk} bytes of files");
             let dropped = loss::total(Lost::SpoolFull) - dropped_before;
@@ -228,7 +228,7 @@ fn a_folder_that_cannot_be_made_leaves_bounded_memory_and_a_fault() {
     };
     let before = loss::total(Lost::SpoolFull);
     let mut spool = Spool::open(&config, "there");
-    let fault = spool.take_fault().unwrap();
+    let (fault, _) = spool.take_fault().unwrap();
     assert!(
         fault.contains("cannot write spool") && fault.contains("memory stands in"),
         "{fault}"
@@ -267,7 +267,7 @@ fn a_full_disk_leaves_bounded_memory_a_fault_and_the_order() {
         .replace_file(full);
     let before = loss::total(Lost::SpoolFull);
     (1..=12).for_each(|id| spool.push(payload(id, 92)));
-    let fault = spool.take_fault().unwrap();
+    let (fault, _) = spool.take_fault().unwrap();
     assert!(fault.contains("No space left on device"), "{fault}");
     assert_eq!(loss::total(Lost::SpoolFull) - before, 2);
     spool
@@ -278,4 +278,74 @@ fn a_full_disk_leaves_bounded_memory_a_fault_and_the_order() {
         .unwrap()
         .replace_file(real);
     assert_eq!(drain(&mut spool), [0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+}
+
+#[test]
+fn a_write_that_fails_after_room_was_made_loses_nothing_uncounted() {
+    for taken in [true, false] {
+        let _turn = turn();
+        let folder = folder();
+        let mut spool = Spool::open(&config(&folder, 1000, 1 << 20), "there");
+        spool.push(payload(0, 92));
+        spool.take();
+        spool.put_back();
+        (1..8).for_each(|id| spool.push(payload(id, 92)));
+        let before = loss::total(Lost::SpoolFull);
+        let waiting = spool.waiting().records;
+        let out = id(&spool.take().unwrap());
+        let away = folder.path().join("gone");
+        fs::rename(folder.path().join("there"), &away).unwrap();
+        // Room is made by the segment of the payload that is out, and no new segment can be made.
+        spool.push(payload(8, 92));
+        assert!(
+            spool
+                .take_fault()
+                .is_some_and(|fault| fault.0.contains("cannot write"))
+        );
+        fs::rename(&away, folder.path().join("there")).unwrap();
+        let mut delivered = 0;
+        if taken {
+            spool.done();
+            delivered += 1;
+        } else {
+            spool.put_back();
+        }
+        let ids = drain(&mut spool);
+        assert!(ids.iter().all(|&id| id > out), "{ids:?} after {out}");
+        delivered += ids.len() as u64;
+        let dropped = loss::total(Lost::SpoolFull) - before;
+        assert_eq!(delivered + dropped, waiting + 1, "{ids:?} {dropped}");
+    }
+}
+
+#[test]
+fn a_folder_that_can_be_used_later_is_used_then() {
+    let _turn = turn();
+    let folder = folder();
+    let place = folder.path().join("place");
+    let config = |folder| SpoolConfig {
+        folder: Some(folder),
+        bytes_max: 1 << 20,
+        memory_bytes_max: 1 << 20,
+    };
+    // Somebody was here before.
+    let mut earlier = Spool::open(&config(place.clone()), "there");
+    earlier.push(payload(0, 10));
+    assert_eq!(earlier.persist(), 0);
+    drop(earlier);
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&place, &elsewhere).unwrap();
+    File::create(&place).unwrap();
+    let mut spool = Spool::open(&config(place.clone()), "there");
+    (1..4).for_each(|id| spool.push(payload(id, 10)));
+    spool.take();
+    assert_eq!(spool.persist(), 3);
+    fs::remove_file(&place).unwrap();
+    fs::rename(&elsewhere, &place).unwrap();
+    // What is on the disk is older than what is out: it stays where it is until that is back.
+    assert_eq!(spool.persist(), 3);
+    spool.disk_pause_until = None;
+    spool.put_back();
+    assert_eq!((spool.persist(), spool.waiting().records), (0, 4));
+    assert_eq!(drain(&mut spool), [0, 1, 2, 3]);
 }

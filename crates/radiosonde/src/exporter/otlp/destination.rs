@@ -1,0 +1,227 @@
+//! The near end of the way to one endpoint: what is pushed, flushed and told. The far end is its
+//! [`Sender`](super::sender::Sender).
+
+use std::{
+    sync::{Arc, MutexGuard},
+    thread,
+    time::Instant,
+};
+
+use radiosonde_core::loss::{self, Lost};
+
+use super::{
+    Condition, OtlpConfig, OtlpError, Target, Transport,
+    sender::{Life, Sender, Shared, State, Told, wait},
+    shown,
+};
+use crate::{
+    encode::otlp::Signal,
+    exporter::spool::{Payload, Spool, Waiting},
+};
+
+/// An endpoint with everything that waits for it.
+#[derive(Debug)]
+pub(super) struct Destination {
+    name: String,
+    signals: Vec<Signal>,
+    gzip: bool,
+    shared: Arc<Shared>,
+}
+
+impl Destination {
+    pub(super) fn start(
+        config: &OtlpConfig,
+        target: Target,
+        protocol: &str,
+        transport: impl Transport + 'static,
+    ) -> Result<Self, OtlpError> {
+        let spool = Spool::open(&config.spool, &config.spool_name(&target, protocol));
+        let shared = Arc::new(Shared::new(spool));
+        let name = shown(&target.endpoint);
+        let sender = Sender::new(Arc::clone(&shared), protocol, transport, config.retry_delay);
+        thread::Builder::new()
+            .name("radiosonde-send".to_owned())
+            .spawn(move || sender.run())
+            .map_err(OtlpError::Thread)?;
+        Ok(Self {
+            name,
+            // gRPC compresses by message: the transport does it.
+            gzip: protocol == "http" && config.gzip(&target),
+            signals: target.signals,
+            shared,
+        })
+    }
+
+    /// Its endpoint, without secrets.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is sent to it.
+    pub(super) fn signals(&self) -> &[Signal] {
+        &self.signals
+    }
+
+    /// Whether bodies are compressed before they are pushed.
+    pub(super) const fn gzip(&self) -> bool {
+        self.gzip
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        self.shared.lock().spool.waiting()
+    }
+
+    pub(super) fn push(&self, payload: Payload) {
+        self.shared.lock().spool.push(payload);
+        self.shared.work.notify_one();
+    }
+
+    /// What went wrong since the last call, and what was lost by it.
+    pub(super) fn take_fault(&self) -> Option<Told> {
+        self.shared.lock().take_fault()
+    }
+
+    /// Tells whether it is away, for any thread.
+    pub(super) fn condition(&self) -> Condition {
+        let (name, shared) = (self.name.clone(), Arc::clone(&self.shared));
+        Arc::new(move || {
+            let state = shared.lock();
+            let away = state.away.as_ref()?;
+            let (since_s, waiting) = (
+                away.since.elapsed().as_secs(),
+                state.spool.waiting().records,
+            );
+            Some(format!(
+                "{name} is away for {since_s} s, {waiting} records wait: {}",
+                away.reason
+            ))
+        })
+    }
+
+    /// Asks for everything to be sent now, which somebody waits for until `deadline`.
+    pub(super) fn flush(&self, deadline: Instant) -> Flush<'_> {
+        let mut state = self.shared.lock();
+        state.flushing = true;
+        let failures = state.failures;
+        drop(state);
+        self.shared.work.notify_one();
+        Flush {
+            shared: &self.shared,
+            failures,
+            deadline,
+        }
+    }
+
+    /// Says what a flush that is over left behind, made as safe as it can be.
+    pub(super) fn left_behind(&self) -> Option<Told> {
+        let mut state = self.shared.lock();
+        state.left_behind = !state.spool.is_empty();
+        if !state.left_behind {
+            return None;
+        }
+        let in_memory = state.spool.persist();
+        let waiting = state.spool.waiting().records;
+        let (why, lost) = state
+            .take_fault()
+            .unwrap_or_else(|| ("no answer yet".to_owned(), Vec::new()));
+        drop(state);
+        let endangered = match in_memory {
+            0 => String::new(),
+            _ => format!(", {in_memory} of them in memory only"),
+        };
+        Some((format!("{why}; {waiting} records wait{endangered}"), lost))
+    }
+
+    /// Waits for what is on its way. What waits for the destination to come back, and what a flush waited for in vain,
+    /// is not waited for.
+    pub(super) fn settle(&self, deadline: Instant) {
+        let state = self.shared.lock();
+        let failures = state.failures;
+        if state.not_before.is_none() && !state.left_behind {
+            drop(self.shared.wait_while(state, deadline, |state| {
+                !state.spool.is_empty() && state.failures == failures
+            }));
+        }
+    }
+
+    /// Asks the sender to end.
+    pub(super) fn stop(&self) {
+        let mut state = self.shared.lock();
+        if state.sender == Life::Running {
+            state.sender = Life::Stopping;
+        }
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// Waits for the sender's end, and makes what is left as safe as it can be.
+    pub(super) fn end(&self, deadline: Instant) {
+        let state = self.shared.lock();
+        let left_behind = state.left_behind;
+        let mut state = self.shared.wait_while(state, deadline, |state| {
+            !(left_behind && state.spool.is_out())
+        });
+        // A request that is still on its way may yet arrive; if the process ends before, the next one sends it again.
+        let lost = state.spool.persist();
+        loss::count(Lost::ShutdownDeadline, lost);
+        if state.sender == Life::Ended {
+            state.spool.close();
+        }
+    }
+}
+
+/// A flush that is under way. Dropping it ends it.
+pub(super) struct Flush<'a> {
+    shared: &'a Shared,
+    failures: u64,
+    deadline: Instant,
+}
+
+impl Flush<'_> {
+    fn waits(&self, state: &State) -> bool {
+        !state.spool.is_empty()
+            && state.failures == self.failures
+            && !state.is_sent_away(self.deadline)
+    }
+
+    /// Waits until everything is delivered, an attempt fails, or until `deadline`.
+    pub(super) fn wait(&self, deadline: Instant) {
+        let state = self.shared.lock();
+        drop(
+            self.shared
+                .wait_while(state, deadline, |state| self.waits(state)),
+        );
+    }
+
+    /// Makes durable what still waits.
+    pub(super) fn persist(&self) {
+        let mut state = self.shared.lock();
+        if self.waits(&state) {
+            state.spool.persist();
+        }
+    }
+}
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().flushing = false;
+    }
+}
+
+impl Shared {
+    /// Waits for the sender while `waits`, until `deadline`, or until it has ended.
+    fn wait_while<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        deadline: Instant,
+        waits: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        while state.sender != Life::Ended
+            && waits(&state)
+            && let Some(left) = deadline.checked_duration_since(Instant::now())
+        {
+            state = wait(&self.settled, state, left);
+        }
+        state
+    }
+}
