@@ -21,6 +21,7 @@ use serde::{Serialize, Serializer};
 
 mod account;
 mod category;
+mod cpu;
 mod findings;
 mod patterns;
 mod render;

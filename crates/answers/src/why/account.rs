@@ -8,7 +8,8 @@ use radiosonde_core::{
 };
 
 use super::{
-    Account, Candidate, Evidence, Gap, Interval, RuledOut, SCHEMA, Segment, Subject, Telemetry,
+    Account, Candidate, Cause, Evidence, Gap, Interval, RuledOut, SCHEMA, Segment, Subject,
+    Telemetry,
     category::Category,
     findings,
     segments::{EVIDENCE_MAX, Hole, Sum, Sums},
@@ -65,7 +66,9 @@ impl Records<'_> {
                     .copied()
                     .filter(|piece| !inside[piece.node])
                     .collect(),
-                path_ns: Vec::new(),
+                path_ns: tiling.path_ns.clone(),
+                cpu: tiling.cpu.clone(),
+                readings: tiling.readings.clone(),
             };
             sums.add(0, trace, &rest);
         }
@@ -205,7 +208,7 @@ fn account(
         gaps: gaps(records, &sums.holes),
         verdict: decide(records, &sums, &contenders, interval.duration_ns),
         findings: findings::findings(telemetry, records, &sums, interval.duration_ns),
-        ruled_out: ruled_out(&contenders, residual_ns, interval.duration_ns),
+        ruled_out: ruled_out(&contenders, &sums, interval.duration_ns),
         not_assessed: findings::not_assessed(records, &sums, interval.duration_ns),
         subject,
         interval,
@@ -277,9 +280,17 @@ fn gaps(records: &Records<'_>, holes: &[Hole]) -> Vec<Gap> {
 }
 
 /// What was seen and stays below the largest even with all of the unattributed time.
-fn ruled_out(contenders: &[Contender], residual_ns: u64, duration_ns: u64) -> Vec<RuledOut> {
+fn ruled_out(contenders: &[Contender], sums: &Sums, duration_ns: u64) -> Vec<RuledOut> {
     let Some((top, others)) = contenders.split_first() else {
         return Vec::new();
+    };
+    let at_most_ns = |other: &Contender| {
+        let hidden_ns = match other.cause {
+            Cause::Cpu => sums.hidden_cpu_ns,
+            _ => 0,
+        };
+        let unseen_ns = sums.residual_ns().saturating_add(hidden_ns);
+        other.sum.ns.saturating_add(unseen_ns).min(duration_ns)
     };
     others
         .iter()
@@ -287,8 +298,8 @@ fn ruled_out(contenders: &[Contender], residual_ns: u64, duration_ns: u64) -> Ve
             category: other.category,
             label: other.label.clone(),
             seen_ns: other.sum.ns,
-            at_most_ns: other.sum.ns.saturating_add(residual_ns),
-            at_most_share: share(other.sum.ns.saturating_add(residual_ns), duration_ns),
+            at_most_ns: at_most_ns(other),
+            at_most_share: share(at_most_ns(other), duration_ns),
         })
         .filter(|other| other.at_most_ns < top.sum.ns)
         .take(6)
