@@ -64,7 +64,7 @@ fn json(document: &impl Serialize) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Every span without what is attached to it.
+/// Every span without what is attached to it, except for what it is called by.
 fn outlines(path: &Path) -> anyhow::Result<(Vec<Span>, Skipped)> {
     let mut spans = Vec::new();
     let skipped = recording::for_each(path, |record| {
@@ -72,7 +72,11 @@ fn outlines(path: &Path) -> anyhow::Result<(Vec<Span>, Skipped)> {
             spans.push(Span {
                 target: "".into(),
                 correlation_id: None,
-                attributes: Vec::new(),
+                attributes: span
+                    .attributes
+                    .into_iter()
+                    .filter(|(name, _)| why::is_index(name))
+                    .collect(),
                 links: Vec::new(),
                 ..span
             });
@@ -168,23 +172,19 @@ fn window(
     candidates: &[Candidate],
     last: Option<std::time::Duration>,
 ) -> anyhow::Result<Account> {
+    // One whose root was not recorded did not end.
+    let ended = || candidates.iter().filter(|candidate| candidate.complete);
     let end_of = |candidate: &Candidate| {
         candidate
             .start_unix_ns
             .saturating_add(candidate.duration_ns)
     };
-    let end = candidates
-        .iter()
-        .map(end_of)
-        .max()
-        .unwrap_or(0)
-        .saturating_add(1);
-    let first = candidates.iter().map(end_of).min().unwrap_or(0);
+    let end = ended().map(end_of).max().unwrap_or(0).saturating_add(1);
+    let first = ended().map(end_of).min().unwrap_or(0);
     let start = last.map_or(first, |last| {
         end.saturating_sub(u64::try_from(last.as_nanos()).unwrap_or(u64::MAX))
     });
-    let traces: std::collections::BTreeSet<TraceId> = candidates
-        .iter()
+    let traces: std::collections::BTreeSet<TraceId> = ended()
         .filter(|candidate| end_of(candidate) >= start)
         .map(|candidate| candidate.trace_id)
         .collect();

@@ -12,9 +12,10 @@ use super::{
     Telemetry,
     category::Category,
     findings,
+    root::{Root, UNRECORDED, distinct},
     segments::{EVIDENCE_MAX, Hole, Sum, Sums},
     tile::{Tiling, tile},
-    trace::{self, Trace, TraceRecords},
+    trace::{Trace, TraceRecords, index_of, labels},
     verdict::{Contender, contenders, decide},
 };
 use crate::units::share;
@@ -95,19 +96,36 @@ fn candidates_of(traces: &Traces<'_>) -> Vec<Candidate> {
     let mut candidates: Vec<_> = traces
         .iter()
         .filter_map(|(&trace_id, TraceRecords { spans, .. })| {
-            let root = trace::root(spans.iter().copied())?;
-            Some(Candidate {
-                trace_id,
-                span_id: root.span_id,
-                name: root.name.clone().into_owned(),
-                start_unix_ns: root.start_unix_ns,
-                duration_ns: root.duration_ns(),
-                spans: spans.len() as u64,
+            let count = spans.len() as u64;
+            let (spans, _) = distinct(spans.iter().copied());
+            Some(match Root::of(&spans)? {
+                Root::Span(index) => {
+                    let root = spans[index];
+                    Candidate {
+                        trace_id,
+                        span_id: root.span_id,
+                        name: labels(&root.name, index_of(root)).1,
+                        complete: true,
+                        start_unix_ns: root.start_unix_ns,
+                        duration_ns: root.duration_ns(),
+                        spans: count,
+                    }
+                }
+                Root::Unrecorded(root) => Candidate {
+                    trace_id,
+                    span_id: root.span_id,
+                    name: UNRECORDED.to_owned(),
+                    complete: false,
+                    start_unix_ns: root.start,
+                    duration_ns: root.end - root.start,
+                    spans: count,
+                },
             })
         })
         .collect();
     candidates.sort_by_key(|candidate| {
         (
+            !candidate.complete,
             std::cmp::Reverse(candidate.duration_ns),
             candidate.start_unix_ns,
             candidate.trace_id,
@@ -161,7 +179,7 @@ pub(super) fn of_window(
         let end = candidate
             .start_unix_ns
             .saturating_add(candidate.duration_ns);
-        (start_unix_ns..end_unix_ns).contains(&end)
+        candidate.complete && (start_unix_ns..end_unix_ns).contains(&end)
     });
     let traces: Vec<_> = wanted
         .filter_map(|candidate| Trace::new(all.get(&candidate.trace_id)?, candidate.trace_id, None))
@@ -247,7 +265,7 @@ fn segments(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Vec<Segment
             share: share(sum.ns, duration_ns),
             spans: sum.spans,
             total_ns: sum.total_ns,
-            provenance: if sum.estimated {
+            provenance: if sum.estimated_ns > 0 {
                 "estimated"
             } else {
                 "measured"

@@ -23,8 +23,8 @@ pub(super) struct Sum {
     pub(super) spans: u64,
     /// The spans' whole durations, at the same time or not, on the path or not.
     pub(super) total_ns: u64,
-    /// Some of it rests on CPU time spread evenly over a span.
-    pub(super) estimated: bool,
+    /// How much of it rests on CPU time spread evenly over a span.
+    pub(super) estimated_ns: u64,
     /// The program said itself what it is.
     pub(super) declared: bool,
     /// The longest pieces' nodes: (nanoseconds, trace, node).
@@ -39,7 +39,9 @@ impl Sum {
         self.ns = self.ns.saturating_add(ns);
         self.spans += 1;
         self.total_ns = self.total_ns.saturating_add(node.duration_ns());
-        self.estimated |= estimated;
+        if estimated {
+            self.estimated_ns = self.estimated_ns.saturating_add(ns);
+        }
         self.declared |= node.origin.is_declared();
         self.longest.push((ns, place.0, place.1));
         self.keep_longest();
@@ -50,7 +52,7 @@ impl Sum {
         self.ns = self.ns.saturating_add(other.ns);
         self.spans += other.spans;
         self.total_ns = self.total_ns.saturating_add(other.total_ns);
-        self.estimated |= other.estimated;
+        self.estimated_ns = self.estimated_ns.saturating_add(other.estimated_ns);
         self.declared |= other.declared;
         self.longest.extend(&other.longest);
         self.keep_longest();

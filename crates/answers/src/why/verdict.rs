@@ -98,10 +98,44 @@ pub(super) fn decide(
     contenders: &[Contender],
     duration_ns: u64,
 ) -> Verdict {
+    let verdict = of_what_was_recorded(records, sums, contenders, duration_ns);
+    if records.traces.iter().all(|(trace, _)| trace.complete) {
+        return verdict;
+    }
+    let unfinished =
+        "the request itself was not recorded: it had not ended, or its record is elsewhere";
+    match verdict {
+        Verdict::Cause {
+            cause,
+            label,
+            duration_ns,
+            share,
+            words,
+            evidence,
+            ..
+        } => Verdict::Cause {
+            cause,
+            label,
+            duration_ns,
+            share,
+            confidence: Confidence::Medium,
+            words: format!("{unfinished}; of what was recorded, {words}"),
+            evidence,
+        },
+        Verdict::CannotTell { because } => cannot_tell(format!("{unfinished}; {because}")),
+    }
+}
+
+fn of_what_was_recorded(
+    records: &Records<'_>,
+    sums: &Sums,
+    contenders: &[Contender],
+    duration_ns: u64,
+) -> Verdict {
     if duration_ns == 0 {
         return cannot_tell("the measured interval is empty");
     }
-    let least_ns = duration_ns.div_ceil(100).saturating_mul(SHARE_MIN_PERCENT);
+    let least_ns = part(duration_ns, SHARE_MIN_PERCENT);
     if let [(trace, tiling)] = records.traces.as_slice()
         && let Some(outlier) = outlier(trace, tiling, least_ns)
         && let Some(verdict) = one_of_many(records, &outlier, duration_ns)
@@ -134,7 +168,7 @@ pub(super) fn decide(
     named(
         records,
         top,
-        confidence(top.sum.ns, against_ns, duration_ns, top.sum.estimated),
+        confidence(top.sum.ns - top.sum.estimated_ns, against_ns, duration_ns),
         duration_ns,
     )
 }
@@ -145,14 +179,19 @@ fn cannot_tell(because: impl Into<String>) -> Verdict {
     }
 }
 
-fn confidence(ns: u64, against_ns: u64, duration_ns: u64, estimated: bool) -> Confidence {
-    let sure =
-        ns >= duration_ns.div_ceil(100).saturating_mul(SURE_MIN_PERCENT) && ns / 2 >= against_ns;
-    if sure && !estimated {
+/// How sure a cause is of which `measured_ns` are measured.
+fn confidence(measured_ns: u64, against_ns: u64, duration_ns: u64) -> Confidence {
+    if measured_ns >= part(duration_ns, SURE_MIN_PERCENT) && measured_ns / 2 >= against_ns {
         Confidence::High
     } else {
         Confidence::Medium
     }
+}
+
+/// So many per cent of `duration_ns`, rounded up.
+fn part(duration_ns: u64, percent: u64) -> u64 {
+    let part = (u128::from(duration_ns) * u128::from(percent)).div_ceil(100);
+    u64::try_from(part).unwrap_or(u64::MAX)
 }
 
 fn name_of(contender: &Contender) -> String {
@@ -337,7 +376,7 @@ fn one_of_many(records: &Records<'_>, outlier: &Outlier, duration_ns: u64) -> Op
         label: Some(outlier.member.clone()),
         duration_ns: outlier.excess_ns,
         share: share(outlier.excess_ns, duration_ns),
-        confidence: confidence(outlier.excess_ns, against_ns, duration_ns, false),
+        confidence: confidence(outlier.excess_ns, against_ns, duration_ns),
         words,
         evidence: records.evidence(&nodes),
     })
@@ -358,11 +397,7 @@ fn gaps(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Verdict {
         .iter()
         .max_by_key(|(place, ns)| (**ns, std::cmp::Reverse(**place)));
     if let Some((&(number, index), &ns)) = host
-        && ns
-            >= duration_ns
-                .div_ceil(100)
-                .saturating_mul(SHARE_MIN_PERCENT)
-                .max(duration_ns.div_ceil(2))
+        && ns >= duration_ns.div_ceil(2)
         && records.traces[number].0.nodes[index].children.len() >= GAP_CHILDREN_MIN
     {
         let node = &records.traces[number].0.nodes[index];

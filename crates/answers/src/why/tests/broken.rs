@@ -72,6 +72,95 @@ fn spans_without_their_parent_stand_under_the_root_and_rings_are_broken() {
     ");
 }
 
+/// What is left of a request of 900 ms after a kill, and a short complete request.
+fn killed() -> Script {
+    let mut s = Script::new(900);
+    s.span(1, "queue", 0, 400);
+    let decode = s.span(1, "decode", 400, 795);
+    s.span(decode, "block", 400, 790);
+    s.span(1, "sampling", 800, 900);
+    s.spans.remove(0);
+    s
+}
+
+#[test]
+fn a_part_of_a_request_that_had_not_ended_is_not_taken_for_it() {
+    let account = killed().account();
+    assert_eq!(account.interval.duration_ns, 900 * MS);
+    assert!(
+        account
+            .to_string()
+            .starts_with("`(not recorded)` took 900.0 ms"),
+        "{account}"
+    );
+    assert_eq!(
+        [
+            share_of(&account, "queue"),
+            share_of(&account, "block"),
+            share_of(&account, "sampling")
+        ],
+        [400, 390, 100]
+    );
+    let Verdict::CannotTell { because } = &account.verdict else {
+        panic!("{account}");
+    };
+    insta::assert_snapshot!(because, @"the request itself was not recorded: it had not ended, or its record is elsewhere; queue is 44.4 %, but `block` (43.3 %) and the 1.1 % that nothing accounts for could be as much; add spans where the gaps are");
+    assert_eq!(words(&account), "");
+
+    let mut long_queue = killed();
+    long_queue.spans[0].end_unix_ns += 800 * MS;
+    let account = long_queue.account();
+    let Verdict::Cause {
+        cause: Cause::Queue,
+        confidence: Confidence::Medium,
+        words,
+        ..
+    } = &account.verdict
+    else {
+        panic!("{account}");
+    };
+    assert!(
+        words.starts_with("the request itself was not recorded: it had not ended"),
+        "{words}"
+    );
+
+    let mut with_complete = killed();
+    let mut short = Script::new(20);
+    short.span(1, "queue", 0, 15);
+    for span in short.spans {
+        let trace_id = TraceId::new(TRACE + 1).unwrap();
+        with_complete.spans.push(Span { trace_id, ..span });
+    }
+    let listed: Vec<_> = candidates(&with_complete.spans)
+        .into_iter()
+        .map(|candidate| (candidate.name, candidate.complete))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("request".to_owned(), true),
+            ("(not recorded)".to_owned(), false)
+        ]
+    );
+    let all = window(&with_complete.telemetry(), 0, u64::MAX).unwrap();
+    assert_eq!(all.subject, Subject::Window { requests: 1 });
+}
+
+#[test]
+fn what_another_process_asked_for_is_a_request_by_itself() {
+    let mut s = killed();
+    s.kind(1, SpanKind::Server);
+    assert!(s.account().to_string().starts_with("`queue` took 400.0 ms"));
+    let mut alone = Script::new(50);
+    alone.spans[0].parent_id = Some(id(77));
+    assert!(
+        alone
+            .account()
+            .to_string()
+            .starts_with("`request` took 50.0 ms")
+    );
+}
+
 #[test]
 fn of_children_at_the_same_time_the_one_that_ends_last_counts() {
     let mut s = Script::new(100);

@@ -140,7 +140,8 @@ fn gaps_between_spans() -> Script {
 fn cold_start() -> Script {
     let mut s = Script::new(5000);
     s.span(1, "queue", 0, 100);
-    let load = s.span(1, "model.load", 100, 4300);
+    let load = s.span(1, "prepare", 100, 4300);
+    s.with(load, PHASE_ATTRIBUTE, "startup");
     s.span(load, "read header", 100, 200);
     s.span(load, "map weights", 200, 4200);
     s.span(1, "generate", 4300, 4990);
@@ -352,6 +353,48 @@ fn what_did_not_run_is_what_its_name_says_only_where_that_waits() {
         let account = script.account();
         assert_eq!(cause(&account), Some(expected), "{account}");
     }
+}
+
+#[test]
+fn what_is_inside_of_a_name_is_not_of_its_kind_unless_the_program_says_so() {
+    let inside = |outer: &str, lead: u64, inner: &str| {
+        let mut s = Script::new(220);
+        let around = s.span(1, outer, 1, 219);
+        s.span(around, inner, 1 + lead, 218);
+        s
+    };
+    let mut database = inside("handle", 1, "render");
+    database.with(1, "db.system.name", "postgresql");
+    let mut client = inside("GET /x", 1, "decode body");
+    client.kind(2, SpanKind::Client);
+    let mut service = Script::new(220);
+    service.spans[0].name = Cow::Borrowed("init");
+    service.span(1, "run migrations", 1, 219);
+    service.span(1, "read settings", 0, 1);
+    for (script, label) in [
+        (inside("mutex", 1, "update index"), "update index"),
+        (inside("fetch", 10, "decompress"), "decompress"),
+        (inside("model.load", 1, "run migrations"), "run migrations"),
+        (database, "render"),
+        (client, "decode body"),
+        (service, "run migrations"),
+    ] {
+        let account = script.account();
+        let named = account.segments.first();
+        assert_eq!(
+            named.map(|segment| (segment.category, segment.label.as_str())),
+            Some((Category::Phase, label)),
+            "{account}"
+        );
+        assert!(
+            matches!(cause(&account), None | Some(Cause::Phase)),
+            "{account}"
+        );
+    }
+    let mut said = inside("around", 10, "inner");
+    said.with(2, PHASE_ATTRIBUTE, "lock");
+    let account = said.account();
+    assert_eq!(cause(&account), Some(Cause::Lock), "{account}");
 }
 
 #[test]
