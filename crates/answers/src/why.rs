@@ -246,7 +246,7 @@ pub struct Finding {
 pub struct RuledOut {
     /// The kind.
     pub category: Category,
-    /// The name, for a phase.
+    /// The name, where all of it has one.
     pub label: Option<String>,
     /// What was seen of it, in nanoseconds.
     pub seen_ns: u64,

@@ -1,6 +1,9 @@
 //! Puts an account together: trees, tiles, sums, verdict, and what is to be said beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use radiosonde_core::{
     ids::{SpanId, TraceId},
@@ -30,7 +33,41 @@ pub(super) struct Records<'a> {
     pub(super) traces: Vec<(Trace<'a>, Tiling)>,
 }
 
+/// Work that went on during a span on the path and ended after it: it may have been waited for until it had sent its
+/// result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspect {
+    /// The trace.
+    pub(super) number: usize,
+    pub(super) node: usize,
+    /// How long both went on.
+    pub(super) ns: u64,
+}
+
 impl Records<'_> {
+    /// The suspect that went on for longest.
+    pub(super) fn suspect(&self) -> Option<Suspect> {
+        let all = self
+            .traces
+            .iter()
+            .enumerate()
+            .flat_map(|(number, (trace, tiling))| {
+                let nodes = trace.nodes.iter().enumerate();
+                nodes.filter_map(move |(index, node)| {
+                    let parent = node
+                        .parent
+                        .filter(|&parent| node.outlived && tiling.path_ns[parent] > 0)?;
+                    let around = &trace.nodes[parent];
+                    Some(Suspect {
+                        number,
+                        node: index,
+                        ns: around.end.saturating_sub(node.start.max(around.start)),
+                    })
+                })
+            });
+        all.max_by_key(|suspect| (suspect.ns, Reverse((suspect.number, suspect.node))))
+    }
+
     /// The spans at these places: (anything, trace, node).
     pub(super) fn evidence(&self, places: &[(u64, usize, usize)]) -> Vec<Evidence> {
         places
@@ -126,7 +163,7 @@ fn candidates_of(traces: &Traces<'_>) -> Vec<Candidate> {
     candidates.sort_by_key(|candidate| {
         (
             !candidate.complete,
-            std::cmp::Reverse(candidate.duration_ns),
+            Reverse(candidate.duration_ns),
             candidate.start_unix_ns,
             candidate.trace_id,
         )
@@ -278,7 +315,7 @@ fn segments(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Vec<Segment
 fn gaps(records: &Records<'_>, holes: &[Hole]) -> Vec<Gap> {
     let mut largest: Vec<&Hole> = holes.iter().collect();
     // Holes come in the order of time, which decides between equal ones.
-    largest.sort_by_key(|hole| std::cmp::Reverse(hole.ns));
+    largest.sort_by_key(|hole| Reverse(hole.ns));
     largest.truncate(EVIDENCE_MAX);
     largest
         .into_iter()
@@ -314,7 +351,7 @@ fn ruled_out(contenders: &[Contender], sums: &Sums, duration_ns: u64) -> Vec<Rul
         .iter()
         .map(|other| RuledOut {
             category: other.category,
-            label: other.label.clone(),
+            label: other.only_label().map(str::to_owned),
             seen_ns: other.sum.ns,
             at_most_ns: at_most_ns(other),
             at_most_share: share(at_most_ns(other), duration_ns),

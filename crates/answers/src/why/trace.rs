@@ -1,10 +1,10 @@
 //! One trace as a tree of timed nodes under the root that is asked about, however broken the spans are.
 //!
 //! Rules, in order:
-//! 1. Of several spans with the same identifier the longest counts.
+//! 1. Of several spans with the same identifier the longest counts, and of several equal events one.
 //! 2. A span whose parent was not recorded, and one of each ring of parents, stands directly under the root.
-//! 3. A child that ends after its parent was not waited for and has no part in the parent's time, unless the excess is
-//!    within [`tolerance_ns`] or the child is another process's answer, whose clock may differ; then it is cut.
+//! 3. A child that ends after its parent may not have been waited for and has no part in the parent's time, unless the
+//!    excess is within [`tolerance_ns`] or the child is another process's answer, whose clock may differ; then it is cut.
 //! 4. A child's time before its parent began is cut off.
 //! 5. Phases reported by events become nodes under the span in which they were reported, unless spans of the same
 //!    name exist.
@@ -54,6 +54,8 @@ pub(super) struct Node<'a> {
     side: SpanKind,
     /// It has a part in its parent's time.
     admitted: bool,
+    /// It has none because it ended after its parent.
+    pub(super) outlived: bool,
 }
 
 /// How it is known what a node is.
@@ -78,6 +80,7 @@ impl Origin {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) duplicates: u64,
+    pub(super) repeated_events: u64,
     pub(super) orphans: u64,
     pub(super) rings: u64,
     /// Children that ended after their parent: how many, and one of them with its excess.
@@ -102,6 +105,7 @@ impl Notes {
     /// Takes what another trace's notes say.
     pub(super) fn merge(&mut self, other: &Self) {
         self.duplicates += other.duplicates;
+        self.repeated_events += other.repeated_events;
         self.orphans += other.orphans;
         self.rings += other.rings;
         self.other_roots += other.other_roots;
@@ -242,6 +246,7 @@ impl<'a> Trace<'a> {
             children: Vec::new(),
             side: SpanKind::Internal,
             admitted: false,
+            outlived: false,
         });
         self.nodes.len() - 1
     }
@@ -288,6 +293,7 @@ impl<'a> Trace<'a> {
                 }
             } else if late > tolerance && child.side != SpanKind::Server {
                 note(&mut self.notes.outlived, &child.name, late);
+                self.nodes[index].outlived = true;
             } else {
                 if early > tolerance {
                     note(&mut self.notes.early, &child.name, early);
@@ -393,6 +399,7 @@ impl<'a> Node<'a> {
             children: Vec::new(),
             side: span.kind,
             admitted: false,
+            outlived: false,
         }
     }
 
@@ -417,6 +424,7 @@ impl<'a> Node<'a> {
             children: Vec::new(),
             side: SpanKind::Internal,
             admitted: false,
+            outlived: false,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     Cause, Confidence, Verdict,
-    account::Records,
+    account::{Records, Suspect},
     category::Category,
     patterns::{ManyCalls, Outlier, many_calls, outlier},
     segments::{Sum, Sums},
@@ -20,6 +20,8 @@ use crate::units::{Nanoseconds, Percent, share};
 pub(super) const SHARE_MIN_PERCENT: u64 = 40;
 /// From this on a verdict can be sure.
 const SURE_MIN_PERCENT: u64 = 60;
+/// Less than this of the time does not make work that ended later a suspect.
+const SUSPECT_MIN_PERCENT: u64 = 5;
 /// Fewest recorded children around which gaps mean something.
 const GAP_CHILDREN_MIN: usize = 3;
 
@@ -31,7 +33,16 @@ pub(super) struct Contender {
     pub(super) category: Category,
     /// The name, where the contender is one name or one name is most of it.
     pub(super) label: Option<String>,
+    /// How many names it has.
+    labels: usize,
     pub(super) sum: Sum,
+}
+
+impl Contender {
+    /// The name of all of it, if there is one.
+    pub(super) fn only_label(&self) -> Option<&str> {
+        self.label.as_deref().filter(|_| self.labels == 1)
+    }
 }
 
 const fn cause_of(category: Category) -> Cause {
@@ -67,6 +78,7 @@ pub(super) fn contenders(sums: &Sums) -> Vec<Contender> {
                 cause,
                 category: *category,
                 label: None,
+                labels: 0,
                 sum: Sum::default(),
             };
             (0, empty)
@@ -76,6 +88,7 @@ pub(super) fn contenders(sums: &Sums) -> Vec<Contender> {
             contender.label = Some(label.clone());
             contender.category = *category;
         }
+        contender.labels += 1;
         contender.sum.merge(sum);
     }
     let mut all: Vec<_> = by_cause
@@ -98,7 +111,12 @@ pub(super) fn decide(
     contenders: &[Contender],
     duration_ns: u64,
 ) -> Verdict {
-    let verdict = of_what_was_recorded(records, sums, contenders, duration_ns);
+    let mut verdict = of_what_was_recorded(records, sums, contenders, duration_ns);
+    if let (Verdict::CannotTell { because }, Some(suspect)) =
+        (&mut verdict, suspect(records, duration_ns))
+    {
+        because.push_str(&suspicion(records, suspect));
+    }
     if records.traces.iter().all(|(trace, _)| trace.complete) {
         return verdict;
     }
@@ -124,6 +142,25 @@ pub(super) fn decide(
         },
         Verdict::CannotTell { because } => cannot_tell(format!("{unfinished}; {because}")),
     }
+}
+
+/// Work that may have been waited for although it ended later, for long enough to matter.
+fn suspect(records: &Records<'_>, duration_ns: u64) -> Option<Suspect> {
+    let suspect = records.suspect();
+    suspect.filter(|suspect| suspect.ns >= part(duration_ns, SUSPECT_MIN_PERCENT))
+}
+
+fn suspicion(records: &Records<'_>, suspect: Suspect) -> String {
+    let nodes = &records.traces[suspect.number].0.nodes;
+    let node = &nodes[suspect.node];
+    let around = node.parent.map_or(node, |parent| &nodes[parent]);
+    format!(
+        "; the first suspect is `{}`, which went on for {} of `{}` and ended {} after it: it may have been waited for until it had sent its result",
+        node.member,
+        Nanoseconds(suspect.ns),
+        around.member,
+        Nanoseconds(node.end - around.end)
+    )
 }
 
 fn of_what_was_recorded(
@@ -157,8 +194,12 @@ fn of_what_was_recorded(
         return cannot_tell(close(top, rival, residual_ns, duration_ns));
     }
     if top.cause == Cause::Phase && rival.is_none() && !top.sum.declared {
+        let nothing = match suspect(records, duration_ns) {
+            Some(_) => "nothing that was waited for with certainty",
+            None => "nothing",
+        };
         return cannot_tell(format!(
-            "{} of {} is in `{}`, and nothing was recorded inside it or beside it; add spans there, or CPU time (`{}`)",
+            "{} of {} is in `{}`, and {nothing} was recorded inside it or beside it; add spans there, or CPU time (`{}`)",
             Nanoseconds(top.sum.ns),
             Nanoseconds(duration_ns),
             top.label.as_deref().unwrap_or_default(),
@@ -195,9 +236,9 @@ fn part(duration_ns: u64, percent: u64) -> u64 {
 }
 
 fn name_of(contender: &Contender) -> String {
-    match (&contender.label, contender.cause) {
+    match (contender.only_label(), contender.cause) {
         (Some(label), Cause::Phase) => format!("`{label}`"),
-        (Some(label), _) if label == contender.category.title() => label.clone(),
+        (Some(label), _) if label == contender.category.title() => label.to_owned(),
         (Some(label), _) => format!("{} in `{label}`", contender.category.title()),
         (None, _) => contender.category.title().to_owned(),
     }
@@ -399,6 +440,7 @@ fn gaps(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Verdict {
     if let Some((&(number, index), &ns)) = host
         && ns >= duration_ns.div_ceil(2)
         && records.traces[number].0.nodes[index].children.len() >= GAP_CHILDREN_MIN
+        && suspect(records, duration_ns).is_none()
     {
         let node = &records.traces[number].0.nodes[index];
         return Verdict::Cause {
@@ -416,6 +458,14 @@ fn gaps(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Verdict {
             ),
             evidence: records.evidence(&[(ns, number, index)]),
         };
+    }
+    if suspect(records, duration_ns).is_some() {
+        return cannot_tell(format!(
+            "{} of {} ({}) is accounted for by nothing that was waited for with certainty",
+            Nanoseconds(residual_ns),
+            Nanoseconds(duration_ns),
+            Percent(residual_ns, duration_ns)
+        ));
     }
     let spans: u64 = records.traces.iter().map(|(trace, _)| trace.spans).sum();
     let read = if spans == 1 {

@@ -52,6 +52,25 @@ fn gpu_bound() -> Script {
     s
 }
 
+/// A GPU operation of 100 ms with a kernel in it, reported in the shapes of the design notes.
+fn gpu_kernel() -> Script {
+    let mut s = Script::new(120);
+    let kernel = |parent: &'static str| {
+        vec![
+            ("parent_op_name", parent.into()),
+            ("internal_kernel_name", "sgemm".into()),
+            ("duration_us", 80_000_u64.into()),
+        ]
+    };
+    s.event(1, "InternalKernelCompleted", 100, kernel("matmul"));
+    let op = vec![
+        ("op_name", "matmul".into()),
+        ("duration_us", 100_000_u64.into()),
+    ];
+    s.event(1, "GpuOpCompleted", 100, op);
+    s
+}
+
 fn gpu_wait() -> Script {
     let mut s = Script::new(200);
     s.span(1, "gpu.op", 0, 30);
@@ -453,6 +472,54 @@ fn what_the_records_do_not_say_is_not_told() {
 }
 
 #[test]
+fn a_kernel_has_its_part_in_the_operation_around_it() {
+    let account = gpu_kernel().account();
+    let parts: Vec<_> = account
+        .segments
+        .iter()
+        .map(|segment| {
+            (
+                segment.category,
+                segment.label.as_str(),
+                segment.duration_ns / MS,
+            )
+        })
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            (Category::GpuBusy, "gpu sgemm", 80),
+            (Category::GpuBusy, "gpu matmul", 20)
+        ]
+    );
+    assert_eq!(cause(&account), Some(Cause::Gpu), "{account}");
+}
+
+#[test]
+fn shares_are_of_whole_times_however_short() {
+    let mut s = Script::new(0);
+    let start = s.spans[0].start_unix_ns;
+    s.spans[0].end_unix_ns = start + 50;
+    s.span(1, "queue", 0, 0);
+    s.span(1, "work", 0, 0);
+    s.spans[1].end_unix_ns = start + 30;
+    s.spans[2].start_unix_ns = start + 30;
+    s.spans[2].end_unix_ns = start + 50;
+    assert_eq!(cause(&s.account()), Some(Cause::Queue), "{}", s.account());
+}
+
+#[test]
+fn estimates_are_marked_and_a_kind_of_time_goes_by_its_only_name() {
+    let mut s = Script::new(300);
+    s.span(1, "attention", 0, 100);
+    s.span(1, "mlp", 100, 200);
+    s.span(1, "queue", 200, 300);
+    s.cpu(1, 120);
+    insta::assert_snapshot!(s.account(), @r"
+    ");
+}
+
+#[test]
 fn a_queue_bound_request_reads_like_this() {
     insta::assert_snapshot!(queue_bound().account(), @r#"
     `request` took 1.000 s (trace 0af7651916cd43dd8448eb211c80319c, 5 spans)
@@ -566,7 +633,7 @@ fn cpu_time_splits_what_is_only_named() {
       0000000000000002 (`attention`, 195.0 ms), 0000000000000003 (`mlp`, 95.0 ms), 0000000000000001
       (`request`, 300.0 ms).
     Confidence: high.
-    Ruled out: off-CPU (`request`) at most 4.0 %.
+    Ruled out: off-CPU at most 4.0 %.
     Not assessed: queueing, I/O, locks, GPU, serialization, Python: no record says so; what there was is
       inside the parts above. The attribute `radiosonde.phase` names it.
     ");
