@@ -516,6 +516,23 @@ fn estimates_are_marked_and_a_kind_of_time_goes_by_its_only_name() {
     s.span(1, "queue", 200, 300);
     s.cpu(1, 120);
     insta::assert_snapshot!(s.account(), @r"
+    `request` took 300.0 ms (trace 0af7651916cd43dd8448eb211c80319c, 4 spans)
+
+      queue           queue                        ██████████▋                         100.0 ms   33.3 %
+      on-CPU          attention                    ██████▍                             ~60.0 ms   20.0 %
+      on-CPU          mlp                          ██████▍                             ~60.0 ms   20.0 %
+      off-CPU         attention                    ████▎                               ~40.0 ms   13.3 %
+      off-CPU         mlp                          ████▎                               ~40.0 ms   13.3 %
+      unattributed                                                                         0 ns    0.0 %
+      total                                        ████████████████████████████████    300.0 ms  100.0 %
+      ~ is an estimate: CPU time that spans share is spread evenly over them
+
+    Why: it computed on the CPU: 120.0 ms (40.0 %) in 2 spans, mostly `attention`. Evidence: span
+      0000000000000002 (`attention`, 100.0 ms), 0000000000000003 (`mlp`, 100.0 ms).
+    Confidence: medium.
+    Ruled out: queue (`queue`) at most 33.3 %, off-CPU at most 26.7 %.
+    Not assessed: I/O, locks, GPU, serialization, Python: no record says so; what there was is inside
+      the parts above. The attribute `radiosonde.phase` names it.
     ");
 }
 
