@@ -6,12 +6,9 @@
 use std::{fmt::Write as _, path::Path};
 
 use anyhow::bail;
-use radiosonde::{
-    core::{
-        ids::{SpanId, TraceId},
-        model::{EventRecord, Log, Place, Record, Span},
-    },
-    recording::Skipped,
+use radiosonde::core::{
+    ids::{SpanId, TraceId},
+    model::{EventRecord, Log, Place, Record, Span},
 };
 use radiosonde_answers::{
     units::Nanoseconds,
@@ -21,7 +18,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Format, WhyArguments},
-    recording,
+    recording::{self, Unread},
 };
 
 /// How many requests an error message names.
@@ -30,11 +27,11 @@ const NAMED_MAX: usize = 5;
 /// What standard output gets.
 pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
     let path = arguments.file.as_path();
-    let (spans, skipped) = outlines(path)?;
+    let (spans, unread) = outlines(path)?;
     if spans.is_empty() {
-        bail!("{} holds no spans{}", path.display(), mend(&skipped));
+        bail!("{} holds no spans{}", path.display(), mend(&unread));
     }
-    recording::warn(path, &skipped);
+    unread.warn(path);
     let candidates = why::candidates(&spans);
     if arguments.list {
         return list(path, candidates, arguments.format);
@@ -49,8 +46,8 @@ pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
     }
 }
 
-fn mend(skipped: &Skipped) -> String {
-    match recording::skipped_words(skipped) {
+fn mend(unread: &Unread) -> String {
+    match unread.words() {
         Some(words) => format!(
             ": {words}. Is it a recording? Radiosonde's JSON-lines and SQLite exporters write them"
         ),
@@ -65,9 +62,9 @@ fn json(document: &impl Serialize) -> anyhow::Result<String> {
 }
 
 /// Every span without what is attached to it, except for what it is called by.
-fn outlines(path: &Path) -> anyhow::Result<(Vec<Span>, Skipped)> {
+fn outlines(path: &Path) -> anyhow::Result<(Vec<Span>, Unread)> {
     let mut spans = Vec::new();
-    let skipped = recording::for_each(path, |record| {
+    let unread = recording::for_each(path, |record| {
         if let Record::Span(span) = record {
             spans.push(Span {
                 target: "".into(),
@@ -82,7 +79,7 @@ fn outlines(path: &Path) -> anyhow::Result<(Vec<Span>, Skipped)> {
             });
         }
     })?;
-    Ok((spans, skipped))
+    Ok((spans, unread))
 }
 
 /// The records of the traces that are asked for.
