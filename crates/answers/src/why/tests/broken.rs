@@ -149,7 +149,7 @@ fn spans_without_their_parent_stand_under_the_root_and_rings_are_broken() {
     ");
 }
 
-/// What is left of a request of 900 ms after a kill, and a short complete request.
+/// What is left of a request of 900 ms after a kill.
 fn killed() -> Script {
     let mut s = Script::new(900);
     s.span(1, "queue", 0, 400);

@@ -109,13 +109,13 @@ fn time_beside_overlapping_children_is_not_taken_off_twice() {
 
 #[test]
 fn what_a_reading_says_is_not_ruled_out() {
-    // The thread computed for 300 ms somewhere; the worker that it may have waited for has no reading.
+    // Wherever the thread computed, beside its own I/O and beside a worker that it may have waited for.
     for cpu_ms in [5, 100, 250, 400, 700, 990] {
         for (start, end) in [(0, 400), (300, 700), (0, 1000), (600, 1000)] {
             let mut s = beside(cpu_ms, start, end);
             s.span(1, "fetch", 0, 300);
             let account = s.account();
-            for other in account.ruled_out.iter() {
+            for other in &account.ruled_out {
                 assert!(
                     other.category != Category::OnCpu || other.at_most_ns >= cpu_ms * MS,
                     "{cpu_ms} {start} {end}\n{account}"
