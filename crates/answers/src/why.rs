@@ -21,10 +21,12 @@ use serde::{Serialize, Serializer};
 
 mod account;
 mod category;
+mod cpu;
 mod findings;
 mod patterns;
 mod render;
 mod reported;
+mod root;
 mod segments;
 mod tile;
 mod trace;
@@ -196,9 +198,9 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// More than everything that could speak against it, by less than twice, or partly estimated.
+    /// More than everything that could speak against it, by less than twice or by an estimate.
     Medium,
-    /// At least 60 % of the time, and at least twice everything that could speak against it.
+    /// At least 60 % of the time, and at least twice everything that could speak against it, without what is estimated.
     High,
 }
 
@@ -244,7 +246,7 @@ pub struct Finding {
 pub struct RuledOut {
     /// The kind.
     pub category: Category,
-    /// The name, for a phase.
+    /// The name, where all of it has one.
     pub label: Option<String>,
     /// What was seen of it, in nanoseconds.
     pub seen_ns: u64,
@@ -274,6 +276,8 @@ pub struct Candidate {
     pub span_id: SpanId,
     /// The root's name.
     pub name: String,
+    /// Whether the root itself was recorded. Where it was not, it had not ended, and its time is that of its parts.
+    pub complete: bool,
     /// The root's start, in nanoseconds since the Unix epoch.
     pub start_unix_ns: u64,
     /// The root's duration, in nanoseconds.
@@ -291,7 +295,12 @@ pub fn takes_part(type_name: &str) -> bool {
     reported::takes_part(type_name)
 }
 
-/// The traces among `spans`, slowest root first.
+/// Whether an attribute of this name is part of what a span is called: the number of a block, of a shard.
+pub fn is_index(attribute: &str) -> bool {
+    trace::is_index(attribute)
+}
+
+/// The traces among `spans`, slowest root first, those whose root was not recorded last.
 pub fn candidates(spans: &[Span]) -> Vec<Candidate> {
     account::candidates(spans)
 }

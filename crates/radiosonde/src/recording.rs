@@ -10,7 +10,7 @@ mod lines;
 mod sqlite;
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Read as _, Seek as _, Write},
     path::{Path, PathBuf},
 };
@@ -48,6 +48,14 @@ pub enum RecordingError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// There is something at the path that is not a regular file.
+    #[error("cannot read {path}: {mend}")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is, and what to do about it.
+        mend: &'static str,
+    },
     /// The database cannot be read.
     #[cfg(feature = "sqlite")]
     #[error("cannot read {path} as a recording: {source}")]
@@ -74,6 +82,18 @@ impl Recording {
             path: path.to_owned(),
             source,
         };
+        // Before opening it: opening a named pipe waits for somebody to write.
+        let kind = fs::metadata(path).map_err(failed)?.file_type();
+        if !kind.is_file() {
+            return Err(RecordingError::NotAFile {
+                path: path.to_owned(),
+                mend: if kind.is_dir() {
+                    "it is a folder; name the recording in it"
+                } else {
+                    "it is a pipe or device, and a recording is read more than once; write it to a file and name that"
+                },
+            });
+        }
         let mut file = File::open(path).map_err(failed)?;
         let mut first = Vec::new();
         (&file)

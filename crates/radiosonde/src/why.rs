@@ -17,10 +17,15 @@
 //! # Ok::<(), radiosonde::InitError>(())
 //! ```
 //!
-//! Invariant: at most `records_max` records are kept beside those of the slowest request; when more come, the request
-//! that has been going on for longest is given up and counted.
+//! A request ends with its root. What another process asked for ends with the span that served it; whether that span's
+//! parent is in another process is not known before something of this process ends around it, so its records are kept
+//! until then or until there is no more room.
+//!
+//! Invariant: at most `records_max` records are kept beside those of the slowest request; when more come, requests that
+//! served another process settle first, then the request that has been going on for longest is given up and counted.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -47,7 +52,12 @@ struct Request {
     spans: Vec<Span>,
     logs: Vec<Log>,
     events: Vec<EventRecord>,
+    ended: Option<End>,
 }
+
+/// The end of a request, the one that counts greatest: whether a root ended and not a span that served another
+/// process, and after how many nanoseconds.
+type End = (bool, u64);
 
 #[derive(Debug)]
 struct Kept {
@@ -57,7 +67,9 @@ struct Kept {
     open: HashMap<TraceId, Request>,
     /// The traces in `open`, the one that has been going on for longest first; some have ended since.
     order: VecDeque<TraceId>,
-    slowest: Option<(TraceId, u64, Request)>,
+    /// Those of them in which a span ended that served another process, the first first.
+    served: VecDeque<TraceId>,
+    slowest: Option<(TraceId, Request)>,
     given_up: u64,
 }
 
@@ -75,6 +87,7 @@ impl Slowest {
             records: 0,
             open: HashMap::new(),
             order: VecDeque::new(),
+            served: VecDeque::new(),
             slowest: None,
             given_up: 0,
         })))
@@ -83,7 +96,17 @@ impl Slowest {
     /// The account of the slowest request that ended so far.
     pub fn account(&self) -> Option<Account> {
         let kept = self.lock();
-        let (trace_id, _, request) = kept.slowest.as_ref()?;
+        let slowest = kept
+            .slowest
+            .iter()
+            .map(|(trace_id, request)| (trace_id, request));
+        let ended = kept
+            .open
+            .iter()
+            .filter(|(_, request)| request.ended.is_some());
+        let (trace_id, request) = slowest
+            .chain(ended)
+            .max_by_key(|(trace_id, request)| (request.duration_ns(), Reverse(**trace_id)))?;
         why::trace(&request.telemetry(), *trace_id)
     }
 
@@ -120,6 +143,11 @@ impl Request {
         }
     }
 
+    /// How long it took; 0 while it goes on.
+    fn duration_ns(&self) -> u64 {
+        self.ended.map_or(0, |(_, duration_ns)| duration_ns)
+    }
+
     fn len(&self) -> usize {
         self.spans.len() + self.logs.len() + self.events.len()
     }
@@ -130,13 +158,12 @@ impl Kept {
         match record {
             RecordRef::Span(span) => {
                 let span = span.to_span();
-                let (trace_id, duration_ns) = (span.trace_id, span.duration_ns());
-                // What another process asked for is a request of this one.
-                let ends = span.parent_id.is_none()
-                    || matches!(span.kind, SpanKind::Server | SpanKind::Consumer);
-                self.request(trace_id, |request| request.spans.push(span));
-                if ends {
-                    self.end(trace_id, duration_ns);
+                let (trace_id, is_root) = (span.trace_id, span.parent_id.is_none());
+                let ends = is_root || matches!(span.kind, SpanKind::Server | SpanKind::Consumer);
+                let end = ends.then(|| (is_root, span.duration_ns()));
+                self.request(trace_id, end, |request| request.spans.push(span));
+                if is_root {
+                    self.settle(trace_id);
                 }
             }
             RecordRef::Log(log) => {
@@ -146,24 +173,25 @@ impl Kept {
                     .as_ref()
                     .filter(|_| log.severity >= Severity::Warn)
                 {
-                    self.request(place.trace_id, |request| request.logs.push(log));
+                    self.request(place.trace_id, None, |request| request.logs.push(log));
                 }
             }
             RecordRef::Event(event) if why::takes_part(event.descriptor().type_name) => {
                 let event = event.to_event();
                 if let Some(place) = &event.place {
-                    self.request(place.trace_id, |request| request.events.push(event));
+                    self.request(place.trace_id, None, |request| request.events.push(event));
                 }
             }
             RecordRef::Event(_) => {}
         }
     }
 
-    /// Adds a record to its request, and gives up the oldest requests while there are too many records.
-    fn request(&mut self, trace_id: TraceId, add: impl FnOnce(&mut Request)) {
+    /// Adds a record, which may end its request, and makes room while there are too many records.
+    fn request(&mut self, trace_id: TraceId, end: Option<End>, add: impl FnOnce(&mut Request)) {
         match &mut self.slowest {
-            // A part that ended after its request.
-            Some((slowest, _, request)) if *slowest == trace_id => {
+            // A part that ended after its request, or what is around it.
+            Some((slowest, request)) if *slowest == trace_id => {
+                request.ended = request.ended.max(end);
                 if request.len() < self.records_max {
                     add(request);
                 }
@@ -172,37 +200,58 @@ impl Kept {
             _ => {}
         }
         let order = &mut self.order;
-        add(self.open.entry(trace_id).or_insert_with(|| {
+        let request = self.open.entry(trace_id).or_insert_with(|| {
             order.push_back(trace_id);
             Request::default()
-        }));
-        self.records += 1;
-        while self.records > self.records_max {
-            let Some(oldest) = self.order.pop_front() else {
-                return;
-            };
-            if let Some(request) = self.open.remove(&oldest) {
-                self.records -= request.len();
-                self.given_up += 1;
-            }
+        });
+        add(request);
+        if request.ended.is_none() && matches!(end, Some((false, _))) {
+            self.served.push_back(trace_id);
         }
+        request.ended = request.ended.max(end);
+        self.records += 1;
+        while self.records > self.records_max && self.make_room() {}
     }
 
-    fn end(&mut self, trace_id: TraceId, duration_ns: u64) {
-        let is_slowest = self
-            .slowest
-            .as_ref()
-            .is_none_or(|(_, slowest_ns, _)| duration_ns > *slowest_ns);
-        let Some(request) = self.open.remove(&trace_id) else {
+    /// Settles a request that has ended as far as is known or, without one, gives up the oldest that goes on; whether
+    /// there was any.
+    fn make_room(&mut self) -> bool {
+        if let Some(served) = self.served.pop_front() {
+            self.settle(served);
+            return true;
+        }
+        let Some(oldest) = self.order.pop_front() else {
+            return false;
+        };
+        if let Some(request) = self.open.remove(&oldest) {
+            self.records -= request.len();
+            self.given_up += 1;
+        }
+        true
+    }
+
+    /// Keeps a request that has ended if it is the slowest, and forgets it otherwise.
+    fn settle(&mut self, trace_id: TraceId) {
+        let ended = self
+            .open
+            .get(&trace_id)
+            .is_some_and(|request| request.ended.is_some());
+        let Some(request) = ended.then(|| self.open.remove(&trace_id)).flatten() else {
             return;
         };
         self.records -= request.len();
-        if is_slowest {
-            self.slowest = Some((trace_id, duration_ns, request));
+        let slowest_ns = self
+            .slowest
+            .as_ref()
+            .map(|(_, slowest)| slowest.duration_ns());
+        if slowest_ns.is_none_or(|slowest_ns| request.duration_ns() > slowest_ns) {
+            self.slowest = Some((trace_id, request));
         }
-        if self.order.len() > self.open.len() * 2 + 16 {
-            let open = &self.open;
-            self.order.retain(|trace_id| open.contains_key(trace_id));
+        let open = &self.open;
+        for places in [&mut self.order, &mut self.served] {
+            if places.len() > open.len() * 2 + 16 {
+                places.retain(|trace_id| open.contains_key(trace_id));
+            }
         }
     }
 }

@@ -165,3 +165,80 @@ fn what_is_no_recording_is_refused_with_a_reason() {
         "{error}"
     );
 }
+
+#[test]
+fn a_closed_recording_is_read_without_writing_anything_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("100 % of #1? é.sqlite");
+    drop(Sqlite::open(&file, Redaction::default()).unwrap());
+    let link = folder.path().join("link.sqlite");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    #[cfg(not(unix))]
+    std::fs::copy(&file, &link).unwrap();
+    for path in [&file, &link] {
+        let reading = Recording::open(path).unwrap();
+        let (records, _) = Recording::read(path).unwrap();
+        assert!(records.is_empty());
+        let mut names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["100 % of #1? é.sqlite", "link.sqlite"]);
+        drop(reading);
+    }
+
+    // One that is being written is read with what only its log holds yet.
+    let writer = rusqlite::Connection::open(&file).unwrap();
+    writer
+        .execute_batch(
+            "INSERT INTO metric_event (ts, type, data) VALUES ('2026-01-31T12:00:00Z', 'X', '{}')",
+        )
+        .unwrap();
+    assert_eq!(Recording::read(&file).unwrap().0.len(), 1);
+    drop(writer);
+}
+
+#[test]
+fn what_is_no_recording_says_what_it_is_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| {
+        let error = match Recording::open(path) {
+            Err(error) => error.to_string(),
+            Ok(_) => Recording::read(path).unwrap_err().to_string(),
+        };
+        error.replace(&folder.path().display().to_string(), "DIR")
+    };
+    let foreign = folder.path().join("foreign.sqlite");
+    let connection = rusqlite::Connection::open(&foreign).unwrap();
+    connection.execute_batch("CREATE TABLE t (a)").unwrap();
+    let damaged = folder.path().join("damaged.sqlite");
+    std::fs::write(
+        &damaged,
+        [b"SQLite format 3\0".as_slice(), &[0xff; 5000]].concat(),
+    )
+    .unwrap();
+    let mut words = vec![refused(folder.path()), refused(&foreign), refused(&damaged)];
+    if cfg!(unix) {
+        // What a shell gives for `<(command)` is a pipe.
+        let pipe = folder.path().join("pipe");
+        if Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+        {
+            words.push(refused(&pipe));
+        }
+    }
+    assert_eq!(
+        words,
+        [
+            "cannot read DIR: it is a folder; name the recording in it",
+            "cannot read DIR/foreign.sqlite as a recording: it is a SQLite file, but not a recording; name a file that radiosonde's SQLite exporter wrote",
+            "cannot read DIR/damaged.sqlite as a recording: file is not a database; the file is damaged or cut off: take a whole copy of it, or save what is left with `sqlite3 FILE .recover`",
+            "cannot read DIR/pipe: it is a pipe or device, and a recording is read more than once; write it to a file and name that",
+        ]
+    );
+}

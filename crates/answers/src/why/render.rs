@@ -60,19 +60,36 @@ impl Account {
             category,
             label,
             duration_ns,
+            provenance,
             ..
         } in shown
         {
-            line(f, category.title(), label, *duration_ns, whole)?;
+            let mark = if *provenance == "estimated" { "~" } else { "" };
+            line(f, category.title(), label, (*duration_ns, mark), whole)?;
         }
         if !hidden.is_empty() {
             let rest = hidden.iter().fold(0_u64, |sum, segment| {
                 sum.saturating_add(segment.duration_ns)
             });
-            line(f, "others", &format!("{} more", hidden.len()), rest, whole)?;
+            line(
+                f,
+                "others",
+                &format!("{} more", hidden.len()),
+                (rest, ""),
+                whole,
+            )?;
         }
-        line(f, "unattributed", "", self.residual_ns, whole)?;
-        line(f, "total", "", whole, whole)?;
+        line(f, "unattributed", "", (self.residual_ns, ""), whole)?;
+        line(f, "total", "", (whole, ""), whole)?;
+        if shown
+            .iter()
+            .any(|segment| segment.provenance == "estimated")
+        {
+            writeln!(
+                f,
+                "  ~ is an estimate: CPU time that spans share is spread evenly over them"
+            )?;
+        }
         writeln!(f)
     }
 
@@ -125,8 +142,14 @@ impl Account {
     }
 }
 
-/// One row: kind, name, bar, time, share.
-fn line(f: &mut Formatter<'_>, kind: &str, label: &str, ns: u64, whole: u64) -> fmt::Result {
+/// One row: kind, name, bar, time with a mark before it, share.
+fn line(
+    f: &mut Formatter<'_>,
+    kind: &str,
+    label: &str,
+    (ns, mark): (u64, &str),
+    whole: u64,
+) -> fmt::Result {
     let label = if label.chars().count() > LABEL_CHARS_MAX {
         let mut short: String = label.chars().take(LABEL_CHARS_MAX - 1).collect();
         short.push('…');
@@ -134,7 +157,7 @@ fn line(f: &mut Formatter<'_>, kind: &str, label: &str, ns: u64, whole: u64) -> 
     } else {
         label.to_owned()
     };
-    let time = Nanoseconds(ns).to_string();
+    let time = format!("{mark}{}", Nanoseconds(ns));
     let part = Percent(ns, whole).to_string();
     writeln!(
         f,

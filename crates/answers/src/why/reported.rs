@@ -47,27 +47,43 @@ pub(super) fn attach<'a>(trace: &mut Trace<'a>, events: &[&'a EventRecord]) {
     let mut here: Vec<(&'a EventRecord, usize)> = events
         .iter()
         .filter_map(|&event| {
-            let place = event
-                .place
-                .as_ref()
-                .filter(|place| place.trace_id == trace.id)?;
+            let place = event.place.as_ref().filter(|place| {
+                place.trace_id == trace.id && takes_part(event.type_name.as_ref())
+            })?;
             Some((event, *hosts.get(&place.span_id)?))
         })
         .collect();
-    // The outer of two phases that end together comes first. Ties beyond that are equal in every respect that counts.
+    // Kernels come last, because they look for their operation. The outer of two phases that end together comes first.
+    // Ties beyond that are equal in every respect that counts.
     here.sort_by_cached_key(|(event, host)| {
         (
+            event.type_name == GPU_KERNEL,
             Reverse(event.time_unix_ns),
             Reverse(duration(event)),
             *host,
+            event.type_name.clone(),
             format!("{:?}", event.data),
         )
     });
+    let all = here.len();
+    here.dedup_by(|(event, host), (other, other_host)| {
+        let place = |event: &EventRecord, host: usize| (event.time_unix_ns, host);
+        place(event, *host) == place(other, *other_host)
+            && event.type_name == other.type_name
+            && event.data == other.data
+    });
+    trace.notes.repeated_events = (all - here.len()) as u64;
+    let mut operations: HashMap<(usize, &str), Vec<usize>> = HashMap::new();
     let mut phases: HashMap<(usize, u64, String), Vec<usize>> = HashMap::new();
     for (event, host) in here {
         match event.type_name.as_ref() {
-            GPU_OP => gpu(trace, event, host, "op_name", &known),
-            GPU_KERNEL => gpu(trace, event, host, "internal_kernel_name", &known),
+            GPU_OP => {
+                if let Some(name) = event.field("op_name").and_then(Value::as_str) {
+                    let node = gpu(trace, event, (host, name), &known);
+                    operations.entry((host, name)).or_default().extend(node);
+                }
+            }
+            GPU_KERNEL => kernel(trace, event, host, &operations, &known),
             CALL => call(trace, event, host, &known),
             _ => {
                 if let Some(Update::Latency(phase)) = event::from_record(event) {
@@ -106,25 +122,44 @@ fn duration(event: &EventRecord) -> Option<u64> {
         .or_else(|| nanoseconds(event, "duration_us")?.checked_mul(1000))
 }
 
-fn gpu<'a>(
-    trace: &mut Trace<'a>,
-    event: &'a EventRecord,
+/// Adds a GPU's work under the node `host`, unless a span of that name says the same.
+fn gpu(
+    trace: &mut Trace<'_>,
+    event: &EventRecord,
+    (host, name): (usize, &str),
+    known: &BTreeSet<String>,
+) -> Option<usize> {
+    let start = event.time_unix_ns.saturating_sub(duration(event)?);
+    let name = format!("gpu {name}");
+    if known.contains(&labels(&name, None).0) {
+        return None;
+    }
+    let times = (start, event.time_unix_ns);
+    Some(trace.push_reported(host, Cow::Owned(name), times, said(Category::GpuBusy)))
+}
+
+/// Adds a kernel under the operation that it names and during which it ran; without one, beside the others.
+fn kernel(
+    trace: &mut Trace<'_>,
+    event: &EventRecord,
     host: usize,
-    name: &str,
+    operations: &HashMap<(usize, &str), Vec<usize>>,
     known: &BTreeSet<String>,
 ) {
-    let (Some(duration), Some(name)) = (duration(event), event.field(name).and_then(Value::as_str))
-    else {
+    let text = |name| event.field(name).and_then(Value::as_str);
+    let (Some(name), Some(duration)) = (text("internal_kernel_name"), duration(event)) else {
         return;
     };
-    let name = format!("gpu {name}");
-    if !known.contains(&labels(&name, None).0) {
-        let times = (
-            event.time_unix_ns.saturating_sub(duration),
-            event.time_unix_ns,
-        );
-        trace.push_reported(host, Cow::Owned(name), times, said(Category::GpuBusy));
-    }
+    let middle = event.time_unix_ns.saturating_sub(duration / 2);
+    // The one that ends last comes first.
+    let operation = text("parent_op_name")
+        .and_then(|operation| operations.get(&(host, operation)))
+        .and_then(|nodes| {
+            let ended = nodes.partition_point(|&node| trace.nodes[node].end >= middle);
+            nodes.get(ended.checked_sub(1)?).copied()
+        })
+        .filter(|&node| trace.nodes[node].start <= middle);
+    gpu(trace, event, (operation.unwrap_or(host), name), known);
 }
 
 fn call<'a>(trace: &mut Trace<'a>, event: &'a EventRecord, host: usize, known: &BTreeSet<String>) {

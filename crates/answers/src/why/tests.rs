@@ -6,6 +6,7 @@ use radiosonde_core::model::{Attributes, Place, Severity, SpanKind, Status, Valu
 use super::*;
 
 mod broken;
+mod readings;
 mod scenarios;
 
 const TRACE: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
@@ -76,6 +77,11 @@ impl Script {
 
     fn kind(&mut self, span: u64, kind: SpanKind) -> &mut Self {
         self.spans[span as usize - 1].kind = kind;
+        self
+    }
+
+    fn thread(&mut self, span: u64, thread: u32) -> &mut Self {
+        self.spans[span as usize - 1].thread = thread;
         self
     }
 

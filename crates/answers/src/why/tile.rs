@@ -2,13 +2,17 @@
 //!
 //! At any moment the time belongs to the deepest span that its parent was waiting for. Among children that run at the
 //! same time it is the one that ends last, because the parent could not go on before it; of two that end together, the
-//! one that started first. Time in which no child runs is the span's own.
+//! one that started first. Time in which no child runs is the span's own, and so is time in which the parent computed
+//! itself, as its CPU reading shows, whatever ran on other threads.
 //!
 //! Invariant: the pieces follow each other without a hole or overlap from the root's start to its end.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use super::trace::Trace;
+use super::{
+    cpu::{CpuShare, Readings},
+    trace::Trace,
+};
 
 /// A stretch of time that belongs to a node itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +38,10 @@ pub(super) struct Tiling {
     pub(super) pieces: Vec<Piece>,
     /// For each node how much of the critical path lies inside of it, children included.
     pub(super) path_ns: Vec<u64>,
+    /// For each node what its thread computed in its own time, where a reading says so.
+    pub(super) cpu: Vec<Option<CpuShare>>,
+    /// The nodes that carry a CPU reading, with the part of it that no inner reading takes.
+    pub(super) readings: Vec<(usize, u64)>,
 }
 
 /// Divides the root's time among the nodes.
@@ -42,13 +50,25 @@ pub(super) fn tile(trace: &Trace<'_>) -> Tiling {
     let mut tiling = Tiling {
         pieces: Vec::new(),
         path_ns: vec![0; trace.nodes.len()],
+        cpu: Vec::new(),
+        readings: Vec::new(),
     };
+    let mut readings = Readings::new(trace);
     let mut waiting = vec![(0, root.start, root.end)];
     while let Some((node, start, end)) = waiting.pop() {
         tiling.path_ns[node] += end - start;
-        divide(trace, node, start, end, &mut tiling.pieces, &mut waiting);
+        let within = (node, start, end);
+        divide(
+            trace,
+            within,
+            &mut readings,
+            &mut tiling.pieces,
+            &mut waiting,
+        );
     }
     tiling.pieces.sort_unstable();
+    tiling.cpu = readings.spread(&tiling.pieces);
+    tiling.readings = readings.heads;
     tiling
 }
 
@@ -56,9 +76,8 @@ pub(super) fn tile(trace: &Trace<'_>) -> Tiling {
 /// divided in turn. Each child gets at most one stretch: up to where a later one took over.
 fn divide(
     trace: &Trace<'_>,
-    node: usize,
-    start: u64,
-    end: u64,
+    (node, start, end): (usize, u64, u64),
+    readings: &mut Readings,
     pieces: &mut Vec<Piece>,
     waiting: &mut Vec<(usize, u64, u64)>,
 ) {
@@ -83,10 +102,12 @@ fn divide(
             running.pop();
         }
         if let Some((_, Reverse(from), Reverse(child))) = running.pop() {
-            let from = from.max(start);
-            waiting.push((child, from, at));
-            later = Some(child);
-            at = from;
+            let waited_ns = readings.lend(trace, node, child, at - from.max(start));
+            if waited_ns > 0 {
+                waiting.push((child, at - waited_ns, at));
+                later = Some(child);
+                at -= waited_ns;
+            }
         } else {
             let earlier = rest
                 .peek()

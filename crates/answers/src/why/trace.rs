@@ -1,10 +1,10 @@
 //! One trace as a tree of timed nodes under the root that is asked about, however broken the spans are.
 //!
 //! Rules, in order:
-//! 1. Of several spans with the same identifier the longest counts.
+//! 1. Of several spans with the same identifier the longest counts, and of several equal events one.
 //! 2. A span whose parent was not recorded, and one of each ring of parents, stands directly under the root.
-//! 3. A child that ends after its parent was not waited for and has no part in the parent's time, unless the excess is
-//!    within [`tolerance_ns`] or the child is another process's answer, whose clock may differ; then it is cut.
+//! 3. A child that ends after its parent may not have been waited for and has no part in the parent's time, unless the
+//!    excess is within [`tolerance_ns`] or the child is another process's answer, whose clock may differ; then it is cut.
 //! 4. A child's time before its parent began is cut off.
 //! 5. Phases reported by events become nodes under the span in which they were reported, unless spans of the same
 //!    name exist.
@@ -14,7 +14,7 @@
 use std::{
     borrow::Cow,
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
 };
 
 use radiosonde_core::{
@@ -25,6 +25,7 @@ use radiosonde_core::{
 use super::{
     category::{self, Category, Classified},
     reported,
+    root::{Root, UNRECORDED, Unrecorded, distinct},
 };
 
 /// The attribute with a span's CPU time in nanoseconds, recorded on request.
@@ -53,6 +54,8 @@ pub(super) struct Node<'a> {
     side: SpanKind,
     /// It has a part in its parent's time.
     admitted: bool,
+    /// It has none because it ended after its parent.
+    pub(super) outlived: bool,
 }
 
 /// How it is known what a node is.
@@ -77,6 +80,7 @@ impl Origin {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) duplicates: u64,
+    pub(super) repeated_events: u64,
     pub(super) orphans: u64,
     pub(super) rings: u64,
     /// Children that ended after their parent: how many, and one of them with its excess.
@@ -101,6 +105,7 @@ impl Notes {
     /// Takes what another trace's notes say.
     pub(super) fn merge(&mut self, other: &Self) {
         self.duplicates += other.duplicates;
+        self.repeated_events += other.repeated_events;
         self.orphans += other.orphans;
         self.rings += other.rings;
         self.other_roots += other.other_roots;
@@ -147,6 +152,8 @@ pub(super) struct Trace<'a> {
     pub(super) notes: Notes,
     /// Spans of the trace, those left out included.
     pub(super) spans: u64,
+    /// Its root was recorded.
+    pub(super) complete: bool,
 }
 
 /// How much later than its parent a child may seem to end: 1 % of the parent, at least 50 µs. Ends are stamped one
@@ -154,57 +161,6 @@ pub(super) struct Trace<'a> {
 const fn tolerance_ns(parent_ns: u64) -> u64 {
     let share = parent_ns / 100;
     if share > 50_000 { share } else { 50_000 }
-}
-
-/// The spans of a trace in an order that does not depend on the input's, each identifier once, and how many were not.
-fn distinct<'a>(spans: impl Iterator<Item = &'a Span>) -> (Vec<&'a Span>, u64) {
-    let mut spans: Vec<_> = spans.collect();
-    spans.sort_by(|a, b| {
-        let key = |span: &Span| {
-            (
-                span.start_unix_ns,
-                Reverse(span.end_unix_ns),
-                span.span_id,
-                span.parent_id,
-                span.thread,
-            )
-        };
-        key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
-    });
-    let all = spans.len();
-    let mut longest: HashMap<SpanId, u64> = HashMap::new();
-    for span in &spans {
-        let duration = longest.entry(span.span_id).or_default();
-        *duration = span.duration_ns().max(*duration);
-    }
-    let mut seen = BTreeSet::new();
-    spans.retain(|span| longest[&span.span_id] == span.duration_ns() && seen.insert(span.span_id));
-    let duplicates = all - spans.len();
-    (spans, duplicates as u64)
-}
-
-/// The root of distinct spans: the longest span without a parent; without one, the longest whose parent was not
-/// recorded; without one, the longest. Ties go to the one that starts first.
-fn root_of(spans: &[&Span]) -> Option<usize> {
-    let ids: BTreeSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
-    let rank = |span: &Span| match span.parent_id {
-        None => 0,
-        Some(parent) if !ids.contains(&parent) => 1,
-        Some(_) => 2,
-    };
-    (0..spans.len()).min_by_key(|&index| {
-        (
-            rank(spans[index]),
-            Reverse(spans[index].duration_ns()),
-            index,
-        )
-    })
-}
-
-/// The root that [`Trace::new`] would choose for the spans of one trace.
-pub(super) fn root<'a>(spans: impl Iterator<Item = &'a Span>) -> Option<&'a Span> {
-    let (spans, _) = distinct(spans);
-    root_of(&spans).map(|index| spans[index])
 }
 
 impl<'a> Trace<'a> {
@@ -217,8 +173,8 @@ impl<'a> Trace<'a> {
     ) -> Option<Self> {
         let (spans, duplicates) = distinct(records.spans.iter().copied());
         let root = match span_id {
-            Some(id) => spans.iter().position(|span| span.span_id == id)?,
-            None => root_of(&spans)?,
+            Some(id) => Root::Span(spans.iter().position(|span| span.span_id == id)?),
+            None => Root::of(&spans)?,
         };
         let mut notes = Notes {
             duplicates,
@@ -230,6 +186,7 @@ impl<'a> Trace<'a> {
             nodes: Vec::new(),
             notes,
             spans: spans.len() as u64,
+            complete: matches!(root, Root::Span(_)),
         };
         trace.grow(&spans, root, &parents);
         reported::attach(&mut trace, &records.events);
@@ -244,17 +201,20 @@ impl<'a> Trace<'a> {
     }
 
     /// Adds the nodes below `root`, parents before children.
-    fn grow(&mut self, spans: &[&'a Span], root: usize, parents: &[Option<usize>]) {
+    fn grow(&mut self, spans: &[&'a Span], root: Root, parents: &[Option<usize>]) {
         let mut children: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (child, parent) in parents.iter().enumerate() {
             if let Some(parent) = parent {
                 children.entry(*parent).or_default().push(child);
             }
         }
-        let mut waiting = vec![(root, None)];
+        let mut waiting = vec![(root.place(spans), None)];
         while let Some((index, parent)) = waiting.pop() {
             let place = self.nodes.len();
-            self.nodes.push(Node::from_span(spans[index], parent));
+            self.nodes.push(match root {
+                Root::Unrecorded(root) if index == spans.len() => Node::unrecorded(root),
+                _ => Node::from_span(spans[index], parent),
+            });
             let below = children.remove(&index).unwrap_or_default();
             waiting.extend(below.into_iter().rev().map(|child| (child, Some(place))));
         }
@@ -286,22 +246,29 @@ impl<'a> Trace<'a> {
             children: Vec::new(),
             side: SpanKind::Internal,
             admitted: false,
+            outlived: false,
         });
         self.nodes.len() - 1
     }
 
-    /// What is inside of a wait is part of the wait, unless it is another service's own work.
+    /// What is inside of something that the program declared is part of that, unless it is another service's own
+    /// work. What is only recognised, by a name or an attribute, says nothing about what is inside of it: `mutex` may
+    /// be held, and `fetch` may decompress.
     fn inherit(&mut self) {
-        for index in 1..self.nodes.len() {
-            let Some(parent) = self.nodes[index].parent else {
-                continue;
-            };
-            let outer = self.nodes[parent].kind.category;
-            let node = &mut self.nodes[index];
+        let mut said: Vec<Option<Category>> = Vec::with_capacity(self.nodes.len());
+        for node in &mut self.nodes {
+            let category = node.kind.category;
             let elsewhere = matches!(node.side, SpanKind::Server | SpanKind::Consumer);
-            if node.kind.category == Category::Phase && !node.origin.is_declared() && !elsewhere {
+            let outer = node.parent.and_then(|parent| said[parent]);
+            let outer = outer.filter(|_| category == Category::Phase && !elsewhere);
+            if let Some(outer) = outer.filter(|_| !node.origin.is_declared()) {
                 node.kind.category = outer;
             }
+            said.push(if node.kind.declared {
+                Some(category)
+            } else {
+                outer
+            });
         }
     }
 
@@ -326,6 +293,7 @@ impl<'a> Trace<'a> {
                 }
             } else if late > tolerance && child.side != SpanKind::Server {
                 note(&mut self.notes.outlived, &child.name, late);
+                self.nodes[index].outlived = true;
             } else {
                 if early > tolerance {
                     note(&mut self.notes.early, &child.name, early);
@@ -352,16 +320,20 @@ impl<'a> Trace<'a> {
 /// The parent of every span in the tree under `root`, with rule 2; `None` for the root and for spans outside.
 fn parents(
     spans: &[&Span],
-    root: usize,
+    root: Root,
     whole_trace: bool,
     notes: &mut Notes,
 ) -> Vec<Option<usize>> {
-    let index: HashMap<SpanId, usize> = spans
+    let mut index: HashMap<SpanId, usize> = spans
         .iter()
         .enumerate()
         .map(|(place, span)| (span.span_id, place))
         .collect();
-    let mut parents: Vec<Option<usize>> = vec![None; spans.len()];
+    if let Root::Unrecorded(unrecorded) = root {
+        index.insert(unrecorded.span_id, spans.len());
+    }
+    let root = root.place(spans);
+    let mut parents: Vec<Option<usize>> = vec![None; spans.len().max(root + 1)];
     for (place, span) in spans.iter().enumerate() {
         if place == root {
             continue;
@@ -427,6 +399,32 @@ impl<'a> Node<'a> {
             children: Vec::new(),
             side: span.kind,
             admitted: false,
+            outlived: false,
+        }
+    }
+
+    /// The node of a root that was not recorded.
+    fn unrecorded(root: Unrecorded) -> Self {
+        Self {
+            span_id: root.span_id,
+            name: Cow::Borrowed(UNRECORDED),
+            label: UNRECORDED.to_owned(),
+            member: UNRECORDED.to_owned(),
+            start: root.start,
+            end: root.end,
+            kind: Classified {
+                category: Category::Phase,
+                declared: false,
+            },
+            origin: Origin::Recognised,
+            failed: false,
+            thread: 0,
+            cpu_ns: None,
+            parent: None,
+            children: Vec::new(),
+            side: SpanKind::Internal,
+            admitted: false,
+            outlived: false,
         }
     }
 
@@ -440,19 +438,27 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Attributes by which programs tell repetitions of a span apart.
+const INDEX_ATTRIBUTES: [&str; 7] = [
+    "index",
+    "block",
+    "block_id",
+    "block.index",
+    "layer",
+    "layer_id",
+    "layer.index",
+];
+
+/// Whether an attribute of this name is part of what a span is called.
+pub(super) fn is_index(attribute: &str) -> bool {
+    INDEX_ATTRIBUTES.contains(&attribute)
+}
+
 /// The number by which a program tells repetitions of a span apart.
-fn index_of(span: &Span) -> Option<u64> {
-    [
-        "index",
-        "block",
-        "block_id",
-        "block.index",
-        "layer",
-        "layer_id",
-        "layer.index",
-    ]
-    .into_iter()
-    .find_map(|name| span.attribute(name).and_then(Value::as_u64))
+pub(super) fn index_of(span: &Span) -> Option<u64> {
+    INDEX_ATTRIBUTES
+        .into_iter()
+        .find_map(|name| span.attribute(name).and_then(Value::as_u64))
 }
 
 /// A name with its numbers replaced by `*`, and with its index: (`block *`, `block 3`).

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     Cause, Confidence, Verdict,
-    account::Records,
+    account::{Records, Suspect},
     category::Category,
     patterns::{ManyCalls, Outlier, many_calls, outlier},
     segments::{Sum, Sums},
@@ -20,6 +20,8 @@ use crate::units::{Nanoseconds, Percent, share};
 pub(super) const SHARE_MIN_PERCENT: u64 = 40;
 /// From this on a verdict can be sure.
 const SURE_MIN_PERCENT: u64 = 60;
+/// Less than this of the time does not make work that ended later a suspect.
+const SUSPECT_MIN_PERCENT: u64 = 5;
 /// Fewest recorded children around which gaps mean something.
 const GAP_CHILDREN_MIN: usize = 3;
 
@@ -31,7 +33,16 @@ pub(super) struct Contender {
     pub(super) category: Category,
     /// The name, where the contender is one name or one name is most of it.
     pub(super) label: Option<String>,
+    /// How many names it has.
+    labels: usize,
     pub(super) sum: Sum,
+}
+
+impl Contender {
+    /// The name of all of it, if there is one.
+    pub(super) fn only_label(&self) -> Option<&str> {
+        self.label.as_deref().filter(|_| self.labels == 1)
+    }
 }
 
 const fn cause_of(category: Category) -> Cause {
@@ -67,6 +78,7 @@ pub(super) fn contenders(sums: &Sums) -> Vec<Contender> {
                 cause,
                 category: *category,
                 label: None,
+                labels: 0,
                 sum: Sum::default(),
             };
             (0, empty)
@@ -76,6 +88,7 @@ pub(super) fn contenders(sums: &Sums) -> Vec<Contender> {
             contender.label = Some(label.clone());
             contender.category = *category;
         }
+        contender.labels += 1;
         contender.sum.merge(sum);
     }
     let mut all: Vec<_> = by_cause
@@ -98,10 +111,68 @@ pub(super) fn decide(
     contenders: &[Contender],
     duration_ns: u64,
 ) -> Verdict {
+    let mut verdict = of_what_was_recorded(records, sums, contenders, duration_ns);
+    if let (Verdict::CannotTell { because }, Some(suspect)) =
+        (&mut verdict, suspect(records, duration_ns))
+    {
+        because.push_str(&suspicion(records, suspect));
+    }
+    if records.traces.iter().all(|(trace, _)| trace.complete) {
+        return verdict;
+    }
+    let unfinished =
+        "the request itself was not recorded: it had not ended, or its record is elsewhere";
+    match verdict {
+        Verdict::Cause {
+            cause,
+            label,
+            duration_ns,
+            share,
+            words,
+            evidence,
+            ..
+        } => Verdict::Cause {
+            cause,
+            label,
+            duration_ns,
+            share,
+            confidence: Confidence::Medium,
+            words: format!("{unfinished}; of what was recorded, {words}"),
+            evidence,
+        },
+        Verdict::CannotTell { because } => cannot_tell(format!("{unfinished}; {because}")),
+    }
+}
+
+/// Work that may have been waited for although it ended later, for long enough to matter.
+fn suspect(records: &Records<'_>, duration_ns: u64) -> Option<Suspect> {
+    let suspect = records.suspect();
+    suspect.filter(|suspect| suspect.ns >= part(duration_ns, SUSPECT_MIN_PERCENT))
+}
+
+fn suspicion(records: &Records<'_>, suspect: Suspect) -> String {
+    let nodes = &records.traces[suspect.number].0.nodes;
+    let node = &nodes[suspect.node];
+    let around = node.parent.map_or(node, |parent| &nodes[parent]);
+    format!(
+        "; the first suspect is `{}`, which went on for {} of `{}` and ended {} after it: it may have been waited for until it had sent its result",
+        node.member,
+        Nanoseconds(suspect.ns),
+        around.member,
+        Nanoseconds(node.end - around.end)
+    )
+}
+
+fn of_what_was_recorded(
+    records: &Records<'_>,
+    sums: &Sums,
+    contenders: &[Contender],
+    duration_ns: u64,
+) -> Verdict {
     if duration_ns == 0 {
         return cannot_tell("the measured interval is empty");
     }
-    let least_ns = duration_ns.div_ceil(100).saturating_mul(SHARE_MIN_PERCENT);
+    let least_ns = part(duration_ns, SHARE_MIN_PERCENT);
     if let [(trace, tiling)] = records.traces.as_slice()
         && let Some(outlier) = outlier(trace, tiling, least_ns)
         && let Some(verdict) = one_of_many(records, &outlier, duration_ns)
@@ -123,8 +194,12 @@ pub(super) fn decide(
         return cannot_tell(close(top, rival, residual_ns, duration_ns));
     }
     if top.cause == Cause::Phase && rival.is_none() && !top.sum.declared {
+        let nothing = match suspect(records, duration_ns) {
+            Some(_) => "nothing that was waited for with certainty",
+            None => "nothing",
+        };
         return cannot_tell(format!(
-            "{} of {} is in `{}`, and nothing was recorded inside it or beside it; add spans there, or CPU time (`{}`)",
+            "{} of {} is in `{}`, and {nothing} was recorded inside it or beside it; add spans there, or CPU time (`{}`)",
             Nanoseconds(top.sum.ns),
             Nanoseconds(duration_ns),
             top.label.as_deref().unwrap_or_default(),
@@ -134,7 +209,7 @@ pub(super) fn decide(
     named(
         records,
         top,
-        confidence(top.sum.ns, against_ns, duration_ns, top.sum.estimated),
+        confidence(top.sum.ns - top.sum.estimated_ns, against_ns, duration_ns),
         duration_ns,
     )
 }
@@ -145,20 +220,25 @@ fn cannot_tell(because: impl Into<String>) -> Verdict {
     }
 }
 
-fn confidence(ns: u64, against_ns: u64, duration_ns: u64, estimated: bool) -> Confidence {
-    let sure =
-        ns >= duration_ns.div_ceil(100).saturating_mul(SURE_MIN_PERCENT) && ns / 2 >= against_ns;
-    if sure && !estimated {
+/// How sure a cause is of which `measured_ns` are measured.
+fn confidence(measured_ns: u64, against_ns: u64, duration_ns: u64) -> Confidence {
+    if measured_ns >= part(duration_ns, SURE_MIN_PERCENT) && measured_ns / 2 >= against_ns {
         Confidence::High
     } else {
         Confidence::Medium
     }
 }
 
+/// So many per cent of `duration_ns`, rounded up.
+fn part(duration_ns: u64, percent: u64) -> u64 {
+    let part = (u128::from(duration_ns) * u128::from(percent)).div_ceil(100);
+    u64::try_from(part).unwrap_or(u64::MAX)
+}
+
 fn name_of(contender: &Contender) -> String {
-    match (&contender.label, contender.cause) {
+    match (contender.only_label(), contender.cause) {
         (Some(label), Cause::Phase) => format!("`{label}`"),
-        (Some(label), _) if label == contender.category.title() => label.clone(),
+        (Some(label), _) if label == contender.category.title() => label.to_owned(),
         (Some(label), _) => format!("{} in `{label}`", contender.category.title()),
         (None, _) => contender.category.title().to_owned(),
     }
@@ -337,7 +417,7 @@ fn one_of_many(records: &Records<'_>, outlier: &Outlier, duration_ns: u64) -> Op
         label: Some(outlier.member.clone()),
         duration_ns: outlier.excess_ns,
         share: share(outlier.excess_ns, duration_ns),
-        confidence: confidence(outlier.excess_ns, against_ns, duration_ns, false),
+        confidence: confidence(outlier.excess_ns, against_ns, duration_ns),
         words,
         evidence: records.evidence(&nodes),
     })
@@ -358,12 +438,9 @@ fn gaps(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Verdict {
         .iter()
         .max_by_key(|(place, ns)| (**ns, std::cmp::Reverse(**place)));
     if let Some((&(number, index), &ns)) = host
-        && ns
-            >= duration_ns
-                .div_ceil(100)
-                .saturating_mul(SHARE_MIN_PERCENT)
-                .max(duration_ns.div_ceil(2))
+        && ns >= duration_ns.div_ceil(2)
         && records.traces[number].0.nodes[index].children.len() >= GAP_CHILDREN_MIN
+        && suspect(records, duration_ns).is_none()
     {
         let node = &records.traces[number].0.nodes[index];
         return Verdict::Cause {
@@ -381,6 +458,14 @@ fn gaps(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Verdict {
             ),
             evidence: records.evidence(&[(ns, number, index)]),
         };
+    }
+    if suspect(records, duration_ns).is_some() {
+        return cannot_tell(format!(
+            "{} of {} ({}) is accounted for by nothing that was waited for with certainty",
+            Nanoseconds(residual_ns),
+            Nanoseconds(duration_ns),
+            Percent(residual_ns, duration_ns)
+        ));
     }
     let spans: u64 = records.traces.iter().map(|(trace, _)| trace.spans).sum();
     let read = if spans == 1 {

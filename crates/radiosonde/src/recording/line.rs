@@ -68,7 +68,18 @@ pub(super) fn parse(line: &[u8]) -> Result<Record, String> {
 
 /// Reads one JSON value.
 pub(super) fn parse_value(json: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(json).map_err(|error| format!("not JSON that can be read: {error}"))
+    serde_json::from_slice(json).map_err(|error| {
+        let words = error.to_string();
+        // The line is this one, whatever its number.
+        let place = format!(" at line 1 column {}", error.column());
+        match words.strip_suffix(&place) {
+            Some(words) => format!(
+                "not JSON that can be read: {words} at byte {}",
+                error.column()
+            ),
+            None => format!("not JSON that can be read: {words}"),
+        }
+    })
 }
 
 /// The record with these parts. Data that does not have the shape of a span or log makes an event, whatever its type.

@@ -1,9 +1,9 @@
 //! SQLite recordings, read.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use radiosonde_core::model::{Record, Value};
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::{
     Skipped,
@@ -22,8 +22,14 @@ pub struct Sqlite {
 #[non_exhaustive]
 pub enum SqliteError {
     /// SQLite says so.
-    #[error("{0}")]
-    Database(#[from] rusqlite::Error),
+    // Not as the source: SQLite's own error says the same once more.
+    #[error("{0}{mend}", mend = mend(.0))]
+    Database(rusqlite::Error),
+    /// The file is a database of something else.
+    #[error(
+        "it is a SQLite file, but not a recording; name a file that radiosonde's SQLite exporter wrote"
+    )]
+    Foreign,
     /// The file was written in a newer format.
     #[error(
         "its schema_version is {found} and this build reads up to {SCHEMA_VERSION}; use a newer version"
@@ -34,19 +40,72 @@ pub enum SqliteError {
     },
 }
 
+impl From<rusqlite::Error> for SqliteError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What to do about it.
+fn mend(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "; the file is damaged or cut off: take a whole copy of it, or save what is left with `sqlite3 FILE .recover`"
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            "; it was not closed, so its -wal file is needed: copy both to a folder that you may write"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "; another process holds the file: ask again"
+        }
+        _ => "",
+    }
+}
+
+/// Opens the database for reading. One that was closed has no write-ahead log and changes no more, so nothing needs to
+/// be written beside it.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // SQLite puts the log beside the file itself, not beside a link to it.
+    let Ok(path) = path.canonicalize() else {
+        return Connection::open_with_flags(path, flags);
+    };
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    if cfg!(not(unix)) || Path::new(&log).exists() {
+        return Connection::open_with_flags(path, flags);
+    }
+    let mut uri = "file:".to_owned();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(byte));
+            }
+            // Writing to a string does not fail.
+            _ => _ = write!(uri, "%{byte:02X}"),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
 impl Sqlite {
     /// Opens the recording at `path` for reading. One that is being written may be read at the same time.
     pub fn open(path: &Path) -> Result<Self, SqliteError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        let found: i64 =
-            connection.query_row("SELECT max(version) FROM schema_version", (), |row| {
-                row.get(0)
-            })?;
-        if found > SCHEMA_VERSION {
-            return Err(SqliteError::Version { found });
+        let connection = connect(path)?;
+        let has = |table| {
+            let sql = "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+            connection.query_row(sql, (table,), |row| row.get::<_, bool>(0))
+        };
+        if !has("schema_version")? {
+            return Err(SqliteError::Foreign);
         }
-        Ok(Self { connection })
+        let version = "SELECT max(version) FROM schema_version";
+        match connection.query_row(version, (), |row| row.get::<_, Option<i64>>(0))? {
+            Some(found) if found > SCHEMA_VERSION => Err(SqliteError::Version { found }),
+            Some(_) if has("metric_event")? => Ok(Self { connection }),
+            _ => Err(SqliteError::Foreign),
+        }
     }
 
     /// Every record in the order of writing, and what had to be skipped.

@@ -52,6 +52,25 @@ fn gpu_bound() -> Script {
     s
 }
 
+/// A GPU operation of 100 ms with a kernel in it, reported in the shapes of the design notes.
+fn gpu_kernel() -> Script {
+    let mut s = Script::new(120);
+    let kernel = |parent: &'static str| {
+        vec![
+            ("parent_op_name", parent.into()),
+            ("internal_kernel_name", "sgemm".into()),
+            ("duration_us", 80_000_u64.into()),
+        ]
+    };
+    s.event(1, "InternalKernelCompleted", 100, kernel("matmul"));
+    let op = vec![
+        ("op_name", "matmul".into()),
+        ("duration_us", 100_000_u64.into()),
+    ];
+    s.event(1, "GpuOpCompleted", 100, op);
+    s
+}
+
 fn gpu_wait() -> Script {
     let mut s = Script::new(200);
     s.span(1, "gpu.op", 0, 30);
@@ -140,7 +159,8 @@ fn gaps_between_spans() -> Script {
 fn cold_start() -> Script {
     let mut s = Script::new(5000);
     s.span(1, "queue", 0, 100);
-    let load = s.span(1, "model.load", 100, 4300);
+    let load = s.span(1, "prepare", 100, 4300);
+    s.with(load, PHASE_ATTRIBUTE, "startup");
     s.span(load, "read header", 100, 200);
     s.span(load, "map weights", 200, 4200);
     s.span(1, "generate", 4300, 4990);
@@ -355,6 +375,48 @@ fn what_did_not_run_is_what_its_name_says_only_where_that_waits() {
 }
 
 #[test]
+fn what_is_inside_of_a_name_is_not_of_its_kind_unless_the_program_says_so() {
+    let inside = |outer: &str, lead: u64, inner: &str| {
+        let mut s = Script::new(220);
+        let around = s.span(1, outer, 1, 219);
+        s.span(around, inner, 1 + lead, 218);
+        s
+    };
+    let mut database = inside("handle", 1, "render");
+    database.with(1, "db.system.name", "postgresql");
+    let mut client = inside("GET /x", 1, "decode body");
+    client.kind(2, SpanKind::Client);
+    let mut service = Script::new(220);
+    service.spans[0].name = Cow::Borrowed("init");
+    service.span(1, "run migrations", 1, 219);
+    service.span(1, "read settings", 0, 1);
+    for (script, label) in [
+        (inside("mutex", 1, "update index"), "update index"),
+        (inside("fetch", 10, "decompress"), "decompress"),
+        (inside("model.load", 1, "run migrations"), "run migrations"),
+        (database, "render"),
+        (client, "decode body"),
+        (service, "run migrations"),
+    ] {
+        let account = script.account();
+        let named = account.segments.first();
+        assert_eq!(
+            named.map(|segment| (segment.category, segment.label.as_str())),
+            Some((Category::Phase, label)),
+            "{account}"
+        );
+        assert!(
+            matches!(cause(&account), None | Some(Cause::Phase)),
+            "{account}"
+        );
+    }
+    let mut said = inside("around", 10, "inner");
+    said.with(2, PHASE_ATTRIBUTE, "lock");
+    let account = said.account();
+    assert_eq!(cause(&account), Some(Cause::Lock), "{account}");
+}
+
+#[test]
 fn what_the_records_do_not_say_is_not_told() {
     let one_span = Script::new(900);
 
@@ -406,6 +468,71 @@ fn what_the_records_do_not_say_is_not_told() {
     queue is 45.0 %, but `generate` (25.0 %) and the 30.0 % that nothing accounts for could be as much; add spans where the gaps are
     no part of the time stands out: queue 25.0 %, `decode` 25.0 %, `prefill` 25.0 %
     the measured interval is empty
+    ");
+}
+
+#[test]
+fn a_kernel_has_its_part_in_the_operation_around_it() {
+    let account = gpu_kernel().account();
+    let parts: Vec<_> = account
+        .segments
+        .iter()
+        .map(|segment| {
+            (
+                segment.category,
+                segment.label.as_str(),
+                segment.duration_ns / MS,
+            )
+        })
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            (Category::GpuBusy, "gpu sgemm", 80),
+            (Category::GpuBusy, "gpu matmul", 20)
+        ]
+    );
+    assert_eq!(cause(&account), Some(Cause::Gpu), "{account}");
+}
+
+#[test]
+fn shares_are_of_whole_times_however_short() {
+    let mut s = Script::new(0);
+    let start = s.spans[0].start_unix_ns;
+    s.spans[0].end_unix_ns = start + 50;
+    s.span(1, "queue", 0, 0);
+    s.span(1, "work", 0, 0);
+    s.spans[1].end_unix_ns = start + 30;
+    s.spans[2].start_unix_ns = start + 30;
+    s.spans[2].end_unix_ns = start + 50;
+    assert_eq!(cause(&s.account()), Some(Cause::Queue), "{}", s.account());
+}
+
+#[test]
+fn estimates_are_marked_and_a_kind_of_time_goes_by_its_only_name() {
+    let mut s = Script::new(300);
+    s.span(1, "attention", 0, 100);
+    s.span(1, "mlp", 100, 200);
+    s.span(1, "queue", 200, 300);
+    s.cpu(1, 120);
+    insta::assert_snapshot!(s.account(), @r"
+    `request` took 300.0 ms (trace 0af7651916cd43dd8448eb211c80319c, 4 spans)
+
+      queue           queue                        ██████████▋                         100.0 ms   33.3 %
+      on-CPU          attention                    ██████▍                             ~60.0 ms   20.0 %
+      on-CPU          mlp                          ██████▍                             ~60.0 ms   20.0 %
+      off-CPU         attention                    ████▎                               ~40.0 ms   13.3 %
+      off-CPU         mlp                          ████▎                               ~40.0 ms   13.3 %
+      unattributed                                                                         0 ns    0.0 %
+      total                                        ████████████████████████████████    300.0 ms  100.0 %
+      ~ is an estimate: CPU time that spans share is spread evenly over them
+
+    Why: it computed on the CPU: 120.0 ms (40.0 %) in 2 spans, mostly `attention`. Evidence: span
+      0000000000000002 (`attention`, 100.0 ms), 0000000000000003 (`mlp`, 100.0 ms).
+    Confidence: medium.
+    Ruled out: queue (`queue`) at most 33.3 %, off-CPU at most 26.7 %.
+    Not assessed: I/O, locks, GPU, serialization, Python: no record says so; what there was is inside
+      the parts above. The attribute `radiosonde.phase` names it.
     ");
 }
 
@@ -523,7 +650,7 @@ fn cpu_time_splits_what_is_only_named() {
       0000000000000002 (`attention`, 195.0 ms), 0000000000000003 (`mlp`, 95.0 ms), 0000000000000001
       (`request`, 300.0 ms).
     Confidence: high.
-    Ruled out: off-CPU (`request`) at most 4.0 %.
+    Ruled out: off-CPU at most 4.0 %.
     Not assessed: queueing, I/O, locks, GPU, serialization, Python: no record says so; what there was is
       inside the parts above. The attribute `radiosonde.phase` names it.
     ");
