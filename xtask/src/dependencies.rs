@@ -92,6 +92,52 @@ mod tests {
     }
 
     #[test]
+    fn core_brings_no_runtime_no_network_and_no_tls() {
+        let all = Bound {
+            what: "packages in radiosonde-core",
+            package: packages::CORE,
+            tree: &[],
+            packages_max: 0,
+        };
+        let names: BTreeSet<String> = all
+            .packages()
+            .unwrap()
+            .iter()
+            .filter_map(|package| package.split(' ').next().map(str::to_owned))
+            .collect();
+        assert!(names.contains("tracing-core"), "{names:?}");
+        let heavy = [
+            "tokio",
+            "tonic",
+            "hyper",
+            "h2",
+            "http",
+            "reqwest",
+            "ureq",
+            "rustls",
+            "ring",
+            "openssl",
+            "prost",
+            "async-std",
+            "smol",
+            "mio",
+            "futures",
+            "tracing-subscriber",
+            "opentelemetry",
+        ];
+        let found: Vec<_> = names
+            .iter()
+            .filter(|name| {
+                heavy.iter().any(|heavy| {
+                    name.strip_prefix(heavy)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                })
+            })
+            .collect();
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
     fn core_is_counted() {
         let direct = BOUNDS[0].packages().unwrap();
         assert!(

@@ -11,7 +11,7 @@
 use std::{
     fmt,
     future::Future,
-    panic::{self, AssertUnwindSafe},
+    panic::{self, AssertUnwindSafe, Location},
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -48,7 +48,7 @@ fn recording() -> Recording {
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // The first test of the process installs it.
     let _ = tracing::subscriber::set_global_default(Subscriber::new());
-    filter::set(Filter::parse("debug").unwrap());
+    filter::set(Filter::default());
     let records = Arc::new(Mutex::new(Vec::new()));
     let pump = pump::start(pump::Config {
         resource: Arc::new(Resource::default()),
@@ -267,9 +267,10 @@ fn errors_and_panics_are_counted_and_go_on() {
     assert_eq!(
         messages,
         [
-            (Severity::Debug, "generic returned"),
-            (Severity::Debug, "generic failed"),
-            (Severity::Debug, "explode returned"),
+            (Severity::Info, "generic returned"),
+            (Severity::Error, "generic failed"),
+            (Severity::Error, "explode failed"),
+            (Severity::Info, "explode returned"),
         ]
     );
     assert_eq!(
@@ -277,6 +278,116 @@ fn errors_and_panics_are_counted_and_go_on() {
         (2, vec![("alloc::string::String".to_owned(), 1)], 2)
     );
     assert_eq!(measured("explode"), (2, vec![("panic".to_owned(), 1)], 2));
+}
+
+#[instrument(level = "debug")]
+fn quiet(fail: bool) -> Answer<u8> {
+    if fail { Err("no".to_owned()) } else { Ok(1) }
+}
+
+#[instrument(ret)]
+fn shown(fail: bool) -> Answer<u8> {
+    if fail { Err("no".to_owned()) } else { Ok(1) }
+}
+
+#[instrument(err(level = "warn", Debug), ret(level = "debug"))]
+fn expected(fail: bool) -> Answer<u8> {
+    if fail { Err("no".to_owned()) } else { Ok(1) }
+}
+
+#[test]
+fn each_call_is_one_line_at_its_own_level_and_a_failure_is_an_error() {
+    let recording = recording();
+    for fail in [false, true] {
+        let _ = (quiet(fail), shown(fail), expected(fail));
+    }
+    let (_, logs) = recording.take();
+    let lines: Vec<_> = logs
+        .iter()
+        .map(|log| {
+            let attributes = log.attributes.iter();
+            let attributes: Vec<_> = attributes.map(|(k, v)| format!("{k}={v}")).collect();
+            let line = format!("{} {}", log.message, attributes.join(" "));
+            (log.severity, line)
+        })
+        .collect();
+    let line = |severity, text: &str| (severity, text.to_owned());
+    assert_eq!(
+        lines,
+        [
+            line(Severity::Info, "shown returned return=Ok(1)"),
+            line(
+                Severity::Error,
+                "quiet failed error.type=alloc::string::String"
+            ),
+            line(
+                Severity::Error,
+                "shown failed return=Err(\"no\") error.type=alloc::string::String"
+            ),
+            line(
+                Severity::Warn,
+                "expected failed error=\"no\" error.type=alloc::string::String"
+            ),
+        ]
+    );
+}
+
+#[track_caller]
+#[instrument]
+fn caller(fail: bool) -> Result<&'static Location<'static>, Odd> {
+    if fail {
+        Err(Odd(1))
+    } else {
+        Ok(Location::caller())
+    }
+}
+
+#[instrument(ret)]
+#[track_caller]
+fn early(list: &[u8]) -> &'static Location<'static> {
+    let here = || {
+        list.first()?;
+        Some(())
+    };
+    assert!(here().is_some(), "empty");
+    Location::caller()
+}
+
+#[instrument]
+#[track_caller]
+fn unseen(list: &[u8]) -> Option<&'static Location<'static>> {
+    list.first()?;
+    Some(Location::caller())
+}
+
+#[test]
+fn a_function_that_asks_for_its_caller_is_told_and_observed() {
+    let recording = recording();
+    let here = line!() + 1;
+    let lines = [caller(false).unwrap(), early(&[1]), unseen(&[1]).unwrap()].map(Location::line);
+    assert_eq!(lines, [here; 3]);
+    assert!(caller(true).is_err() && unseen(&[]).is_none());
+    assert!(panic::catch_unwind(|| early(&[])).is_err());
+    let (spans, logs) = recording.take();
+    let messages: Vec<_> = logs.iter().map(|log| &*log.message).collect();
+    assert_eq!(
+        messages,
+        [
+            "caller returned",
+            "early returned",
+            "unseen returned",
+            "caller failed",
+            "unseen returned",
+            "early failed"
+        ]
+    );
+    assert_eq!(logs[1].attributes[0].0, "return");
+    assert_eq!(logs[3].place.as_ref().unwrap().span_id, spans[3].span_id);
+    assert_eq!(
+        measured("caller"),
+        (2, vec![("instrument::Odd".to_owned(), 1)], 2)
+    );
+    assert_eq!(measured("early").1, [("panic".to_owned(), 1)]);
 }
 
 /// The body stays in place, because its return type says what the closure's parameter is.
@@ -297,10 +408,16 @@ fn a_function_that_returns_a_closure_is_observed_like_any_other() {
         Some("panic")
     );
     assert_eq!((spans.len(), spans[1].status.clone()), (2, Status::Unset));
-    let place = logs[0].place.as_ref().unwrap();
+    let messages: Vec<_> = logs
+        .iter()
+        .map(|log| (&*log.message, log.place.as_ref().unwrap().span_id))
+        .collect();
     assert_eq!(
-        (logs.len(), &*logs[0].message, place.span_id),
-        (1, "closure returned", spans[1].span_id)
+        messages,
+        [
+            ("closure failed", spans[0].span_id),
+            ("closure returned", spans[1].span_id)
+        ]
     );
     assert_eq!(measured("closure"), (2, vec![("panic".to_owned(), 1)], 2));
 }
@@ -355,6 +472,7 @@ fn is_send<T: Send>(value: T) -> T {
 #[test]
 fn an_async_call_lasts_from_its_first_poll_to_its_result() {
     let recording = recording();
+    filter::set(Filter::parse("debug").unwrap());
     let future = is_send(fetch("abc"));
     // Not polled yet, so not called yet.
     assert_eq!(measured("fetch").0, 0);
@@ -366,7 +484,7 @@ fn an_async_call_lasts_from_its_first_poll_to_its_result() {
     }
     let panicking = panic::catch_unwind(AssertUnwindSafe(|| block_on(explode_later())));
     assert!(panicking.is_err());
-    let (spans, _) = recording.take();
+    let (spans, logs) = recording.take();
     let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
     assert_eq!(
         names,
@@ -397,6 +515,26 @@ fn an_async_call_lasts_from_its_first_poll_to_its_result() {
         )
     );
     assert_eq!(measured("explode_later").1, [("panic".to_owned(), 1)]);
+    let messages: Vec<_> = logs
+        .iter()
+        .map(|log| (log.severity, &*log.message))
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            (Severity::Info, "inner returned"),
+            (Severity::Debug, "fetch returned"),
+            (Severity::Info, "inner returned"),
+            (Severity::Error, "fetch failed"),
+            (Severity::Debug, "fetch was cancelled"),
+            (Severity::Error, "explode_later failed"),
+        ]
+    );
+    assert_eq!(
+        logs[4].place.as_ref().unwrap().span_id,
+        spans[4].span_id,
+        "a cancelled call is logged inside its span"
+    );
 }
 
 #[instrument]

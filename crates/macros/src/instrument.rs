@@ -3,6 +3,7 @@
 use proc_macro2::TokenStream;
 use syn::{Error, ItemFn, Result};
 
+mod exits;
 mod expand;
 mod model;
 mod parse;

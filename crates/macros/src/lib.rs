@@ -1,8 +1,8 @@
 //! Attribute and derive macros of Radiosonde: `#[derive(Event)]` and `#[instrument]`.
 //!
 //! Each macro parses tokens into a model, checks every rule on the model, and expands it; the expansion names
-//! nothing but one hidden runtime module, so that what the caller has in scope cannot change its meaning. An
-//! error points at the token that is wrong.
+//! nothing but one hidden runtime module, so that what the caller has in scope cannot change its meaning; its own names
+//! begin with `__rs`, or `__RS` in capitals. An error points at the token that is wrong.
 //!
 //! Every macro exists twice: the plain one expands to paths of `radiosonde-core` and is re-exported there, the one
 //! with `_from_radiosonde` in its name expands to paths of `radiosonde` and is re-exported there under the
@@ -36,6 +36,13 @@ pub fn derive_event_from_radiosonde(item: TokenStream) -> TokenStream {
 /// `#[async_trait]` too) and methods. A call that returns `Err`, panics (the panic goes on) or whose future is dropped
 /// before it is done counts as an error, by `error.type`.
 ///
+/// Log: one line a call, inside its span. `... returned` and `... was cancelled` have the span's level, `info` unless
+/// `level` says otherwise; `... failed`, after an `Err` or a panic, has the level `error` and the `error.type`, whatever
+/// the span's level is. So with the default filter each call of a function without `level` is a line beside its span,
+/// because the span is recorded at that level anyway and whoever reads only lines is to see the call as well. A function that
+/// is called very often has `level = "debug"`, which turns its span and line off together: its failures are still
+/// logged, and its metrics still count every call. `err` and `ret` add values to that one line, and add no line.
+///
 /// Metrics: `function.calls`, `function.errors` and `function.duration` in seconds, labelled with the `function`'s path.
 /// They are measured for every call, whether or not the filter keeps the span. The path is the module's and the
 /// function's name: an attribute does not see which type its method is of, so methods of one name in one module share
@@ -51,12 +58,17 @@ pub fn derive_event_from_radiosonde(item: TokenStream) -> TokenStream {
 /// | `target = "..."` | the span's target instead of the module |
 /// | `skip(a, b)`, `skip_all` | arguments that do not become fields |
 /// | `fields(a = 1, b = %text, c)` | further fields, as in `tracing`'s macros; they replace arguments of their name |
-/// | `err`, `err(Debug)` | log an error, with its text, at level `error` |
-/// | `ret`, `ret(Display)` | log the returned value at the span's level |
+/// | `err`, `err(Debug)`, `err(level = "warn")` | the line of an `Err` has the error's text, and that level instead of `error` |
+/// | `ret`, `ret(Display)`, `ret(level = "debug")` | the line of a call has the returned value, and that level instead of the span's |
 /// | `parent = span` | the parent instead of the current span; `None` for a root |
 /// | `follows_from = spans` | spans that this one follows from |
 /// | `cpu` | record the thread's processor time in the field `thread.cpu.duration`, in nanoseconds (about 0.4 us a call) |
 /// | `crate = path` | the crate that holds the runtime, for one that renames its dependency |
+///
+/// The body of a `#[track_caller]` function stays in place, so that it is told its caller. Its value is seen where it is
+/// the last expression's: what leaves earlier counts as returned, and the attribute refuses a `?` or `return` of a function
+/// that says it returns a `Result`, or has `err` or `ret`. It refuses an early `return` too where the function's future is
+/// the `async` block that ends it.
 #[proc_macro_attribute]
 pub fn instrument(arguments: TokenStream, item: TokenStream) -> TokenStream {
     instrument::attribute(arguments.into(), &item.into(), &quote!(::radiosonde_core)).into()

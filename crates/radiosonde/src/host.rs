@@ -284,8 +284,86 @@ mod tests {
         }
     }
 
+    /// There is one host a process.
+    fn turn() -> std::sync::MutexGuard<'static, ()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seconds on a processor that proc(5) says the process has had, read by other code than the collector's.
+    fn on_processors() -> f64 {
+        let text = fs::read_to_string("/proc/self/stat").unwrap();
+        let fields = text
+            .rsplit(") ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .skip(11)
+            .take(2);
+        fields
+            .map(|ticks| ticks.parse::<f64>().unwrap())
+            .sum::<f64>()
+            / 100.0
+    }
+
+    /// The share of all processors that a reading says was used while `work` ran, and the least and most that it can
+    /// have been.
+    fn used_by(work: impl FnOnce()) -> (f64, f64, f64) {
+        let reading = || (Instant::now(), on_processors());
+        let share =
+            |(from, before): (Instant, f64), (until, after): (Instant, f64), at: Duration| {
+                assert!(from <= until);
+                (after - before) / at.as_secs_f64()
+            };
+        let mut host = Host::new();
+        // The collector's two readings lie between the outer and the inner ones.
+        let outer = reading();
+        host.read();
+        let inner = reading();
+        work();
+        let inner = (inner, reading());
+        host.read();
+        let outer = (outer, reading());
+        let mut metrics = Vec::new();
+        add_latest(&mut metrics);
+        let processors = fs::read_to_string("/proc/stat").unwrap();
+        let processors = processors
+            .lines()
+            .filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "))
+            .count() as f64;
+        let least = share(inner.0, inner.1, outer.1.0 - outer.0.0) / processors;
+        let most = share(outer.0, outer.1, inner.1.0 - inner.0.0) / processors;
+        (
+            value(&metrics, "process.cpu.utilization", None),
+            least,
+            most,
+        )
+    }
+
+    #[test]
+    fn the_processor_s_utilization_is_what_proc_says_busy_and_idle() {
+        let _turn = turn();
+        let (busy, least, most) = used_by(|| {
+            let start = on_processors();
+            while on_processors() < start + 0.3 {
+                burn(Duration::from_millis(5));
+            }
+        });
+        assert!(least > 0.0, "the work was seen: {least}");
+        assert!(
+            busy >= least - 1e-9 && busy <= most + 1e-9,
+            "{least} {busy} {most}"
+        );
+        let (idle, least, most) = used_by(|| std::thread::sleep(Duration::from_millis(500)));
+        assert!(
+            idle >= least - 1e-9 && idle <= most + 1e-9,
+            "{least} {idle} {most}"
+        );
+    }
+
     #[test]
     fn readings_agree_with_proc() {
+        let _turn = turn();
         let mut host = Host::new();
         host.read();
         burn(Duration::from_millis(300));

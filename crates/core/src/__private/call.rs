@@ -12,6 +12,11 @@ use crate::{
     metrics::{self, Counter, Histogram},
 };
 
+#[cfg_attr(not(feature = "recording"), path = "call/guard_off.rs")]
+mod guard;
+
+pub use guard::{Guard, guard};
+
 /// The error type of a call that panicked.
 const PANIC: &str = "panic";
 /// The error type of a future that was dropped before it was done.
@@ -64,7 +69,13 @@ impl CallSite {
             .increment();
     }
 
-    fn start<'s>(&'static self, span: &'s Span, cpu: bool) -> Call<'s> {
+    fn start<'s>(
+        &'static self,
+        span: &'s Span,
+        cpu: bool,
+        unseen: Ended,
+        log: fn(Ended),
+    ) -> Call<'s> {
         let recording = lane::recording();
         Call {
             site: recording.then_some(self),
@@ -76,13 +87,37 @@ impl CallSite {
                 None
             },
             was_panicking: thread::panicking(),
-            error_type: None,
-            done: false,
+            unseen,
+            log,
+            took: None,
+            seen: None,
         }
     }
 }
 
-/// A call that is running. Dropped before [`end`](Self::end) it was cancelled, or its thread panics.
+/// How a call ended, as far as that is told without its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It gave something back.
+    Returned,
+    /// Its future was dropped before it was done.
+    Cancelled,
+    /// It returned an error of this type, or panicked.
+    Failed(&'static str),
+}
+
+impl Ended {
+    const fn error_type(self) -> Option<&'static str> {
+        match self {
+            Self::Returned => None,
+            Self::Cancelled => Some(CANCELLED),
+            Self::Failed(error_type) => Some(error_type),
+        }
+    }
+}
+
+/// A call that is running. Dropped before [`end`](Self::end) its thread panics, or nobody saw its result.
+#[derive(Debug)]
 struct Call<'s> {
     /// `None` where nothing is recorded.
     site: Option<&'static CallSite>,
@@ -90,102 +125,87 @@ struct Call<'s> {
     started: Instant,
     cpu_started_ns: Option<u64>,
     was_panicking: bool,
-    error_type: Option<&'static str>,
-    done: bool,
+    /// What it is to be dropped before the end without a panic.
+    unseen: Ended,
+    /// Logs an end whose result was not seen.
+    log: fn(Ended),
+    took: Option<Took>,
+    /// What the result says, once it was seen.
+    seen: Option<Ended>,
+}
+
+/// What a call took.
+#[derive(Debug)]
+struct Took {
+    seconds: f64,
+    cpu_ns: Option<u64>,
 }
 
 impl Call<'_> {
-    fn end(mut self, error_type: Option<&'static str>) {
-        self.done = true;
-        self.error_type = error_type;
+    /// `outcome` logs the result and says which error it is.
+    fn end(mut self, outcome: impl FnOnce() -> Option<&'static str>) {
+        // Before the log, which is not the function's own work.
+        self.took = Some(self.took());
+        self.seen = Some(outcome().map_or(Ended::Returned, Ended::Failed));
     }
 
-    fn outcome(&self) -> Option<&'static str> {
-        if self.done {
-            self.error_type
-        } else if thread::panicking() && !self.was_panicking {
-            Some(PANIC)
+    fn took(&self) -> Took {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let cpu_ns = self
+            .cpu_started_ns
+            .and_then(|started_ns| Some(clock::thread_cpu_ns()?.saturating_sub(started_ns)));
+        Took { seconds, cpu_ns }
+    }
+
+    fn log_unseen(&self) -> Ended {
+        let ended = if thread::panicking() && !self.was_panicking {
+            Ended::Failed(PANIC)
         } else {
-            Some(CANCELLED)
-        }
+            self.unseen
+        };
+        (self.log)(ended);
+        ended
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
+        let took = self.took.take().unwrap_or_else(|| self.took());
+        let ended = self.seen.unwrap_or_else(|| self.log_unseen());
         let Some(site) = self.site else { return };
-        let error_type = self.outcome();
-        let seconds = self.started.elapsed().as_secs_f64();
-        if let Some(started_ns) = self.cpu_started_ns
-            && let Some(now_ns) = clock::thread_cpu_ns()
-        {
-            self.span
-                .record(CPU_FIELD, now_ns.saturating_sub(started_ns));
+        if let Some(cpu_ns) = took.cpu_ns {
+            self.span.record(CPU_FIELD, cpu_ns);
         }
         let handles = site.handles();
         handles.calls.increment();
-        let Some(error_type) = error_type else {
-            return handles.duration.record(seconds);
+        let Some(error_type) = ended.error_type() else {
+            return handles.duration.record(took.seconds);
         };
-        handles.duration.record_failed(seconds);
+        handles.duration.record_failed(took.seconds);
         site.failed(error_type);
         self.span.record("error.type", error_type);
         self.span.record("otel.status_code", "ERROR");
     }
 }
 
-/// Runs `body` inside `span` as a call of `site`. `outcome` logs the result and says which error it is.
+/// Runs `body` inside `span` as a call of `site`. `outcome` logs the result and says which error it is; `log` logs an
+/// end without a result. For a body that must stay where it is there is [`guard()`].
 #[inline]
 pub fn call<R>(
     site: &'static CallSite,
     span: &Span,
     cpu: bool,
+    log: fn(Ended),
     body: impl FnOnce() -> R,
     outcome: impl FnOnce(&R) -> Option<&'static str>,
 ) -> R {
     if !super::RECORDING {
         return body();
     }
-    // Entered before the call starts and left after it ended: its exemplars belong to the span.
-    let _entered = span.enter();
-    let call = site.start(span, cpu);
+    let call = guard(site, span, cpu, log);
     let result = body();
-    call.end(outcome(&result));
+    call.end(&result, outcome);
     result
-}
-
-/// The same for a function whose body must stay where it is, because its return type says what the parameters of a
-/// returned closure are: the call lasts until the guard is dropped. `returned` logs that it did, unless it panicked.
-#[inline]
-pub fn guard<'s>(
-    site: &'static CallSite,
-    span: &'s Span,
-    cpu: bool,
-    returned: impl FnOnce() + 's,
-) -> impl Drop + 's {
-    let entered = super::RECORDING.then(|| span.enter());
-    Guard {
-        running: entered.is_some().then(|| (site.start(span, cpu), returned)),
-        _entered: entered,
-    }
-}
-
-/// A call that lasts until this is dropped, entered before it and left after it.
-struct Guard<'s, F: FnOnce()> {
-    running: Option<(Call<'s>, F)>,
-    _entered: Option<tracing::span::Entered<'s>>,
-}
-
-impl<F: FnOnce()> Drop for Guard<'_, F> {
-    fn drop(&mut self) {
-        let Some((call, returned)) = self.running.take() else {
-            return;
-        };
-        if !thread::panicking() || call.was_panicking {
-            returned();
-            call.end(None);
-        }
-    }
 }
 
 /// The same for a future. The span is entered whenever the future is polled; the call lasts from the first poll to
@@ -193,6 +213,7 @@ impl<F: FnOnce()> Drop for Guard<'_, F> {
 pub async fn call_future<F: Future>(
     site: &'static CallSite,
     span: Span,
+    log: fn(Ended),
     future: F,
     outcome: impl FnOnce(&F::Output) -> Option<&'static str>,
 ) -> F::Output {
@@ -201,9 +222,9 @@ pub async fn call_future<F: Future>(
     }
     let own = span.clone();
     async move {
-        let call = site.start(&own, false);
+        let call = site.start(&own, false, Ended::Cancelled, log);
         let result = future.await;
-        call.end(outcome(&result));
+        call.end(|| outcome(&result));
         result
     }
     .instrument(span)

@@ -58,7 +58,7 @@ fn implementation(event: &Event) -> TokenStream {
             };
 
             #[inline]
-            fn encode(&self, __encoder: &mut __rs::Encoder<'_>) {
+            fn encode(&self, __rs_encoder: &mut __rs::Encoder<'_>) {
                 #encoding
             }
         }
@@ -129,12 +129,12 @@ fn encoding(fields: &[Field]) -> TokenStream {
         let ident = &field.ident;
         let twin = field.micros.as_ref().map(|_| {
             let index = next();
-            quote!(__rs::Encoder::field(__encoder, #index, &__rs::WholeMicros::whole_micros(&self.#ident));)
+            quote!(__rs::Encoder::field(__rs_encoder, #index, &__rs::WholeMicros::whole_micros(&self.#ident));)
         });
         let index = next();
         // A type which no event can hold is reported where it is written; names are looked up as everywhere else.
         let at = Span::call_site().located_at(field.ty.span());
-        let field = quote_spanned!(at=> __rs::Encoder::field(__encoder, #index, &self.#ident););
+        let field = quote_spanned!(at=> __rs::Encoder::field(__rs_encoder, #index, &self.#ident););
         quote!(#twin #field)
     });
     quote!(#(#statements)*)
@@ -196,15 +196,15 @@ fn json(event: &Event) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl #write_generics __rs::serde::Serialize for #this #write_where {
-            fn serialize<__S: __rs::serde::Serializer>(&self, __serializer: __S) -> __rs::core::result::Result<__S::Ok, __S::Error> {
-                __rs::serialize(self, __serializer)
+            fn serialize<__S: __rs::serde::Serializer>(&self, __rs_serializer: __S) -> __rs::core::result::Result<__S::Ok, __S::Error> {
+                __rs::serialize(self, __rs_serializer)
             }
         }
 
         #[automatically_derived]
         impl #read_generics __rs::serde::Deserialize<'__de> for #this #read_where {
-            fn deserialize<__D: __rs::serde::Deserializer<'__de>>(__deserializer: __D) -> __rs::core::result::Result<Self, __D::Error> {
-                __rs::deserialize(__deserializer)
+            fn deserialize<__D: __rs::serde::Deserializer<'__de>>(__rs_deserializer: __D) -> __rs::core::result::Result<Self, __D::Error> {
+                __rs::deserialize(__rs_deserializer)
             }
         }
     }

@@ -1,21 +1,22 @@
-//! [`model`](super::model) to a function. Everything is named through the hidden runtime module.
+//! [`model`](super::model) to a function. Everything is named through the hidden runtime module, and what the caller
+//! could meet has a name that begins with `__rs`: items are not hygienic, and a binding whose name is a constant's is
+//! a comparison with it.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote};
 use syn::{
-    Block, Expr, Ident, PathArguments, ReturnType, Stmt, Type, TypeParamBound, parse_quote,
+    Block, Expr, Ident, ReturnType, Stmt, Type, parse_quote,
     visit_mut::{self, VisitMut},
 };
 
 use super::{
-    model::{Body, Format, Function},
+    model::{Body, Format, Function, Shown},
     parse,
 };
 
 pub(crate) fn function(function: Function) -> TokenStream {
     let setup = setup(&function);
     let outcome = outcome(&function);
-    let returned_log = returned_log(&function);
     let Function {
         mut item,
         arguments,
@@ -23,55 +24,39 @@ pub(crate) fn function(function: Function) -> TokenStream {
         ..
     } = function;
     let block = &item.block;
+    let statements = &block.stmts;
     let cpu = arguments.cpu;
     let returned = returned(&item.sig.output);
     let replacement: Block = match body {
-        Body::Sync if arguments.shows_nothing() && returns_closure(&item.sig.output) => {
+        Body::Unseen => parse_quote!({
+            #setup
+            let __rs_call = __rs::guard(&__RS_SITE, &__rs_span, #cpu, __rs_log);
+            #(#statements)*
+        }),
+        Body::InPlace => {
+            let ty = returned.unwrap_or_else(|| parse_quote!(()));
             parse_quote!({
                 #setup
-                let __call = __rs::guard(&__SITE, &__span, #cpu, || { #returned_log });
-                #block
+                let __rs_call = __rs::guard(&__RS_SITE, &__rs_span, #cpu, __rs_log);
+                // What follows could be reached, whatever the body does: the caller is not to be warned of it.
+                let __rs_result: #ty = '__rs: {
+                    if false {
+                        break '__rs __rs::never();
+                    }
+                    #(#statements)*
+                };
+                __rs::Guard::end(__rs_call, &__rs_result, #outcome);
+                __rs_result
             })
         }
         Body::Sync => {
             let arrow = returned.as_ref().map(|ty| quote!(-> #ty));
             parse_quote!({
                 #setup
-                __rs::call(&__SITE, &__span, #cpu, move || #arrow #block, #outcome)
+                __rs::call(&__RS_SITE, &__rs_span, #cpu, __rs_log, move || #arrow #block, #outcome)
             })
         }
-        // The type `!` cannot be named: what never returns has a value of no other type that has none.
-        Body::Async if matches!(returned, Some(Type::Never(_))) => {
-            let statements = &block.stmts;
-            parse_quote!({
-                #setup
-                match __rs::call_future(
-                    &__SITE,
-                    __span,
-                    async move {
-                        if false {
-                            return __rs::never::<__rs::core::convert::Infallible>();
-                        }
-                        #(#statements)*
-                    },
-                    #outcome
-                ).await {}
-            })
-        }
-        Body::Async => {
-            let ty = returned.unwrap_or_else(|| parse_quote!(()));
-            let statements = &block.stmts;
-            // Says what the block's value is, which an async block cannot say of itself.
-            let hint = quote! {
-                if false {
-                    return __rs::never::<#ty>();
-                }
-            };
-            parse_quote!({
-                #setup
-                __rs::call_future(&__SITE, __span, async move { #hint #(#statements)* }, #outcome).await
-            })
-        }
+        Body::Async => asynchronous(&setup, returned, statements, &outcome),
         Body::Returned => {
             let mut block = (**block).clone();
             wrap_returned(&mut block, &setup, &outcome);
@@ -82,18 +67,48 @@ pub(crate) fn function(function: Function) -> TokenStream {
     item.into_token_stream()
 }
 
-/// The span and the callsite.
+/// The body of an `async fn`.
+fn asynchronous(
+    setup: &TokenStream,
+    returned: Option<Type>,
+    statements: &[Stmt],
+    outcome: &TokenStream,
+) -> Block {
+    // The type `!` cannot be named: what never returns has a value of no other type that has none.
+    let never = matches!(returned, Some(Type::Never(_)));
+    let ty = match returned {
+        Some(_) if never => quote!(__rs::core::convert::Infallible),
+        Some(ty) => quote!(#ty),
+        None => quote!(()),
+    };
+    // The condition says what the block's value is, which an async block cannot say of itself.
+    let call = quote! {
+        __rs::call_future(
+            &__RS_SITE,
+            __rs_span,
+            __rs_log,
+            async move {
+                if false {
+                    return __rs::never::<#ty>();
+                }
+                #(#statements)*
+            },
+            #outcome
+        ).await
+    };
+    let call = if never { quote!(match #call {}) } else { call };
+    parse_quote!({ #setup #call })
+}
+
+/// The callsite, the span, and what logs a call whose result is not shown.
 fn setup(function: &Function) -> TokenStream {
     let Function {
-        item,
         runtime,
         arguments,
         recorded,
         ..
     } = function;
-    let ident = &item.sig.ident;
-    let plain = ident.to_string();
-    let plain = plain.trim_start_matches("r#");
+    let plain = plain_name(function);
     let name = arguments
         .name
         .as_ref()
@@ -120,18 +135,19 @@ fn setup(function: &Function) -> TokenStream {
     });
     let follows = arguments.follows_from.as_ref().map(|spans| {
         quote! {
-            for __cause in #spans {
-                __rs::tracing::Span::follows_from(&__span, &__cause);
+            for __rs_cause in #spans {
+                __rs::tracing::Span::follows_from(&__rs_span, &__rs_cause);
             }
         }
     });
+    let log = log(function);
     quote! {
         use #runtime::__private as __rs;
         #show
-        static __SITE: __rs::CallSite = __rs::CallSite::new(
+        static __RS_SITE: __rs::CallSite = __rs::CallSite::new(
             __rs::core::concat!(__rs::core::module_path!(), "::", #plain),
         );
-        let __span = if __rs::COMPILED_IN {
+        let __rs_span = if __rs::COMPILED_IN {
             __rs::tracing::span!(
                 target: #target,
                 #parent
@@ -147,7 +163,14 @@ fn setup(function: &Function) -> TokenStream {
             __rs::tracing::Span::none()
         };
         #follows
+        #log
     }
+}
+
+/// The function's name as it is spoken.
+fn plain_name(function: &Function) -> String {
+    let name = function.item.sig.ident.to_string();
+    name.trim_start_matches("r#").to_owned()
 }
 
 fn ends_with_comma(tokens: &TokenStream) -> bool {
@@ -168,94 +191,112 @@ fn target(function: &Function) -> TokenStream {
     )
 }
 
+/// Logs a call of which no value is shown, at the span's level or as an error.
+fn log(function: &Function) -> TokenStream {
+    let target = target(function);
+    let level = level(function);
+    let name = plain_name(function);
+    let (returned, failed) = (format!("{name} returned"), format!("{name} failed"));
+    let cancelled = matches!(function.body, Body::Async | Body::Returned).then(|| {
+        let cancelled = format!("{name} was cancelled");
+        quote! {
+            __rs::Ended::Cancelled => {
+                __rs::tracing::event!(target: #target, __rs::tracing::Level::#level, #cancelled);
+            }
+        }
+    });
+    quote! {
+        let __rs_log: fn(__rs::Ended) = |__rs_ended| match __rs_ended {
+            __rs::Ended::Failed(__rs_error_type) => {
+                __rs::tracing::event!(
+                    target: #target,
+                    __rs::tracing::Level::ERROR,
+                    "error.type" = __rs_error_type,
+                    #failed
+                );
+            }
+            #cancelled
+            _ => {
+                __rs::tracing::event!(target: #target, __rs::tracing::Level::#level, #returned);
+            }
+        };
+    }
+}
+
 /// A closure that logs a result and says which error it is.
 fn outcome(function: &Function) -> TokenStream {
     let target = target(function);
-    let level = level(function);
-    let name = &function.item.sig.ident;
+    let name = plain_name(function);
     let (returned, failed) = (format!("{name} returned"), format!("{name} failed"));
     let arguments = &function.arguments;
-    let ok = match arguments.ret {
-        None => returned_log(function),
-        Some(format) => {
-            let value = shown(format, &quote!(__value));
+    let ok = match &arguments.ret {
+        None => quote!(__rs_log(__rs::Ended::Returned);),
+        Some(shown) => {
+            let value = written(shown.format, &quote!(__rs_value));
+            let level = shown.level.clone().unwrap_or_else(|| level(function));
             quote! {
                 __rs::tracing::event!(target: #target, __rs::tracing::Level::#level, return = #value, #returned);
             }
         }
     };
     // With `err` the result is a `Result`, so that its error can be shown and `ret` shows the value inside.
-    let logs = if let Some(format) = arguments.err {
-        let value = shown(format, &quote!(__error));
+    let logs = if let Some(shown) = &arguments.err {
+        let value = written(shown.format, &quote!(__rs_error));
+        let level = error_level(shown);
         quote! {
-            match __result {
-                __rs::core::result::Result::Ok(__value) => { #ok }
-                __rs::core::result::Result::Err(__error) => {
+            match __rs_result {
+                __rs::core::result::Result::Ok(__rs_value) => { #ok }
+                __rs::core::result::Result::Err(__rs_error) => {
                     __rs::tracing::event!(
                         target: #target,
-                        __rs::tracing::Level::ERROR,
+                        __rs::tracing::Level::#level,
                         error = #value,
-                        "error.type" = __error_type,
+                        "error.type" = __rs_error_type,
                         #failed
                     );
                 }
             }
         }
     } else {
-        quote! {
-            let __value = __result;
-            match __error_type {
-                __rs::core::option::Option::None => { #ok }
-                __rs::core::option::Option::Some(__error_type) => {
+        let failed = match &arguments.ret {
+            None => quote!(__rs_log(__rs::Ended::Failed(__rs_error_type));),
+            Some(shown) => {
+                let value = written(shown.format, &quote!(__rs_value));
+                quote! {
                     __rs::tracing::event!(
                         target: #target,
-                        __rs::tracing::Level::DEBUG,
-                        "error.type" = __error_type,
+                        __rs::tracing::Level::ERROR,
+                        return = #value,
+                        "error.type" = __rs_error_type,
                         #failed
                     );
                 }
             }
+        };
+        quote! {
+            let __rs_value = __rs_result;
+            match __rs_error_type {
+                __rs::core::option::Option::None => { #ok }
+                __rs::core::option::Option::Some(__rs_error_type) => { #failed }
+            }
         }
     };
     quote! {
-        |__result| {
+        |__rs_result| {
             use __rs::outcome::*;
-            let __error_type = (&&__rs::Outcome(__result)).__rs_error_type();
+            let __rs_error_type = (&&__rs::Outcome(__rs_result)).__rs_error_type();
             #logs
-            __error_type
+            __rs_error_type
         }
     }
 }
 
-/// Logs that the function returned, without saying what.
-fn returned_log(function: &Function) -> TokenStream {
-    let target = target(function);
-    let returned = format!("{} returned", function.item.sig.ident);
-    quote! {
-        __rs::tracing::event!(target: #target, __rs::tracing::Level::DEBUG, #returned);
-    }
+fn error_level(shown: &Shown) -> Ident {
+    let level = shown.level.clone();
+    level.unwrap_or_else(|| Ident::new("ERROR", Span::call_site()))
 }
 
-/// Whether the return type is `impl Fn(..)`, from which the compiler learns what the closure's parameters are: only
-/// where the closure is returned by the function itself.
-fn returns_closure(output: &ReturnType) -> bool {
-    let ReturnType::Type(_, ty) = output else {
-        return false;
-    };
-    let Type::ImplTrait(opaque) = &**ty else {
-        return false;
-    };
-    opaque.bounds.iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => bound
-            .path
-            .segments
-            .last()
-            .is_some_and(|segment| matches!(segment.arguments, PathArguments::Parenthesized(_))),
-        _ => false,
-    })
-}
-
-fn shown(format: Format, value: &TokenStream) -> TokenStream {
+fn written(format: Format, value: &TokenStream) -> TokenStream {
     match format {
         Format::Display => quote!(%#value),
         Format::Debug => quote!(?#value),
@@ -295,10 +336,11 @@ fn wrap_returned(block: &mut Block, setup: &TokenStream, outcome: &TokenStream) 
         },
         _ => return,
     };
-    let capture = inner.capture;
     let body = &inner.block;
     inner.block = parse_quote!({
         #setup
-        __rs::call_future(&__SITE, __span, async #capture #body, #outcome).await
+        __rs::call_future(&__RS_SITE, __rs_span, __rs_log, async move #body, #outcome).await
     });
+    // The span's fields are arguments, which the future must own even where its body does not name them.
+    inner.capture.get_or_insert_with(Default::default);
 }

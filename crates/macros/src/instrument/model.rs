@@ -18,6 +18,10 @@ pub(crate) struct Function {
 pub(crate) enum Body {
     /// When it is called.
     Sync,
+    /// When it is called, by a body that must stay in place; its value is seen at the end.
+    InPlace,
+    /// The same, and its value is not looked at: it leaves earlier, or only there has it its type.
+    Unseen,
     /// When its future is polled.
     Async,
     /// In an `async` block that is the function's value, bare or in `Box::pin`.
@@ -36,8 +40,8 @@ pub(crate) struct Arguments {
     pub(crate) fields: TokenStream,
     /// Names of fields that are one word; an argument of that name is not recorded.
     pub(crate) field_names: Vec<Ident>,
-    pub(crate) err: Option<Format>,
-    pub(crate) ret: Option<Format>,
+    pub(crate) err: Option<Shown>,
+    pub(crate) ret: Option<Shown>,
     pub(crate) parent: Option<Expr>,
     pub(crate) follows_from: Option<Expr>,
     pub(crate) cpu: bool,
@@ -51,7 +55,14 @@ impl Arguments {
     }
 }
 
-/// How a value is written into a log.
+/// A value that is written into a log, and the log's level unless it is the usual one.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) format: Format,
+    pub(crate) level: Option<Ident>,
+}
+
+/// How a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Display,

@@ -3,12 +3,16 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::{
-    Error, Expr, ExprCall, ExprPath, FnArg, Ident, ItemFn, LitStr, Pat, Path, Result, Stmt, Token,
+    Error, Expr, ExprCall, ExprPath, FnArg, Ident, ItemFn, LitStr, Pat, Path, PathArguments,
+    Result, ReturnType, Stmt, Token, Type, TypeParamBound,
     ext::IdentExt as _,
     parse::{Parse, ParseStream},
 };
 
-use super::model::{Arguments, Body, Format, Function};
+use super::{
+    exits,
+    model::{Arguments, Body, Format, Function, Shown},
+};
 
 const KNOWN: &str =
     "name, level, target, skip, skip_all, fields, err, ret, parent, follows_from, cpu and crate";
@@ -24,8 +28,8 @@ pub(crate) fn function(
             "a `const fn` cannot be observed, because it may run in the compiler",
         ));
     }
-    let body = body(&item);
-    if arguments.cpu && body != Body::Sync {
+    let body = body(&arguments, &item)?;
+    if arguments.cpu && matches!(body, Body::Async | Body::Returned) {
         return Err(Error::new_spanned(
             &item.sig.ident,
             "`cpu` needs a function that stays on one thread, which an async one does not",
@@ -59,14 +63,77 @@ pub(crate) fn function(
     })
 }
 
-fn body(item: &ItemFn) -> Body {
+fn body(arguments: &Arguments, item: &ItemFn) -> Result<Body> {
     if item.sig.asyncness.is_some() {
-        return Body::Async;
+        return Ok(Body::Async);
     }
-    match item.block.stmts.last() {
-        Some(Stmt::Expr(last, None)) if is_async(last) => Body::Returned,
-        _ => Body::Sync,
+    if let Some(Stmt::Expr(last, None)) = item.block.stmts.last()
+        && is_async(last)
+    {
+        return match exits::first(&item.block) {
+            None => Ok(Body::Returned),
+            Some(exit) => Err(Error::new(
+                exit,
+                "#[instrument] observes the `async` block that ends the function, and not what is given back here: \
+                 decide inside of the block",
+            )),
+        };
     }
+    let output = &item.sig.output;
+    if returns_closure(output) && arguments.shows_nothing() {
+        return Ok(Body::Unseen);
+    }
+    if !item
+        .attrs
+        .iter()
+        .any(|attribute| attribute.path().is_ident("track_caller"))
+    {
+        return Ok(Body::Sync);
+    }
+    // In a closure the caller would be this function.
+    match exits::first(&item.block) {
+        Some(exit) if returns_result(output) || !arguments.shows_nothing() => Err(Error::new(
+            exit,
+            "#[instrument] cannot see what leaves a `#[track_caller]` function early: \
+             let its value be that of the last expression",
+        )),
+        Some(_) => Ok(Body::Unseen),
+        None if returns_never(output) => Ok(Body::Unseen),
+        None => Ok(Body::InPlace),
+    }
+}
+
+/// Whether the return type is `impl Fn(..)`, from which the compiler learns what the closure's parameters are: only
+/// where the closure is returned by the function itself.
+fn returns_closure(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, ty) = output else {
+        return false;
+    };
+    let Type::ImplTrait(opaque) = &**ty else {
+        return false;
+    };
+    opaque.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|segment| matches!(segment.arguments, PathArguments::Parenthesized(_))),
+        _ => false,
+    })
+}
+
+/// Whether the return type says of itself that it is a `Result`.
+fn returns_result(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, ty) = output else {
+        return false;
+    };
+    let Type::Path(ty) = &**ty else { return false };
+    let last = ty.path.segments.last();
+    last.is_some_and(|segment| segment.ident.to_string().ends_with("Result"))
+}
+
+fn returns_never(output: &ReturnType) -> bool {
+    matches!(output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)))
 }
 
 /// An `async` block, bare or in `Box::pin(...)`, as `#[async_trait]` writes it.
@@ -165,8 +232,8 @@ impl Arguments {
                 self.fields = content.parse()?;
                 self.field_names = field_names(&self.fields);
             }
-            "err" => self.err = Some(format(input, Format::Display)?),
-            "ret" => self.ret = Some(format(input, Format::Debug)?),
+            "err" => self.err = Some(shown(input, Format::Display)?),
+            "ret" => self.ret = Some(shown(input, Format::Debug)?),
             "crate" => {
                 input.parse::<Token![=]>()?;
                 let path = input.call(Path::parse_mod_style)?;
@@ -215,19 +282,35 @@ fn level(input: ParseStream<'_>) -> Result<Ident> {
     }
 }
 
-/// Nothing, `(Debug)` or `(Display)`.
-fn format(input: ParseStream<'_>, default: Format) -> Result<Format> {
+/// Nothing, or in parentheses `Debug` or `Display` and `level = ...`.
+fn shown(input: ParseStream<'_>, format: Format) -> Result<Shown> {
+    let mut shown = Shown {
+        format,
+        level: None,
+    };
     if !input.peek(syn::token::Paren) {
-        return Ok(default);
+        return Ok(shown);
     }
     let content;
     syn::parenthesized!(content in input);
-    let name: Ident = content.parse()?;
-    match name.to_string().as_str() {
-        "Debug" => Ok(Format::Debug),
-        "Display" => Ok(Format::Display),
-        _ => Err(Error::new_spanned(name, "expected `Debug` or `Display`")),
+    while !content.is_empty() {
+        let name: Ident = content.parse()?;
+        match name.to_string().as_str() {
+            "Debug" => shown.format = Format::Debug,
+            "Display" => shown.format = Format::Display,
+            "level" => shown.level = Some(level(&content)?),
+            _ => {
+                return Err(Error::new_spanned(
+                    name,
+                    "expected `Debug`, `Display` or `level = ...`",
+                ));
+            }
+        }
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
     }
+    Ok(shown)
 }
 
 /// The names of fields that are one word: `a` and `b` of `a = 1, ?b, c.d = 2`.

@@ -7,6 +7,7 @@ use std::{
     fmt::Debug,
     future::Future,
     io,
+    panic::Location,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -43,6 +44,91 @@ fn dynamic(
 #[instrument]
 fn lengths() -> impl Fn(&str) -> usize {
     |text| text.len()
+}
+
+#[instrument]
+fn bytes(of: &[u8]) -> impl Fn(usize) -> u8 + '_ {
+    move |index| of[index]
+}
+
+#[instrument]
+fn unused(_n: u64) -> impl Future<Output = u64> {
+    async { 1 }
+}
+
+#[instrument]
+fn borrowed(text: &String) -> impl Future<Output = usize> + Send {
+    async { text.len() }
+}
+
+#[instrument]
+fn boxed(fail: bool) -> Pin<Box<dyn Future<Output = Result<u8, String>>>> {
+    let answer = || {
+        return 1;
+    };
+    Box::pin(async move {
+        if fail {
+            return Err("no".to_owned());
+        }
+        Ok(answer())
+    })
+}
+
+#[track_caller]
+#[instrument]
+fn tracked() -> &'static Location<'static> {
+    Location::caller()
+}
+
+#[instrument(err, ret)]
+#[track_caller]
+fn tracked_result(line: u32) -> Result<u32, String> {
+    let one = || Ok(["1".parse::<u32>().map_err(|_| "no".to_owned())?]);
+    let here = Location::caller().line();
+    one().and_then(|[one]| (here == line).then_some(here + one).ok_or("another".to_owned()))
+}
+
+#[instrument]
+#[track_caller]
+fn tracked_early(list: &[u32]) -> Option<u32> {
+    let first = list.first()?;
+    if *first == 0 {
+        return None;
+    }
+    Some(Location::caller().line())
+}
+
+#[instrument]
+#[track_caller]
+fn tracked_unit(list: &mut Vec<u32>) {
+    list.push(Location::caller().line());
+}
+
+#[instrument]
+#[track_caller]
+fn tracked_iterator<'a>(list: &'a mut [u32]) -> impl Iterator<Item = &'a mut u32> + use<'a> {
+    list.iter_mut()
+}
+
+#[instrument]
+#[track_caller]
+fn fail_at(number: u32) -> ! {
+    panic!("{number}")
+}
+
+#[instrument]
+#[track_caller]
+fn unreachable_value(number: u32) -> Box<dyn Debug> {
+    match number {
+        0 => unreachable!(),
+        _ => Box::new(number),
+    }
+}
+
+#[instrument]
+#[track_caller]
+fn always_panics() -> u32 {
+    panic!("always")
 }
 
 #[instrument]
@@ -237,6 +323,20 @@ fn main() {
     assert_eq!(longest(&[1, 2], &[3]), [1, 2]);
     assert_eq!(evens(&[1, 2, 4]).sum::<u32>(), 6);
     assert_eq!(lengths()("abc"), 3);
+    assert_eq!(bytes(b"ab")(1), b'b');
+    assert_eq!(block_on(unused(2)), 1);
+    assert_eq!(block_on(borrowed(&"abc".to_owned())), 3);
+    assert!(block_on(boxed(true)).is_err() && block_on(boxed(false)) == Ok(1));
+    assert_eq!(tracked().line(), line!());
+    assert_eq!(tracked_result(line!()), Ok(line!() + 1));
+    assert_eq!(tracked_early(&[1]), Some(line!()));
+    let mut lines = Vec::new();
+    tracked_unit(&mut lines);
+    assert_eq!(lines, [line!() - 1]);
+    assert_eq!(tracked_iterator(&mut lines).count(), 1);
+    assert!(std::panic::catch_unwind(|| fail_at(1)).is_err());
+    assert!(std::panic::catch_unwind(always_panics).is_err());
+    assert_eq!(format!("{:?}", unreachable_value(4)), "4");
     assert_eq!(counter(&mut 1, true)(b"ab"), 12);
     assert_eq!(dynamic("a".to_owned(), (1, [2, 3]), true)(), 5);
     assert!(parse("12").is_ok_and(|number| number == 12) && parse("x").is_err());

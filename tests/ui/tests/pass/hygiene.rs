@@ -68,6 +68,17 @@ fn drop() {}
 const event: u8 = 1;
 const probe: u8 = 2;
 const value: u8 = 3;
+const __span: u8 = 4;
+const __call: u8 = 5;
+const __value: u8 = 6;
+const __result: u8 = 7;
+const __error: u8 = 8;
+const __error_type: u8 = 9;
+const __cause: u8 = 10;
+const __encoder: u8 = 11;
+const __serializer: u8 = 12;
+const __deserializer: u8 = 13;
+const __SITE: u8 = 14;
 const GATE: u64 = 40;
 const DESCRIPTOR: u64 = 50;
 
@@ -120,6 +131,17 @@ fn halve(number: u64) -> ::core::result::Result<u64, &'static str> {
     }
 }
 
+#[::radiosonde_core::instrument(ret)]
+#[track_caller]
+fn in_place(number: u64) -> u64 {
+    number
+}
+
+#[::radiosonde_core::instrument]
+fn closure(number: u64) -> impl ::core::ops::Fn(u64) -> u64 {
+    move |other| number + other
+}
+
 #[renamed::instrument(crate = renamed)]
 async fn later<T>(_value: T) -> u64 {
     GATE
@@ -166,5 +188,6 @@ fn main() {
     let burst = burst!(spikes = GATE, shape = [name, DESCRIPTOR], { inside });
     let halved = halve(burst);
     ::core::assert!(burst == 6 && ::core::matches!(halved, ::core::result::Result::Ok(3)));
+    ::core::assert!(closure(in_place(1))(2) == 3);
     ::core::mem::drop(later(Result));
 }
