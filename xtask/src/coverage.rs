@@ -2,7 +2,8 @@
 //!
 //! The page's line `Rows: 1-12, 18, A7, N1` names the rows that have been built. Each has one line in a table, whose
 //! first cell is the row and whose last cell is its proofs, each in backticks: a test as `path/of/file.rs::function`,
-//! or a command to run, which starts with `cargo `.
+//! which has `#[test]` above it and is not ignored, or stands in an example of a module's documentation; or a command to
+//! run, which starts with `cargo `.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -76,8 +77,20 @@ fn fault(proof: &str, read: impl Fn(&str) -> Option<String>) -> Option<String> {
     let Some(text) = read(path) else {
         return Some(format!("there is no file {path}"));
     };
-    let is_there = text.contains(&format!("fn {function}("));
-    (!is_there).then(|| format!("{path} has no `fn {function}`"))
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let called = format!("fn {function}(");
+    let Some(index) = lines.iter().position(|line| line.contains(&called)) else {
+        return Some(format!("{path} has no `fn {function}`"));
+    };
+    // Attributes and comments stand right above. A documentation test has its function in a comment.
+    let above = lines[..index]
+        .iter()
+        .rev()
+        .take_while(|line| line.starts_with(['#', '/', ')', ']']) || line.ends_with(','));
+    let runs = lines[index].starts_with("//!")
+        || above.clone().any(|line| line.starts_with("#[test]"))
+            && !above.clone().any(|line| line.starts_with("#[ignore"));
+    (!runs).then(|| format!("`fn {function}` of {path} is not a test that runs"))
 }
 
 /// Every row that the page's `Rows:` lines name.
@@ -134,11 +147,10 @@ fn table(page: &str) -> impl Iterator<Item = (String, Vec<String>)> {
 mod tests {
     use super::*;
 
+    const TESTS: &str = "    #[test]\n    fn works() {}\n\n    /// Helps.\n    fn helps() {}\n\n    #[test]\n    #[ignore = \"slow\"]\n    fn rests() {}\n";
+
     fn faults_of(page: &str) -> Vec<String> {
-        faults(page, |path| {
-            (path == "a.rs").then(|| "#[test]\nfn works() {}\n".to_owned())
-        })
-        .unwrap()
+        faults(page, |path| (path == "a.rs").then(|| TESTS.to_owned())).unwrap()
     }
 
     #[test]
@@ -160,6 +172,14 @@ mod tests {
             faults_of(&line("1", "`a.rs::work`")),
             ["row 1: a.rs has no `fn work`"]
         );
+        for function in ["helps", "rests"] {
+            assert_eq!(
+                faults_of(&line("1", &format!("`a.rs::{function}`"))),
+                [format!(
+                    "row 1: `fn {function}` of a.rs is not a test that runs"
+                )]
+            );
+        }
         assert_eq!(
             faults_of(&line("1", "`works`")),
             ["row 1: `works` is neither `path.rs::test` nor a `cargo ` command"]

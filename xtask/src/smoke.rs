@@ -66,16 +66,49 @@ pub fn demo() -> Result<()> {
         saved == report,
         "report.json is not what standard output says"
     );
-    let lines = recorded_lines(&folder.join("events.jsonl"))?;
+    let counted = recorded_lines(&folder.join("events.jsonl"))?;
+    let lines = counted.lines();
     println!(
         "demo: {lines} recorded lines, a report with {} parts",
         report.as_object().map_or(0, serde_json::Map::len)
     );
+    report_agrees(&report, &counted)?;
     rows_equal_lines(&folder.join("telemetry.sqlite"), lines)
 }
 
+/// How many lines of each kind a recording has.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counted {
+    spans: usize,
+    logs: usize,
+    events: usize,
+}
+
+impl Counted {
+    const fn lines(&self) -> usize {
+        self.spans + self.logs + self.events
+    }
+}
+
+/// What the report says was recorded is what the recording holds.
+fn report_agrees(report: &Value, counted: &Counted) -> Result<()> {
+    let observed = &report["observed"];
+    for (kind, lines) in [
+        ("spans", counted.spans),
+        ("logs", counted.logs),
+        ("events", counted.events),
+    ] {
+        ensure!(
+            observed[kind] == lines,
+            "the report counts {} {kind}, and the recording has {lines}",
+            observed[kind]
+        );
+    }
+    Ok(())
+}
+
 /// Counts the lines of a recording, each of which must be whole.
-fn recorded_lines(path: &Path) -> Result<usize> {
+fn recorded_lines(path: &Path) -> Result<Counted> {
     let text =
         fs::read_to_string(path).with_context(|| format!("the demo left no {}", path.display()))?;
     ensure!(
@@ -83,6 +116,7 @@ fn recorded_lines(path: &Path) -> Result<usize> {
         "{} is empty or its last line is torn",
         path.display()
     );
+    let mut counted = Counted::default();
     for (index, line) in text.lines().enumerate() {
         let place = || format!("{}:{}", path.display(), index + 1);
         let line: Value = serde_json::from_str(line).with_context(place)?;
@@ -99,8 +133,13 @@ fn recorded_lines(path: &Path) -> Result<usize> {
             "{}: its event has no type or no data",
             place()
         );
+        match event["type"].as_str() {
+            Some("Span") => counted.spans += 1,
+            Some("Log") => counted.logs += 1,
+            _ => counted.events += 1,
+        }
     }
-    Ok(text.lines().count())
+    Ok(counted)
 }
 
 /// Every line of the recording is one row of the database too. Asked of Python's own SQLite, which is not ours.
@@ -134,7 +173,7 @@ fn rows_equal_lines(database: &Path, lines: usize) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn recording(text: &str) -> Result<usize> {
+    fn recording(text: &str) -> Result<Counted> {
         let file = tempfile::NamedTempFile::new()?;
         fs::write(file.path(), text)?;
         recorded_lines(file.path())
@@ -143,7 +182,30 @@ mod tests {
     #[test]
     fn whole_recordings_are_counted() {
         let line = r#"{"ts":1,"trace_id":null,"span_id":null,"parent_id":null,"span_name":null,"event":{"type":"Log","data":{}}}"#;
-        assert_eq!(recording(&format!("{line}\n{line}\n")).unwrap(), 2);
+        let span = line.replace("Log", "Span");
+        let event = line.replace("Log", "cache.evicted");
+        let counted = Counted {
+            spans: 1,
+            logs: 2,
+            events: 1,
+        };
+        let text = format!("{line}\n{span}\n{event}\n{line}\n");
+        assert_eq!(recording(&text).unwrap(), counted);
+    }
+
+    #[test]
+    fn a_report_that_counts_otherwise_is_refused() {
+        let counted = Counted {
+            spans: 3,
+            logs: 2,
+            events: 1,
+        };
+        let report =
+            |spans: u64| serde_json::json!({"observed": {"spans": spans, "logs": 2, "events": 1}});
+        assert!(report_agrees(&report(3), &counted).is_ok());
+        let error = report_agrees(&report(4), &counted).unwrap_err().to_string();
+        assert_eq!(error, "the report counts 4 spans, and the recording has 3");
+        assert!(report_agrees(&serde_json::json!({"observed": null}), &counted).is_err());
     }
 
     #[test]
