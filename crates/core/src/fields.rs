@@ -524,7 +524,7 @@ mod tests {
             .display(1, format_args!("x{text}"))
             .unwrap();
         let mut pieces = FieldWriter(&mut words);
-        pieces.display(2, format_args!("{}", Pieces)).unwrap();
+        pieces.display(2, format_args!("{Pieces}")).unwrap();
         for field in FieldReader(&words) {
             let ValueRef::Str(kept) = field.value else {
                 panic!("{field:?}")

@@ -117,7 +117,7 @@ fn nothing_is_lost_between_threads_that_come_and_go_while_somebody_reads() {
 fn a_million_request_ids_make_one_overflow_series() {
     let registry = Registry::new();
     let family = registry.counter("requests").build();
-    let (before, lost) = (self_metrics::overflows(), all_lost());
+    let (before, losses) = (self_metrics::overflows(), all_lost());
     for id in 0..1_000_000 {
         family.with(&[("request_id", &id.to_string())]).add(1);
     }
@@ -134,7 +134,7 @@ fn a_million_request_ids_make_one_overflow_series() {
     );
     assert_eq!(last.value, Number::U64(998_000));
     assert!(self_metrics::overflows() - before >= 998_000);
-    assert!(all_lost() - lost < 998_000, "an overflow is no loss");
+    assert!(all_lost() - losses < 998_000, "an overflow is no loss");
     let mut own = Vec::new();
     self_metrics::lost(&mut own);
     let shown = own

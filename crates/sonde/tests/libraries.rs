@@ -1,7 +1,6 @@
 //! What the program needs of a system. On glibc's it is that library alone, of which `libm` and the loader are parts.
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
-#![expect(clippy::expect_used, reason = "a test that cannot go on fails there")]
 
 use std::process::Command;
 
