@@ -156,13 +156,13 @@ impl ExportError {
     }
 }
 
-/// An error where something is at `path` that is no file, nor a character device where those are accepted too. Opening
-/// a named pipe would wait for whoever reads it.
-pub(crate) fn refuse_special(path: &Path, accepts_devices: bool) -> io::Result<()> {
+/// An error where something is at `path` that is no file, nor a stream where those are accepted too: a character device,
+/// or a pipe that the process was given, as `/dev/stdout` may be. Opening a named pipe would wait for whoever reads it.
+pub(crate) fn refuse_special(path: &Path, accepts_streams: bool) -> io::Result<()> {
     let Ok(found) = fs::metadata(path) else {
         return Ok(());
     };
-    if found.is_file() || accepts_devices && is_character_device(&found) {
+    if found.is_file() || accepts_streams && is_stream(path, &found) {
         return Ok(());
     }
     let what = if found.is_dir() {
@@ -174,12 +174,16 @@ pub(crate) fn refuse_special(path: &Path, accepts_devices: bool) -> io::Result<(
 }
 
 #[cfg(unix)]
-fn is_character_device(found: &fs::Metadata) -> bool {
-    std::os::unix::fs::FileTypeExt::is_char_device(&found.file_type())
+fn is_stream(path: &Path, found: &fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    let kind = found.file_type();
+    // A pipe without a name is reached through a link to a place that does not exist.
+    kind.is_char_device() || kind.is_fifo() && fs::canonicalize(path).is_err()
 }
 
 #[cfg(not(unix))]
-const fn is_character_device(_: &fs::Metadata) -> bool {
+const fn is_stream(_: &Path, _: &fs::Metadata) -> bool {
     false
 }
 

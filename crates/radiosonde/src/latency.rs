@@ -284,7 +284,21 @@ impl Drop for Phase {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
+    use radiosonde_core::pump::{self, Pump};
+
     use super::*;
+
+    /// Phases are timed where somebody records.
+    fn record() {
+        static PUMP: OnceLock<Option<Pump>> = OnceLock::new();
+        let config = || pump::Config {
+            resource: std::sync::Arc::default(),
+            consumers: Vec::new(),
+        };
+        PUMP.get_or_init(|| pump::start(config()).ok());
+    }
 
     /// The path that a phase opened now would have in the innermost step, and that step; `None` without a collector.
     fn here() -> Option<(u64, String)> {
@@ -297,6 +311,7 @@ mod tests {
 
     #[test]
     fn a_collector_that_is_dropped_before_the_one_inside_of_it_does_not_stay() {
+        record();
         let outermost = Collector::install();
         let _forward = outermost.phase("forward");
         let outer = Collector::install();
@@ -317,6 +332,7 @@ mod tests {
 
     #[test]
     fn a_phase_that_ends_while_another_collector_is_installed_does_not_stay() {
+        record();
         let outer = Collector::install();
         let forward = outer.phase("forward");
         let block = outer.block(7);
@@ -331,6 +347,7 @@ mod tests {
 
     #[test]
     fn a_collector_that_takes_the_place_of_the_last_one_keeps_nothing_of_it() {
+        record();
         let mut step = Collector::install();
         for _ in 0..1000 {
             // The new one is installed before the old one is dropped.

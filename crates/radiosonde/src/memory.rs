@@ -76,7 +76,7 @@ impl Collector {
 
     /// The KV caches of this device hold `tokens` tokens in `bytes` bytes.
     pub fn kv_cache(&self, bytes: u64, tokens: u64) {
-        radiosonde_core::record(&MemoryEvent {
+        radiosonde_core::record!(MemoryEvent {
             kind: "kv_cache",
             device: &self.device,
             component: "kv_cache",
@@ -92,7 +92,7 @@ impl Collector {
     /// long as the pump makes some within a second.
     pub fn weights(&self, model: &str, weights: &Weights) {
         let mut has_room = radiosonde_core::wait_for_lane();
-        radiosonde_core::record(&MemoryEvent {
+        radiosonde_core::record!(MemoryEvent {
             kind: "weights",
             device: &self.device,
             component: model,
@@ -102,7 +102,7 @@ impl Collector {
         });
         for tensor in weights.tensors() {
             has_room = has_room && radiosonde_core::wait_for_lane();
-            radiosonde_core::record(&MemoryEvent {
+            radiosonde_core::record!(MemoryEvent {
                 kind: "tensor",
                 device: &self.device,
                 component: model,
@@ -154,7 +154,7 @@ impl Pool {
     /// The allocator says that it reserved `reserved_bytes` from the device (where it says so) and that `used_bytes`
     /// of them are in use.
     pub fn read(&self, reserved_bytes: Option<u64>, used_bytes: u64) {
-        radiosonde_core::record(&MemoryEvent {
+        radiosonde_core::record!(MemoryEvent {
             kind: "pool",
             device: &self.device,
             component: &self.name,
@@ -199,7 +199,7 @@ impl Pool {
                 phase.net_bytes = phase.net_bytes.saturating_add(bytes);
             }
         });
-        radiosonde_core::record(&MemoryEvent {
+        radiosonde_core::record!(MemoryEvent {
             kind,
             device: &self.device,
             component: &self.name,
@@ -267,7 +267,7 @@ impl Drop for Phase {
             else {
                 return;
             };
-            radiosonde_core::record(&MemoryEvent {
+            radiosonde_core::record!(MemoryEvent {
                 kind: "phase",
                 device: &open.device,
                 phase: Some(&phases.path[..self.inner_len]),

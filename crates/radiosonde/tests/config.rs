@@ -5,7 +5,7 @@
     reason = "a test says what it expects by panicking"
 )]
 
-use std::{path::Path, time::Duration};
+use std::{os::fd::AsRawFd as _, path::Path, time::Duration};
 
 use proptest::prelude::*;
 use radiosonde::{
@@ -448,8 +448,13 @@ fn what_opening_would_wait_for_is_refused() {
     }
     let error = JsonLines::open(Path::new(pipe), JsonEncoder::default()).unwrap_err();
     assert!(error.to_string().contains("it is a pipe"), "{error}");
-    // A terminal, or nowhere.
+    // A terminal, nowhere, or a pipe whose other end somebody holds.
     from_environment(&[("RADIOSONDE_JSON_LINES_PATH", "/dev/null")]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let inherited = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    from_environment(&[("RADIOSONDE_JSON_LINES_PATH", &inherited)]);
+    drop(JsonLines::open(Path::new(&inherited), JsonEncoder::default()).unwrap());
+    drop(reader);
 }
 
 const DATABASE: &str = "RADIOSONDE_TEST_DATABASE";

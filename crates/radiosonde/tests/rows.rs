@@ -23,6 +23,7 @@ use radiosonde_answers::{
 };
 use radiosonde_core::{
     batch::{Batch, RecordRef},
+    filter::{self, Filter},
     loss::{self, Lost},
     model::{EventRecord, Resource},
     pump::{self, Consumer},
@@ -125,6 +126,27 @@ fn assert_latency(latency: &[LatencyRow]) {
             .iter()
             .any(|row| row.path == "forward/block 23/sdpa")
     );
+}
+
+#[test]
+fn what_the_filter_refuses_is_not_even_timed() {
+    let _turn = turn();
+    let recording = Recording::default();
+    let pump = pump::start(pump::Config {
+        resource: Arc::new(Resource::default()),
+        consumers: vec![Box::new(recording.clone())],
+    })
+    .unwrap();
+    let host = memory::Collector::new(memory::HOST);
+    let pool = host.pool("scratch");
+    filter::set(Filter::parse("off").unwrap());
+    forward(1, &host, &pool);
+    filter::set(Filter::default());
+    assert!(pump.flush(Duration::from_secs(10)));
+    assert_eq!(recording.0.lock().unwrap().len(), 0);
+    drop(latency::Collector::install().phase("embedding"));
+    assert!(pump.stop(Duration::from_secs(10)));
+    assert_eq!(recording.0.lock().unwrap().len(), 1);
 }
 
 #[test]

@@ -171,9 +171,13 @@ fn caches(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     for (device, cache) in &ledger.caches {
         let top = format!("KV cache on {device}");
         let now = cache.latest();
+        let mut detail = Count(now.tokens, "token").to_string();
+        if cache.bytes_max() > now.bytes {
+            let most = Bytes(signed(cache.bytes_max()));
+            detail.push_str(&format!(", at most {most} at once"));
+        }
         rows.push(
-            MemoryRow::new(&[&top], Some(signed(now.bytes)), &Provenance::Measured)
-                .detail(Count(now.tokens, "token").to_string()),
+            MemoryRow::new(&[&top], Some(signed(now.bytes)), &Provenance::Measured).detail(detail),
         );
         rows.push(growth(&top, cache));
     }

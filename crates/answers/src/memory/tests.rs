@@ -360,6 +360,16 @@ fn a_cache_grows_by_what_it_grew_and_not_by_the_order_in_which_threads_are_read(
         "grew by 19.4 KiB over 199 tokens"
     );
     assert_eq!(ledger.refused(), 0);
+    ledger.apply(200, kv(0));
+    let rows = build_memory_rows(&ledger);
+    let row = rows
+        .iter()
+        .find(|row| row.path == "KV cache on cpu")
+        .unwrap();
+    assert_eq!(
+        row.detail.as_deref(),
+        Some("0 tokens, at most 19.4 KiB at once")
+    );
 }
 
 #[test]

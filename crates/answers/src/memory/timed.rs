@@ -36,6 +36,8 @@ pub(super) struct Cache {
     before: KvReading,
     /// Growth up to that reading.
     grown: Growth,
+    /// Most bytes of any reading.
+    bytes_max: u64,
 }
 
 /// Bytes and tokens by which a cache grew, over all readings in which tokens grew.
@@ -61,6 +63,7 @@ impl Cache {
         if reading < self.before {
             return false;
         }
+        self.bytes_max = self.bytes_max.max(reading.bytes);
         insert(&mut self.recent, reading);
         if self.recent.len() > RECENT_MAX
             && let Some(oldest) = self.recent.pop_front()
@@ -69,6 +72,11 @@ impl Cache {
             self.before = oldest;
         }
         true
+    }
+
+    /// Most bytes that it held at once.
+    pub(super) const fn bytes_max(&self) -> u64 {
+        self.bytes_max
     }
 
     /// The newest reading.

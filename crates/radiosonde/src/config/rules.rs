@@ -412,8 +412,8 @@ fn database_can_be_written(path: &Path) -> Result<(), (String, &'static str)> {
 }
 
 /// Whether `path` could be opened for writing, found out without leaving anything behind.
-fn file_can_be_written(path: &Path, accepts_devices: bool) -> std::io::Result<()> {
-    refuse_special(path, accepts_devices)?;
+fn file_can_be_written(path: &Path, accepts_streams: bool) -> std::io::Result<()> {
+    refuse_special(path, accepts_streams)?;
     if path.exists() {
         std::fs::OpenOptions::new().append(true).open(path)?;
         return Ok(());

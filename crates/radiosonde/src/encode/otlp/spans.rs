@@ -65,6 +65,8 @@ fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
     wire.append(bytes, |tail| {
         identifiers(tail, span);
         match overrides.name {
+            // proto3 leaves out what is empty.
+            Some("") => {}
             Some(name) => tail.bytes_field(NAME, name.as_bytes()),
             None => tail.put_slice(&callsite.name),
         }
