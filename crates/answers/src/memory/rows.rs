@@ -171,11 +171,13 @@ fn caches(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     for (device, cache) in &ledger.caches {
         let top = format!("KV cache on {device}");
         let now = cache.latest();
-        let mut detail = Count(now.tokens, "token").to_string();
-        if cache.bytes_max() > now.bytes {
-            let most = Bytes(signed(cache.bytes_max()));
-            detail.push_str(&format!(", at most {most} at once"));
-        }
+        let tokens = Count(now.tokens, "token");
+        let most = Bytes(signed(cache.bytes_max()));
+        let detail = if cache.bytes_max() > now.bytes {
+            format!("{tokens}, at most {most} at once")
+        } else {
+            tokens.to_string()
+        };
         rows.push(
             MemoryRow::new(&[&top], Some(signed(now.bytes)), &Provenance::Measured).detail(detail),
         );
