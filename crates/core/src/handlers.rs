@@ -5,7 +5,8 @@
 //! handlers, itself too; the change holds from the next batch on. A handler that panics is detached and reported as
 //! [`HandlerDetached`].
 //!
-//! What a handler records itself, spans, logs and events, is recorded like anybody's and comes with the next batch. No
+//! What a handler records itself, spans, logs and events, is recorded like anybody's and comes with a later batch; so
+//! nothing is recorded by one that is called when recording stops, as by anybody then. No
 //! handler is called with such an event, so that none can feed itself; one that has another thread record must see to
 //! that on its own.
 

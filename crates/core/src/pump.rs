@@ -27,8 +27,9 @@ use crate::{
 
 /// Shortest park.
 const PARK_MIN: Duration = Duration::from_millis(1);
-/// Longest park: a lane of [`RING_WORDS`] words must not fill in it at a usual rate. Each wake-up costs a busy program
-/// some ten microseconds, which is more than the records of a millisecond.
+/// Longest park while records come: what is recorded now and then may at once be recorded in a loop.
+const PARK_BUSY_MAX: Duration = Duration::from_millis(2);
+/// Longest park while none come: a lane of [`RING_WORDS`] words must not fill in it at a usual rate.
 const PARK_MAX: Duration = Duration::from_millis(10);
 /// How long records wait in a batch for others.
 const GATHER: Duration = Duration::from_millis(50);
@@ -356,13 +357,15 @@ impl Worker {
             if most >= PRESSED_WORDS || asked.is_some() {
                 continue;
             }
-            park = if most >= BUSY_WORDS {
-                PARK_MIN
-            } else {
-                (park * 2).min(PARK_MAX)
+            park = match most {
+                0 => (park * 2).min(PARK_MAX),
+                1..BUSY_WORDS => (park * 2).min(PARK_BUSY_MAX),
+                _ => PARK_MIN,
             };
             thread::park_timeout(park);
         }
+        // What came while a consumer held the pump up.
+        self.drain();
         self.hand_on();
     }
 

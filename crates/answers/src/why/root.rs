@@ -3,7 +3,8 @@
 //! The root is the longest span without a parent; without one, the longest whose parent was not recorded; without one,
 //! the longest. Ties go to the one that starts first. Several spans under one parent that was not recorded are parts of
 //! a request that had not ended when the recording did: their envelope stands for it. A span that serves what another
-//! process asked for is a request by itself.
+//! process asked for is a request by itself, and so is each of several that all have one name: a program's requests, all
+//! of whose parent is in the process that started it.
 
 use std::{
     cmp::Reverse,
@@ -59,7 +60,8 @@ impl Root {
             return Some(Self::Span(index));
         };
         let parts = || spans.iter().filter(|span| span.parent_id == Some(span_id));
-        Some(if parts().count() < 2 {
+        let is_one_of_many = parts().all(|part| part.name == spans[index].name);
+        Some(if is_one_of_many {
             Self::Span(index)
         } else {
             let start = parts().map(|span| span.start_unix_ns).min().unwrap_or(0);

@@ -138,6 +138,8 @@ impl<W: Write + Send> JsonLines<W> {
     /// other try comes; gives how many were lost.
     fn cut(&mut self) -> u64 {
         if !radiosonde_core::is_recording() {
+            // Its first part may be in the file.
+            self.is_torn |= !self.buffer.is_empty();
             self.buffer.clear();
             return std::mem::take(&mut self.buffered);
         }

@@ -259,7 +259,8 @@ impl Spool {
         if let Err(error) = synced {
             self.fault = Some(error.to_string());
         }
-        let out = self.out.as_ref().filter(|out| out.origin == Origin::Memory);
+        // One whose files were given up to make room is in memory alone, too.
+        let out = self.out.as_ref().filter(|out| out.origin != Origin::Disk);
         let waiting = self.memory.iter().chain(out.map(|out| &out.payload));
         waiting.map(|payload| u64::from(payload.records)).sum()
     }

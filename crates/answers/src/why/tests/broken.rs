@@ -161,6 +161,22 @@ fn killed() -> Script {
 }
 
 #[test]
+fn requests_whose_parent_is_in_another_process_are_requests() {
+    let mut script = killed();
+    for span in &mut script.spans {
+        if span.parent_id.is_some() {
+            span.name = "request".into();
+        }
+    }
+    let account = script.account();
+    assert_eq!(account.interval.duration_ns, 400 * MS);
+    assert!(
+        account.to_string().starts_with("`request` took 400.0 ms"),
+        "{account}"
+    );
+}
+
+#[test]
 fn a_part_of_a_request_that_had_not_ended_is_not_taken_for_it() {
     let account = killed().account();
     assert_eq!(account.interval.duration_ns, 900 * MS);

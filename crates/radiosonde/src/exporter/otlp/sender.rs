@@ -273,9 +273,10 @@ impl<T: Transport> Sender<T> {
             self.backoff.reset();
             state.not_before = None;
             state.asked_to_wait = false;
-            state.left_behind = false;
             state.away = None;
             state.spool.done();
+            // One that got through does not bring the others through in the time that is left.
+            state.left_behind &= !state.spool.is_empty();
             let (rejected, reason) = match outcome {
                 Outcome::Partial { rejected, reason } => (rejected.min(records), reason),
                 Outcome::Rejected { reason } => (records, reason),
