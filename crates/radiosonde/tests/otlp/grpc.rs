@@ -256,6 +256,14 @@ fn config(address: SocketAddr, folder: &tempfile::TempDir) -> OtlpConfig {
     }
 }
 
+/// What is told of `batch`: by the export itself where the answer was quick.
+fn told(otlp: &mut Otlp, batch: &radiosonde_core::batch::Batch) -> String {
+    match otlp.export(batch) {
+        Ok(()) => noticed(otlp),
+        Err(error) => error.to_string(),
+    }
+}
+
 fn noticed(otlp: &mut Otlp) -> String {
     let until = Instant::now() + Duration::from_secs(10);
     while Instant::now() < until {
@@ -398,11 +406,7 @@ fn statuses_say_whether_to_come_back_and_when() {
         "refused 2 of 2 records: gRPC InvalidArgument: bad",
         "refused 1 of 2 records: too old",
     ] {
-        // A quick answer is told by the export itself.
-        let told = match otlp.export(&batch(0..2)) {
-            Err(ExportError::Noticed { reason, .. }) => reason,
-            other => other.map(|()| noticed(&mut otlp)).unwrap(),
-        };
+        let told = told(&mut otlp, &batch(0..2));
         assert_eq!(told, expected);
     }
     assert_eq!(loss::total(Lost::Rejected) - rejected, 5);
@@ -465,8 +469,7 @@ fn tls_trusts_the_named_authority_and_no_other() {
         ..config(receiver.address, &folder)
     };
     let mut otlp = Otlp::grpc(&stranger).unwrap();
-    otlp.export(&batch(0..3)).unwrap();
-    let reason = noticed(&mut otlp);
+    let reason = told(&mut otlp, &batch(0..3));
     assert!(reason.contains("UnknownIssuer"), "{reason}");
     drop(otlp);
     let mut otlp = Otlp::grpc(&OtlpConfig {

@@ -51,6 +51,14 @@ fn config(url: String, folder: &tempfile::TempDir) -> OtlpConfig {
     }
 }
 
+/// What is told of `batch`: by the export itself where the answer was quick.
+fn told(otlp: &mut Otlp, batch: &radiosonde_core::batch::Batch) -> String {
+    match otlp.export(batch) {
+        Ok(()) => noticed(otlp),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// What the exporter noticed, while waiting for it.
 fn noticed(otlp: &mut Otlp) -> String {
     let until = Instant::now() + Duration::from_secs(10);
@@ -215,8 +223,7 @@ fn a_partial_success_counts_what_was_refused_and_is_not_sent_again() {
     )]);
     let before = loss::total(Lost::Rejected);
     let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
-    otlp.export(&batch(0..10)).unwrap();
-    let reason = noticed(&mut otlp);
+    let reason = told(&mut otlp, &batch(0..10));
     assert!(
         reason.ends_with("refused 3 of 10 records: too old"),
         "{reason}"
@@ -259,8 +266,7 @@ fn what_is_refused_for_good_is_counted_and_the_next_goes_on() {
     .enumerate()
     {
         let first = 10 * index as u64;
-        otlp.export(&batch(first..first + 10)).unwrap();
-        let reason = noticed(&mut otlp);
+        let reason = told(&mut otlp, &batch(first..first + 10));
         assert!(
             reason.contains("refused 10 of 10 records") && reason.contains(expected),
             "{reason}"
@@ -348,8 +354,7 @@ fn an_endpoint_that_was_away_and_is_back_is_in_order() {
     receiver.answer([Answer::Status(503, "", vec![])]);
     let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
     let condition = otlp.condition().unwrap();
-    otlp.export(&batch(0..3)).unwrap();
-    assert!(noticed(&mut otlp).contains("503"));
+    assert!(told(&mut otlp, &batch(0..3)).contains("503"));
     receiver.span_ids(3);
     let _ = otlp.flush();
     assert_eq!(condition(), None);
@@ -465,8 +470,7 @@ fn a_flush_does_not_shorten_a_wait_that_the_collector_asked_for() {
     let (receiver, folder) = (Receiver::start(), folder());
     receiver.answer([Answer::Status(429, "Retry-After: 2\r\n", vec![])]);
     let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
-    otlp.export(&batch(0..5)).unwrap();
-    let reason = noticed(&mut otlp);
+    let reason = told(&mut otlp, &batch(0..5));
     assert!(reason.contains("429"), "{reason}");
     // Returns at once: nothing can be delivered by then.
     let early = otlp.flush_by(Instant::now() + Duration::from_millis(200));
@@ -570,8 +574,7 @@ fn tls_trusts_the_named_authority_and_no_other() {
         ..config(format!("https://{}", receiver.address), &folder)
     };
     let mut otlp = Otlp::http(&stranger).unwrap();
-    otlp.export(&batch(0..3)).unwrap();
-    let reason = noticed(&mut otlp);
+    let reason = told(&mut otlp, &batch(0..3));
     assert!(reason.contains("UnknownIssuer"), "{reason}");
     assert_eq!(receiver.taken_ids().len(), 0);
     drop(otlp);
