@@ -357,10 +357,12 @@ impl Worker {
             if most >= PRESSED_WORDS || asked.is_some() {
                 continue;
             }
-            park = match most {
-                0 => (park * 2).min(PARK_MAX),
-                1..BUSY_WORDS => (park * 2).min(PARK_BUSY_MAX),
-                _ => PARK_MIN,
+            park = if most == 0 {
+                (park * 2).min(PARK_MAX)
+            } else if most < BUSY_WORDS {
+                (park * 2).min(PARK_BUSY_MAX)
+            } else {
+                PARK_MIN
             };
             thread::park_timeout(park);
         }
