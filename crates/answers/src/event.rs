@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use radiosonde_core::{
     Event, ValueRef,
     batch::EventRef,
+    event::Descriptor,
     events::{LatencyEvent, MemoryEvent},
     model::{EventRecord, Value},
     provenance::Reading,
@@ -13,7 +14,8 @@ use radiosonde_core::{
 
 use crate::{latency::Phase, memory::Change};
 
-pub(crate) const LATENCY_EVENT: &str = <LatencyEvent<'static> as Event>::DESCRIPTOR.type_name;
+const LATENCY: &Descriptor = <LatencyEvent<'static> as Event>::DESCRIPTOR;
+pub(crate) const LATENCY_EVENT: &str = LATENCY.type_name;
 const MEMORY_EVENT: &str = <MemoryEvent<'static> as Event>::DESCRIPTOR.type_name;
 
 /// What an event means to the rows.
@@ -195,7 +197,52 @@ fn update<'a, S: Into<Scalar<'a>>>(
 
 /// What a live event means to the rows; `None` for other events and for ones that lack a number.
 pub fn from_live<'a>(event: &EventRef<'a>) -> Option<Update<'a>> {
-    update(event.descriptor().type_name, event.fields())
+    let descriptor = event.descriptor();
+    if descriptor.name == LATENCY.name && descriptor.type_name == LATENCY.type_name {
+        live_phase(event).map(Update::Latency)
+    } else {
+        update(descriptor.type_name, event.fields())
+    }
+}
+
+/// A phase by the places of its fields: a model ends hundreds for each token.
+fn live_phase<'a>(event: &EventRef<'a>) -> Option<Phase<'a>> {
+    const PATH: usize = place_of("path");
+    const STEP: usize = place_of("step");
+    const DURATION: usize = place_of("duration_ns");
+    let (mut path, mut step, mut duration_ns) = ("", 0, None);
+    for (field, value) in event.described_fields() {
+        match (field, value) {
+            (PATH, ValueRef::Str(text)) => path = text,
+            (STEP, ValueRef::U64(number)) => step = number,
+            (DURATION, ValueRef::U64(number)) => duration_ns = Some(number),
+            _ => {}
+        }
+    }
+    Some(Phase {
+        step,
+        path,
+        duration_ns: duration_ns?,
+    })
+}
+
+/// The place of a latency event's field; past all of them where it has none of this name.
+const fn place_of(name: &str) -> usize {
+    let mut place = 0;
+    while place < LATENCY.fields.len() && !is_same(LATENCY.fields[place].name, name) {
+        place += 1;
+    }
+    place
+}
+
+/// `left == right`, before the program runs.
+const fn is_same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut at = 0;
+    while at < left.len() && at < right.len() && left[at] == right[at] {
+        at += 1;
+    }
+    at == left.len() && at == right.len()
 }
 
 /// What a recorded event means to the rows; `None` for other events and for ones that lack a number.

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use self::path::Path;
+use self::path::{Path, PathMap, Paths};
 use crate::units;
 
 /// Separates the phases of a path. A phase's own name does not contain it.
@@ -31,8 +31,6 @@ pub const STEPS_MAX_DEFAULT: usize = 256;
 pub const PATHS_MAX: usize = 4096;
 /// Paths of old root phases that make room at once, so that it is not looked for at every new one.
 const ROOM: usize = PATHS_MAX / 8;
-/// Longest path that is found again by its text, in bytes; a longer one is taken apart each time.
-const KNOWN_BYTES_MAX: usize = 512;
 /// Deepest path a window keeps.
 pub const DEPTH_MAX: usize = 8;
 /// Most steps whose root has not ended yet; the oldest is given up for a newer one.
@@ -65,18 +63,25 @@ pub struct Refused {
 #[derive(Debug)]
 pub struct Window {
     steps_max: usize,
-    paths: HashMap<Path, VecDeque<Sample>>,
-    /// Paths by their text; at most [`PATHS_MAX`].
-    known: HashMap<String, Path>,
+    known: Paths,
+    paths: PathMap<VecDeque<Sample>>,
     /// The root phases that have a path.
     closed: BTreeMap<String, Closed>,
     /// Steps closed by all root phases, and at which of them room was looked for last.
     closes: u64,
     room_sought_at: u64,
-    pending: HashMap<u64, Vec<(Path, u64)>>,
-    /// Unfinished steps, oldest first.
-    order: VecDeque<u64>,
+    /// Unfinished steps, oldest first: few, of which the newest is nearly always the one.
+    pending: VecDeque<Pending>,
+    /// The step that is being closed: what each path took, and how often it ran. Empty in between.
+    totals: PathMap<(u64, u64)>,
     refused: Refused,
+}
+
+/// A step whose root phase has not ended.
+#[derive(Debug)]
+struct Pending {
+    step: u64,
+    phases: Vec<(Path, u64)>,
 }
 
 /// How often a root phase ended, and at which of all closes it did so last.
@@ -106,13 +111,13 @@ impl Window {
     pub fn new(steps_max: usize) -> Self {
         Self {
             steps_max: steps_max.max(1),
-            paths: HashMap::new(),
-            known: HashMap::new(),
+            known: Paths::default(),
+            paths: PathMap::default(),
             closed: BTreeMap::new(),
             closes: 0,
             room_sought_at: 0,
-            pending: HashMap::new(),
-            order: VecDeque::new(),
+            pending: VecDeque::new(),
+            totals: PathMap::default(),
             refused: Refused::default(),
         }
     }
@@ -124,7 +129,7 @@ impl Window {
 
     /// Takes a phase that ended.
     pub fn record(&mut self, phase: Phase<'_>) {
-        let Some(path) = self.path(phase.path) else {
+        let Some(path) = self.known.path(phase.path) else {
             self.refused.phases += 1;
             return;
         };
@@ -132,48 +137,40 @@ impl Window {
             self.close(phase.step, path, phase.duration_ns);
             return;
         }
-        if !self.pending.contains_key(&phase.step) {
-            if self.order.len() == PENDING_STEPS_MAX {
-                self.order
-                    .pop_front()
-                    .map(|step| self.pending.remove(&step));
-                self.refused.steps += 1;
-            }
-            self.order.push_back(phase.step);
-        }
-        let waiting = self.pending.entry(phase.step).or_default();
-        if waiting.len() == PENDING_PHASES_MAX {
+        let phases = self.pending(phase.step);
+        if phases.len() == PENDING_PHASES_MAX {
             self.refused.phases += 1;
         } else {
-            waiting.push((path, phase.duration_ns));
+            phases.push((path, phase.duration_ns));
         }
     }
 
-    fn path(&mut self, text: &str) -> Option<Path> {
-        if let Some(path) = self.known.get(text) {
-            return Some(path.clone());
-        }
-        let path = Path::parse(text)?;
-        if text.len() <= KNOWN_BYTES_MAX {
-            if self.known.len() == PATHS_MAX {
-                self.known.clear();
+    /// The phases of a step that has not ended, which may begin now.
+    fn pending(&mut self, step: u64) -> &mut Vec<(Path, u64)> {
+        let known = self.pending.iter().rposition(|known| known.step == step);
+        let at = known.unwrap_or_else(|| {
+            if self.pending.len() == PENDING_STEPS_MAX {
+                self.pending.pop_front();
+                self.refused.steps += 1;
             }
-            self.known.insert(text.to_owned(), path.clone());
-        }
-        Some(path)
+            let phases = Vec::new();
+            self.pending.push_back(Pending { step, phases });
+            self.pending.len() - 1
+        });
+        &mut self.pending[at].phases
     }
 
     /// The root phase of a step ended: everything that waited for it enters the window.
     fn close(&mut self, step: u64, root: Path, duration_ns: u64) {
-        let mut totals: HashMap<Path, (u64, u64)> = HashMap::new();
-        if let Some(waiting) = self.pending.get_mut(&step) {
-            for (path, ns) in waiting.extract_if(.., |(path, _)| path.root() == root.root()) {
+        let mut totals = std::mem::take(&mut self.totals);
+        if let Some(at) = self.pending.iter().rposition(|known| known.step == step) {
+            let waiting = &mut self.pending[at].phases;
+            for (path, ns) in waiting.extract_if(.., |(path, _)| path.is_within(&root)) {
                 let total = totals.entry(path).or_default();
                 *total = (total.0.saturating_add(ns), total.1 + 1);
             }
             if waiting.is_empty() {
-                self.pending.remove(&step);
-                self.order.retain(|pending| *pending != step);
+                self.pending.remove(at);
             }
         }
         imply_parents(&mut totals);
@@ -183,21 +180,25 @@ impl Window {
         closed.last = self.closes;
         let number = closed.steps;
         totals.insert(root, (duration_ns, 1));
-        let mut totals: Vec<_> = totals.into_iter().collect();
-        // Where there may not be room for all of them, the outer ones come first.
-        if !totals.iter().all(|(path, _)| self.paths.contains_key(path)) {
-            totals.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let sample = |(ns, calls)| Sample {
+            step: number,
+            ns,
+            calls,
+        };
+        if totals.keys().all(|path| self.paths.contains_key(path)) {
+            for (path, total) in totals.drain() {
+                self.insert(path, sample(total));
+            }
+        } else {
+            // Where there may not be room for all of them, the outer ones come first.
+            let mut sorted: Vec<_> = totals.drain().collect();
+            sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            for (path, total) in sorted {
+                self.insert(path, sample(total));
+            }
         }
-        for (path, (ns, calls)) in totals {
-            self.insert(
-                path,
-                Sample {
-                    step: number,
-                    ns,
-                    calls,
-                },
-            );
-        }
+        // Its memory serves the next step.
+        self.totals = totals;
     }
 
     fn insert(&mut self, path: Path, sample: Sample) {
@@ -279,8 +280,8 @@ impl Window {
 }
 
 /// Gives every inner path whose own time was not reported in this step the sum of its children.
-fn imply_parents(totals: &mut HashMap<Path, (u64, u64)>) {
-    let is_missing = |parent: &Path, reported: &HashMap<Path, (u64, u64)>| {
+fn imply_parents(totals: &mut PathMap<(u64, u64)>) {
+    let is_missing = |parent: &Path, reported: &PathMap<(u64, u64)>| {
         parent.parent().is_some() && !reported.contains_key(parent)
     };
     let mut missing: Vec<Path> = Vec::new();
@@ -294,7 +295,7 @@ fn imply_parents(totals: &mut HashMap<Path, (u64, u64)>) {
     // The innermost first, so that what is inside of a parent is known when its own turn comes.
     missing.sort_unstable_by(|a, b| b.names().len().cmp(&a.names().len()).then_with(|| a.cmp(b)));
     missing.dedup();
-    let mut sums: HashMap<Path, u64> = missing.iter().map(|path| (path.clone(), 0)).collect();
+    let mut sums: PathMap<u64> = missing.iter().map(|path| (path.clone(), 0)).collect();
     for (path, (ns, _)) in totals.iter() {
         if let Some(sum) = path.parent().and_then(|parent| sums.get_mut(parent)) {
             *sum = sum.saturating_add(*ns);
@@ -429,7 +430,7 @@ impl RowBuilder<'_> {
                 })
                 .collect()
         };
-        let named = |name: &str| Path::inside(Some(path.clone()), name);
+        let named = |name: &str| self.window.known.inside(Some(path.clone()), name);
         rows.extend(self.row(&named("gap"), RowKind::Gap, &rest(u64::saturating_sub)));
         let overlap = rest(|own, inside| inside.saturating_sub(own));
         if overlap.iter().any(|sample| sample.ns > 0) {

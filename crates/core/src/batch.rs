@@ -33,7 +33,35 @@ pub use self::{
 pub struct Batch {
     resource: Arc<Resource>,
     words: Vec<u64>,
-    records: usize,
+    counts: Counts,
+}
+
+/// How many records of each kind there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Spans.
+    pub spans: usize,
+    /// Logs.
+    pub logs: usize,
+    /// Typed events.
+    pub events: usize,
+}
+
+impl Counts {
+    /// Counts the frame that starts with `first`.
+    #[inline]
+    pub(crate) const fn add(&mut self, first: u64) {
+        match first as u8 {
+            kind if kind == Kind::Span as u8 => self.spans += 1,
+            kind if kind == Kind::Log as u8 => self.logs += 1,
+            _ => self.events += 1,
+        }
+    }
+
+    /// Records of any kind.
+    pub const fn total(self) -> usize {
+        self.spans + self.logs + self.events
+    }
 }
 
 impl Batch {
@@ -42,15 +70,15 @@ impl Batch {
         Self {
             resource,
             words: Vec::new(),
-            records: 0,
+            counts: Counts::default(),
         }
     }
 
-    pub(crate) fn from_words(resource: Arc<Resource>, words: Vec<u64>, records: usize) -> Self {
+    pub(crate) fn from_words(resource: Arc<Resource>, words: Vec<u64>, counts: Counts) -> Self {
         Self {
             resource,
             words,
-            records,
+            counts,
         }
     }
 
@@ -68,12 +96,17 @@ impl Batch {
 
     /// How many records there are.
     pub const fn len(&self) -> usize {
-        self.records
+        self.counts.total()
+    }
+
+    /// How many records of each kind there are.
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.records == 0
+        self.len() == 0
     }
 
     /// Memory the records take, in bytes.
@@ -121,8 +154,9 @@ impl Batch {
 
     /// Appends a copy of a record of another batch.
     pub fn push(&mut self, record: &RecordRef<'_>) {
-        self.words.extend_from_slice(record.frame().0);
-        self.records += 1;
+        let frame = record.frame().0;
+        self.words.extend_from_slice(frame);
+        self.counts.add(frame[0]);
     }
 
     /// A batch of the records for which `keep` is true.
@@ -132,7 +166,7 @@ impl Batch {
         for frame in frames(&self.words) {
             if RecordRef::new(frame).is_some_and(|record| keep(&record)) {
                 batch.words.extend_from_slice(frame);
-                batch.records += 1;
+                batch.counts.add(frame[0]);
             }
         }
         batch

@@ -55,6 +55,8 @@ pub mod filter;
 #[doc(hidden)]
 pub mod foreign;
 pub mod handlers;
+#[doc(hidden)]
+pub mod hash;
 pub mod ids;
 mod lane;
 pub mod loss;

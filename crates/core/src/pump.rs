@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    batch::{Batch, END_WORD, HEADER_WORDS, Kind, TIME_WORD, frame_length},
+    batch::{Batch, Counts, END_WORD, HEADER_WORDS, Kind, TIME_WORD, frame_length},
     clock::Clock,
     lane::{self, Lane},
     loss::{self, Lost},
@@ -27,12 +27,13 @@ use crate::{
 
 /// Shortest park.
 const PARK_MIN: Duration = Duration::from_millis(1);
-/// Longest park while records come: what is recorded now and then may at once be recorded in a loop.
-const PARK_BUSY_MAX: Duration = Duration::from_millis(2);
-/// Longest park while none come: a lane of [`RING_WORDS`] words must not fill in it at a usual rate.
-const PARK_MAX: Duration = Duration::from_millis(10);
+/// Longest park. Each wake-up costs a program that computes more than a hundred records do, and a lane of
+/// [`RING_WORDS`] words takes a third of a million records a second that come after a quiet time.
+const PARK_MAX: Duration = Duration::from_millis(20);
 /// How long records wait in a batch for others.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(250);
+/// How long they wait where a log is among them: people read those as they come.
+const GATHER_LOGS: Duration = Duration::from_millis(50);
 /// Words of a lane from which on the next park is the shortest.
 const BUSY_WORDS: usize = RING_WORDS / 8;
 /// A lane this full when it is read is read again at once.
@@ -184,7 +185,7 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
         resource: config.resource,
         consumers: config.consumers.into_iter().map(Some).collect(),
         words: Vec::new(),
-        records: 0,
+        counts: Counts::default(),
         began: Instant::now(),
     };
     let thread = thread::Builder::new()
@@ -318,7 +319,7 @@ struct Worker {
     /// `None` where a consumer panicked.
     consumers: Vec<Option<Box<dyn Consumer>>>,
     words: Vec<u64>,
-    records: usize,
+    counts: Counts,
     /// When the batch was begun.
     began: Instant,
 }
@@ -348,7 +349,7 @@ impl Worker {
                 (requests.asked > requests.answered).then_some((requests.asked, requests.deadline))
             };
             let most = self.drain();
-            if asked.is_some() || self.began.elapsed() >= GATHER {
+            if asked.is_some() || self.is_due() {
                 self.hand_on();
             }
             if let Some((ticket, deadline)) = asked {
@@ -357,10 +358,8 @@ impl Worker {
             if most >= PRESSED_WORDS || asked.is_some() {
                 continue;
             }
-            park = if most == 0 {
+            park = if most < BUSY_WORDS {
                 (park * 2).min(PARK_MAX)
-            } else if most < BUSY_WORDS {
-                (park * 2).min(PARK_BUSY_MAX)
             } else {
                 PARK_MIN
             };
@@ -369,6 +368,16 @@ impl Worker {
         // What came while a consumer held the pump up.
         self.drain();
         self.hand_on();
+    }
+
+    /// Whether what was read has waited for long enough.
+    fn is_due(&self) -> bool {
+        let gather = if self.counts.logs > 0 {
+            GATHER_LOGS
+        } else {
+            GATHER
+        };
+        !self.words.is_empty() && self.began.elapsed() >= gather
     }
 
     /// Reads every lane once. Says how many words came from the fullest.
@@ -391,8 +400,7 @@ impl Worker {
             if start == 0 {
                 self.began = Instant::now();
             }
-            let (records, whole) = convert(&mut self.words[start..], &self.clock);
-            self.records += records;
+            let whole = convert(&mut self.words[start..], &self.clock, &mut self.counts);
             if whole < read {
                 // What follows is no frame, and must not stand before those of the next lane.
                 self.words.truncate(start + whole);
@@ -411,13 +419,9 @@ impl Worker {
         if self.words.is_empty() {
             return;
         }
-        let words = std::mem::take(&mut self.words);
-        let batch = Arc::new(Batch::from_words(
-            Arc::clone(&self.resource),
-            words,
-            self.records,
-        ));
-        self.records = 0;
+        let (words, counts) = (mem::take(&mut self.words), mem::take(&mut self.counts));
+        let resource = Arc::clone(&self.resource);
+        let batch = Arc::new(Batch::from_words(resource, words, counts));
         self.each(|consumer| consumer.consume(&batch));
         // When every consumer is done with it, its memory serves the next batch.
         if let Some(batch) = Arc::into_inner(batch) {
@@ -449,10 +453,10 @@ impl Worker {
     }
 }
 
-/// Turns the times of the frames in `words` from ticks into Unix nanoseconds. Returns how many frames there are and
-/// how many words they take.
-fn convert(words: &mut [u64], clock: &Clock) -> (usize, usize) {
-    let (mut records, mut at) = (0, 0);
+/// Turns the times of the frames in `words` from ticks into Unix nanoseconds and counts the frames. Returns how many words
+/// they take.
+fn convert(words: &mut [u64], clock: &Clock, counts: &mut Counts) -> usize {
+    let mut at = 0;
     while let Some(&first) = words.get(at) {
         let length = frame_length(first);
         let end = at.saturating_add(length);
@@ -466,8 +470,8 @@ fn convert(words: &mut [u64], clock: &Clock) -> (usize, usize) {
         } else {
             frame[TIME_WORD] = clock.unix_ns(frame[TIME_WORD]);
         }
-        records += 1;
+        counts.add(first);
         at = end;
     }
-    (records, at)
+    at
 }

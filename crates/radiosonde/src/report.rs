@@ -195,19 +195,19 @@ impl Tally {
     }
 
     fn count(&self, batch: &Batch) {
-        let mut spans = 0;
+        let (mut by_speed, mut failed) = ([0; 4], 0);
         for span in batch.spans() {
             let duration_ns = span.end_unix_ns() - span.start_unix_ns();
-            self.by_speed[Speed::of_ns(duration_ns) as usize].fetch_add(1, Relaxed);
-            if span.overrides().ok == Some(false) {
-                self.failed.fetch_add(1, Relaxed);
-            }
-            spans += 1;
+            by_speed[Speed::of_ns(duration_ns) as usize] += 1;
+            failed += u64::from(span.overrides().ok == Some(false));
         }
-        let logs = batch.logs().count() as u64;
-        self.logs.fetch_add(logs, Relaxed);
-        self.events
-            .fetch_add((batch.len() as u64).saturating_sub(spans + logs), Relaxed);
+        for (total, spans) in self.by_speed.iter().zip(by_speed) {
+            total.fetch_add(spans, Relaxed);
+        }
+        self.failed.fetch_add(failed, Relaxed);
+        let counts = batch.counts();
+        self.logs.fetch_add(counts.logs as u64, Relaxed);
+        self.events.fetch_add(counts.events as u64, Relaxed);
     }
 }
 

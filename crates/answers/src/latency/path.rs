@@ -2,12 +2,77 @@
 
 use std::{
     cmp::Ordering,
-    hash::{DefaultHasher, Hash, Hasher},
+    collections::HashMap,
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
     sync::Arc,
 };
 
-use super::{DEPTH_MAX, PATH_SEPARATOR};
+use radiosonde_core::hash::{FoldState, Prehashed};
+
+use super::{DEPTH_MAX, PATH_SEPARATOR, PATHS_MAX};
 use crate::natural;
+
+/// Longest path that is found again by its text, in bytes; a longer one is taken apart each time.
+const KNOWN_BYTES_MAX: usize = 512;
+
+/// A map whose keys are paths, which know their hashes.
+pub(super) type PathMap<T> = HashMap<Path, T, BuildHasherDefault<Prehashed>>;
+
+/// The paths of one window: by their text, so that one that comes again is not taken apart again.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    /// At most [`PATHS_MAX`].
+    known: HashMap<String, Path, FoldState>,
+    /// Hashes names: the same names have the same hash in all of the window's maps.
+    state: FoldState,
+}
+
+impl Paths {
+    /// The path that `text` is; `None` where it is too deep, or a name is empty.
+    pub(super) fn path(&mut self, text: &str) -> Option<Path> {
+        if let Some(path) = self.known.get(text) {
+            return Some(path.clone());
+        }
+        let path = self.parse(text)?;
+        if text.len() <= KNOWN_BYTES_MAX {
+            if self.known.len() == PATHS_MAX {
+                self.known.clear();
+            }
+            self.known.insert(text.to_owned(), path.clone());
+        }
+        Some(path)
+    }
+
+    fn parse(&self, text: &str) -> Option<Path> {
+        let mut path = None;
+        let mut end = 0;
+        for (depth, name) in text.split(PATH_SEPARATOR).enumerate() {
+            if depth == DEPTH_MAX || name.is_empty() {
+                return None;
+            }
+            end += usize::from(depth > 0) + name.len();
+            // Paths share the outer ones, where they are known: those compare as pointers.
+            path = Some(match self.known.get(&text[..end]) {
+                Some(known) => known.clone(),
+                None => self.inside(path, name),
+            });
+        }
+        path
+    }
+
+    /// The phase called `name` inside of `parent`.
+    pub(super) fn inside(&self, parent: Option<Path>, name: &str) -> Path {
+        let mut names = parent
+            .as_ref()
+            .map_or_else(Vec::new, |parent| parent.names().to_vec());
+        names.push(name.to_owned());
+        Path(Arc::new(Names {
+            hash: self.state.hash_one(&names),
+            all: names,
+            parent,
+        }))
+    }
+}
 
 /// Names from the root phase inwards, ordered as the rows are. Clones share them.
 #[derive(Clone, Debug)]
@@ -15,38 +80,12 @@ pub(super) struct Path(Arc<Names>);
 
 #[derive(Debug)]
 struct Names {
-    all: Vec<String>,
     hash: u64,
     parent: Option<Path>,
+    all: Vec<String>,
 }
 
 impl Path {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut path = None;
-        for (depth, name) in text.split(PATH_SEPARATOR).enumerate() {
-            if depth == DEPTH_MAX || name.is_empty() {
-                return None;
-            }
-            path = Some(Self::inside(path, name));
-        }
-        path
-    }
-
-    /// The phase called `name` inside of `parent`.
-    pub(super) fn inside(parent: Option<Self>, name: &str) -> Self {
-        let mut names = parent
-            .as_ref()
-            .map_or_else(Vec::new, |parent| parent.names().to_vec());
-        names.push(name.to_owned());
-        let mut hasher = DefaultHasher::new();
-        names.hash(&mut hasher);
-        Self(Arc::new(Names {
-            hash: hasher.finish(),
-            all: names,
-            parent,
-        }))
-    }
-
     pub(super) fn names(&self) -> &[String] {
         &self.0.all
     }
@@ -59,6 +98,15 @@ impl Path {
         self.0.parent.as_ref()
     }
 
+    /// Whether this is the root phase `root`, or inside of it.
+    pub(super) fn is_within(&self, root: &Self) -> bool {
+        let mut outermost = self;
+        while let Some(parent) = outermost.parent() {
+            outermost = parent;
+        }
+        outermost == root
+    }
+
     pub(super) fn text(&self) -> String {
         self.0.all.join("/")
     }
@@ -66,7 +114,8 @@ impl Path {
 
 impl PartialEq for Path {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.names() == other.names()
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.0.hash == other.0.hash && self.names() == other.names()
     }
 }
 

@@ -146,6 +146,6 @@ impl Batch {
         // A vector has room for every field.
         let _ = fields(&mut self.words);
         self.words[start] = header.first_word(self.words.len() - start);
-        self.records += 1;
+        self.counts.add(self.words[start]);
     }
 }

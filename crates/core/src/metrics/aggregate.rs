@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
     ops::Deref,
     ptr,
     sync::Arc,
@@ -22,10 +22,11 @@ use super::{
     recent, self_metrics,
 };
 use crate::{
-    batch::{Batch, EventRef},
+    batch::{Batch, EventRef, RecordRef},
     context::SAMPLED,
     event::{Descriptor, FieldDescriptor, FieldKind, Role},
     fields::ValueRef,
+    hash::{FoldState, Prehashed},
     loss::{self, Lost},
     model::{Severity, Value},
     pump::Consumer,
@@ -40,7 +41,7 @@ pub struct Aggregator<R = &'static Registry> {
     registry: R,
     plans: Vec<Plan>,
     /// Plans by the address of their event's description.
-    by_descriptor: HashMap<usize, usize>,
+    by_descriptor: HashMap<usize, usize, FoldState>,
     /// The plan of the last event: events of a type tend to come together.
     last: Option<(usize, usize)>,
     swept_unix_ns: u64,
@@ -58,7 +59,7 @@ impl<R: Deref<Target = Registry>> Aggregator<R> {
         Self {
             registry,
             plans: Vec::new(),
-            by_descriptor: HashMap::new(),
+            by_descriptor: HashMap::default(),
             last: None,
             swept_unix_ns: 0,
         }
@@ -66,14 +67,16 @@ impl<R: Deref<Target = Registry>> Aggregator<R> {
 
     /// Takes the measurements of a batch's events, and the ids of its requests.
     pub fn aggregate(&mut self, batch: &Batch) {
-        batch
-            .spans()
-            .filter(|span| span.correlation() != 0)
-            .for_each(|span| recent::note(&span));
         let mut newest = 0;
-        for event in batch.events() {
-            newest = newest.max(event.time_unix_ns());
-            self.plan(event.descriptor()).measure(event);
+        for record in batch.records() {
+            match record {
+                RecordRef::Event(event) => {
+                    newest = newest.max(event.time_unix_ns());
+                    self.plan(event.descriptor()).measure(event);
+                }
+                RecordRef::Span(span) if span.correlation() != 0 => recent::note(&span),
+                RecordRef::Span(_) | RecordRef::Log(_) => {}
+            }
         }
         self.sweep(newest);
     }
@@ -127,10 +130,10 @@ struct Plan {
     count: Option<Family<Counter>>,
     /// The field whose presence says that the event is about a failure.
     error: Option<usize>,
-    state: RandomState,
+    state: FoldState,
     sets: Vec<LabelSet>,
     /// The first set of each hash.
-    heads: HashMap<u64, usize>,
+    heads: HashMap<u64, usize, BuildHasherDefault<Prehashed>>,
     overflow: Option<Handles>,
 }
 
@@ -205,9 +208,9 @@ impl Plan {
                 .fields
                 .iter()
                 .position(|field| matches!(field.name, "error.type" | "error_type" | "error")),
-            state: RandomState::new(),
+            state: FoldState::default(),
             sets: Vec::new(),
-            heads: HashMap::new(),
+            heads: HashMap::default(),
             overflow: None,
         }
     }
@@ -478,7 +481,7 @@ mod tests {
     use super::*;
     use crate::{
         Event,
-        batch::{HEADER_WORDS, Header, Kind, address},
+        batch::{Counts, HEADER_WORDS, Header, Kind, address},
         event,
         events::ResourceCacheAccess,
         ids::TraceId,
@@ -532,7 +535,11 @@ mod tests {
             let length = words.len() - start;
             words[start..start + HEADER_WORDS].copy_from_slice(&header.words(length));
         }
-        Batch::from_words(Arc::default(), words, events.len())
+        let counts = Counts {
+            events: events.len(),
+            ..Counts::default()
+        };
+        Batch::from_words(Arc::default(), words, counts)
     }
 
     fn answered(model: &str, took_ms: u64) -> Answered<'_> {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    hash::RandomState,
+    hash::BuildHasherDefault,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -21,7 +21,10 @@ use super::{
     shard::{self, HISTOGRAM_SLOTS, NOBODY, NUMBER_SLOTS},
     snapshot::Labels,
 };
-use crate::model::Text;
+use crate::{
+    hash::{FoldState, Prehashed},
+    model::Text,
+};
 
 /// What a metric is and what it counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +124,7 @@ pub(super) struct Instrument {
     pub(super) is: Description,
     /// Nothing that is measured with it is shown.
     hidden: bool,
-    state: RandomState,
+    state: FoldState,
     table: RwLock<Table>,
     overflow: OnceLock<Arc<Series>>,
 }
@@ -131,7 +134,7 @@ pub(super) struct Instrument {
 struct Table {
     entries: Vec<Entry>,
     /// The first entry of each hash.
-    heads: HashMap<u64, usize>,
+    heads: HashMap<u64, usize, BuildHasherDefault<Prehashed>>,
     /// Cleared histogram slots, which have this instrument's bounds and so stay with it.
     free: Vec<u32>,
 }
@@ -186,7 +189,7 @@ impl Instrument {
         Self {
             is: description,
             hidden: false,
-            state: RandomState::new(),
+            state: FoldState::default(),
             table: RwLock::default(),
             overflow: OnceLock::new(),
         }

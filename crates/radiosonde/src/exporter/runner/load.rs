@@ -28,7 +28,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn new(batch: Arc<Batch>) -> Self {
         Self {
-            spans: batch.spans().count() as u64,
+            spans: batch.counts().spans as u64,
             batch,
             made: Instant::now(),
         }
