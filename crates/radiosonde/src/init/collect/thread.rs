@@ -265,7 +265,7 @@ impl Worker {
         let now = self.origin.elapsed();
         let change = match outcome {
             Ok(()) => meter.ran(now, cost),
-            Err(_) => Some(meter.switch_off(now)),
+            Err(_) => Some(meter.failed(now, cost)),
         };
         if let Some(change) = change {
             say(collector.name, change);
