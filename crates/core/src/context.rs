@@ -98,10 +98,15 @@ impl Context {
         correlation::text(self.correlation)
     }
 
+    /// The same, which is remembered for as long as it is held.
+    pub(crate) fn held_correlation_id(&self) -> Option<correlation::Held> {
+        correlation::hold(self.correlation)
+    }
+
     /// Makes this the calling thread's context until the guard is dropped.
     #[must_use = "the context is left when the guard is dropped"]
     pub fn attach(self) -> Attached {
-        attach_with(&self.place(), correlation::text(self.correlation))
+        attach_with(&self.place(), self.held_correlation_id())
     }
 
     /// The context of a slot's words 1-6, if there is one.
@@ -134,7 +139,7 @@ pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
     attach_with(place, None)
 }
 
-fn attach_with(place: &[u64; 6], correlation: Option<Arc<str>>) -> Attached {
+fn attach_with(place: &[u64; 6], correlation: Option<correlation::Held>) -> Attached {
     let lane = lane::kept().or_else(lane::uncounted);
     Attached {
         id: lane.map_or_else(
@@ -205,7 +210,7 @@ pub struct Attached {
     /// Where it is kept; beside where there was no lane.
     lane: Option<&'static Lane>,
     /// Held, so that it is not forgotten.
-    _correlation: Option<Arc<str>>,
+    _correlation: Option<correlation::Held>,
     not_send: PhantomData<*const ()>,
 }
 

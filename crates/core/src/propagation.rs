@@ -163,7 +163,7 @@ struct Side {
     trace_state: Option<TraceState>,
     baggage: Baggage,
     /// The text of the correlation ID, which is not forgotten while it is held.
-    correlation: Option<Arc<str>>,
+    correlation: Option<correlation::Held>,
 }
 
 /// The calling thread's [`Side`]s, the innermost last, each with the number of the scope that it belongs to.
@@ -187,9 +187,9 @@ pub struct FullContext {
 
 impl From<Context> for FullContext {
     fn from(context: Context) -> Self {
-        let correlation = context.correlation_id();
-        let side = correlation.map(|text| Side {
-            correlation: Some(text),
+        let correlation = context.held_correlation_id();
+        let side = correlation.map(|held| Side {
+            correlation: Some(held),
             ..Side::default()
         });
         Self {
@@ -233,9 +233,9 @@ impl FullContext {
             side.baggage = baggage;
         }
         let mut full = extracted.map_or_else(Self::default, Self::from);
-        if let Some((handle, text)) = correlation_id(carrier).and_then(correlation::keep) {
+        if let Some((handle, held)) = correlation_id(carrier).and_then(correlation::keep) {
             full.place[5] |= u64::from(handle) << 32;
-            side.correlation = Some(text);
+            side.correlation = Some(held);
         }
         full.side = (side != Side::default()).then(|| Arc::new(side));
         full
@@ -307,11 +307,11 @@ impl FullContext {
     /// The same with the caller's own request identifier, which every record under it carries.
     #[must_use]
     pub fn with_correlation_id(mut self, id: &str) -> Self {
-        let (handle, text) = correlation::keep(id).unzip();
+        let (handle, held) = correlation::keep(id).unzip();
         let flags = self.place[5] & u64::from(u32::MAX);
         self.place[5] = flags | u64::from(handle.unwrap_or(0)) << 32;
-        if text.is_some() || self.side.is_some() {
-            Arc::make_mut(self.side.get_or_insert_default()).correlation = text;
+        if held.is_some() || self.side.is_some() {
+            Arc::make_mut(self.side.get_or_insert_default()).correlation = held;
         }
         self
     }
