@@ -76,6 +76,14 @@ fn child() {
             log();
             wait_to_be_ended();
         }
+        "a full disk, signal" => {
+            let builder = builder.handle_signals(true).json_lines("/dev/full");
+            let guard = builder.init().unwrap();
+            log();
+            // What went wrong is said once a minute, and by the signal it was said just now.
+            assert!(!guard.flush(Duration::from_secs(20)));
+            wait_to_be_ended();
+        }
         "rows" => {
             let _guard = builder.init().unwrap();
             let step = radiosonde::latency::Collector::install();
@@ -312,6 +320,25 @@ fn sigterm_and_sigint_deliver_and_then_end_the_process_as_always() {
         assert_eq!(status.signal(), Some(number), "{status}");
         assert_eq!(work_lines(folder.path()), LINES);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_that_wait_for_room_when_a_signal_comes_are_counted_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command("a full disk, signal", folder.path(), &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = kill(&mut child, "-TERM");
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    let lost: usize = said
+        .split(" records (write_failed)")
+        .filter_map(|before| before.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum();
+    assert!(lost >= LINES, "{lost} of {LINES}: {said}");
+    assert!(!said.contains("was not done"), "{said}");
 }
 
 #[test]
