@@ -84,6 +84,14 @@ fn child() {
             assert!(!guard.flush(Duration::from_secs(20)));
             wait_to_be_ended();
         }
+        #[cfg(target_os = "linux")]
+        "a signal in the child of a fork" => {
+            let _guard = builder.handle_signals(true).init().unwrap();
+            for signal in [libc::SIGTERM, libc::SIGINT] {
+                assert_eq!(end_forked(signal), signal);
+            }
+            log();
+        }
         "rows" => {
             let _guard = builder.init().unwrap();
             let step = radiosonde::latency::Collector::install();
@@ -175,6 +183,30 @@ fn failing(scenario: &str, builder: radiosonde::Builder) {
         }
         other => panic!("no scenario {other:?}"),
     }
+}
+
+/// Sends `signal` to the child of a fork, and says which one ended it.
+#[cfg(target_os = "linux")]
+fn end_forked(signal: i32) -> i32 {
+    // SAFETY: the child calls two functions that a signal handler may call too, and never returns.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: they take a number or nothing. The alarm ends a child that lives on.
+        unsafe {
+            libc::alarm(20);
+            loop {
+                libc::pause();
+            }
+        }
+    }
+    assert!(child > 0, "there is no child");
+    let mut status = 0;
+    // SAFETY: `status` lives for as long as the calls, and the child was not waited for before.
+    unsafe {
+        assert_eq!(libc::kill(child, signal), 0);
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+    }
+    libc::WTERMSIG(status)
 }
 
 fn wait_to_be_ended() {
@@ -339,6 +371,16 @@ fn lines_that_wait_for_room_when_a_signal_comes_are_counted_and_said() {
         .sum();
     assert!(lost >= LINES, "{lost} of {LINES}: {said}");
     assert!(!said.contains("was not done"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_the_child_of_a_fork_and_not_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "a signal in the child of a fork";
+    let status = end(&mut start(scenario, folder.path(), &[]));
+    assert!(status.success(), "{status}");
+    assert_eq!(work_lines(folder.path()), LINES);
 }
 
 #[test]
