@@ -16,7 +16,7 @@
 //! | 3 | span ID |
 //! | 4 | the span's parent, 0 for none |
 //! | 5 | address of the span's tracing `Metadata`, 0 for a remote or attached context |
-//! | 6 | trace flags (bits 0-7), correlation handle (32-63) |
+//! | 6 | trace flags (bits 0-7); without a trace, what a caller decided of the next (8-9); correlation handle (32-63) |
 //!
 //! Invariant: entries below the depth are whole. So a reader on the same thread (a signal handler) needs no more than
 //! the depth and the entry. A reader on another thread reads the sequence before and after and takes what it read only
@@ -47,6 +47,9 @@ use crate::{
 
 /// W3C trace flag: the trace is recorded.
 pub const SAMPLED: u8 = 1;
+/// In word 6: a caller that sent no trace wants the one that begins here recorded, or not.
+pub(crate) const ASKED_FOR: u64 = 1 << 8;
+pub(crate) const DECLINED: u64 = 1 << 9;
 /// W3C trace flag: the lower 56 bits of the trace ID are random.
 pub const RANDOM: u8 = 2;
 

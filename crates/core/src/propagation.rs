@@ -45,7 +45,7 @@ use crate::{
     context::{self, Attached, Context, RANDOM, SAMPLED},
     correlation, lane,
     loss::{self, Lost},
-    sampling,
+    sampling::{self, Sampler},
 };
 
 /// Names that a caller's own request identifier has, the first that is present counts; the first is also written.
@@ -220,12 +220,12 @@ impl FullContext {
     pub fn extract(carrier: &(impl Extract + ?Sized)) -> Self {
         let formats = formats();
         let mut side = Side::default();
-        let mut extracted = None;
+        let (mut extracted, mut decision) = (None, 0);
         if formats.trace_context {
             extracted = trace_context(carrier, &mut side);
         }
         if formats.b3 && extracted.is_none() {
-            extracted = zipkin(carrier);
+            (extracted, decision) = zipkin(carrier);
         }
         if formats.baggage {
             let (baggage, refused) = Baggage::parse(&carrier.get_all("baggage").join(","));
@@ -233,6 +233,7 @@ impl FullContext {
             side.baggage = baggage;
         }
         let mut full = extracted.map_or_else(Self::default, Self::from);
+        full.place[5] |= decision;
         if let Some((handle, held)) = correlation_id(carrier).and_then(correlation::keep) {
             full.place[5] |= u64::from(handle) << 32;
             side.correlation = Some(held);
@@ -406,14 +407,25 @@ fn trace_context(carrier: &(impl Extract + ?Sized), side: &mut Side) -> Option<C
     Some(decided(&parent, Some(parent.flags & SAMPLED != 0)))
 }
 
-fn zipkin(carrier: &(impl Extract + ?Sized)) -> Option<Context> {
-    let b3 = b3::extract(carrier).unwrap_or_else(|Malformed| malformed())?;
+/// The context in B3 headers, or the decision of a caller that sent no trace, as in a slot's flags.
+fn zipkin(carrier: &(impl Extract + ?Sized)) -> (Option<Context>, u64) {
+    let Some(b3) = b3::extract(carrier).unwrap_or_else(|Malformed| malformed()) else {
+        return (None, 0);
+    };
+    let Some((trace_id, span_id)) = b3.ids else {
+        let follows = matches!(sampling::current(), Sampler::ParentBased(_));
+        return match b3.sampled.filter(|_| follows) {
+            Some(true) => (None, context::ASKED_FOR),
+            Some(false) => (None, context::DECLINED),
+            None => (None, 0),
+        };
+    };
     let parent = TraceParent {
-        trace_id: b3.trace_id,
-        span_id: b3.span_id,
+        trace_id,
+        span_id,
         flags: 0,
     };
-    Some(decided(&parent, b3.sampled))
+    (Some(decided(&parent, b3.sampled)), 0)
 }
 
 fn correlation_id(carrier: &(impl Extract + ?Sized)) -> Option<&str> {
