@@ -85,7 +85,7 @@ fn collectors_use_no_more_of_the_processor_than_the_budget() {
 fn compute() -> Run {
     let (start, before) = (Instant::now(), thread_cpu());
     loop {
-        let cpu = thread_cpu() - before;
+        let cpu = thread_cpu().saturating_sub(before);
         if cpu >= RUN {
             let end = Instant::now();
             return Run { start, end, cpu };

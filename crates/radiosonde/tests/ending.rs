@@ -61,6 +61,32 @@ fn child() {
             assert!(panicked.join().is_err());
             std::process::abort();
         }
+        "rows" => {
+            let _guard = builder.init().unwrap();
+            let step = radiosonde::latency::Collector::install();
+            drop(step.phase("forward"));
+            drop(step);
+            thread::sleep(Duration::from_millis(2_600));
+        }
+        "by environment" => {
+            let _guard = radiosonde::init().unwrap();
+            record_everything();
+        }
+        "another subscriber" => beside_another_subscriber(builder),
+        "failed init" => {
+            let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = taken.local_addr().unwrap().to_string();
+            assert!(builder.http(address).init().is_err());
+            let mine = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+            assert!(mine.is_ok(), "the subscriber was taken");
+        }
+        other => signalled(other, builder),
+    }
+}
+
+/// What a signal ends.
+fn signalled(scenario: &str, builder: radiosonde::Builder) {
+    match scenario {
         "wait for a signal" => {
             let _guard = builder.handle_signals(true).init().unwrap();
             log();
@@ -91,25 +117,6 @@ fn child() {
                 assert_eq!(end_forked(signal), signal);
             }
             log();
-        }
-        "rows" => {
-            let _guard = builder.init().unwrap();
-            let step = radiosonde::latency::Collector::install();
-            drop(step.phase("forward"));
-            drop(step);
-            thread::sleep(Duration::from_millis(2_600));
-        }
-        "by environment" => {
-            let _guard = radiosonde::init().unwrap();
-            record_everything();
-        }
-        "another subscriber" => beside_another_subscriber(builder),
-        "failed init" => {
-            let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = taken.local_addr().unwrap().to_string();
-            assert!(builder.http(address).init().is_err());
-            let mine = tracing::subscriber::set_global_default(tracing_subscriber::registry());
-            assert!(mine.is_ok(), "the subscriber was taken");
         }
         other => failing(other, builder),
     }

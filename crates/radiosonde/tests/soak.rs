@@ -10,10 +10,10 @@
     clippy::unwrap_used,
     reason = "a test says what it expects by panicking"
 )]
-#![expect(clippy::print_stdout, reason = "what was seen is for whoever ran it")]
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
@@ -237,10 +237,10 @@ impl Run {
     fn account(&self, delivered: &Delivered) -> String {
         let lost = loss::report();
         let sum: u64 = lost.iter().map(|(_, records)| records).sum();
-        let because: String = lost
-            .iter()
-            .map(|(reason, records)| format!(", {records} lost ({})", reason.label()))
-            .collect();
+        let mut because = String::new();
+        for (reason, records) in &lost {
+            write!(because, ", {records} lost ({})", reason.label()).unwrap();
+        }
         let memory = &self.memory;
         let megabytes = |bytes: usize| bytes as f64 / 1e6;
         let seen = format!(
