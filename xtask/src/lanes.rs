@@ -54,6 +54,23 @@ pub fn miri() -> Result<()> {
     shell::run(&mut command)
 }
 
+/// Records a million events a second into slow receivers and a file, for `seconds` all together, and holds what arrived
+/// against what was recorded.
+pub fn soak(seconds: u64) -> Result<()> {
+    let mut command = shell::cargo();
+    command.args([
+        "test",
+        "--locked",
+        "--package",
+        packages::LIBRARY,
+        "--test",
+        "soak",
+        "--",
+        "--nocapture",
+    ]);
+    shell::run(command.env("SOAK_SECONDS", seconds.to_string()))
+}
+
 /// Checks the library with no feature, with every few of its features, and with all of them.
 pub fn powerset(depth: usize) -> Result<()> {
     let features = packages::features(packages::LIBRARY)?;

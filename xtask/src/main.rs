@@ -80,6 +80,12 @@ enum Task {
     Loom,
     /// Run the unsafe code's tests in an interpreter that sees undefined behaviour (Miri, a nightly toolchain).
     Miri,
+    /// Record a million events a second into slow receivers and a file: memory, losses, threads.
+    Soak {
+        /// How long all runs take together.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+    },
     /// Check `radiosonde` with its features combined: none, each, each few, all.
     Powerset {
         /// At most so many features at once, besides all of them.
@@ -120,6 +126,7 @@ fn run(task: Task) -> Result<()> {
         Task::Coverage => coverage::check(),
         Task::Loom => lanes::loom(),
         Task::Miri => lanes::miri(),
+        Task::Soak { seconds } => lanes::soak(seconds),
         Task::Powerset { depth } => lanes::powerset(depth),
         Task::Fuzz { target, seconds } => lanes::fuzz(target.as_deref(), seconds),
     }

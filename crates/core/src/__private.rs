@@ -10,7 +10,7 @@ mod call;
 mod gate;
 mod shown;
 
-pub use call::{CallSite, Ended, Guard, Outcome, call, call_future, guard, never};
+pub use call::{CallSite, Ended, Guard, Outcome, call, call_future, guard, never, path_of};
 pub use gate::{Gate, Probe};
 pub use shown::Shown;
 

@@ -16,7 +16,7 @@
 //! | 3 | span ID |
 //! | 4 | the span's parent, 0 for none |
 //! | 5 | address of the span's tracing `Metadata`, 0 for a remote or attached context |
-//! | 6 | trace flags (bits 0-7), correlation handle (32-63) |
+//! | 6 | trace flags (bits 0-7); without a trace, what a caller decided of the next (8-9); correlation handle (32-63) |
 //!
 //! Invariant: entries below the depth are whole. So a reader on the same thread (a signal handler) needs no more than
 //! the depth and the entry. A reader on another thread reads the sequence before and after and takes what it read only
@@ -47,6 +47,9 @@ use crate::{
 
 /// W3C trace flag: the trace is recorded.
 pub const SAMPLED: u8 = 1;
+/// In word 6: a caller that sent no trace wants the one that begins here recorded, or not.
+pub(crate) const ASKED_FOR: u64 = 1 << 8;
+pub(crate) const DECLINED: u64 = 1 << 9;
 /// W3C trace flag: the lower 56 bits of the trace ID are random.
 pub const RANDOM: u8 = 2;
 
@@ -98,10 +101,15 @@ impl Context {
         correlation::text(self.correlation)
     }
 
+    /// The same, which is remembered for as long as it is held.
+    pub(crate) fn held_correlation_id(&self) -> Option<correlation::Held> {
+        correlation::hold(self.correlation)
+    }
+
     /// Makes this the calling thread's context until the guard is dropped.
     #[must_use = "the context is left when the guard is dropped"]
     pub fn attach(self) -> Attached {
-        attach_with(&self.place(), correlation::text(self.correlation))
+        attach_with(&self.place(), self.held_correlation_id())
     }
 
     /// The context of a slot's words 1-6, if there is one.
@@ -134,7 +142,7 @@ pub(crate) fn attach_place(place: &[u64; 6]) -> Attached {
     attach_with(place, None)
 }
 
-fn attach_with(place: &[u64; 6], correlation: Option<Arc<str>>) -> Attached {
+fn attach_with(place: &[u64; 6], correlation: Option<correlation::Held>) -> Attached {
     let lane = lane::kept().or_else(lane::uncounted);
     Attached {
         id: lane.map_or_else(
@@ -205,7 +213,7 @@ pub struct Attached {
     /// Where it is kept; beside where there was no lane.
     lane: Option<&'static Lane>,
     /// Held, so that it is not forgotten.
-    _correlation: Option<Arc<str>>,
+    _correlation: Option<correlation::Held>,
     not_send: PhantomData<*const ()>,
 }
 

@@ -64,7 +64,8 @@ pub mod macros;
 pub mod memory;
 pub mod metrics;
 pub mod model;
-mod panics;
+#[doc(hidden)]
+pub mod panics;
 pub mod propagation;
 pub mod provenance;
 pub mod pump;

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
@@ -16,7 +16,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Drops what a user's code made, whose destructor may panic too: a handler, or what a panic carried.
-pub(crate) fn drop_caught<T>(value: T) {
+pub fn drop_caught<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         // So may the destructor of what this one carries, and so on.
         mem::forget(panic);

@@ -45,7 +45,7 @@ use crate::{
     context::{self, Attached, Context, RANDOM, SAMPLED},
     correlation, lane,
     loss::{self, Lost},
-    sampling,
+    sampling::{self, Sampler},
 };
 
 /// Names that a caller's own request identifier has, the first that is present counts; the first is also written.
@@ -163,7 +163,7 @@ struct Side {
     trace_state: Option<TraceState>,
     baggage: Baggage,
     /// The text of the correlation ID, which is not forgotten while it is held.
-    correlation: Option<Arc<str>>,
+    correlation: Option<correlation::Held>,
 }
 
 /// The calling thread's [`Side`]s, the innermost last, each with the number of the scope that it belongs to.
@@ -187,9 +187,9 @@ pub struct FullContext {
 
 impl From<Context> for FullContext {
     fn from(context: Context) -> Self {
-        let correlation = context.correlation_id();
-        let side = correlation.map(|text| Side {
-            correlation: Some(text),
+        let correlation = context.held_correlation_id();
+        let side = correlation.map(|held| Side {
+            correlation: Some(held),
             ..Side::default()
         });
         Self {
@@ -220,12 +220,12 @@ impl FullContext {
     pub fn extract(carrier: &(impl Extract + ?Sized)) -> Self {
         let formats = formats();
         let mut side = Side::default();
-        let mut extracted = None;
+        let (mut extracted, mut decision) = (None, 0);
         if formats.trace_context {
             extracted = trace_context(carrier, &mut side);
         }
         if formats.b3 && extracted.is_none() {
-            extracted = zipkin(carrier);
+            (extracted, decision) = zipkin(carrier);
         }
         if formats.baggage {
             let (baggage, refused) = Baggage::parse(&carrier.get_all("baggage").join(","));
@@ -233,9 +233,10 @@ impl FullContext {
             side.baggage = baggage;
         }
         let mut full = extracted.map_or_else(Self::default, Self::from);
-        if let Some((handle, text)) = correlation_id(carrier).and_then(correlation::keep) {
+        full.place[5] |= decision;
+        if let Some((handle, held)) = correlation_id(carrier).and_then(correlation::keep) {
             full.place[5] |= u64::from(handle) << 32;
-            side.correlation = Some(text);
+            side.correlation = Some(held);
         }
         full.side = (side != Side::default()).then(|| Arc::new(side));
         full
@@ -307,11 +308,11 @@ impl FullContext {
     /// The same with the caller's own request identifier, which every record under it carries.
     #[must_use]
     pub fn with_correlation_id(mut self, id: &str) -> Self {
-        let (handle, text) = correlation::keep(id).unzip();
+        let (handle, held) = correlation::keep(id).unzip();
         let flags = self.place[5] & u64::from(u32::MAX);
         self.place[5] = flags | u64::from(handle.unwrap_or(0)) << 32;
-        if text.is_some() || self.side.is_some() {
-            Arc::make_mut(self.side.get_or_insert_default()).correlation = text;
+        if held.is_some() || self.side.is_some() {
+            Arc::make_mut(self.side.get_or_insert_default()).correlation = held;
         }
         self
     }
@@ -406,14 +407,25 @@ fn trace_context(carrier: &(impl Extract + ?Sized), side: &mut Side) -> Option<C
     Some(decided(&parent, Some(parent.flags & SAMPLED != 0)))
 }
 
-fn zipkin(carrier: &(impl Extract + ?Sized)) -> Option<Context> {
-    let b3 = b3::extract(carrier).unwrap_or_else(|Malformed| malformed())?;
+/// The context in B3 headers, or the decision of a caller that sent no trace, as in a slot's flags.
+fn zipkin(carrier: &(impl Extract + ?Sized)) -> (Option<Context>, u64) {
+    let Some(b3) = b3::extract(carrier).unwrap_or_else(|Malformed| malformed()) else {
+        return (None, 0);
+    };
+    let Some((trace_id, span_id)) = b3.ids else {
+        let follows = matches!(sampling::current(), Sampler::ParentBased(_));
+        return match b3.sampled.filter(|_| follows) {
+            Some(true) => (None, context::ASKED_FOR),
+            Some(false) => (None, context::DECLINED),
+            None => (None, 0),
+        };
+    };
     let parent = TraceParent {
-        trace_id: b3.trace_id,
-        span_id: b3.span_id,
+        trace_id,
+        span_id,
         flags: 0,
     };
-    Some(decided(&parent, b3.sampled))
+    (Some(decided(&parent, b3.sampled)), 0)
 }
 
 fn correlation_id(carrier: &(impl Extract + ?Sized)) -> Option<&str> {

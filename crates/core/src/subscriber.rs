@@ -18,7 +18,7 @@ use self::visit::{LateVisitor, SlotVisitor, WriterVisitor};
 use crate::{
     batch::{HEADER_WORDS, Header, Kind, address},
     clock,
-    context::RANDOM,
+    context::{ASKED_FOR, DECLINED, RANDOM},
     event::FieldValue,
     fields::{Full, KEY_LINK},
     filter,
@@ -255,12 +255,16 @@ impl Drop for Unfinished {
     }
 }
 
-/// The place of a span that starts a trace. It keeps the correlation ID in `around`, the flags of the slot: a caller
-/// may bring a request ID without a trace.
+/// The place of a span that starts a trace. It keeps the correlation ID in `around`, the flags of the slot, and follows
+/// the decision there: a caller may bring a request ID, or a decision, without a trace.
 #[inline]
 pub(crate) fn root(lane: &Lane, span_id: u64, metadata: u64, around: u64) -> [u64; 6] {
     let (high, low) = (lane.random(), lane.random());
-    let flags = u64::from(RANDOM) | u64::from(sampling::keeps(low));
+    let sampled = match around & (ASKED_FOR | DECLINED) {
+        0 => sampling::keeps(low),
+        decision => decision == ASKED_FOR,
+    };
+    let flags = u64::from(RANDOM) | u64::from(sampled);
     let correlation = around & !u64::from(u32::MAX);
     [high, low, span_id, 0, metadata, flags | correlation]
 }

@@ -297,6 +297,42 @@ fn the_sampler_decides_for_arriving_traces() {
 }
 
 #[test]
+fn a_decision_without_a_trace_holds_for_the_trace_that_begins_in_it() {
+    let recording = recording();
+    let serve = |header: &'static str, decision: &'static str, name: &'static str| {
+        let request = [(header, decision), ("x-request-id", "r-1")];
+        let full = FullContext::extract(&request[..]);
+        assert_eq!(full.context(), None);
+        let _scope = full.attach();
+        info_span!("root", name).in_scope(|| {
+            info_span!("child", name).in_scope(|| ());
+        });
+    };
+    serve("b3", "0", "refused");
+    serve("x-b3-sampled", "false", "refused in several headers");
+    serve("b3", "?", "what is malformed decides nothing");
+    sampling::set(Sampler::ParentBased(Threshold::NONE));
+    serve("b3", "1", "wanted");
+    serve("x-b3-flags", "1", "debug");
+    info_span!("root", name = "by ratio").in_scope(|| ());
+    sampling::set(Sampler::Ratio(Threshold::NONE));
+    serve("b3", "d", "not asked");
+    sampling::set(Sampler::default());
+    let (spans, _) = recording.take();
+    let names: Vec<_> = spans
+        .iter()
+        .map(|span| span.attribute("name").unwrap().to_string())
+        .collect();
+    let kept = ["what is malformed decides nothing", "wanted", "debug"];
+    assert_eq!(names, kept.map(|name| [name; 2]).concat());
+    assert!(
+        spans
+            .iter()
+            .all(|span| span.correlation_id.as_deref() == Some("r-1"))
+    );
+}
+
+#[test]
 fn scopes_nest_and_may_be_left_out_of_order() {
     let _recording = recording();
     let baggage = |value: &str| {

@@ -645,5 +645,102 @@ fn metrics_are_measured_whatever_the_filter_says() {
     unseen();
     let (spans, logs) = recording.take();
     assert_eq!((spans.len(), logs.len()), (0, 0));
-    assert_eq!(measured("unseen"), (1, vec![], 1));
+    let function = "metrics_are_measured_whatever_the_filter_says::unseen";
+    assert_eq!(measured(function), (1, vec![], 1));
+}
+
+/// Methods of one name, of several types.
+mod animals {
+    use super::instrument;
+
+    pub(crate) struct Cat;
+    pub(crate) struct Dog<T>(pub(crate) T);
+
+    pub(crate) trait Noise {
+        fn noise(&self);
+
+        #[instrument(skip_all)]
+        fn twice(&self) {
+            self.noise();
+            self.noise();
+        }
+    }
+
+    impl Cat {
+        #[instrument]
+        pub(crate) fn speak() {}
+
+        #[instrument]
+        pub(crate) async fn listen(&self) {}
+    }
+
+    impl<T> Dog<T> {
+        #[instrument]
+        pub(crate) fn speak(&self) {}
+    }
+
+    impl Noise for Cat {
+        #[instrument]
+        fn noise(&self) {}
+    }
+
+    impl<T> Noise for Dog<T> {
+        #[instrument]
+        fn noise(&self) {}
+    }
+
+    #[instrument]
+    pub(crate) fn r#match() {}
+
+    pub(crate) fn outer() {
+        #[instrument]
+        fn inner() {}
+        inner();
+    }
+}
+
+#[test]
+fn methods_of_one_name_are_told_apart_by_their_type() {
+    use animals::{Cat, Dog, Noise as _};
+
+    let recording = recording();
+    Cat::speak();
+    block_on(Cat.listen());
+    Dog(1).speak();
+    Dog("x").speak();
+    Cat.twice();
+    Dog(1).noise();
+    animals::r#match();
+    animals::outer();
+    drop(recording.take());
+    let snapshot = metrics::snapshot(&Arc::new(Resource::default()));
+    let calls = snapshot
+        .metrics
+        .iter()
+        .find(|metric| metric.name == "function.calls");
+    let Data::Counter(series) = &calls.unwrap().data else {
+        panic!("{calls:?}")
+    };
+    let mut lines: Vec<String> = series
+        .iter()
+        .filter_map(|series| {
+            let function = &series.labels.iter().find(|(key, _)| key == "function")?.1;
+            let is_ours = function.as_str()?.contains("animals");
+            is_ours.then(|| format!("{function} {:?}", series.value))
+        })
+        .collect();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "<instrument::animals::Cat as instrument::animals::Noise>::noise U64(2)",
+            "<instrument::animals::Dog<_> as instrument::animals::Noise>::noise U64(1)",
+            "instrument::animals::Cat::listen U64(1)",
+            "instrument::animals::Cat::speak U64(1)",
+            "instrument::animals::Dog<_>::speak U64(2)",
+            "instrument::animals::Noise::twice U64(1)",
+            "instrument::animals::match U64(1)",
+            "instrument::animals::outer::inner U64(1)",
+        ]
+    );
 }

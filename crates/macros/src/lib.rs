@@ -44,9 +44,9 @@ pub fn derive_event_from_radiosonde(item: TokenStream) -> TokenStream {
 /// logged, and its metrics still count every call. `err` and `ret` add values to that one line, and add no line.
 ///
 /// Metrics: `function.calls`, `function.errors` and `function.duration` in seconds, labelled with the `function`'s path.
-/// They are measured for every call, whether or not the filter keeps the span. The path is the module's and the
-/// function's name: an attribute does not see which type its method is of, so methods of one name in one module share
-/// their series. Types that are to be told apart go into modules of their own.
+/// They are measured for every call, whether or not the filter keeps the span. The path is the whole one, as in a stack
+/// trace and OpenTelemetry's `code.function.name`: `shop::Cart::add`, or `<shop::Cart as shop::Priced>::price`. Of a generic
+/// type all instances share one series.
 ///
 /// Arguments become fields of the span: numbers, text and `bool` with their type, others as `Debug` shows them, what
 /// cannot be shown not at all. `self` is left out. Arguments of the attribute, all optional:

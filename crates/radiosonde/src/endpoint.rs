@@ -426,7 +426,7 @@ impl Service {
         let mut body = Vec::new();
         let options = Options {
             format,
-            aliases: ALIASES,
+            aliases: &ALIASES,
         };
         openmetrics::encode(&snapshot, options, &mut body);
         Answer {

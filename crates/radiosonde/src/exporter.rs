@@ -59,6 +59,13 @@ pub trait Exporter: Send {
         self.flush()
     }
 
+    /// Nothing comes any more: what is still kept for another try is delivered now, or given up and told as lost. The
+    /// last call, unless the exporter is left behind because it took too long; only one that keeps something back when a
+    /// flush fails needs it.
+    fn close(&mut self) -> Result<(), ExportError> {
+        Ok(())
+    }
+
     /// How long accepted records may wait before [`flush`](Exporter::flush) is called; `None` for an exporter
     /// that keeps nothing back.
     fn flush_interval(&self) -> Option<Duration> {

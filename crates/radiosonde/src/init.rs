@@ -19,7 +19,10 @@ mod running;
 mod start;
 mod watch;
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use radiosonde_core::pump;
 
@@ -32,6 +35,9 @@ pub use self::{
     },
 };
 use crate::config::ConfigErrors;
+
+/// How much of the time that a signal leaves is kept at most for exporters to count and say what they could not deliver.
+const END_RESERVE_MAX: Duration = Duration::from_millis(500);
 
 /// Starts recording as the environment and the configuration file say; with neither, as the defaults say.
 ///
@@ -56,7 +62,12 @@ pub(crate) fn deliver_last(signal: i32) {
         tracing::warn!(target: "radiosonde", signal, "a signal ends the process");
         // Else exporters that are quick would have more of what comes meanwhile than others.
         running.pump.close();
-        running.export_now(running.config.export.shutdown_timeout);
+        let timeout = running.config.export.shutdown_timeout;
+        let deadline = pump::deadline_in(timeout);
+        running.export_now(timeout.saturating_sub(END_RESERVE_MAX.min(timeout / 2)));
+        // What they kept for another try is lost with the process.
+        let left = deadline.saturating_duration_since(Instant::now());
+        running.exporters.end(left);
     }
 }
 

@@ -19,7 +19,8 @@
 //!
 //! A request ends with its root. What another process asked for ends with the span that served it; whether that span's
 //! parent is in another process is not known before something of this process ends around it, so its records are kept
-//! until then or until there is no more room.
+//! until then or until there is no more room. Where nothing says that it served another process, its end is known only
+//! when recording ends: then whatever is still kept has ended.
 //!
 //! Invariant: at most `records_max` records are kept beside those of the slowest request; when more come, requests that
 //! served another process settle first, then the request that has been going on for longest is given up and counted.
@@ -42,6 +43,9 @@ use crate::exporter::{ExportError, Exporter};
 /// Records kept of requests that are going on, unless said otherwise: some 10 MB.
 pub const RECORDS_MAX_DEFAULT: usize = 32_768;
 
+/// So many requests that were forgotten are known by their trace, so that what comes of them later is not taken for one.
+const FORGOTTEN_MAX: usize = 1024;
+
 /// Keeps the slowest request. Clones share what they keep.
 #[derive(Clone, Debug)]
 pub struct Slowest(Arc<Mutex<Kept>>);
@@ -53,6 +57,8 @@ struct Request {
     logs: Vec<Log>,
     events: Vec<EventRecord>,
     ended: Option<End>,
+    /// What came before was forgotten.
+    is_rest: bool,
 }
 
 /// The end of a request, the one that counts greatest: whether a root ended and not a span that served another
@@ -69,6 +75,8 @@ struct Kept {
     order: VecDeque<TraceId>,
     /// Those of them in which a span ended that served another process, the first first.
     served: VecDeque<TraceId>,
+    /// Traces of which something was forgotten, the last one last.
+    forgotten: VecDeque<TraceId>,
     slowest: Option<(TraceId, Request)>,
     given_up: u64,
 }
@@ -88,6 +96,7 @@ impl Slowest {
             open: HashMap::new(),
             order: VecDeque::new(),
             served: VecDeque::new(),
+            forgotten: VecDeque::new(),
             slowest: None,
             given_up: 0,
         })))
@@ -130,6 +139,11 @@ impl Exporter for Slowest {
         for record in batch.records() {
             kept.take(&record);
         }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), ExportError> {
+        self.lock().end_all();
         Ok(())
     }
 }
@@ -186,6 +200,16 @@ impl Kept {
         }
     }
 
+    /// Ends what no span has ended: nothing of this process does any more.
+    fn end_all(&mut self) {
+        for (trace_id, request) in &mut self.open {
+            if request.ended.is_none() && !request.is_rest {
+                let account = why::trace(&request.telemetry(), *trace_id);
+                request.ended = account.map(|account| (false, account.interval.duration_ns));
+            }
+        }
+    }
+
     /// Adds a record, which may end its request, and makes room while there are too many records.
     fn request(&mut self, trace_id: TraceId, end: Option<End>, add: impl FnOnce(&mut Request)) {
         match &mut self.slowest {
@@ -199,10 +223,13 @@ impl Kept {
             }
             _ => {}
         }
-        let order = &mut self.order;
+        let (order, forgotten) = (&mut self.order, &self.forgotten);
         let request = self.open.entry(trace_id).or_insert_with(|| {
             order.push_back(trace_id);
-            Request::default()
+            Request {
+                is_rest: forgotten.contains(&trace_id),
+                ..Request::default()
+            }
         });
         add(request);
         if request.ended.is_none() && matches!(end, Some((false, _))) {
@@ -226,8 +253,16 @@ impl Kept {
         if let Some(request) = self.open.remove(&oldest) {
             self.records -= request.len();
             self.given_up += 1;
+            self.forget(oldest);
         }
         true
+    }
+
+    fn forget(&mut self, trace_id: TraceId) {
+        if self.forgotten.len() == FORGOTTEN_MAX {
+            self.forgotten.pop_front();
+        }
+        self.forgotten.push_back(trace_id);
     }
 
     /// Keeps a request that has ended if it is the slowest, and forgets it otherwise.
@@ -244,8 +279,14 @@ impl Kept {
             .slowest
             .as_ref()
             .map(|(_, slowest)| slowest.duration_ns());
-        if slowest_ns.is_none_or(|slowest_ns| request.duration_ns() > slowest_ns) {
-            self.slowest = Some((trace_id, request));
+        let forgotten = if slowest_ns.is_none_or(|slowest_ns| request.duration_ns() > slowest_ns) {
+            let before = self.slowest.replace((trace_id, request));
+            before.map(|(trace_id, _)| trace_id)
+        } else {
+            Some(trace_id)
+        };
+        if let Some(trace_id) = forgotten {
+            self.forget(trace_id);
         }
         let open = &self.open;
         for places in [&mut self.order, &mut self.served] {

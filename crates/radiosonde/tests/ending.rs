@@ -61,21 +61,6 @@ fn child() {
             assert!(panicked.join().is_err());
             std::process::abort();
         }
-        "wait for a signal" => {
-            let _guard = builder.handle_signals(true).init().unwrap();
-            log();
-            wait_to_be_ended();
-        }
-        "hang in a signal" => {
-            let _guard = builder
-                .handle_signals(true)
-                .shutdown_timeout(Duration::from_millis(300))
-                .exporter(Hangs)
-                .init()
-                .unwrap();
-            log();
-            wait_to_be_ended();
-        }
         "rows" => {
             let _guard = builder.init().unwrap();
             let step = radiosonde::latency::Collector::install();
@@ -94,6 +79,44 @@ fn child() {
             assert!(builder.http(address).init().is_err());
             let mine = tracing::subscriber::set_global_default(tracing_subscriber::registry());
             assert!(mine.is_ok(), "the subscriber was taken");
+        }
+        other => signalled(other, builder),
+    }
+}
+
+/// What a signal ends.
+fn signalled(scenario: &str, builder: radiosonde::Builder) {
+    match scenario {
+        "wait for a signal" => {
+            let _guard = builder.handle_signals(true).init().unwrap();
+            log();
+            wait_to_be_ended();
+        }
+        "hang in a signal" => {
+            let _guard = builder
+                .handle_signals(true)
+                .shutdown_timeout(Duration::from_millis(300))
+                .exporter(Hangs)
+                .init()
+                .unwrap();
+            log();
+            wait_to_be_ended();
+        }
+        "a full disk, signal" => {
+            let builder = builder.handle_signals(true).json_lines("/dev/full");
+            let guard = builder.init().unwrap();
+            log();
+            // What went wrong is said once a minute, and by the signal it was said just now.
+            assert!(!guard.flush(Duration::from_secs(20)));
+            wait_to_be_ended();
+        }
+        #[cfg(target_os = "linux")]
+        "a signal in the child of a fork" => {
+            let _guard = builder.handle_signals(true).init().unwrap();
+            for signal in [libc::SIGTERM, libc::SIGINT] {
+                assert_eq!(end_forked(signal), signal);
+            }
+            log();
         }
         other => failing(other, builder),
     }
@@ -167,6 +190,30 @@ fn failing(scenario: &str, builder: radiosonde::Builder) {
         }
         other => panic!("no scenario {other:?}"),
     }
+}
+
+/// Sends `signal` to the child of a fork, and says which one ended it.
+#[cfg(target_os = "linux")]
+fn end_forked(signal: i32) -> i32 {
+    // SAFETY: the child calls two functions that a signal handler may call too, and never returns.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: they take a number or nothing. The alarm ends a child that lives on.
+        unsafe {
+            libc::alarm(20);
+            loop {
+                libc::pause();
+            }
+        }
+    }
+    assert!(child > 0, "there is no child");
+    let mut status = 0;
+    // SAFETY: `status` lives for as long as the calls, and the child was not waited for before.
+    unsafe {
+        assert_eq!(libc::kill(child, signal), 0);
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+    }
+    libc::WTERMSIG(status)
 }
 
 fn wait_to_be_ended() {
@@ -312,6 +359,35 @@ fn sigterm_and_sigint_deliver_and_then_end_the_process_as_always() {
         assert_eq!(status.signal(), Some(number), "{status}");
         assert_eq!(work_lines(folder.path()), LINES);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_that_wait_for_room_when_a_signal_comes_are_counted_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command("a full disk, signal", folder.path(), &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = kill(&mut child, "-TERM");
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    let lost: usize = said
+        .split(" records (write_failed)")
+        .filter_map(|before| before.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum();
+    assert!(lost >= LINES, "{lost} of {LINES}: {said}");
+    assert!(!said.contains("was not done"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_the_child_of_a_fork_and_not_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "a signal in the child of a fork";
+    let status = end(&mut start(scenario, folder.path(), &[]));
+    assert!(status.success(), "{status}");
+    assert_eq!(work_lines(folder.path()), LINES);
 }
 
 #[test]

@@ -758,6 +758,47 @@ fn a_full_disk_tears_no_line_and_every_loss_is_counted() {
 }
 
 #[test]
+fn lines_wait_for_room_until_the_exporter_is_closed_whatever_else_the_process_records() {
+    // Without a recording that is on.
+    let _turn = turn();
+    let disk = Disk {
+        room: Arc::new(AtomicU64::new(0)),
+        written: Shared::default(),
+    };
+    let mut lines = JsonLines::to_writer(disk.clone(), "full.jsonl", JsonEncoder::default());
+    let mut batch = Batch::new(Arc::default());
+    let parts = core::batch::Parts::default();
+    for _ in 0..3 {
+        batch.push_log(metadata(), None, &parts);
+    }
+    lines.export(&batch).unwrap();
+    let lost = |result: Result<(), ExportError>| result.unwrap_err().lost(0);
+    assert_eq!(lost(lines.flush()), (Lost::WriteFailed, 0));
+    disk.room.store(u64::MAX, Ordering::Relaxed);
+    lines.flush().unwrap();
+    assert_eq!(disk.written.lines(), 3);
+    disk.room.store(0, Ordering::Relaxed);
+    lines.export(&batch).unwrap();
+    assert_eq!(lost(lines.close()), (Lost::WriteFailed, 3));
+    let before = loss::total(Lost::WriteFailed);
+    drop(lines);
+    assert_eq!(loss::total(Lost::WriteFailed), before, "counted twice");
+}
+
+fn metadata() -> &'static tracing::Metadata<'static> {
+    use tracing::Callsite as _;
+
+    tracing::callsite! {
+        name: "a line",
+        kind: tracing::metadata::Kind::EVENT,
+        target: "exporters",
+        level: tracing::Level::INFO,
+        fields: message
+    }
+    .metadata()
+}
+
+#[test]
 fn what_a_full_disk_kept_from_the_file_is_said_before_everything_ends() {
     let disk = Disk {
         room: Arc::new(AtomicU64::new(0)),
@@ -811,6 +852,57 @@ fn a_folder_that_may_not_be_written_is_an_error_before_anything_starts() {
             "{error}"
         );
     }
+}
+
+/// What it panics with panics again when it is dropped, and what that panics with too.
+struct Endless;
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new(Self));
+    }
+}
+
+/// Panics once, in that way, and takes what comes after.
+struct PanicsOnce {
+    is_over: bool,
+    taken: Arc<AtomicU64>,
+}
+
+impl Exporter for PanicsOnce {
+    fn name(&self) -> &'static str {
+        "panics once"
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        if !std::mem::replace(&mut self.is_over, true) {
+            std::panic::resume_unwind(Box::new(Endless));
+        }
+        self.taken.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn an_exporter_whose_panic_panics_again_when_dropped_lives_on() {
+    let taken = Arc::new(AtomicU64::new(0));
+    let exporter = PanicsOnce {
+        is_over: false,
+        taken: Arc::clone(&taken),
+    };
+    let limits = Limits {
+        pause: Duration::from_millis(1),
+        ..Limits::default()
+    };
+    let session = limited(vec![Box::new(exporter)], limits, Thinning::default());
+    info!("the one that it panics over");
+    session.flush();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while taken.load(Ordering::Relaxed) == 0 && Instant::now() < deadline {
+        info!("one that comes after");
+        session.flush();
+    }
+    assert!(taken.load(Ordering::Relaxed) > 0, "its thread has ended");
 }
 
 /// Does as it is told and notes how often each of its methods was called.

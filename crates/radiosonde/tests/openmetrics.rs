@@ -175,7 +175,7 @@ fn the_classic_format_shows_aliases_with_exact_bounds() {
     ]);
     let options = Options {
         format: Format::Prometheus,
-        aliases: ALIASES,
+        aliases: &ALIASES,
     };
     insta::assert_snapshot!(text(&snapshot, options), @r##"
     # TYPE target_info gauge
@@ -428,7 +428,7 @@ fn answer(registry: &Registry, mut stream: TcpStream) -> std::io::Result<()> {
     let format = Format::negotiate(&accept);
     let options = Options {
         format,
-        aliases: ALIASES,
+        aliases: &ALIASES,
     };
     let body = text(&registry.snapshot(&resource()), options);
     let (content_type, length) = (format.content_type(), body.len());

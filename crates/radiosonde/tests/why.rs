@@ -90,6 +90,49 @@ fn what_another_process_asked_for_is_a_request_of_this_one() {
 }
 
 #[test]
+fn a_process_all_of_whose_requests_have_a_parent_elsewhere_is_told_of_at_the_end() {
+    let _turn = turn();
+    let slowest = Slowest::default();
+    let guard = radiosonde::builder()
+        .exporter(slowest.clone())
+        .init()
+        .unwrap();
+    for (number, ms) in [(1, 1), (2, 80), (3, 0)] {
+        let trace_id = TraceId::new(number).unwrap();
+        let from = Context::remote(trace_id, SpanId::new(7).unwrap(), SAMPLED);
+        let _here = from.attach();
+        let _request = info_span!("request").entered();
+        let _work = info_span!("work").entered();
+        sleep_ms(ms);
+        assert!(guard.flush(Duration::from_secs(20)));
+        assert!(slowest.account().is_none(), "a part for the whole");
+    }
+    {
+        let _longer = info_span!("longer housekeeping").entered();
+        sleep_ms(10);
+    }
+    // What goes on after its request has ended is no request.
+    let goes_on = {
+        let housekeeping = info_span!("housekeeping");
+        info_span!(parent: &housekeeping, "afterwards")
+    };
+    assert!(guard.flush(Duration::from_secs(20)));
+    sleep_ms(120);
+    drop(goes_on);
+    drop(guard);
+    let account = slowest.account().unwrap();
+    assert!(
+        account.to_string().starts_with("`request` took "),
+        "{account}"
+    );
+    let subject = format!("{:?}", account.subject);
+    assert!(
+        subject.contains("00000000000000000000000000000002"),
+        "{subject}"
+    );
+}
+
+#[test]
 fn the_slowest_request_is_kept_whole_and_accounted_for() {
     let _turn = turn();
     let slowest = Slowest::new(500);

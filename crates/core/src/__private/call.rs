@@ -27,7 +27,10 @@ pub const CPU_FIELD: &str = "thread.cpu.duration";
 /// An annotated function.
 #[derive(Debug)]
 pub struct CallSite {
-    function: &'static str,
+    /// Gives the path of a function inside of it.
+    inside: fn() -> &'static str,
+    /// Its module's path and its name.
+    name: &'static str,
     handles: OnceLock<Handles>,
 }
 
@@ -38,24 +41,40 @@ struct Handles {
 }
 
 impl CallSite {
-    /// The callsite of the function with this path.
-    pub const fn new(function: &'static str) -> Self {
+    /// The callsite of the function of that name; `inside` gives the path of a function inside of it.
+    pub const fn new(inside: fn() -> &'static str, name: &'static str) -> Self {
         Self {
-            function,
+            inside,
+            name,
             handles: OnceLock::new(),
         }
     }
 
+    /// The function's path, with the type that it is a method of. What the compiler calls types is not promised; where
+    /// it does not end in the function's name, the module's path stands before that.
+    fn function(&self) -> &'static str {
+        let path = (self.inside)();
+        let path = path.rsplit_once("::").map_or(path, |(path, _)| path);
+        let path = path.trim_end_matches("::{{closure}}");
+        let last = |path: &'static str| path.rsplit("::").next();
+        if last(path) == last(self.name) {
+            path
+        } else {
+            self.name
+        }
+    }
+
     fn handles(&self) -> &Handles {
+        let labels = || [("function", self.function())];
         self.handles.get_or_init(|| Handles {
             calls: metrics::counter("function.calls")
                 .unit("{call}")
                 .description("Calls of functions with `#[instrument]`.")
-                .with(&[("function", self.function)]),
+                .with(&labels()),
             duration: metrics::histogram("function.duration")
                 .unit("s")
                 .description("How long functions with `#[instrument]` ran.")
-                .with(&[("function", self.function)]),
+                .with(&labels()),
         })
     }
 
@@ -65,7 +84,7 @@ impl CallSite {
         metrics::counter("function.errors")
             .unit("{call}")
             .description("Calls of functions with `#[instrument]` that returned `Err`, panicked or were cancelled.")
-            .with(&[("function", self.function), ("error.type", error_type)])
+            .with(&[("function", self.function()), ("error.type", error_type)])
             .increment();
     }
 
@@ -93,6 +112,11 @@ impl CallSite {
             seen: None,
         }
     }
+}
+
+/// The path of the type of `function`: that of the function itself.
+pub fn path_of<F: Fn() -> &'static str>(_: F) -> &'static str {
+    std::any::type_name::<F>()
 }
 
 /// How a call ended, as far as that is told without its result.

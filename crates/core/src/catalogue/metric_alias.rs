@@ -28,15 +28,18 @@ const MS: f64 = 1e3;
 /// What the design notes call MB is 2^20 bytes.
 const MB: f64 = 1.0 / 1_048_576.0;
 
-/// Every alias, in the order of the design notes.
+/// Every alias, in the order of the design notes. Those without a dot are names in Prometheus' text, and
+/// `/metrics` shows metrics under them too.
 pub static METRIC_ALIASES: &[MetricAlias] = &[
     same("metal_operations_total", "gpu.operation.count"),
+    same("gpu_operations_total", "gpu.operation.count"),
     same("metal_errors_total", "gpu.operation.errors"),
     scaled("metal_operation_duration_ms", "gpu.operation.duration", MS),
     same("metal_memory_usage_bytes", "hw.gpu.memory.usage"),
     scaled("metal_gpu_utilization_percent", "hw.gpu.utilization", 1e2),
     same("snakepit.call.total", "worker.call.count"),
     scaled("snakepit.call.duration", "worker.call.duration", MS),
+    scaled("snakepit_call_duration_ms", "worker.call.duration", MS),
     scaled("snakepit.call.queue_time", "worker.call.queue.duration", MS),
     same("snakepit.pool.size", "worker.pool.size"),
     same("snakepit.pool.idle", "worker.pool.idle"),

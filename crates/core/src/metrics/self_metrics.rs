@@ -421,9 +421,9 @@ mod tests {
         loss::count(Lost::NameLimit, 2);
         let mut found = Vec::new();
         lost(&mut found);
-        // Overflows of other tests may stand before it.
-        let found = found.iter().find(|metric| metric.name == LOST.name);
-        let Some(Data::Counter(series)) = found.map(|metric| &metric.data) else {
+        // What other tests of the process overflow stands before it.
+        let lost = found.iter().find(|metric| metric.name == LOST.name);
+        let Data::Counter(series) = &lost.unwrap().data else {
             panic!()
         };
         assert!(series.iter().any(|series| {

@@ -7,22 +7,17 @@ use super::{Extract, trace_context::Malformed};
 /// What B3 headers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct B3 {
-    pub(super) trace_id: TraceId,
-    pub(super) span_id: SpanId,
+    /// `None` for a decision alone, about a trace that begins here.
+    pub(super) ids: Option<(TraceId, SpanId)>,
     /// `None` where the caller left the decision open.
     pub(super) sampled: Option<bool>,
 }
 
-/// Reads either form; `Ok(None)` where there is neither, or only a sampling decision without a trace.
+/// Reads either form; `Ok(None)` where there is neither.
 pub(super) fn extract(carrier: &(impl Extract + ?Sized)) -> Result<Option<B3>, Malformed> {
     if let Some(text) = carrier.get("b3") {
         return parse_single(text.trim());
     }
-    let (trace, span) = match (carrier.get("x-b3-traceid"), carrier.get("x-b3-spanid")) {
-        (Some(trace), Some(span)) => (trace.trim(), span.trim()),
-        (None, None) => return Ok(None),
-        _ => return Err(Malformed),
-    };
     let sampled = match carrier.get("x-b3-flags").map(str::trim) {
         Some("1") => Some(true),
         _ => carrier
@@ -30,7 +25,18 @@ pub(super) fn extract(carrier: &(impl Extract + ?Sized)) -> Result<Option<B3>, M
             .map(|text| decision(text.trim()))
             .transpose()?,
     };
-    ids(trace, span, sampled).map(Some)
+    match (carrier.get("x-b3-traceid"), carrier.get("x-b3-spanid")) {
+        (Some(trace), Some(span)) => ids(trace.trim(), span.trim(), sampled).map(Some),
+        (None, None) => Ok(sampled.map(alone)),
+        _ => Err(Malformed),
+    }
+}
+
+const fn alone(sampled: bool) -> B3 {
+    B3 {
+        ids: None,
+        sampled: Some(sampled),
+    }
 }
 
 /// `{trace}-{span}[-{decision}[-{parent}]]`, or a decision alone.
@@ -38,7 +44,7 @@ fn parse_single(text: &str) -> Result<Option<B3>, Malformed> {
     let mut parts = text.split('-');
     let trace = parts.next().unwrap_or_default();
     let Some(span) = parts.next() else {
-        return decision(trace).map(|_| None);
+        return decision(trace).map(alone).map(Some);
     };
     let sampled = parts.next().map(decision).transpose()?;
     let parent = parts.next().map(str::parse::<SpanId>);
@@ -66,9 +72,9 @@ fn ids(trace: &str, span: &str, sampled: Option<bool>) -> Result<B3, Malformed> 
         32 => trace.parse().ok(),
         _ => None,
     };
+    let span_id = span.parse().map_err(|_| Malformed)?;
     Ok(B3 {
-        trace_id: trace_id.ok_or(Malformed)?,
-        span_id: span.parse().map_err(|_| Malformed)?,
+        ids: Some((trace_id.ok_or(Malformed)?, span_id)),
         sampled,
     })
 }
@@ -86,8 +92,7 @@ mod tests {
 
     fn read(sampled: Option<bool>) -> B3 {
         B3 {
-            trace_id: TRACE.parse().unwrap(),
-            span_id: SPAN.parse().unwrap(),
+            ids: Some((TRACE.parse().unwrap(), SPAN.parse().unwrap())),
             sampled,
         }
     }
@@ -107,10 +112,11 @@ mod tests {
             single(&format!("{TRACE}-{SPAN}-d")),
             Ok(Some(read(Some(true))))
         );
-        assert_eq!(single("0"), Ok(None));
+        assert_eq!(single("0"), Ok(Some(alone(false))));
+        assert_eq!(single("d"), Ok(Some(alone(true))));
         let short = single(&format!("{SPAN}-{SPAN}")).unwrap().unwrap();
         assert_eq!(
-            short.trace_id.to_string(),
+            short.ids.unwrap().0.to_string(),
             format!("0000000000000000{SPAN}")
         );
         for text in [
@@ -138,6 +144,8 @@ mod tests {
         assert_eq!(with("x-b3-flags", "1"), Ok(Some(read(Some(true)))));
         assert_eq!(with("x-b3-sampled", "maybe"), Err(Malformed));
         assert_eq!(extract(&ids[..1]), Err(Malformed));
-        assert_eq!(extract(&[("x-b3-sampled", "1")][..]), Ok(None));
+        let only = |name, value| extract(&[(name, value)][..]);
+        assert_eq!(only("x-b3-sampled", "1"), Ok(Some(alone(true))));
+        assert_eq!(only("x-b3-flags", "0"), Ok(None));
     }
 }

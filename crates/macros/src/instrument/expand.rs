@@ -144,7 +144,12 @@ fn setup(function: &Function) -> TokenStream {
     quote! {
         use #runtime::__private as __rs;
         #show
+        // Its path says which type's method it is in. A nested function sees no generics, so there is one of it.
+        fn __rs_here() -> &'static __rs::core::primitive::str {
+            __rs::path_of(__rs_here)
+        }
         static __RS_SITE: __rs::CallSite = __rs::CallSite::new(
+            __rs_here,
             __rs::core::concat!(__rs::core::module_path!(), "::", #plain),
         );
         let __rs_span = if __rs::COMPILED_IN {

@@ -139,7 +139,7 @@ settings! {
         propagators: Vec<String> = ["tracecontext", "baggage", "b3"].map(str::to_owned).to_vec(), variables ["OTEL_PROPAGATORS": Plain];
         /// What happens to a record for which a thread's lane, or an exporter's queue, has no room.
         when_full: WhenFull = WhenFull::Refuse;
-        /// The share of the process's CPU time that the library's own collectors may take.
+        /// The share of one processor that the library's own collectors and the program's may take together.
         max_overhead: f64 = 0.01, also ["budget.max_overhead"];
     }
 

@@ -14,9 +14,10 @@ mod buckets;
 mod names;
 mod write;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::LazyLock};
 
 use radiosonde_core::{
+    catalogue::METRIC_ALIASES,
     loss::{self, Lost},
     metrics::snapshot::{Data, Exemplar, Histogram, Metric, Number, Series, Snapshot},
     model::{Text, Value},
@@ -83,24 +84,20 @@ pub struct Alias {
     pub times: f64,
 }
 
-const fn alias(name: &'static str, of: &'static str, times: f64) -> Alias {
-    Alias {
-        name: Text::Borrowed(name),
-        of: Text::Borrowed(of),
-        times,
-    }
-}
-
-/// Names that dashboards of the programs before Radiosonde ask for.
-pub const ALIASES: &[Alias] = &[
-    alias("gpu_operations", "gpu.operation.count", 1.0),
-    alias("metal_operations", "gpu.operation.count", 1.0),
-    alias("metal_errors", "gpu.operation.errors", 1.0),
-    alias("metal_operation_duration_ms", "gpu.operation.duration", 1e3),
-    alias("metal_memory_usage_bytes", "hw.gpu.memory.usage", 1.0),
-    alias("metal_gpu_utilization_percent", "hw.gpu.utilization", 100.0),
-    alias("snakepit_call_duration_ms", "worker.call.duration", 1e3),
-];
+/// Names that dashboards of the programs before Radiosonde ask for: those of the catalogue that this text can show as
+/// they are.
+pub static ALIASES: LazyLock<Vec<Alias>> = LazyLock::new(|| {
+    let shown = METRIC_ALIASES
+        .iter()
+        .filter(|alias| !alias.alias.contains('.'));
+    shown
+        .map(|alias| Alias {
+            name: Text::Borrowed(alias.alias.strip_suffix("_total").unwrap_or(alias.alias)),
+            of: Text::Borrowed(alias.metric),
+            times: alias.times,
+        })
+        .collect()
+});
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,11 +3,12 @@
 //! Invariants: the file is appended to, and a line is never mixed with another writer's: each write hands whole lines
 //! to the operating system. Where a write stops half way (a full disk), its rest is kept and written first as soon as
 //! there is room, so that no line is torn. What is kept is bounded; beyond that, lines are lost and counted, and so is
-//! what is kept when recording is over. A line that an earlier run tore is ended before the first of this one.
+//! what is kept when the exporter is closed. A line that an earlier run tore is ended before the first of this one.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write},
+    mem,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -134,15 +135,16 @@ impl<W: Write + Send> JsonLines<W> {
         result
     }
 
-    /// Cuts what is kept to [`KEPT_BYTES_MAX`], newest lines first, and to nothing when recording is over, because no
-    /// other try comes; gives how many were lost.
+    /// Gives up what is kept; gives how many lines that were.
+    fn give_up(&mut self) -> u64 {
+        // The first part of the first may be in the file.
+        self.is_torn |= !self.buffer.is_empty();
+        self.buffer.clear();
+        mem::take(&mut self.buffered)
+    }
+
+    /// Cuts what is kept to [`KEPT_BYTES_MAX`], newest lines first; gives how many were lost.
     fn cut(&mut self) -> u64 {
-        if !radiosonde_core::is_recording() {
-            // Its first part may be in the file.
-            self.is_torn |= !self.buffer.is_empty();
-            self.buffer.clear();
-            return std::mem::take(&mut self.buffered);
-        }
         if self.buffer.len() <= KEPT_BYTES_MAX {
             return 0;
         }
@@ -160,12 +162,23 @@ impl<W: Write + Send> JsonLines<W> {
     }
 
     fn written(&mut self, result: io::Result<()>) -> Result<(), ExportError> {
-        result.map_err(|source| ExportError::Write {
+        result.map_err(|source| {
+            let lost = self.cut();
+            self.failed(source, lost)
+        })
+    }
+
+    fn failed(&self, source: io::Error, lost: u64) -> ExportError {
+        ExportError::Write {
             path: self.path.clone(),
             mend: super::mend(&source),
             source,
-            records: self.cut(),
-        })
+            records: lost,
+        }
+    }
+
+    fn flush_out(&mut self) -> io::Result<()> {
+        self.write_out().and_then(|()| self.out.flush())
     }
 }
 
@@ -209,8 +222,15 @@ impl<W: Write + Send> Exporter for JsonLines<W> {
     }
 
     fn flush(&mut self) -> Result<(), ExportError> {
-        let result = self.write_out().and_then(|()| self.out.flush());
+        let result = self.flush_out();
         self.written(result)
+    }
+
+    fn close(&mut self) -> Result<(), ExportError> {
+        self.flush_out().map_err(|source| {
+            let lost = self.give_up();
+            self.failed(source, lost)
+        })
     }
 
     fn flush_interval(&self) -> Option<Duration> {

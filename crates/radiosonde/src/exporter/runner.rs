@@ -12,14 +12,21 @@ mod report;
 mod worker;
 
 use std::{
+    convert::Infallible,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{self, Receiver},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use radiosonde_core::{
-    WhenFull, batch::Batch, metrics::snapshot::Snapshot, model::Resource, pump::Consumer,
+    WhenFull, batch::Batch, metrics::snapshot::Snapshot, model::Resource, panics::drop_caught,
+    pump::Consumer,
 };
 
 use self::{
@@ -74,6 +81,35 @@ impl Default for Limits {
 struct Lane {
     name: &'static str,
     queue: Arc<Queue>,
+    /// The last flush did not deliver everything.
+    is_behind: AtomicBool,
+    is_stopped: AtomicBool,
+    /// Says nothing, and is disconnected when the thread ends.
+    thread: Mutex<Receiver<Infallible>>,
+}
+
+impl Lane {
+    /// Lets the thread end. Once: a queue that was stopped again would look as if its thread went on.
+    fn stop(&self) {
+        if !self.is_stopped.swap(true, Relaxed) {
+            self.queue.stop();
+        }
+    }
+
+    /// Waits for the thread to end, and gives nothing up where it does not.
+    fn wait(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = thread.recv_timeout(left);
+    }
+}
+
+/// Ends the exporters' threads.
+fn stop_all(lanes: &[Lane], deadline: Instant) {
+    lanes.iter().for_each(Lane::stop);
+    for lane in lanes {
+        lane.queue.wait_for_end(deadline);
+    }
 }
 
 /// What the threads of a [`FanOut`] have in common.
@@ -82,6 +118,8 @@ struct Shared {
     /// That of what came last: reports carry it.
     resource: Mutex<Arc<Resource>>,
     desk: Desk,
+    /// Held while the exporters end, by whoever is first; the others find nothing left to do.
+    has_ended: Mutex<bool>,
 }
 
 impl Shared {
@@ -108,7 +146,10 @@ impl Shared {
             let report = Load::new(Arc::new(report));
             let mut on_console = false;
             for other in &self.lanes {
-                if !Arc::ptr_eq(&other.queue, &lane.queue) && !other.queue.is_failing() {
+                if !Arc::ptr_eq(&other.queue, &lane.queue)
+                    && !other.is_stopped.load(Relaxed)
+                    && !other.queue.is_failing()
+                {
                     on_console |= other.name == "console";
                     other.queue.push_batch(&report);
                 }
@@ -117,6 +158,38 @@ impl Shared {
                 self.desk.say(index, message);
             }
         }
+    }
+
+    /// Ends the exporters in `time`: what they still have is delivered, or counted and said.
+    fn end(&self, time: Duration) {
+        let mut has_ended = self
+            .has_ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if mem::replace(&mut *has_ended, true) {
+            return;
+        }
+        let now = Instant::now();
+        self.report(true);
+        // First those that are likely to give something up, so that the others still take what is said of it.
+        let behind = |lane: &&Lane| lane.is_behind.load(Relaxed);
+        self.lanes.iter().filter(behind).for_each(Lane::stop);
+        for lane in self.lanes.iter().filter(behind) {
+            if !lane.queue.is_failing() {
+                lane.wait(now + time / 2);
+            }
+        }
+        self.report(true);
+        stop_all(&self.lanes, now + time);
+        for (index, lane) in self.lanes.iter().enumerate() {
+            if let Some(fault) = lane.queue.take_fault(true) {
+                // Beside what was said of it a moment ago, not in its place.
+                let about = self.lanes.len() + index;
+                self.desk.say(about, fault.message(lane.name));
+            }
+        }
+        self.desk
+            .end((now + time).max(Instant::now() + DROP_TIMEOUT_MIN));
     }
 
     /// Reports every so often, whether batches come or not, and says what is to be said on standard error.
@@ -154,6 +227,11 @@ impl Exporters {
         }
     }
 
+    /// Ends them, in `time`, for a process that is about to end: what they still have is delivered, or counted and said.
+    pub(crate) fn end(&self, time: Duration) {
+        self.0.end(time);
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.lanes.len()
@@ -182,30 +260,34 @@ impl FanOut {
     pub fn start(
         exporters: Vec<(Box<dyn Exporter>, Limits)>,
         thinning: Thinning,
-    ) -> std::io::Result<Self> {
-        let mut lanes: Vec<Lane> = Vec::with_capacity(exporters.len());
-        for (exporter, limits) in exporters {
-            let name = ask(exporter.as_ref(), |exporter| exporter.name()).unwrap_or("unnamed");
-            let twin = lanes.iter().filter(|lane| lane.name == name).count();
-            let account = Account::new(name, twin, limits.queue_records_max);
-            let batching = ask(exporter.as_ref(), |exporter| exporter.batching()).flatten();
-            let condition = ask(exporter.as_ref(), |exporter| exporter.condition()).flatten();
-            let queue = Arc::new(Queue::new(limits, account, batching, condition));
-            let worker = Worker::new(exporter, Arc::clone(&queue), limits);
-            thread::Builder::new()
-                .name(format!("radiosonde-{}", name.replace('\0', "")))
-                .spawn(move || worker.run())?;
-            lanes.push(Lane { name, queue });
-        }
-        let shared = Arc::new(Shared {
-            lanes,
+    ) -> io::Result<Self> {
+        Self::start_by(&mut spawn, exporters, thinning)
+    }
+
+    fn start_by(
+        spawn: &mut Spawn<'_>,
+        exporters: Vec<(Box<dyn Exporter>, Limits)>,
+        thinning: Thinning,
+    ) -> io::Result<Self> {
+        let mut shared = Shared {
+            lanes: Vec::with_capacity(exporters.len()),
             resource: Mutex::default(),
             desk: Desk::default(),
-        });
+            has_ended: Mutex::default(),
+        };
+        for (exporter, limits) in exporters {
+            let lane = start_lane(exporter, limits, &shared.lanes, spawn);
+            shared
+                .lanes
+                .push(lane.inspect_err(|_| stop_all(&shared.lanes, soon()))?);
+        }
+        let shared = Arc::new(shared);
         let desk = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("radiosonde-report".to_owned())
-            .spawn(move || desk.run_desk())?;
+        spawn(
+            "radiosonde-report".to_owned(),
+            Box::new(move || desk.run_desk()),
+        )
+        .inspect_err(|_| stop_all(&shared.lanes, soon()))?;
         Ok(Self {
             shared,
             thinner: Thinner::new(thinning),
@@ -253,7 +335,9 @@ impl Consumer for FanOut {
             .collect();
         let mut delivered = true;
         for (lane, ticket) in lanes.iter().zip(tickets) {
-            delivered &= lane.queue.wait_for(ticket, heard_by);
+            let is_delivered = lane.queue.wait_for(ticket, heard_by);
+            lane.is_behind.store(!is_delivered, Relaxed);
+            delivered &= is_delivered;
         }
         self.shared.report(false);
         delivered
@@ -262,33 +346,103 @@ impl Consumer for FanOut {
 
 impl Drop for FanOut {
     fn drop(&mut self) {
-        let Shared { lanes, desk, .. } = self.shared.as_ref();
-        // While the others can still take it.
-        self.shared.report(true);
-        for lane in lanes {
-            lane.queue.stop();
-        }
-        let now = Instant::now();
-        let time = self.deadline.map_or(DROP_TIMEOUT, |deadline| {
-            // Whoever waits for the last flush waits for the end too, and no longer.
-            let left = deadline.saturating_duration_since(now);
-            left.saturating_sub(DROP_TIMEOUT_MIN)
-                .clamp(DROP_TIMEOUT_MIN, DROP_TIMEOUT_MAX)
-        });
-        for lane in lanes {
-            lane.queue.wait_for_end(now + time);
-        }
-        for (index, lane) in lanes.iter().enumerate() {
-            if let Some(fault) = lane.queue.take_fault(true) {
-                // Beside what was said of it a moment ago, not in its place.
-                desk.say(lanes.len() + index, fault.message(lane.name));
-            }
-        }
-        desk.end((now + time).max(Instant::now() + DROP_TIMEOUT_MIN));
+        self.shared
+            .end(self.deadline.map_or(DROP_TIMEOUT, |deadline| {
+                // Whoever waits for the last flush waits for the end too, and no longer.
+                let left = deadline.saturating_duration_since(Instant::now());
+                left.saturating_sub(DROP_TIMEOUT_MIN)
+                    .clamp(DROP_TIMEOUT_MIN, DROP_TIMEOUT_MAX)
+            }));
     }
+}
+
+/// Starts the thread of one exporter. `lanes` are those of the exporters before it.
+fn start_lane(
+    exporter: Box<dyn Exporter>,
+    limits: Limits,
+    lanes: &[Lane],
+    spawn: &mut Spawn<'_>,
+) -> io::Result<Lane> {
+    let name = ask(exporter.as_ref(), |exporter| exporter.name()).unwrap_or("unnamed");
+    let twin = lanes.iter().filter(|lane| lane.name == name).count();
+    let account = Account::new(name, twin, limits.queue_records_max);
+    let batching = ask(exporter.as_ref(), |exporter| exporter.batching()).flatten();
+    let condition = ask(exporter.as_ref(), |exporter| exporter.condition()).flatten();
+    let queue = Arc::new(Queue::new(limits, account, batching, condition));
+    let worker = Worker::new(exporter, Arc::clone(&queue), limits);
+    let (alive, thread) = mpsc::channel();
+    let run = move || {
+        let _alive = alive;
+        worker.run();
+    };
+    spawn(
+        format!("radiosonde-{}", name.replace('\0', "")),
+        Box::new(run),
+    )?;
+    Ok(Lane {
+        name,
+        queue,
+        is_behind: AtomicBool::new(false),
+        is_stopped: AtomicBool::new(false),
+        thread: Mutex::new(thread),
+    })
+}
+
+/// Starts a thread of that name.
+type Spawn<'a> = dyn FnMut(String, Box<dyn FnOnce() + Send>) -> io::Result<()> + 'a;
+
+fn spawn(name: String, run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    thread::Builder::new().name(name).spawn(run).map(drop)
+}
+
+/// When exporters that have got nothing must have ended.
+fn soon() -> Instant {
+    Instant::now() + DROP_TIMEOUT
 }
 
 /// What the exporter says of itself; it is code of the program, which may panic.
 fn ask<T>(exporter: &dyn Exporter, what: impl FnOnce(&dyn Exporter) -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(|| what(exporter))).ok()
+    let said = catch_unwind(AssertUnwindSafe(|| what(exporter)));
+    said.map_err(drop_caught).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::ExportError;
+
+    /// Is there for as long as somebody has it.
+    struct Idle(#[expect(dead_code, reason = "its count is what is looked at")] Arc<()>);
+
+    impl Exporter for Idle {
+        fn name(&self) -> &'static str {
+            "idle"
+        }
+
+        fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn where_a_thread_cannot_be_started_those_before_it_end() {
+        // Two exporters and the desk.
+        for possible in 0..3 {
+            let there = Arc::new(());
+            let idle = || -> Box<dyn Exporter> { Box::new(Idle(Arc::clone(&there))) };
+            let exporters = vec![(idle(), Limits::default()), (idle(), Limits::default())];
+            let mut started = 0;
+            let mut only_so_many = |name, run| {
+                if started == possible {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                started += 1;
+                spawn(name, run)
+            };
+            let result = FanOut::start_by(&mut only_so_many, exporters, Thinning::default());
+            assert!(result.is_err());
+            assert_eq!(started, possible);
+            assert_eq!(Arc::strong_count(&there), 1, "{possible} are left behind");
+        }
+    }
 }

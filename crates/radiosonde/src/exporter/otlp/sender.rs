@@ -10,6 +10,7 @@ use std::{
 
 use radiosonde_core::{
     loss::{self, Lost},
+    panics::drop_caught,
     pump::deadline_in,
 };
 
@@ -243,9 +244,12 @@ impl<T: Transport> Sender<T> {
             catch_unwind(AssertUnwindSafe(|| {
                 transport.send(signal, gzip, &payload.body)
             }))
-            .unwrap_or_else(|_| Outcome::Unavailable {
-                reason: "the client library panicked".to_owned(),
-                retry_after: None,
+            .unwrap_or_else(|panic| {
+                drop_caught(panic);
+                Outcome::Unavailable {
+                    reason: "the client library panicked".to_owned(),
+                    retry_after: None,
+                }
             })
         })
     }

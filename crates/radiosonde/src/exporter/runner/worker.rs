@@ -3,13 +3,15 @@
 //! Invariant: every call of the exporter may panic, and whatever ends the thread, its queue hears of it.
 
 use std::{
-    any::Any,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use radiosonde_core::batch::Batch;
+use radiosonde_core::{
+    batch::Batch,
+    panics::{drop_caught, panic_text},
+};
 
 use super::{
     Limits,
@@ -76,9 +78,10 @@ impl Worker {
         if self.waits_since.is_some() && !self.queue.is_given_up() {
             self.flush(None, |exporter| exporter.flush());
         }
-        let exporter = self.exporter;
-        // A destructor that panics ends here like the thread does.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(exporter)));
+        if !self.queue.is_given_up() {
+            self.call(None, 0, |exporter| exporter.close());
+        }
+        drop_caught(self.exporter);
     }
 
     /// The exporter's flush interval.
@@ -91,10 +94,11 @@ impl Worker {
             Ok(interval) => interval,
             Err(payload) => {
                 self.interval_panicked = true;
-                let message = text_of(payload.as_ref());
+                let message = panic_text(payload.as_ref());
                 self.queue.notice(format!(
                     "its flush_interval panicked ({message}): it is flushed every second"
                 ));
+                drop_caught(payload);
                 Some(INTERVAL_UNKNOWN)
             }
         }
@@ -131,19 +135,12 @@ impl Worker {
                 true
             }
             Err(payload) => {
-                self.queue.panicked(flush, text_of(payload.as_ref()));
+                self.queue.panicked(flush, panic_text(payload.as_ref()));
+                drop_caught(payload);
                 self.queue.pause(self.pause);
                 self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
                 false
             }
         }
     }
-}
-
-fn text_of(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }

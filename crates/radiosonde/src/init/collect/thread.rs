@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use radiosonde_core::events::CollectorThrottled;
+use radiosonde_core::{events::CollectorThrottled, panics::drop_caught};
 
 use crate::budget::{Change, Cost, Meter, Pace};
 
@@ -265,7 +265,10 @@ impl Worker {
         let now = self.origin.elapsed();
         let change = match outcome {
             Ok(()) => meter.ran(now, cost),
-            Err(_) => Some(meter.switch_off(now)),
+            Err(panic) => {
+                drop_caught(panic);
+                Some(meter.failed(now, cost))
+            }
         };
         if let Some(change) = change {
             say(collector.name, change);
@@ -363,5 +366,22 @@ mod tests {
     fn a_collector_that_panics_answers_who_asked() {
         let thread = Thread::start("radiosonde-test", never(|| panic!("no such device")), 1.0);
         assert!(thread.unwrap().remote().run_now(soon(LONG)));
+    }
+
+    #[test]
+    fn a_collector_whose_panic_panics_again_when_dropped_is_asked_again() {
+        struct Endless;
+
+        impl Drop for Endless {
+            fn drop(&mut self) {
+                std::panic::resume_unwind(Box::new(Self));
+            }
+        }
+
+        let run = || std::panic::resume_unwind(Box::new(Endless));
+        let thread = Thread::start("radiosonde-test", never(run), 1.0).unwrap();
+        for _ in 0..2 {
+            assert!(thread.remote().run_now(soon(LONG)));
+        }
     }
 }
