@@ -52,6 +52,8 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(report) if report.totals.failed == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
+        // Who reads it has read enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {}", in_words(&error)));
             ExitCode::FAILURE
@@ -154,6 +156,12 @@ fn publish(args: &Args, report: &Report) -> anyhow::Result<()> {
     }
     .and_then(|()| stdout.flush())
     .context(STDOUT)
+}
+
+/// Whether it is only that nobody reads stdout any more, as behind `| head`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.to_string() == STDOUT && error.downcast_ref().is_some_and(closed)
 }
 
 /// The error with its causes, outermost first. One that its consequence has quoted already is not said again.

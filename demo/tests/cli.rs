@@ -354,3 +354,16 @@ fn smollm2_knows_the_capital_of_france() {
     let texts = texts(&report);
     assert!(texts[5].contains("Paris"), "{texts:?}");
 }
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() {
+    let mut child = demo(&["--model", "tiny", "--requests", "2", "--once"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("error"), "{}", stderr(&output));
+}

@@ -15,6 +15,13 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a value that is not text")
 }
 
+/// What `call` returns; `None` where it panics.
+pub fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call))
+        .map_err(drop_caught)
+        .ok()
+}
+
 /// Drops what a user's code made, whose destructor may panic too: a handler, or what a panic carried.
 pub fn drop_caught<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {

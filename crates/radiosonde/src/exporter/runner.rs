@@ -14,7 +14,6 @@ mod worker;
 use std::{
     convert::Infallible,
     io, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -25,7 +24,7 @@ use std::{
 };
 
 use radiosonde_core::{
-    WhenFull, batch::Batch, metrics::snapshot::Snapshot, model::Resource, panics::drop_caught,
+    WhenFull, batch::Batch, metrics::snapshot::Snapshot, model::Resource, panics::caught,
     pump::Consumer,
 };
 
@@ -89,11 +88,10 @@ struct Lane {
 }
 
 impl Lane {
-    /// Lets the thread end. Once: a queue that was stopped again would look as if its thread went on.
+    /// Lets the thread end.
     fn stop(&self) {
-        if !self.is_stopped.swap(true, Relaxed) {
-            self.queue.stop();
-        }
+        self.is_stopped.store(true, Relaxed);
+        self.queue.stop();
     }
 
     /// Waits for the thread to end, and gives nothing up where it does not.
@@ -363,11 +361,11 @@ fn start_lane(
     lanes: &[Lane],
     spawn: &mut Spawn<'_>,
 ) -> io::Result<Lane> {
-    let name = ask(exporter.as_ref(), |exporter| exporter.name()).unwrap_or("unnamed");
+    let name = caught(|| exporter.name()).unwrap_or("unnamed");
     let twin = lanes.iter().filter(|lane| lane.name == name).count();
     let account = Account::new(name, twin, limits.queue_records_max);
-    let batching = ask(exporter.as_ref(), |exporter| exporter.batching()).flatten();
-    let condition = ask(exporter.as_ref(), |exporter| exporter.condition()).flatten();
+    let batching = caught(|| exporter.batching()).flatten();
+    let condition = caught(|| exporter.condition()).flatten();
     let queue = Arc::new(Queue::new(limits, account, batching, condition));
     let worker = Worker::new(exporter, Arc::clone(&queue), limits);
     let (alive, thread) = mpsc::channel();
@@ -398,12 +396,6 @@ fn spawn(name: String, run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
 /// When exporters that have got nothing must have ended.
 fn soon() -> Instant {
     Instant::now() + DROP_TIMEOUT
-}
-
-/// What the exporter says of itself; it is code of the program, which may panic.
-fn ask<T>(exporter: &dyn Exporter, what: impl FnOnce(&dyn Exporter) -> T) -> Option<T> {
-    let said = catch_unwind(AssertUnwindSafe(|| what(exporter)));
-    said.map_err(drop_caught).ok()
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 
 use std::{
     collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,6 +15,7 @@ use radiosonde_core::{
     WhenFull,
     loss::{self, Lost},
     metrics::snapshot::Snapshot,
+    panics::caught,
 };
 
 use super::{
@@ -414,7 +414,9 @@ impl Queue {
 
     /// Takes no more; the thread ends when the queue is empty.
     pub(super) fn stop(&self) {
-        self.lock().life = Life::Stopping;
+        if let life @ Life::Running = &mut self.lock().life {
+            *life = Life::Stopping;
+        }
         self.work.notify_all();
     }
 
@@ -472,8 +474,7 @@ impl Queue {
 
     /// What the exporter says of its destination. It may wait for the exporter, and is code of the program.
     fn condition(&self) -> Option<String> {
-        let condition = self.condition.as_ref()?;
-        catch_unwind(AssertUnwindSafe(|| condition())).ok()?
+        caught(self.condition.as_deref()?).flatten()
     }
 
     /// Has something to report where the exporter does not deliver and no call of it told so.
