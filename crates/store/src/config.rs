@@ -1,0 +1,41 @@
+//! What a store is told.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::disk::{Disk, SystemDisk};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Where a store keeps what, and how much.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder; its own.
+    pub folder: PathBuf,
+    /// Most bytes of segments; beyond it the oldest go.
+    pub size_bytes_max: u64,
+    /// How long rows are kept after they arrived.
+    pub age_max: Duration,
+    /// Most bytes in memory that are in no segment yet; beyond it rows are refused with a delay to try again.
+    pub memory_bytes_max: usize,
+    /// Rows in memory from which on they are written into segments.
+    pub flush_rows: usize,
+    /// How long rows wait in memory for others.
+    pub flush_interval: Duration,
+    /// What is written to.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Config {
+    /// A store in `folder` with the defaults: 2 GiB, 7 days, 256 MiB in memory, 262,144 rows or a minute.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            size_bytes_max: 2048 * MIB,
+            age_max: Duration::from_hours(7 * 24),
+            memory_bytes_max: (256 * MIB) as usize,
+            flush_rows: 262_144,
+            flush_interval: Duration::from_mins(1),
+            disk: Arc::new(SystemDisk),
+        }
+    }
+}

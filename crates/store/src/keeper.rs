@@ -1,0 +1,194 @@
+//! The keeper: one thread that turns what is in memory into segments and gives up what is too much or too old.
+
+use std::{
+    io,
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Segment, WriteError, log,
+    memtable::{Memtable, now_unix_ns},
+    merge, segment,
+    shared::{Held, Shared, State},
+    table::Table,
+};
+
+/// How long after a failure it is tried again, and how often retention is looked after.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Starts the thread; it ends when the store is stopped.
+pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new()
+        .name("radiosonde-keeper".to_owned())
+        .spawn(move || run(&shared))
+}
+
+fn run(shared: &Shared) {
+    let mut failed = None;
+    loop {
+        let (asked, is_last) = wait(shared, failed);
+        let outcome = write_all(shared, asked.is_some() || is_last);
+        failed = outcome.is_err().then(Instant::now);
+        if let Some(asked) = asked {
+            let mut state = shared.lock();
+            state.answered = asked;
+            state.outcome = outcome.map_err(Arc::new);
+            shared.done.notify_all();
+        }
+        if is_last {
+            return;
+        }
+        retain(shared);
+    }
+}
+
+/// Waits until there is something to do: the flush that is asked for, if one is, and whether the store is stopping.
+fn wait(shared: &Shared, failed: Option<Instant>) -> (Option<u64>, bool) {
+    let mut state = shared.lock();
+    loop {
+        if state.is_stopping || state.asked > state.answered {
+            return (
+                (state.asked > state.answered).then_some(state.asked),
+                state.is_stopping,
+            );
+        }
+        let rests = failed.is_some_and(|failed| failed.elapsed() < PAUSE);
+        if !rests && (!state.frozen.is_empty() || is_due(shared, &state)) {
+            return (None, false);
+        }
+        let wait = shared
+            .work
+            .wait_timeout(state, PAUSE.min(shared.config.flush_interval));
+        let (after, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
+        state = after;
+        if timeout.timed_out() && !rests {
+            // For the age of segments.
+            return (None, false);
+        }
+    }
+}
+
+fn is_due(shared: &Shared, state: &MutexGuard<'_, State>) -> bool {
+    let active = &state.active;
+    shared.is_full(active)
+        || active
+            .began
+            .is_some_and(|began| began.elapsed() >= shared.config.flush_interval)
+}
+
+/// Writes every older generation into segments, and the current one where it is due or `all` is wanted.
+fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
+    {
+        let mut state = shared.lock();
+        if state.active.rows > 0 && (all || is_due(shared, &state)) {
+            shared
+                .freeze(&mut state)
+                .map_err(|source| WriteError::Disk {
+                    path: shared.config.folder.clone(),
+                    source,
+                })?;
+        }
+    }
+    loop {
+        let Some(oldest) = shared.lock().frozen.first().map(Arc::clone) else {
+            return Ok(());
+        };
+        let segments = write(shared, &oldest)?;
+        commit(shared, &oldest, segments)?;
+    }
+}
+
+fn write(shared: &Shared, memtable: &Memtable) -> Result<Vec<Segment>, WriteError> {
+    let config = &shared.config;
+    let mut segments = Vec::new();
+    for table in Table::ALL {
+        let batches = memtable.batches(table);
+        if batches.is_empty() {
+            continue;
+        }
+        let id = shared
+            .catalogue()
+            .reserve()
+            .map_err(catalogue_error(shared))?;
+        let rows = merge::merged(table, batches).map_err(|source| WriteError::Encode {
+            path: segment::path(&config.folder, table, id),
+            source: source.into(),
+        })?;
+        segments.push(segment::write(
+            &*config.disk,
+            &config.folder,
+            table,
+            id,
+            &rows,
+            memtable.arrived_unix_ns,
+        )?);
+    }
+    Ok(segments)
+}
+
+/// The rows of a generation are in segments from here on, and in its log no longer.
+fn commit(shared: &Shared, memtable: &Memtable, segments: Vec<Segment>) -> Result<(), WriteError> {
+    let generation = memtable.generation;
+    shared
+        .catalogue()
+        .replace(&[], &segments, Some(generation + 1))
+        .map_err(catalogue_error(shared))?;
+    {
+        let mut state = shared.lock();
+        state
+            .frozen
+            .retain(|frozen| frozen.generation != generation);
+        let held = segments
+            .into_iter()
+            .map(|segment| Held::new(&shared.config, segment));
+        state.segments.extend(held);
+    }
+    // One that stays is removed when the store is opened again.
+    let _ = shared
+        .config
+        .disk
+        .remove(&log::path(&shared.config.folder, generation));
+    Ok(())
+}
+
+/// Gives up segments that are too old, and the oldest ones where all of them take too much room.
+fn retain(shared: &Shared) {
+    let oldest_kept = now_unix_ns().saturating_sub(shared.config.age_max.as_nanos() as i64);
+    let mut gone = Vec::new();
+    {
+        let state = shared.lock();
+        let mut bytes: u64 = state.segments.iter().map(|held| held.segment.bytes).sum();
+        let mut by_age: Vec<&Segment> = state.segments.iter().map(|held| &held.segment).collect();
+        by_age.sort_by_key(|segment| (segment.arrived_unix_ns, segment.id));
+        for segment in by_age {
+            if bytes > shared.config.size_bytes_max || segment.arrived_unix_ns < oldest_kept {
+                bytes -= segment.bytes;
+                gone.push(segment.id);
+            }
+        }
+    }
+    // Where that fails they stay, and it is tried again.
+    if gone.is_empty() || shared.catalogue().replace(&gone, &[], None).is_err() {
+        return;
+    }
+    let mut state = shared.lock();
+    let given_up = state
+        .segments
+        .extract_if(.., |held| gone.contains(&held.segment.id));
+    let given_up: Vec<_> = given_up.collect();
+    drop(state);
+    for held in &given_up {
+        held.is_given_up.store(true, Relaxed);
+    }
+}
+
+fn catalogue_error(shared: &Shared) -> impl Fn(rusqlite::Error) -> WriteError {
+    let path = shared.config.folder.clone();
+    move |source| WriteError::Catalogue {
+        path: path.clone(),
+        source,
+    }
+}

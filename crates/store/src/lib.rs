@@ -1,0 +1,139 @@
+//! Keeps telemetry, and answers questions about it.
+//!
+//! What [`Store::append`] acknowledged is in the log on the disk, and in memory for queries. A thread of the store, its
+//! keeper, turns what is in memory into segments, and gives up the oldest segments where they take too much room or are
+//! too old. The catalogue says which segments there are; its transactions are the moments in which rows pass from the
+//! log into a segment, so each row is in exactly one of the two whatever happens in between.
+//!
+//! ```text
+//! append ─▶ log (durable) + memory ─▶ keeper: segments ─▶ catalogue ─▶ retention
+//!                      └──────── queries see both ────────┘
+//! ```
+//!
+//! None of the types of Arrow, Parquet and DataFusion is in this interface (DESIGN 9).
+
+mod catalogue;
+pub mod columns;
+mod config;
+pub mod disk;
+mod keeper;
+mod log;
+mod memtable;
+mod merge;
+mod open;
+pub mod query;
+mod read;
+pub mod row;
+mod segment;
+mod series;
+mod shared;
+pub mod table;
+mod trace;
+
+use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
+
+use radiosonde_core::ids::TraceId;
+
+pub use self::{
+    catalogue::{AttributeType, CatalogueError, Segment},
+    columns::Rows,
+    config::Config,
+    open::{OpenError, Recovery},
+    read::Kept,
+    segment::WriteError,
+    table::Table,
+};
+use self::{
+    query::{Answer, Engine, Limits, QueryError},
+    shared::Shared,
+};
+
+/// A store, open. Dropping it writes what is in memory into segments.
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+    keeper: Option<JoinHandle<()>>,
+    engine: Engine,
+    recovery: Recovery,
+}
+
+/// Rows were not taken. None of them is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// There is too much in memory that is not in segments yet.
+    #[error("the store writes more slowly than rows come; send them again in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The log could not be written, so nothing would survive.
+    #[error(
+        "the log in the data folder cannot be written: {0}; make room or permit writing, then send the rows again"
+    )]
+    Log(#[from] io::Error),
+    /// The rows are no table.
+    #[error("the rows could not be put into columns: {0}")]
+    Columns(String),
+}
+
+impl Store {
+    /// Opens the store in `config`'s folder, which is made where it is missing, and takes up what its log has.
+    pub fn open(config: Config) -> Result<Self, OpenError> {
+        let (shared, recovery) = open::open(config)?;
+        let shared = Arc::new(shared);
+        let engine = Engine::start(&shared).map_err(OpenError::Thread)?;
+        let keeper = keeper::start(&shared).map_err(OpenError::Thread)?;
+        Ok(Self {
+            shared,
+            keeper: Some(keeper),
+            engine,
+            recovery,
+        })
+    }
+
+    /// What was found in the log when the store was opened.
+    pub const fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Keeps `rows`, all of them or none. When this returns `Ok` they survive a loss of power, and queries see them.
+    pub fn append(&self, rows: Rows) -> Result<(), AppendError> {
+        self.shared.append(rows)
+    }
+
+    /// Writes what is in memory into segments and waits until that is done, or says why it could not be.
+    pub fn flush(&self) -> Result<(), WriteError> {
+        self.shared.flush()
+    }
+
+    /// Answers a statement in SQL that only reads.
+    pub fn sql(&self, statement: &str, limits: Limits) -> Result<Answer, QueryError> {
+        self.engine.sql(statement, limits)
+    }
+
+    /// The records of a trace: its spans by their start, then logs and events by their time; none where the trace is not
+    /// known.
+    pub fn trace(&self, trace: TraceId) -> Result<Vec<Kept>, QueryError> {
+        trace::records(&self.shared, trace)
+    }
+
+    /// The segments there are, the oldest first.
+    pub fn segments(&self) -> Vec<Segment> {
+        self.shared.segments()
+    }
+
+    /// Rows that are in memory and in no segment yet.
+    pub fn rows_in_memory(&self) -> usize {
+        self.shared.rows_in_memory()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.shared.stop();
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Rows in memory: those of one generation of the log.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arrow::array::RecordBatch;
+
+use crate::table::Table;
+
+/// The batches of one generation, by table.
+#[derive(Debug)]
+pub(crate) struct Memtable {
+    pub(crate) generation: u64,
+    batches: [Vec<RecordBatch>; Table::ALL.len()],
+    pub(crate) rows: usize,
+    /// Memory of the batches.
+    pub(crate) bytes: usize,
+    /// When the first rows came.
+    pub(crate) began: Option<Instant>,
+    /// When the last did, in nanoseconds since the Unix epoch.
+    pub(crate) arrived_unix_ns: i64,
+}
+
+impl Memtable {
+    pub(crate) fn new(generation: u64) -> Self {
+        Self {
+            generation,
+            batches: Default::default(),
+            rows: 0,
+            bytes: 0,
+            began: None,
+            arrived_unix_ns: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, table: Table, batch: RecordBatch) {
+        self.rows += batch.num_rows();
+        self.bytes += batch.get_array_memory_size();
+        self.began.get_or_insert_with(Instant::now);
+        self.arrived_unix_ns = now_unix_ns();
+        self.batches[table as usize - 1].push(batch);
+    }
+
+    pub(crate) fn batches(&self, table: Table) -> &[RecordBatch] {
+        &self.batches[table as usize - 1]
+    }
+}
+
+/// The time, in nanoseconds since the Unix epoch.
+pub(crate) fn now_unix_ns() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+        })
+}

@@ -1,0 +1,92 @@
+//! What statements may say beyond DataFusion's SQL: `attributes['key']`, `resource['key']`, and identifiers as hex.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::logical_expr::ExprSchemable as _;
+use datafusion::{
+    common::{Column, DFSchema, DataFusionError, ScalarValue},
+    logical_expr::{
+        Expr, GetFieldAccess,
+        planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr},
+    },
+};
+
+use super::{json, view::ATTRIBUTES};
+use crate::table::ATTRIBUTE_PREFIX;
+
+#[derive(Debug)]
+pub(super) struct Planner;
+
+impl ExprPlanner for Planner {
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>, DataFusionError> {
+        let (Expr::Column(column), GetFieldAccess::NamedStructField { name }) =
+            (&access.expr, &access.field_access)
+        else {
+            return Ok(PlannerResult::Original(access));
+        };
+        let Some(Some(key)) = name.try_as_str() else {
+            return Ok(PlannerResult::Original(access));
+        };
+        if column.name != ATTRIBUTES && column.name != "resource" {
+            return Ok(PlannerResult::Original(access));
+        }
+        let name = format!("{}['{key}']", column.name);
+        if column.name == ATTRIBUTES {
+            let own = Column::new(column.relation.clone(), format!("{ATTRIBUTE_PREFIX}{key}"));
+            if schema.has_column(&own) {
+                return Ok(PlannerResult::Planned(Expr::Column(own).alias(name)));
+            }
+        }
+        let key = Expr::Literal(ScalarValue::from(key), None);
+        let value = json::value_function().call(vec![access.expr.clone(), key]);
+        Ok(PlannerResult::Planned(value.alias(name)))
+    }
+
+    fn plan_binary_op(
+        &self,
+        mut operation: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>, DataFusionError> {
+        let types = (
+            operation.left.get_type(schema),
+            operation.right.get_type(schema),
+        );
+        if let (Ok(DataType::FixedSizeBinary(bytes)), _) = types {
+            identify(&mut operation.right, bytes)?;
+        } else if let (_, Ok(DataType::FixedSizeBinary(bytes))) = types {
+            identify(&mut operation.left, bytes)?;
+        }
+        Ok(PlannerResult::Original(operation))
+    }
+}
+
+/// Makes text the identifier of `bytes` bytes that it is in hex.
+fn identify(expression: &mut Expr, bytes: i32) -> Result<(), DataFusionError> {
+    let Expr::Literal(literal, _) = expression else {
+        return Ok(());
+    };
+    let Some(Some(text)) = literal.try_as_str() else {
+        return Ok(());
+    };
+    let Some(id) = from_hex(text).filter(|id| id.len() as i32 == bytes) else {
+        let digits = bytes * 2;
+        return Err(DataFusionError::Plan(format!(
+            "`{text}` is no identifier: it must have {digits} hexadecimal digits"
+        )));
+    };
+    *literal = ScalarValue::FixedSizeBinary(bytes, Some(id));
+    Ok(())
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
+}

@@ -1,0 +1,205 @@
+//! The store's state: the log, what is in memory, and the segments. Shared by those who append, those who ask and the
+//! keeper.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arrow::array::RecordBatch;
+
+use crate::{
+    AppendError, Config, Rows, Segment, WriteError,
+    catalogue::Catalogue,
+    disk::Disk,
+    log::{self, LogFile},
+    memtable::Memtable,
+    segment::{self, traces},
+    table::Table,
+};
+
+/// When to try again what found no room in memory.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) state: Mutex<State>,
+    /// The keeper has something to do.
+    pub(crate) work: Condvar,
+    /// The keeper has done something.
+    pub(crate) done: Condvar,
+    pub(crate) catalogue: Mutex<Catalogue>,
+    /// Keeps other programs out of the folder.
+    pub(crate) _lock: std::fs::File,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) log: LogFile,
+    pub(crate) active: Memtable,
+    /// Older generations, the oldest first; the keeper writes them into segments.
+    pub(crate) frozen: Vec<Arc<Memtable>>,
+    pub(crate) segments: Vec<Arc<Held>>,
+    /// Flushes that were asked for and answered, and how the last one ended.
+    pub(crate) asked: u64,
+    pub(crate) answered: u64,
+    pub(crate) outcome: Result<(), Arc<WriteError>>,
+    pub(crate) is_stopping: bool,
+}
+
+/// A segment that queries may be reading. Its files go when the last of them is done, once it was given up.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) segment: Segment,
+    pub(crate) path: PathBuf,
+    pub(crate) is_given_up: AtomicBool,
+    pub(crate) disk: Arc<dyn Disk>,
+}
+
+impl Held {
+    pub(crate) fn new(config: &Config, segment: Segment) -> Arc<Self> {
+        Arc::new(Self {
+            path: segment::path(&config.folder, segment.table, segment.id),
+            segment,
+            is_given_up: AtomicBool::new(false),
+            disk: Arc::clone(&config.disk),
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_given_up.load(Relaxed) {
+            // One that stays is removed when the store is opened again.
+            let _ = self.disk.remove(&self.path);
+            let _ = self.disk.remove(&traces::path(&self.path));
+        }
+    }
+}
+
+/// What there is at one moment: every row once.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) memory: Vec<RecordBatch>,
+    pub(crate) segments: Vec<Arc<Held>>,
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
+        self.catalogue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn append(&self, rows: Rows) -> Result<(), AppendError> {
+        let columns = |error: arrow::error::ArrowError| AppendError::Columns(error.to_string());
+        let batches = rows.finish().map_err(columns)?;
+        let mut frames = Vec::new();
+        for (table, batch) in &batches {
+            log::frame(*table, batch, &mut frames).map_err(columns)?;
+        }
+        let ticket = {
+            let mut state = self.lock();
+            if state.bytes() >= self.config.memory_bytes_max {
+                self.work.notify_all();
+                let retry_after = RETRY_AFTER;
+                return Err(AppendError::Busy { retry_after });
+            }
+            if state.log.is_broken() {
+                self.freeze(&mut state)?;
+            }
+            let ticket = state.log.append(&frames)?;
+            for (table, batch) in batches {
+                state.active.push(table, batch);
+            }
+            if self.is_full(&state.active) {
+                self.work.notify_all();
+            }
+            ticket
+        };
+        Ok(ticket.wait()?)
+    }
+
+    /// Whether a generation has as many rows, or takes as much memory, as a segment is made of.
+    pub(crate) fn is_full(&self, memtable: &Memtable) -> bool {
+        memtable.rows >= self.config.flush_rows
+            || memtable.bytes >= self.config.memory_bytes_max / 4
+    }
+
+    /// Begins a new generation: the one before is the keeper's.
+    pub(crate) fn freeze(&self, state: &mut State) -> std::io::Result<()> {
+        let generation = state.active.generation + 1;
+        state.log = LogFile::create(&*self.config.disk, &self.config.folder, generation)?;
+        let frozen = std::mem::replace(&mut state.active, Memtable::new(generation));
+        state.frozen.push(Arc::new(frozen));
+        self.work.notify_all();
+        Ok(())
+    }
+
+    pub(crate) fn flush(&self) -> Result<(), WriteError> {
+        let mut state = self.lock();
+        state.asked += 1;
+        let ticket = state.asked;
+        self.work.notify_all();
+        while state.answered < ticket {
+            state = self
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        match &state.outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(WriteError::Earlier(error.to_string())),
+        }
+    }
+
+    pub(crate) fn snapshot(&self, table: Table) -> Snapshot {
+        let state = self.lock();
+        let frozen = state.frozen.iter().map(AsRef::as_ref);
+        let memory = frozen
+            .chain([&state.active])
+            .flat_map(|memtable| memtable.batches(table));
+        let segments = state
+            .segments
+            .iter()
+            .filter(|held| held.segment.table == table);
+        Snapshot {
+            memory: memory.cloned().collect(),
+            segments: segments.cloned().collect(),
+        }
+    }
+
+    pub(crate) fn segments(&self) -> Vec<Segment> {
+        self.lock()
+            .segments
+            .iter()
+            .map(|held| held.segment.clone())
+            .collect()
+    }
+
+    pub(crate) fn rows_in_memory(&self) -> usize {
+        let state = self.lock();
+        state.active.rows + state.frozen.iter().map(|frozen| frozen.rows).sum::<usize>()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.lock().is_stopping = true;
+        self.work.notify_all();
+    }
+}
+
+impl State {
+    /// Memory of what is in no segment yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.active.bytes + self.frozen.iter().map(|frozen| frozen.bytes).sum::<usize>()
+    }
+}

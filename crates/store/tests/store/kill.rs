@@ -1,0 +1,135 @@
+//! kill -9 at random moments: what was acknowledged is there, and there once.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use radiosonde_store::{
+    Config, Rows, Store,
+    query::{Cell, Limits},
+    row::{Origin, SpanRow},
+};
+
+/// Where the child finds its folder, and from which number on it appends.
+const FOLDER: &str = "RADIOSONDE_STORE_TEST_FOLDER";
+const FIRST: &str = "RADIOSONDE_STORE_TEST_FIRST";
+
+/// Moments at which the child is killed; `cargo xtask kill` asks for more.
+fn rounds() -> u64 {
+    env::var("RADIOSONDE_KILL_POINTS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(50)
+}
+
+/// Small enough that logs, segments and the catalogue change all the time.
+fn config(folder: &Path) -> Config {
+    Config {
+        flush_rows: 64,
+        ..Config::new(folder)
+    }
+}
+
+fn rows(number: u64) -> Rows {
+    let mut rows = Rows::default();
+    rows.span(&SpanRow {
+        origin: Origin {
+            service: "killed",
+            resource: "{}",
+            scope: "",
+        },
+        trace_id: u128::from(number / 8 + 1).to_be_bytes(),
+        span_id: (number + 1).to_be_bytes(),
+        parent_span_id: None,
+        name: "work",
+        kind: "internal",
+        status: "unset",
+        status_message: "",
+        start_unix_ns: number as i64,
+        duration_ns: 1,
+        links: "",
+        attributes: &[],
+    });
+    rows
+}
+
+#[test]
+#[ignore = "the process that the test below starts and kills"]
+fn appends_until_it_is_killed() {
+    let folder = env::var_os(FOLDER).unwrap();
+    let first: u64 = env::var(FIRST).unwrap().parse().unwrap();
+    let store = Store::open(config(Path::new(&folder))).unwrap();
+    let mut out = std::io::stdout().lock();
+    for number in first.. {
+        store.append(rows(number)).unwrap();
+        // One write each, so that what the parent reads was acknowledged.
+        out.write_all(format!("acknowledged {number}\n").as_bytes())
+            .unwrap();
+    }
+}
+
+/// Starts the child, kills it after `time`, and says how many it acknowledged in all.
+fn kill_after(time: Duration, folder: &Path, first: u64) -> u64 {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args([
+            "kill::appends_until_it_is_killed",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(FOLDER, folder)
+        .env(FIRST, first.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let reader = thread::spawn(move || {
+        let numbers = lines.map_while(Result::ok);
+        let numbers =
+            numbers.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
+        numbers.last()
+    });
+    thread::sleep(time);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap().map_or(first, |last| last + 1)
+}
+
+fn number(store: &Store, statement: &str) -> u64 {
+    match store.sql(statement, Limits::default()).unwrap().rows[0][0] {
+        Cell::Int(number) => number.try_into().unwrap(),
+        ref other => panic!("{statement}: {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_there_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kept = 0;
+    let mut moment = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..rounds() {
+        moment = moment.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
+        let time = Duration::from_millis(30 + moment % 120);
+        let acknowledged = kill_after(time, folder.path(), kept);
+        let store = Store::open(config(folder.path())).unwrap();
+        let rows = number(&store, "SELECT count(*) FROM spans");
+        let distinct = number(&store, "SELECT count(DISTINCT span_id) FROM spans");
+        assert_eq!(rows, distinct, "round {round}: there is a row twice");
+        // One more may have been written whose acknowledgement never came.
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&rows),
+            "round {round}: {acknowledged} acknowledged, {rows} kept, {:?}",
+            store.recovery()
+        );
+        kept = rows;
+    }
+    assert!(
+        kept > rounds(),
+        "the child appended next to nothing: {kept}"
+    );
+}

@@ -1,0 +1,12 @@
+//! The store as its users see it. One program, because each that links the query engine takes long to link.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by panicking"
+)]
+
+mod attributes;
+mod broken;
+mod kill;
+mod power;
+mod reading;
