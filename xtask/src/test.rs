@@ -12,7 +12,8 @@ use crate::{packages, shell};
 pub fn test(runner_arguments: &[String]) -> Result<()> {
     if runner_arguments.is_empty() {
         shell::run(packages::select_all(
-            shell::cargo().args(["test", "--doc"]),
+            // It has the features that programs bring only where those are built too: here it would be built once more.
+            shell::cargo().args(["test", "--doc", "--exclude", packages::STORE]),
         )?)?;
         shell::run(runner().args(["--package", packages::DISABLED, "--locked"]))?;
     }
