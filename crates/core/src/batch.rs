@@ -10,7 +10,7 @@ mod span;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use self::frame::{Frame, frames};
+use self::frame::Frame;
 use crate::{
     context::SAMPLED,
     fields::{KEY_INLINE, KEY_LINK, ValueRef},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(crate) use self::frame::{
-    END_WORD, HEADER_WORDS, Header, Kind, TIME_WORD, address, frame_length, metadata_at,
+    END_WORD, HEADER_WORDS, Header, Kind, TIME_WORD, address, frame_length, frames, metadata_at,
 };
 pub use self::{
     build::Parts,

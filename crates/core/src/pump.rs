@@ -10,13 +10,16 @@
 use std::{
     cell::Cell,
     fmt, mem, panic, process,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle, Thread},
     time::{Duration, Instant},
 };
 
 use crate::{
-    batch::{Batch, Counts, END_WORD, HEADER_WORDS, Kind, TIME_WORD, frame_length},
+    batch::{Batch, Counts, END_WORD, HEADER_WORDS, Kind, TIME_WORD, frame_length, frames},
     clock::Clock,
     lane::{self, Lane},
     loss::{self, Lost},
@@ -35,6 +38,8 @@ const PARK_MAX: Duration = Duration::from_millis(20);
 const PARK_GROWTH: u32 = 8;
 /// How long records wait in a batch for others.
 const GATHER: Duration = Duration::from_millis(250);
+/// How long a record waits before it is handed to consumers, at most, while none of them holds the pump up.
+pub const HOLD_MAX: Duration = GATHER.saturating_add(PARK_MAX);
 /// How long they wait where a log is among them: people read those as they come.
 const GATHER_LOGS: Duration = Duration::from_millis(50);
 /// Words of a lane from which on the next park is the shortest.
@@ -141,6 +146,9 @@ pub struct Handle {
 struct Shared {
     requests: Mutex<Requests>,
     answered: Condvar,
+    /// Records that consumers are being called with, and those that were counted as lost because one did not return.
+    in_hand: AtomicUsize,
+    left_behind: AtomicUsize,
     /// The process that has the pump's thread: the child of a fork has a copy of this, and no such thread.
     process: u32,
 }
@@ -174,6 +182,8 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
     let shared = Arc::new(Shared {
         requests: Mutex::new(requests),
         answered: Condvar::new(),
+        in_hand: AtomicUsize::new(0),
+        left_behind: AtomicUsize::new(0),
         process: process::id(),
     });
     let number = {
@@ -255,10 +265,28 @@ impl Pump {
         if ended {
             // It has said that it is at its end.
             let _ = thread.join();
+        } else {
+            let left = shared.in_hand.load(Relaxed) + waiting_in_lanes();
+            loss::count(Lost::ShutdownDeadline, left as u64);
+            shared.left_behind.store(left, Relaxed);
         }
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = false;
         delivered
     }
+}
+
+/// How many records are in the lanes, which no pump that was started before reads any more.
+fn waiting_in_lanes() -> usize {
+    let mut waiting = Counts::default();
+    let mut words = Vec::new();
+    let mut reader = reader();
+    *reader += 1;
+    for ring in lane::all().flat_map(Lane::rings) {
+        words.clear();
+        ring.drain(&mut words);
+        frames(&words).for_each(|frame| waiting.add(frame[0]));
+    }
+    waiting.total()
 }
 
 impl Drop for Pump {
@@ -305,6 +333,12 @@ impl Handle {
     /// which other threads would go on recording behind the last flush.
     pub fn close(&self) {
         lane::set_recording(false);
+    }
+
+    /// Records that were lost because a consumer or handler did not return before recording ended. It may have had some
+    /// of those that it was called with.
+    pub fn left_behind(&self) -> usize {
+        self.shared.left_behind.load(Relaxed)
     }
 
     /// Whether this is the child of a fork of the process that the pump runs in.
@@ -425,7 +459,9 @@ impl Worker {
         let (words, counts) = (mem::take(&mut self.words), mem::take(&mut self.counts));
         let resource = Arc::clone(&self.resource);
         let batch = Arc::new(Batch::from_words(resource, words, counts));
+        self.shared.in_hand.store(batch.len(), Relaxed);
         self.each(|consumer| consumer.consume(&batch));
+        self.shared.in_hand.store(0, Relaxed);
         // When every consumer is done with it, its memory serves the next batch.
         if let Some(batch) = Arc::into_inner(batch) {
             self.words = batch.into_words();

@@ -14,6 +14,7 @@ use std::{
 use radiosonde_core::{
     batch::Batch,
     event,
+    loss::{self, Lost},
     pump::{self, Consumer, Pump},
     subscriber::Subscriber,
 };
@@ -88,7 +89,13 @@ fn one_that_was_left_behind_takes_nothing_from_its_successor() {
     while first.has.recv().unwrap() < 7_000 {
         first.go.send(()).unwrap();
     }
+    // Which the one that is left behind is called with, and what nobody has read.
+    let handle = first.pump.handle();
+    (0..5).for_each(|_| info!("unread"));
     assert!(!first.pump.stop(Duration::from_millis(100)));
+    assert!(handle.left_behind() >= 7_005, "{}", handle.left_behind());
+    let lost = loss::total(Lost::ShutdownDeadline);
+    assert_eq!(lost, handle.left_behind() as u64);
 
     let second = recording();
     tell.send(1).unwrap();

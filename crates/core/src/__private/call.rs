@@ -52,29 +52,33 @@ impl CallSite {
 
     /// The function's path, with the type that it is a method of. What the compiler calls types is not promised; where
     /// it does not end in the function's name, the module's path stands before that.
-    fn function(&self) -> &'static str {
+    fn function(&self) -> String {
         let path = (self.inside)();
         let path = path.rsplit_once("::").map_or(path, |(path, _)| path);
-        let path = path.trim_end_matches("::{{closure}}");
-        let last = |path: &'static str| path.rsplit("::").next();
-        if last(path) == last(self.name) {
+        // Bodies of annotated functions are closures, which are in nobody's source.
+        let path = path.replace("::{{closure}}", "");
+        let last = |path: &str| path.rsplit("::").next().map(str::to_owned);
+        if last(&path) == last(self.name) {
             path
         } else {
-            self.name
+            self.name.to_owned()
         }
     }
 
     fn handles(&self) -> &Handles {
-        let labels = || [("function", self.function())];
-        self.handles.get_or_init(|| Handles {
-            calls: metrics::counter("function.calls")
-                .unit("{call}")
-                .description("Calls of functions with `#[instrument]`.")
-                .with(&labels()),
-            duration: metrics::histogram("function.duration")
-                .unit("s")
-                .description("How long functions with `#[instrument]` ran.")
-                .with(&labels()),
+        self.handles.get_or_init(|| {
+            let function = self.function();
+            let labels = [("function", function.as_str())];
+            Handles {
+                calls: metrics::counter("function.calls")
+                    .unit("{call}")
+                    .description("Calls of functions with `#[instrument]`.")
+                    .with(&labels),
+                duration: metrics::histogram("function.duration")
+                    .unit("s")
+                    .description("How long functions with `#[instrument]` ran.")
+                    .with(&labels),
+            }
         })
     }
 
@@ -84,7 +88,7 @@ impl CallSite {
         metrics::counter("function.errors")
             .unit("{call}")
             .description("Calls of functions with `#[instrument]` that returned `Err`, panicked or were cancelled.")
-            .with(&[("function", self.function()), ("error.type", error_type)])
+            .with(&[("function", self.function().as_str()), ("error.type", error_type)])
             .increment();
     }
 

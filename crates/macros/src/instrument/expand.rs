@@ -50,7 +50,8 @@ pub(crate) fn function(function: Function) -> TokenStream {
             })
         }
         Body::Sync => {
-            let arrow = returned.as_ref().map(|ty| quote!(-> #ty));
+            // Also where nothing is returned: a body that never ends would have the type of whatever the outcome asks for.
+            let arrow = returned.map_or_else(|| quote!(-> ()), |ty| quote!(-> #ty));
             parse_quote!({
                 #setup
                 __rs::call(&__RS_SITE, &__rs_span, #cpu, __rs_log, move || #arrow #block, #outcome)

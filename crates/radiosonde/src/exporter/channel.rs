@@ -1,7 +1,8 @@
 //! Telemetry for the program itself: records go into a channel, and nothing leaves the process.
 //!
 //! [`Channel`] feeds a `std::sync::mpsc::Sender`, whose receiver must keep up. [`ring`] is bounded: when the receiver
-//! is slow the oldest records make room and are counted, so it suits a screen that looks every 16 ms.
+//! is slow the oldest records make room and are counted, so it suits a screen that looks every 16 ms. Records arrive
+//! together, four times a second, or twenty times where logs are among them (`pump::HOLD_MAX`).
 
 use std::{
     collections::VecDeque,

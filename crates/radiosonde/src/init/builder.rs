@@ -138,7 +138,8 @@ impl Builder {
     }
 
     /// What happens to a record for which a thread's lane, or an exporter's queue, has no room. A program that records
-    /// faster than its exporters write loses records unless it waits.
+    /// faster than its exporters write loses records unless it waits; so does a thread that has been quiet and then records
+    /// more than some 7,000 lines (1 MiB) within 20 ms, which is how often a quiet lane is read.
     pub fn when_full(mut self, choice: WhenFull) -> Self {
         self.raw
             .set("recording.when_full", "when_full", choice.name());

@@ -1,6 +1,7 @@
 //! The guard that `init` returns, and the same operations for those who do not hold it.
 
 use std::{
+    io::{self, Write as _},
     net::SocketAddr,
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
@@ -171,6 +172,14 @@ impl Guard {
         let read = running.read_metrics(left());
         collectors.stop_metrics(Instant::now());
         let delivered = pump.stop(left());
+        let left_behind = running.pump.left_behind();
+        if left_behind > 0 {
+            // Exporters that could say so hang behind it. Standard error may be gone as well.
+            let _ = writeln!(
+                io::stderr(),
+                "radiosonde: a handler did not return: {left_behind} records were not delivered (shutdown_deadline)"
+            );
+        }
         // Last, so that the end can be watched.
         drop(endpoint);
         self.reservation.empty();

@@ -3,8 +3,11 @@
 
 use std::borrow::Cow;
 
-use radiosonde_core::model::{
-    Attributes, EventRecord, Log, Place, Record, Severity, Span, Status, Value as ModelValue,
+use radiosonde_core::{
+    ids::SpanId,
+    model::{
+        Attributes, EventRecord, Log, Place, Record, Severity, Span, Status, Value as ModelValue,
+    },
 };
 
 use super::{Rows, push_json_text};
@@ -53,7 +56,7 @@ impl Rows {
             },
             trace_id: span.trace_id.to_bytes(),
             span_id: span.span_id.to_bytes(),
-            parent_span_id: span.parent_id.map(|id| id.to_bytes()),
+            parent_span_id: span.parent_id.map(SpanId::to_bytes),
             name: &span.name,
             kind: span.kind.text(),
             status,

@@ -26,6 +26,27 @@ where
     left
 }
 
+/// What never ends needs no type to say so.
+#[instrument]
+fn serve() {
+    loop {
+        std::thread::yield_now();
+    }
+}
+
+#[instrument]
+fn stop(code: i32) {
+    std::process::exit(code);
+}
+
+#[instrument]
+fn give_up(why: Option<u8>) {
+    match why {
+        Some(why) => panic!("{why}"),
+        None => unreachable!(),
+    }
+}
+
 #[instrument]
 fn evens<'a>(of: impl IntoIterator<Item = &'a u32> + 'a) -> impl Iterator<Item = u32> + 'a {
     of.into_iter().copied().filter(|number| number % 2 == 0)
@@ -320,6 +341,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 fn main() {
+    let _endless: [fn(); 1] = [serve];
+    let _last: (fn(i32), fn(Option<u8>)) = (stop, give_up);
     assert_eq!(longest(&[1, 2], &[3]), [1, 2]);
     assert_eq!(evens(&[1, 2, 4]).sum::<u32>(), 6);
     assert_eq!(lengths()("abc"), 3);

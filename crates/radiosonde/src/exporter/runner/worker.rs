@@ -11,6 +11,7 @@ use std::{
 use radiosonde_core::{
     batch::Batch,
     panics::{drop_caught, panic_text},
+    pump::HOLD_MAX,
 };
 
 use super::{
@@ -84,14 +85,17 @@ impl Worker {
         drop_caught(self.exporter);
     }
 
-    /// The exporter's flush interval.
+    /// The exporter's flush interval, less what the pump has held records for already: it counts from when they were
+    /// recorded.
     fn interval(&mut self) -> Option<Duration> {
         if self.interval_panicked {
             return Some(INTERVAL_UNKNOWN);
         }
         let exporter = self.exporter.as_ref();
         match panic::catch_unwind(AssertUnwindSafe(|| exporter.flush_interval())) {
-            Ok(interval) => interval,
+            Ok(interval) => {
+                interval.map(|interval| interval.saturating_sub(HOLD_MAX).max(interval / 2))
+            }
             Err(payload) => {
                 self.interval_panicked = true;
                 let message = panic_text(payload.as_ref());
