@@ -7,6 +7,8 @@
 //! every consumer and each said that it is delivered; stopping and dropping never wait longer than their deadline; a
 //! pump that was left behind because a consumer hung reads no lane once another one was started.
 
+mod reading;
+
 use std::{
     cell::Cell,
     fmt, mem, panic, process,
@@ -18,8 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::reading::{convert, reader, waiting_in_lanes};
 use crate::{
-    batch::{Batch, Counts, END_WORD, HEADER_WORDS, Kind, TIME_WORD, frame_length, frames},
+    batch::{Batch, Counts},
     clock::Clock,
     lane::{self, Lane},
     loss::{self, Lost},
@@ -113,13 +116,6 @@ impl std::error::Error for StartError {
 }
 
 static RUNNING: Mutex<bool> = Mutex::new(false);
-
-/// The number of the last pump. Held while a ring is read, which only this one may do.
-static READER: Mutex<u64> = Mutex::new(0);
-
-fn reader() -> MutexGuard<'static, u64> {
-    READER.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 thread_local! {
     static IS_HERE: Cell<bool> = const { Cell::new(false) };
@@ -273,20 +269,6 @@ impl Pump {
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = false;
         delivered
     }
-}
-
-/// How many records are in the lanes, which no pump that was started before reads any more.
-fn waiting_in_lanes() -> usize {
-    let mut waiting = Counts::default();
-    let mut words = Vec::new();
-    let mut reader = reader();
-    *reader += 1;
-    for ring in lane::all().flat_map(Lane::rings) {
-        words.clear();
-        ring.drain(&mut words);
-        frames(&words).for_each(|frame| waiting.add(frame[0]));
-    }
-    waiting.total()
 }
 
 impl Drop for Pump {
@@ -490,27 +472,4 @@ impl Worker {
         drop(requests);
         self.shared.answered.notify_all();
     }
-}
-
-/// Turns the times of the frames in `words` from ticks into Unix nanoseconds and counts the frames. Returns how many words
-/// they take.
-fn convert(words: &mut [u64], clock: &Clock, counts: &mut Counts) -> usize {
-    let mut at = 0;
-    while let Some(&first) = words.get(at) {
-        let length = frame_length(first);
-        let end = at.saturating_add(length);
-        if length < HEADER_WORDS || end > words.len() {
-            break;
-        }
-        let frame = &mut words[at..end];
-        if first as u8 == Kind::Span as u8 {
-            let (start, end) = clock.span_unix_ns(frame[TIME_WORD], frame[END_WORD]);
-            (frame[TIME_WORD], frame[END_WORD]) = (start, end);
-        } else {
-            frame[TIME_WORD] = clock.unix_ns(frame[TIME_WORD]);
-        }
-        counts.add(first);
-        at = end;
-    }
-    at
 }

@@ -156,6 +156,35 @@ fn halve(
     Ok(number / 2)
 }
 
+#[instrument]
+fn outer() {
+    #[instrument]
+    fn inner() {}
+    inner();
+}
+
+#[test]
+fn a_function_inside_of_an_annotated_one_has_no_closure_in_its_name() {
+    let _recording = recording();
+    outer();
+    let snapshot = metrics::snapshot(&Arc::default());
+    let calls = snapshot
+        .metrics
+        .iter()
+        .find(|metric| metric.name == "function.calls");
+    let Data::Counter(series) = &calls.unwrap().data else {
+        panic!("{calls:?}")
+    };
+    let names: Vec<String> = series
+        .iter()
+        .map(|series| series.labels[0].1.to_string())
+        .collect();
+    assert!(
+        names.contains(&"instrument::outer::inner".to_owned()),
+        "{names:?}"
+    );
+}
+
 #[test]
 fn one_attribute_is_span_log_counters_and_duration() {
     let recording = recording();
