@@ -5,6 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -73,8 +74,9 @@ fn appends_until_it_is_killed() {
     }
 }
 
-/// Starts the child, kills it after `time`, and says how many it acknowledged in all.
-fn kill_after(time: Duration, folder: &Path, first: u64) -> u64 {
+/// Starts the child, kills it after `time`, and says how many it acknowledged in all. The time counts from its first
+/// acknowledgement where `after_first`, else from its start, so that opening is interrupted too.
+fn kill_after(time: Duration, after_first: bool, folder: &Path, first: u64) -> u64 {
     let mut child = Command::new(env::current_exe().unwrap())
         .args([
             "kill::appends_until_it_is_killed",
@@ -88,12 +90,19 @@ fn kill_after(time: Duration, folder: &Path, first: u64) -> u64 {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (say, heard) = mpsc::channel();
     let reader = thread::spawn(move || {
         let numbers = lines.map_while(Result::ok);
-        let numbers =
-            numbers.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
-        numbers.last()
+        numbers
+            .filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok())
+            .inspect(|_| {
+                let _ = say.send(());
+            })
+            .last()
     });
+    if after_first {
+        heard.recv().unwrap();
+    }
     thread::sleep(time);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -114,8 +123,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_twice() {
     let mut moment = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..rounds() {
         moment = moment.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
-        let time = Duration::from_millis(30 + moment % 120);
-        let acknowledged = kill_after(time, folder.path(), kept);
+        let time = Duration::from_millis(moment % 120);
+        let acknowledged = kill_after(time, round % 2 == 0, folder.path(), kept);
         let store = Store::open(config(folder.path())).unwrap();
         let rows = number(&store, "SELECT count(*) FROM spans");
         let distinct = number(&store, "SELECT count(DISTINCT span_id) FROM spans");
@@ -128,8 +137,5 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_twice() {
         );
         kept = rows;
     }
-    assert!(
-        kept > rounds(),
-        "the child appended next to nothing: {kept}"
-    );
+    assert!(kept >= rounds() / 2, "{kept}");
 }
