@@ -273,6 +273,9 @@ impl EventRecord {
     }
 }
 
+/// The attribute in which an event's type travels where it is a log of OpenTelemetry, which has a place for its name alone.
+pub const EVENT_TYPE_ATTRIBUTE: &str = "radiosonde.event.type";
+
 /// One record of any signal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {

@@ -12,13 +12,13 @@ use radiosonde_core::{
     hash::FoldState,
     ids::{SpanId, TraceId},
     model::{
-        Attributes, EventRecord, Link, Log, Place, Record, Resource, Severity, Span, SpanKind,
-        Status, Value,
+        Attributes, EVENT_TYPE_ATTRIBUTE, EventRecord, Link, Log, Place, Record, Resource,
+        Severity, Span, SpanKind, Status, Value,
     },
 };
 
 use crate::{
-    columns::record::{CORRELATION, EVENT_TYPE, LEVEL, THREAD},
+    columns::record::{CORRELATION, LEVEL, THREAD},
     merge, row,
     table::{ATTRIBUTE_PREFIX, REST},
 };
@@ -119,7 +119,7 @@ impl Reader {
                 })
             } else {
                 let name: Cow<'static, str> = Cow::Owned(event_name.value(row).to_owned());
-                let type_name = take_text(&mut attributes, EVENT_TYPE);
+                let type_name = take_text(&mut attributes, EVENT_TYPE_ATTRIBUTE);
                 Record::Event(EventRecord {
                     time_unix_ns,
                     place,

@@ -1,6 +1,6 @@
 //! Segments: files of sorted rows that never change.
 //!
-//! Parquet with zstd, in types that ClickHouse, Spark and DuckDB read in place. Beside each file of spans lies an index
+//! Parquet with zstd, in types that every reader of Parquet knows. Beside each file of spans lies an index
 //! of its traces ([`traces`]).
 //!
 //! Invariant: a file has its final name only when all of it is on the disk.
@@ -166,7 +166,7 @@ fn encode(path: &Path, table: Table, rows: &RecordBatch) -> Result<Vec<u8>, Writ
     })
 }
 
-/// How columns are encoded, by what repeats in them (measured: STORE.md, section 1).
+/// How columns are encoded, by what repeats in them.
 fn properties(table: Table, schema: &Schema, rows: usize) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

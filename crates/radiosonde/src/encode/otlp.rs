@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot, model::Resource};
 
-pub use logs::EVENT_TYPE_ATTRIBUTE;
 pub use metrics::FAILED_ATTRIBUTE;
+pub use radiosonde_core::model::EVENT_TYPE_ATTRIBUTE;
 
 mod callsites;
 mod key;

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use radiosonde_core::{
     ids::SpanId,
     model::{
-        Attributes, EventRecord, Log, Place, Record, Severity, Span, Status, Value as ModelValue,
+        Attributes, EVENT_TYPE_ATTRIBUTE, EventRecord, Log, Place, Record, Severity, Span, Status,
+        Value as ModelValue,
     },
 };
 
@@ -19,8 +20,6 @@ pub(crate) const THREAD: &str = "thread.id";
 pub(crate) const CORRELATION: &str = "correlation.id";
 /// The level of a span, unless it is `INFO`.
 pub(crate) const LEVEL: &str = "radiosonde.level";
-/// The JSON type of an event, as radiosonde's OTLP exporter sends it.
-pub(crate) const EVENT_TYPE: &str = "radiosonde.event.type";
 
 /// The attributes of a row, with the JSON of those that have no other form.
 struct Row<'a> {
@@ -88,7 +87,7 @@ impl Rows {
         let jsons = jsons(&event.data);
         let mut row = Row::new(&event.data, &jsons);
         row.entries
-            .push(("radiosonde.event.type", Value::Text(&event.type_name)));
+            .push((EVENT_TYPE_ATTRIBUTE, Value::Text(&event.type_name)));
         row.add(event.thread, event.correlation_id.as_deref());
         let has_name = !event.name.is_empty();
         self.log(&LogRow {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use radiosonde_core::{
     ValueRef,
     batch::{Batch, EventRef, LogRef, PlaceRef, RecordRef},
-    model::Severity,
+    model::{EVENT_TYPE_ATTRIBUTE, Severity},
 };
 
 use super::{
@@ -32,9 +32,6 @@ mod field {
 
 /// Bytes kept for a record's length: right from 128 bytes to 16 KiB.
 const RECORD_LENGTH_BYTES: usize = 2;
-
-/// The attribute in which an event's JSON type travels.
-pub const EVENT_TYPE_ATTRIBUTE: &str = "radiosonde.event.type";
 
 #[derive(Clone, Copy)]
 enum LogOrEvent<'a> {
