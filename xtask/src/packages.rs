@@ -14,8 +14,6 @@ use crate::shell;
 pub const BENCHES: &str = "radiosonde-benches";
 /// Has recording compiled out, so its features must not meet those of the others.
 pub const DISABLED: &str = "radiosonde-disabled";
-/// Brings the query engine, which builds for a quarter of an hour, and has no documentation tests.
-pub const STORE: &str = "radiosonde-store";
 pub const DEMO: &str = "radiosonde-demo";
 pub const EXAMPLES: &str = "radiosonde-examples";
 pub const LIBRARY: &str = "radiosonde";

@@ -12,8 +12,7 @@ use crate::{packages, shell};
 pub fn test(runner_arguments: &[String]) -> Result<()> {
     if runner_arguments.is_empty() {
         shell::run(packages::select_all(
-            // It has the features that programs bring only where those are built too: here it would be built once more.
-            shell::cargo().args(["test", "--doc", "--exclude", packages::STORE]),
+            shell::cargo().args(["test", "--doc"]),
         )?)?;
         shell::run(runner().args(["--package", packages::DISABLED, "--locked"]))?;
     }

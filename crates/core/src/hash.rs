@@ -3,7 +3,7 @@
 //!
 //! Each step multiplies state and input to 128 bits and folds the halves together, as wyhash does (Wang Yi, "wyhash and
 //! wyrand", public domain). Start and multiplier are random for each map, so that whoever chooses labels or names
-//! cannot choose ones that collide; maps filled by strangers over a network have the standard hasher nevertheless.
+//! does not know which of them collide.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

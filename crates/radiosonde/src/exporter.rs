@@ -66,8 +66,8 @@ pub trait Exporter: Send {
         Ok(())
     }
 
-    /// How long accepted records may wait before [`flush`](Exporter::flush) is called; `None` for an exporter
-    /// that keeps nothing back.
+    /// How long records may wait, from when they were recorded, before [`flush`](Exporter::flush) is called; `None` for an
+    /// exporter that keeps nothing back.
     fn flush_interval(&self) -> Option<Duration> {
         None
     }

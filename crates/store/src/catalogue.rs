@@ -76,7 +76,7 @@ impl Catalogue {
             connection.execute_batch(
                 "BEGIN;
                 CREATE TABLE segments (
-                    id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, rows INTEGER NOT NULL,
+                    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, rows INTEGER NOT NULL,
                     bytes INTEGER NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
                     arrived_ns INTEGER NOT NULL, level INTEGER NOT NULL, attributes TEXT NOT NULL
                 ) STRICT;

@@ -177,7 +177,7 @@ impl Guard {
             // Exporters that could say so hang behind it. Standard error may be gone as well.
             let _ = writeln!(
                 io::stderr(),
-                "radiosonde: a handler did not return: {left_behind} records were not delivered (shutdown_deadline)"
+                "radiosonde: a handler or consumer did not return: {left_behind} records were not delivered (shutdown_deadline)"
             );
         }
         // Last, so that the end can be watched.

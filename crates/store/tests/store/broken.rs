@@ -218,6 +218,23 @@ fn the_oldest_segments_go_where_there_is_no_room() {
 }
 
 #[test]
+fn segments_go_when_they_are_too_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        age_max: std::time::Duration::ZERO,
+        ..Config::new(folder.path())
+    };
+    let store = Store::open(config).unwrap();
+    store.append(logs(1)).unwrap();
+    store.flush().unwrap();
+    // The keeper looks after retention once it has answered.
+    while !store.segments().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(count(&store), 0);
+}
+
+#[test]
 fn statements_that_write_are_refused_and_mistakes_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Config::new(folder.path())).unwrap();
