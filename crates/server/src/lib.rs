@@ -1,0 +1,1 @@
+//! Receives telemetry, keeps it, and answers questions about it over HTTP.
