@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub seed: u64,
 
-    /// End when the requests are answered, whatever else could be shown
+    /// End after the report, instead of showing everything that was recorded on a page until Ctrl-C
     #[arg(long)]
     pub once: bool,
 

@@ -1,8 +1,9 @@
 //! A real language model, observed end to end.
 //!
 //! `cargo demo` fetches SmolLM2-135M-Instruct (once), lets two workers answer a handful of requests with it on
-//! the CPU, and reports what happened. Read on in this order: [`serve`] is the program being observed,
-//! [`model`] its forward pass, [`observe`] the one place where radiosonde is joined, [`report`] the result.
+//! the CPU, reports what happened, and shows it on a page. Read on in this order: [`serve`] is the program being observed,
+//! [`model`] its forward pass, [`observe`] the one place where radiosonde is joined, [`report`] the result, [`page`] what
+//! comes after it.
 //!
 //! stdout carries the result alone: the answers and the report, or with `--format json` one JSON document.
 //! Everything else goes to stderr.
@@ -17,6 +18,7 @@ mod fetch;
 mod generate;
 mod model;
 mod observe;
+mod page;
 mod queue;
 mod report;
 mod rng;
@@ -28,7 +30,7 @@ mod view;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -49,7 +51,18 @@ fn main() -> ExitCode {
             "cannot start anew with one thread per operation ({error}): the model may run slower"
         ));
     }
-    match run(&args) {
+    let recorded = recorded(&args);
+    let outcome = run(&args, recorded.as_deref()).and_then(|report| {
+        if let Some(lines) = &recorded {
+            page::show(lines)?;
+        }
+        Ok(report)
+    });
+    if let Some(lines) = recorded.filter(|_| args.out.is_none()) {
+        // It has been shown, or there is nobody to show it to.
+        let _ = fs::remove_file(lines);
+    }
+    match outcome {
         Ok(report) if report.totals.failed == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         // Who reads it has read enough.
@@ -61,7 +74,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<Report> {
+/// Where the recording is that the page shows afterwards, if it is to be shown.
+fn recorded(args: &Args) -> Option<PathBuf> {
+    let is_shown = !args.once && args.format == Format::Text && args.recording == Recording::On;
+    let folder = args.out.clone();
+    is_shown.then(|| match folder {
+        Some(folder) => folder.join(observe::LINES),
+        None => std::env::temp_dir().join(format!("radiosonde-demo-{}.jsonl", std::process::id())),
+    })
+}
+
+fn run(args: &Args, recorded: Option<&Path>) -> anyhow::Result<Report> {
     let alternate = args.recording == Recording::Alternate;
     ensure!(
         !alternate || args.workers == 1,
@@ -71,7 +94,9 @@ fn run(args: &Args) -> anyhow::Result<Report> {
         prepare(folder)?;
     }
     let mut observation = match args.recording {
-        Recording::On | Recording::Alternate => Some(observe::start(args.out.as_deref())?),
+        Recording::On | Recording::Alternate => {
+            Some(observe::start(args.out.as_deref(), recorded)?)
+        }
         Recording::Off => None,
     };
     let loaded = engine::load(args, &mut say)?;

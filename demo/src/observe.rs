@@ -61,6 +61,12 @@ pub use keep::Observed;
 /// How long the last flush may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What the demo is called where programs are told apart.
+pub const SERVICE: &str = "radiosonde-demo";
+
+/// The recording as JSON lines, in the folder of `--out`.
+pub const LINES: &str = "events.jsonl";
+
 /// How long lines of `events.jsonl` may wait in memory: what a killed demo loses at most, as of the database.
 const LINES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -73,12 +79,12 @@ pub struct Observation {
     background: Duration,
 }
 
-/// Starts recording: into memory for the report, and with `out` into `events.jsonl` and `telemetry.sqlite` there,
-/// which are replaced.
-pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
+/// Starts recording: into memory for the report, with `out` into `events.jsonl` and `telemetry.sqlite` there, which are
+/// replaced, and else into `lines` where they are wanted.
+pub fn start(out: Option<&Path>, lines: Option<&Path>) -> anyhow::Result<Observation> {
     let keep = Keep::default();
     let mut builder = radiosonde::builder()
-        .service_name("radiosonde-demo")
+        .service_name(SERVICE)
         // The demo's own progress and report are what a reader is here for.
         .console(false)
         // The recordings are to be complete, even where the model is faster than a disk.
@@ -86,21 +92,18 @@ pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
         .handle_signals(true)
         .exporter(keep.clone());
     if let Some(folder) = out {
-        let (lines, database) = (folder.join("events.jsonl"), folder.join("telemetry.sqlite"));
+        let (lines, database) = (folder.join(LINES), folder.join("telemetry.sqlite"));
         for path in [&lines, &database] {
             remove(path)?;
         }
         // What SQLite keeps beside a database belongs to the old one.
         remove(&folder.join("telemetry.sqlite-wal"))?;
         remove(&folder.join("telemetry.sqlite-shm"))?;
-        let buffering = Buffering {
-            interval: LINES_INTERVAL,
-            ..Buffering::default()
-        };
-        let encoder = JsonEncoder::new(Redaction::default());
         builder = builder
-            .exporter(JsonLines::open(&lines, encoder)?.with_buffering(buffering))
+            .exporter(json_lines(&lines)?)
             .exporter(Sqlite::open(&database, Redaction::default())?);
+    } else if let Some(lines) = lines {
+        builder = builder.exporter(json_lines(lines)?);
     }
     let guard = builder.init()?;
     Ok(Observation {
@@ -109,6 +112,15 @@ pub fn start(out: Option<&Path>) -> anyhow::Result<Observation> {
         process: ProcessMemory::baseline(),
         background: Duration::ZERO,
     })
+}
+
+fn json_lines(path: &Path) -> anyhow::Result<JsonLines> {
+    let buffering = Buffering {
+        interval: LINES_INTERVAL,
+        ..Buffering::default()
+    };
+    let encoder = JsonEncoder::new(Redaction::default());
+    Ok(JsonLines::open(path, encoder)?.with_buffering(buffering))
 }
 
 /// Removes a file that an earlier run may have left.

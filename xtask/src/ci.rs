@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{coverage, dependencies, generate, lanes, packages, shell, smoke, test, tidy};
+use crate::{
+    coverage, dependencies, generate, lanes, packages, page, shell, smoke, test, tidy, unified,
+};
 
 struct Step {
     name: &'static str,
@@ -13,7 +15,7 @@ struct Step {
 }
 
 /// In order of what a failure costs to find: seconds first, minutes last.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step {
         name: "fmt",
         about: "rustfmt changes nothing",
@@ -36,8 +38,8 @@ const STEPS: [Step; 13] = [
     },
     Step {
         name: "dependencies",
-        about: "how many packages our crates bring",
-        work: dependencies::check,
+        about: "how many packages our crates bring, and that the largest is built once",
+        work: || dependencies::check().and_then(|()| unified::check()),
     },
     Step {
         name: "coverage",
@@ -73,6 +75,11 @@ const STEPS: [Step; 13] = [
         name: "demo",
         about: "the demo runs with the tiny model and writes what it says",
         work: smoke::demo,
+    },
+    Step {
+        name: "page",
+        about: "the built page is current, and works in a browser on a real collector",
+        work: page::check,
     },
     Step {
         name: "loom",

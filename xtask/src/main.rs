@@ -17,10 +17,12 @@ mod dependencies;
 mod generate;
 mod lanes;
 mod packages;
+mod page;
 mod shell;
 mod smoke;
 mod test;
 mod tidy;
+mod unified;
 
 use std::{path::PathBuf, process::ExitCode};
 

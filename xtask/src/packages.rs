@@ -15,6 +15,7 @@ pub const BENCHES: &str = "radiosonde-benches";
 /// Has recording compiled out, so its features must not meet those of the others.
 pub const DISABLED: &str = "radiosonde-disabled";
 pub const DEMO: &str = "radiosonde-demo";
+pub const PROGRAM: &str = "sonde";
 pub const EXAMPLES: &str = "radiosonde-examples";
 pub const LIBRARY: &str = "radiosonde";
 pub const CORE: &str = "radiosonde-core";

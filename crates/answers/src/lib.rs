@@ -4,10 +4,12 @@
 //! * [`why`]: where the time of a request went, and what made it slow, or why that cannot be told.
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
+//! * [`distribution`]: histograms taken apart and together, and their quantiles.
 //! * [`weights`]: a model's tensors as a tree that sums to the file.
 
 #![forbid(unsafe_code)]
 
+pub mod distribution;
 pub mod event;
 pub mod latency;
 pub mod memory;

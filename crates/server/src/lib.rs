@@ -1,1 +1,211 @@
 //! Receives telemetry, keeps it, and answers questions about it over HTTP.
+//!
+//! [`Server::start`] opens a store and three listeners: OTLP over gRPC, OTLP over HTTP, and the page with the API that it
+//! reads (docs/api.md).
+//!
+//! ```text
+//! receive ─▶ store ─▶ api ─▶ page, terminal, command line, agents
+//!    └─ ledger (who sent what, what was refused) ─▶ api
+//! ```
+//!
+//! Invariants: what was acknowledged to a sender is in the store for good; a sender or reader that misbehaves costs bounded
+//! memory and no other one anything; nothing listens beyond this machine without a token.
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+mod api;
+mod config;
+mod listen;
+mod page;
+mod problem;
+mod receive;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, middleware};
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinSet};
+
+use radiosonde_store::Store;
+
+pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT};
+use self::{access::Token, api::Api, receive::Intake};
+
+/// How long whatever still runs may take when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// OTLP over gRPC.
+    pub otlp_grpc: SocketAddr,
+    /// OTLP over HTTP, and Zipkin's spans.
+    pub otlp_http: SocketAddr,
+    /// The page and the API.
+    pub page: SocketAddr,
+}
+
+/// A server that runs. Dropping it stops it: listeners close, requests that were begun are answered, and what is in memory
+/// is written into segments.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Addresses,
+    stop: watch::Sender<bool>,
+    /// `None` when it has ended.
+    runtime: Option<Runtime>,
+    listeners: Option<JoinSet<()>>,
+    store: Arc<Store>,
+}
+
+/// A server could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address would let others in, and nothing keeps them out.
+    #[error(
+        "{0} can be reached from other machines, and there is no token to keep others out; listen on 127.0.0.1, or give a token"
+    )]
+    Unprotected(SocketAddr),
+    /// The store in the data folder cannot be opened.
+    #[error(transparent)]
+    Store(#[from] radiosonde_store::OpenError),
+    /// The address is taken or is not this machine's.
+    #[error(
+        "cannot listen on {address} for {what}: {source}; is another collector running? Name another address"
+    )]
+    Listen {
+        /// What was to be received there.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gave no threads.
+    #[error("cannot start the server's threads: {0}")]
+    Threads(#[source] io::Error),
+}
+
+impl Server {
+    /// Opens the store and the listeners.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let addresses = [config.otlp_grpc, config.otlp_http, config.page];
+        let open = addresses
+            .into_iter()
+            .find(|address| !address.ip().is_loopback());
+        if let (Some(address), None) = (open, &config.token) {
+            return Err(StartError::Unprotected(address));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("radiosonde-server")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        // Before the store, so that a second server says what it has in common with the first: the ports.
+        let listeners = runtime.block_on(Listeners::bind(&config))?;
+        let folder = config.store.clone();
+        let store = Arc::new(Store::open(config.store)?);
+        let (stop, stopping) = watch::channel(false);
+        let addresses = listeners.addresses;
+        let intake = Arc::new(Intake::new(
+            Arc::clone(&store),
+            addresses.otlp_http,
+            addresses.otlp_grpc,
+        ));
+        let api = Api::new(
+            Arc::clone(&store),
+            folder,
+            Arc::clone(&intake),
+            addresses,
+            stopping.clone(),
+        );
+        let mut tasks = JoinSet::new();
+        let entered = runtime.enter();
+        let routers = [
+            (listeners.otlp_grpc, receive::otlp_grpc(Arc::clone(&intake))),
+            (listeners.otlp_http, receive::otlp_http(intake)),
+            (listeners.page, page::router().merge(api::router(api))),
+        ];
+        for (listener, router) in routers {
+            let router = guarded(router, config.token.clone());
+            tasks.spawn(listen::serve(listener, router, stopping.clone()));
+        }
+        drop(entered);
+        Ok(Self {
+            addresses,
+            stop,
+            runtime: Some(runtime),
+            listeners: Some(tasks),
+            store,
+        })
+    }
+
+    /// Where it listens, with the ports that the system chose where it was to.
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// What it keeps.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        let (Some(runtime), Some(mut listeners)) = (self.runtime.take(), self.listeners.take())
+        else {
+            return;
+        };
+        let ended = async { while listeners.join_next().await.is_some() {} };
+        let _ = runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, ended).await });
+        runtime.shutdown_timeout(STOP_TIMEOUT);
+    }
+}
+
+/// The sockets, before anything is served.
+struct Listeners {
+    addresses: Addresses,
+    otlp_grpc: TcpListener,
+    otlp_http: TcpListener,
+    page: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let (otlp_grpc, grpc) = bind("OTLP over gRPC", config.otlp_grpc).await?;
+        let (otlp_http, http) = bind("OTLP over HTTP", config.otlp_http).await?;
+        let (page, shown) = bind("the page", config.page).await?;
+        Ok(Self {
+            addresses: Addresses {
+                otlp_grpc: grpc,
+                otlp_http: http,
+                page: shown,
+            },
+            otlp_grpc,
+            otlp_http,
+            page,
+        })
+    }
+}
+
+async fn bind(
+    what: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    listen::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            what,
+            address,
+            source,
+        })
+}
+
+/// Asks for the token before anything else.
+fn guarded(router: Router, token: Option<Token>) -> Router {
+    router.layer(middleware::from_fn(move |request, next| {
+        access::check(token.clone(), request, next)
+    }))
+}

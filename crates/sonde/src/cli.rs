@@ -1,55 +1,218 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+mod units;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use self::units::{bytes, duration};
 
 /// Radiosonde beside your program: what it is doing, now and last week.
 #[derive(Debug, Parser)]
-#[command(name = "sonde", version, after_help = EXIT_CODES)]
+#[command(name = "sonde", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do.
+    /// What to do; without a command, `serve`.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+    /// What `serve` takes.
+    #[command(flatten)]
+    pub serve: ServeArguments,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  there is an answer, be it that the records do not say
-  1  there is no answer: the file cannot be read, or does not hold what was asked for
-  2  the command line is wrong";
+  0  there is an answer, be it that nothing is known
+  1  there is no answer: no collector, no such trace, a file that cannot be read ...
+  2  the command line is wrong
+  sonde run ends as the program that it ran; 127 where that could not be started";
+
+const SERVE_HELP: &str = "\
+Examples:
+  sonde serve                                    on this machine alone, with the standard ports
+  sonde serve --data ./telemetry --max-size 10GiB
+  RADIOSONDE_TOKEN=$(openssl rand -hex 32) sonde serve --otlp-http 0.0.0.0:4318
+
+Then: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program";
+
+const RUN_HELP: &str = "\
+Examples:
+  sonde run -- python app.py
+  sonde run --service trainer -- ./train --epochs 3
+
+The program gets OpenTelemetry's variables (endpoint, protocol, service name) and TRACEPARENT, unless it has them already;
+what it writes is shown and kept as logs. At the end there is a report, and the exit code is the program's.";
 
 const WHY_HELP: &str = "\
 Examples:
-  sonde why events.jsonl                     the slowest request
+  sonde why events.jsonl                     the slowest request of a recording
   sonde why telemetry.sqlite --list          which requests there are
   sonde why events.jsonl --trace 0af76519    one of them, by the start of its trace ID
   sonde why events.jsonl --window 30s        all that ended in the last 30 seconds
   sonde why events.jsonl --format json | jq .verdict
+  sonde why --trace 0af7651916cd43dd8448eb211c80319c    a trace that the collector has
+  sonde why                                  the slowest request of the collector's last hour";
 
-Exit codes:
-  0  there is an answer, be it that the records do not say
-  1  there is no answer: the file cannot be read, or does not hold what was asked for
-  2  the command line is wrong";
+const QUERY_HELP: &str = "\
+Examples:
+  sonde query \"SELECT service, count(*) FROM spans GROUP BY 1\"
+  sonde query \"SELECT body FROM logs WHERE severity >= 17 ORDER BY time DESC LIMIT 10\" --format json
+
+Tables and columns: docs/store.md.";
+
+const TRACES_HELP: &str = "\
+Examples:
+  sonde traces --from -15m
+  sonde traces 'duration > 100ms and gpu.op = \"softmax\"' --order slowest";
+
+const LOGS_HELP: &str = "\
+Examples:
+  sonde logs --severity warn --from -1d
+  sonde logs --follow --service trainer";
+
+const EXPORT_HELP: &str = "\
+Example:
+  sonde export --from -15m session.zip    then, elsewhere: sonde import session.zip";
+
+const IMPORT_HELP: &str = "\
+Example:
+  sonde import events.jsonl telemetry.sqlite --service trainer";
+
+const MCP_HELP: &str = "\
+Example (the configuration of an agent):
+  {\"mcpServers\": {\"radiosonde\": {\"command\": \"sonde\", \"args\": [\"mcp\"]}}}";
 
 /// What `sonde` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say where the time of a recorded request went, and why it took so long.
+    /// Receive telemetry, keep it, and show it on a page.
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArguments),
+    /// Run a program under observation, and report.
+    #[command(after_help = RUN_HELP)]
+    Run(RunArguments),
+    /// Say where the time of a request went, and why it took so long.
     #[command(after_help = WHY_HELP)]
     Why(WhyArguments),
+    /// List traces, or those of which a span is as described.
+    #[command(after_help = TRACES_HELP)]
+    Traces(TracesArguments),
+    /// Show one trace: its spans and what was logged in it.
+    Trace(TraceArguments),
+    /// Show logs and events.
+    #[command(after_help = LOGS_HELP)]
+    Logs(LogsArguments),
+    /// List metrics, or show the readings of one.
+    Metrics(MetricsArguments),
+    /// Ask in SQL.
+    #[command(after_help = QUERY_HELP)]
+    Query(QueryArguments),
+    /// Say what arrived, from whom, and what was refused and why.
+    Doctor(DoctorArguments),
+    /// Show live what programs are doing, on the terminal.
+    Top(TopArguments),
+    /// Write what a collector has into a file that `import` reads, without secrets.
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportArguments),
+    /// Send recordings, or what `export` wrote, to a collector, to look at them on its page.
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArguments),
+    /// Answer an agent's questions over standard input and output (Model Context Protocol).
+    #[command(after_help = MCP_HELP)]
+    Mcp(CollectorArguments),
+    /// Write the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual page.
+    Man,
+}
+
+/// Which collector is asked.
+#[derive(Clone, Debug, Args)]
+pub struct CollectorArguments {
+    /// The page's address of a running `sonde serve` [environment: RADIOSONDE_COLLECTOR; default: http://127.0.0.1:4319].
+    /// Its token, where it has one, is in RADIOSONDE_TOKEN.
+    #[arg(long, value_name = "URL")]
+    pub collector: Option<String>,
+}
+
+/// Which time is asked for.
+#[derive(Clone, Debug, Args)]
+pub struct RangeArguments {
+    /// Since when: RFC 3339, or how long ago: -15m, -2h, -7d.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "-1h",
+        allow_hyphen_values = true
+    )]
+    pub from: String,
+    /// Until when.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true
+    )]
+    pub to: String,
+}
+
+/// The command line of `sonde serve`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArguments {
+    /// Keep telemetry in this folder [environment: RADIOSONDE_DATA_DIR; default: a folder among the user's data].
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Receive OTLP over gRPC here [default: 127.0.0.1:4317].
+    #[arg(long, value_name = "ADDRESS")]
+    pub otlp_grpc: Option<SocketAddr>,
+    /// Receive OTLP over HTTP, and Zipkin's spans, here [default: 127.0.0.1:4318].
+    #[arg(long, value_name = "ADDRESS")]
+    pub otlp_http: Option<SocketAddr>,
+    /// Show the page here [default: 127.0.0.1:4319].
+    #[arg(long, value_name = "ADDRESS")]
+    pub page: Option<SocketAddr>,
+    /// Keep at most so much; the oldest goes first [default: 2GiB].
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub max_size: Option<u64>,
+    /// Keep telemetry for so long [default: 7d].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub max_age: Option<Duration>,
+}
+
+/// The command line of `sonde run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Which collector; where none answers, one is started for as long as the program runs.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// What the program is called [default: OTEL_SERVICE_NAME, else the program's file].
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Keep telemetry in this folder, where a collector is started.
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// The form of the report, which goes to standard error.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// The program and its arguments.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 /// The command line of `sonde why`.
 #[derive(Debug, Args)]
 pub struct WhyArguments {
-    /// A recording: JSON lines or SQLite, as radiosonde writes them.
-    pub file: PathBuf,
-    /// The trace to account for, by its ID or the start of it; without it, the one with the slowest root.
+    /// A recording: JSON lines or SQLite, as radiosonde writes them; without one, a collector is asked.
+    pub file: Option<PathBuf>,
+    /// The trace to account for, by its ID (of a recording, the start of it); without it, the one with the slowest root.
     #[arg(long, value_name = "ID", conflicts_with_all = ["list", "window"])]
     pub trace: Option<String>,
     /// A span of the trace, to account for it and what is below it alone.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["list", "window"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["list", "window"], requires = "file")]
     pub span: Option<String>,
     /// Account for all requests that ended in the last DURATION of the recording (`500ms`, `30s`, `5m`, `1h`), or
     /// without one for all there are.
@@ -57,11 +220,170 @@ pub struct WhyArguments {
         clippy::option_option,
         reason = "clap's form of an option whose value may be left out"
     )]
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, value_parser = duration, conflicts_with = "list")]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, value_parser = duration, conflicts_with = "list", requires = "file")]
     pub window: Option<Option<Duration>>,
     /// List the requests there are, slowest first, instead of accounting for one.
     #[arg(long)]
     pub list: bool,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde traces`.
+#[derive(Debug, Args)]
+pub struct TracesArguments {
+    /// What one of its spans is like.
+    pub filter: Option<String>,
+    /// Traces of this service.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// `recent` or `slowest` first.
+    #[arg(long, default_value = "recent", value_parser = ["recent", "slowest"])]
+    pub order: String,
+    /// At most so many.
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+    /// Which time.
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde trace`.
+#[derive(Debug, Args)]
+pub struct TraceArguments {
+    /// Its ID.
+    pub id: String,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde logs`.
+#[derive(Debug, Args)]
+pub struct LogsArguments {
+    /// Text that they contain.
+    pub text: Option<String>,
+    /// Logs of this service.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// The least severity: trace, debug, info, warn, error or fatal.
+    #[arg(long, value_name = "SEVERITY")]
+    pub severity: Option<String>,
+    /// Logs of this trace.
+    #[arg(long, value_name = "ID")]
+    pub trace: Option<String>,
+    /// At most so many: the newest.
+    #[arg(long, default_value_t = 200)]
+    pub limit: usize,
+    /// Go on showing what arrives.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Which time.
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde metrics`.
+#[derive(Debug, Args)]
+pub struct MetricsArguments {
+    /// The metric; without one, all are listed.
+    pub name: Option<String>,
+    /// Metrics of this service.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Which time.
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde query`.
+#[derive(Debug, Args)]
+pub struct QueryArguments {
+    /// A statement that reads: SELECT, WITH, SHOW, DESCRIBE, EXPLAIN.
+    pub statement: String,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde top`.
+#[derive(Debug, Args)]
+pub struct TopArguments {
+    /// How much of the past is looked at: 30s, 15m, 2h, 7d.
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
+    pub window: String,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+}
+
+/// The command line of `sonde export`.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// The file, a zip of OTLP in JSON.
+    pub output: PathBuf,
+    /// Which time.
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The command line of `sonde import`.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Recordings (JSON lines or SQLite, as radiosonde writes them), or files that `sonde export` wrote.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Whose they are [default: the file's name].
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Which collector.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -72,30 +394,8 @@ pub struct WhyArguments {
 pub enum Format {
     /// For people.
     Text,
-    /// For programs: a JSON document whose `schema` is its version.
+    /// For programs: one JSON document.
     Json,
-}
-
-/// Reads `500ms`, `30s`, `5m` or `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err("write a whole number with its unit: 500ms, 30s, 5m or 1h".to_owned()),
-    };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "write a whole number with its unit: 500ms, 30s, 5m or 1h".to_owned())?;
-    number
-        .checked_mul(unit_ms)
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("{text} is longer than any recording"))
 }
 
 #[cfg(test)]
@@ -110,11 +410,9 @@ mod tests {
     }
 
     #[test]
-    fn durations_need_a_number_and_a_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
-        for text in ["", "5", "s", "-5s", "1.5s", "5 s", "99999999999999999h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
+    fn no_command_is_serve() {
+        let cli = Cli::try_parse_from(["sonde", "--page", "127.0.0.1:0"]).unwrap();
+        assert!(cli.command.is_none() && cli.serve.page.is_some());
+        assert!(Cli::try_parse_from(["sonde", "--page", "127.0.0.1:0", "doctor"]).is_err());
     }
 }

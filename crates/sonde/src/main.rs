@@ -1,15 +1,26 @@
 //! Radiosonde beside your program: what it is doing, now and last week.
 //!
-//! `sonde why FILE` says where the time of a recorded request went, and why. What a command has to say goes to standard
+//! `sonde serve` is the collector; the other commands ask it, or a recording. What a command has to say goes to standard
 //! output; warnings and errors go to standard error, an error with what to do about it.
 //!
-//! Exit codes: 0 when there is an answer, 1 when there is none (the file cannot be read or does not hold what was
-//! asked for), 2 when the command line is wrong.
+//! Exit codes: 0 when there is an answer, 1 when there is none (no collector answers, a file cannot be read or does not
+//! hold what was asked for), 2 when the command line is wrong; `sonde run` ends as the program that it ran.
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod cli;
+mod collector;
+mod export;
+mod import;
+mod logs;
+mod mcp;
 mod recording;
+mod run;
+mod serve;
+mod text;
+mod top;
+mod trace;
 mod why;
 
 use std::{
@@ -17,23 +28,56 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
-    let outcome = match command {
-        Command::Why(arguments) => why::run(&arguments),
+    let Cli { command, serve } = Cli::parse();
+    let outcome = match command.unwrap_or(Command::Serve(serve)) {
+        Command::Run(arguments) => run::run(&arguments),
+        command => answer(command)
+            .and_then(|text| print(&text))
+            .map(|()| ExitCode::SUCCESS),
     };
-    match outcome.and_then(|text| print(&text)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match outcome {
+        Ok(code) => code,
         Err(error) => {
             // Standard error may be gone as well; there is nobody left to tell.
             let _ = writeln!(io::stderr(), "sonde: {}", words(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What standard output gets.
+fn answer(command: Command) -> anyhow::Result<String> {
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Run(_) => Ok(String::new()),
+        Command::Why(arguments) => why::run(&arguments),
+        Command::Traces(arguments) => ask::traces(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
+        Command::Metrics(arguments) => ask::metrics(&arguments),
+        Command::Query(arguments) => ask::query(&arguments),
+        Command::Doctor(arguments) => ask::doctor(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Mcp(arguments) => mcp::run(&arguments),
+        Command::Completions { shell } => written(|out| {
+            clap_complete::generate(shell, &mut Cli::command(), "sonde", out);
+            Ok(())
+        }),
+        Command::Man => written(|out| clap_mangen::Man::new(Cli::command()).render(out)),
+    }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> anyhow::Result<String> {
+    let mut out = Vec::new();
+    write(&mut out)?;
+    Ok(String::from_utf8(out)?)
 }
 
 /// The error and what caused it, each said once: many errors quote their cause themselves.

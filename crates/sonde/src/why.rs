@@ -1,6 +1,6 @@
-//! `sonde why FILE`: finds the request and accounts for it.
+//! `sonde why`: finds the request and accounts for it, in a recording or in a collector.
 //!
-//! The file is read twice: once for what it takes to find the slowest request, once for that request's records. So
+//! A file is read twice: once for what it takes to find the slowest request, once for that request's records. So
 //! memory follows the spans there are, not what is attached to them.
 
 use std::{fmt::Write as _, path::Path};
@@ -17,8 +17,11 @@ use radiosonde_answers::{
 use serde::Serialize;
 
 use crate::{
+    ask,
     cli::{Format, WhyArguments},
+    collector::{Collector, encoded},
     recording::{self, Unread},
+    text,
 };
 
 /// How many requests an error message names.
@@ -26,7 +29,9 @@ const NAMED_MAX: usize = 5;
 
 /// What standard output gets.
 pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
-    let path = arguments.file.as_path();
+    let Some(path) = arguments.file.as_deref() else {
+        return ask(arguments);
+    };
     let (spans, unread) = outlines(path)?;
     if spans.is_empty() {
         bail!("{} holds no spans{}", path.display(), mend(&unread));
@@ -44,6 +49,33 @@ pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
         Format::Text => Ok(account.to_string()),
         Format::Json => json(&account),
     }
+}
+
+/// Asks a collector.
+fn ask(arguments: &WhyArguments) -> anyhow::Result<String> {
+    let collector = Collector::new(&arguments.collector);
+    let slowest = |limit| collector.get("traces", &vec![("order", "slowest"), ("limit", limit)]);
+    if arguments.list {
+        let answer = slowest("100")?;
+        return Ok(match arguments.format {
+            Format::Json => text::json(&answer),
+            Format::Text => ask::trace_table(text::list(&answer, "traces")),
+        });
+    }
+    let trace = match &arguments.trace {
+        Some(id) => id.clone(),
+        None => match text::list(&slowest("1")?, "traces") {
+            [trace, ..] => text::member(trace, "trace_id"),
+            [] => bail!(
+                "the collector has no traces of the last hour; `sonde doctor` says what arrived"
+            ),
+        },
+    };
+    let answer = collector.get(&format!("traces/{}/why", encoded(&trace)), &Vec::new())?;
+    Ok(match arguments.format {
+        Format::Json => text::json(&answer),
+        Format::Text => text::member(&answer, "text"),
+    })
 }
 
 fn mend(unread: &Unread) -> String {

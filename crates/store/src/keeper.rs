@@ -1,6 +1,8 @@
-//! The keeper: one thread that turns what is in memory into segments and gives up what is too much or too old.
+//! The keeper: one thread that turns what is in memory into segments, small ones into large ones, and gives up what is too
+//! much or too old.
 
 use std::{
+    collections::HashSet,
     io,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
@@ -8,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Segment, WriteError, log,
+    Segment, WriteError, compact, log,
     memtable::{Memtable, now_unix_ns},
     merge, segment,
     shared::{Held, Shared, State},
@@ -28,6 +30,8 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
 
 fn run(shared: &Shared) {
     let mut failed = None;
+    // Segments that could not be compacted stay as they are.
+    let mut refused = HashSet::new();
     loop {
         let (asked, is_last) = wait(shared, failed);
         let outcome = write_all(shared, asked.is_some() || is_last);
@@ -42,7 +46,15 @@ fn run(shared: &Shared) {
             return;
         }
         retain(shared);
+        // What comes in goes before what is there; where it fails, it is tried again or was refused.
+        while matches!(compact::compact(shared, &mut refused), Ok(true)) && is_idle(shared) {}
     }
+}
+
+/// Whether nothing waits for the keeper.
+fn is_idle(shared: &Shared) -> bool {
+    let state = shared.lock();
+    !state.is_stopping && state.asked == state.answered && state.frozen.is_empty()
 }
 
 /// Waits until there is something to do: the flush that is asked for, if one is, and whether the store is stopping.
@@ -185,7 +197,7 @@ fn retain(shared: &Shared) {
     }
 }
 
-fn catalogue_error(shared: &Shared) -> impl Fn(rusqlite::Error) -> WriteError {
+pub(crate) fn catalogue_error(shared: &Shared) -> impl Fn(rusqlite::Error) -> WriteError {
     let path = shared.config.folder.clone();
     move |source| WriteError::Catalogue {
         path: path.clone(),

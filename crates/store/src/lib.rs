@@ -1,8 +1,8 @@
 //! Keeps telemetry, and answers questions about it.
 //!
 //! What [`Store::append`] acknowledged is in the log on the disk, and in memory for queries. A thread of the store, its
-//! keeper, turns what is in memory into segments, and gives up the oldest segments where they take too much room or are
-//! too old. The catalogue says which segments there are; its transactions are the moments in which rows pass from the
+//! keeper, turns what is in memory into segments, makes large ones of small ones, and gives up the oldest where they take
+//! too much room or are too old. The catalogue says which segments there are; its transactions are the moments in which rows pass from the
 //! log into a segment, so each row is in exactly one of the two whatever happens in between.
 //!
 //! ```text
@@ -14,6 +14,7 @@
 
 mod catalogue;
 pub mod columns;
+mod compact;
 mod config;
 pub mod disk;
 mod keeper;
@@ -24,6 +25,7 @@ mod open;
 pub mod query;
 mod read;
 pub mod row;
+mod seen;
 mod segment;
 mod series;
 mod shared;
@@ -39,7 +41,7 @@ pub use self::{
     columns::Rows,
     config::Config,
     open::{OpenError, Recovery},
-    read::Kept,
+    read::{Kept, attributes_from_json},
     segment::WriteError,
     table::Table,
 };

@@ -15,6 +15,7 @@ use crate::{
     catalogue::{Catalogue, CatalogueError},
     log::{self, LogFile},
     memtable::Memtable,
+    seen::Seen,
     segment,
     shared::{Held, Shared, State},
     table::Table,
@@ -71,6 +72,35 @@ pub struct Recovery {
     pub segments_damaged: usize,
 }
 
+impl Recovery {
+    /// What is worth knowing of it, in a sentence; `None` where the store was closed and is whole.
+    pub fn words(&self) -> Option<String> {
+        let Self {
+            rows,
+            damaged_bytes,
+            segments_missing,
+            segments_damaged,
+        } = self;
+        let told = [
+            (*rows as u64, "rows were taken up from the log"),
+            (
+                *damaged_bytes,
+                "bytes at the log's end were being written when the program ended, and are not kept",
+            ),
+            (*segments_missing as u64, "segments are missing"),
+            (
+                *segments_damaged as u64,
+                "segments are damaged and left out",
+            ),
+        ];
+        let told = told.iter().filter(|(number, _)| *number > 0);
+        let told: Vec<String> = told
+            .map(|(number, words)| format!("{number} {words}"))
+            .collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
 pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -107,7 +137,8 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         }
     }
     remove_strangers(&config, &ids).map_err(at(folder))?;
-    let frozen = take_up_log(&config, floor, &mut recovery).map_err(at(folder))?;
+    let seen = Seen::default();
+    let frozen = take_up_log(&config, floor, &mut recovery, &seen).map_err(at(folder))?;
     let generation = frozen.last().map_or(floor, |last| last.generation + 1);
     let log = LogFile::create(&*config.disk, folder, generation).map_err(at(folder))?;
     let state = State {
@@ -126,6 +157,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         work: Condvar::new(),
         done: Condvar::new(),
         catalogue: Mutex::new(catalogue),
+        seen,
         _lock: lock,
     };
     Ok((shared, recovery))
@@ -187,6 +219,7 @@ fn take_up_log(
     config: &Config,
     floor: u64,
     recovery: &mut Recovery,
+    seen: &Seen,
 ) -> io::Result<Vec<Arc<Memtable>>> {
     let mut frozen = Vec::new();
     for generation in log::generations(&config.folder)? {
@@ -195,8 +228,9 @@ fn take_up_log(
             config.disk.remove(&path)?;
             continue;
         }
-        let replay = log::replay(&path)?;
+        let mut replay = log::replay(&path)?;
         recovery.damaged_bytes += replay.damaged_bytes;
+        seen.note(&mut replay.batches).map_err(io::Error::other)?;
         let mut memtable = Memtable::new(generation);
         for (table, batch) in replay.batches {
             memtable.push(table, batch);

@@ -6,13 +6,14 @@
 mod adapt;
 mod json;
 mod planner;
+mod sketch;
 mod view;
 
 use std::{sync::Arc, time::Duration};
 
 use arrow::{
     array::{Array, AsArray as _, RecordBatch},
-    datatypes::{DataType, Float64Type, Int64Type},
+    datatypes::{DataType, Field, Float64Type, Int64Type},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use datafusion::{
@@ -72,11 +73,36 @@ pub enum Cell {
     Text(String),
 }
 
+/// A column of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// `boolean`, `integer`, `number`, `time`, `id` or `text`: what its cells are, besides null.
+    pub r#type: &'static str,
+}
+
+impl Column {
+    fn new(field: &Field) -> Self {
+        Self {
+            name: field.name().clone(),
+            r#type: match field.data_type() {
+                DataType::Boolean => "boolean",
+                DataType::Timestamp(..) => "time",
+                DataType::FixedSizeBinary(_) => "id",
+                whole if whole.is_integer() => "integer",
+                number if number.is_floating() => "number",
+                _ => "text",
+            },
+        }
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
-    /// The columns' names.
-    pub columns: Vec<String>,
+    /// The columns.
+    pub columns: Vec<Column>,
     /// The rows, as long as `columns` each.
     pub rows: Vec<Vec<Cell>>,
     /// There were more rows than the limit allows.
@@ -164,7 +190,7 @@ impl Engine {
             .schema()
             .fields()
             .iter()
-            .map(|field| field.name().clone())
+            .map(|field| Column::new(field))
             .collect();
         let mut batches = frame.execute_stream().await?;
         let mut answer = Answer {
@@ -208,6 +234,8 @@ fn context(shared: &Arc<Shared>) -> Result<SessionContext, DataFusionError> {
     catalogue.register_schema(SCHEMA, Arc::new(Tables::new(Arc::clone(shared))))?;
     context.register_catalog(CATALOGUE, catalogue);
     context.register_udf(json::value_function());
+    context.register_udf(sketch::quantile_function());
+    context.register_udaf(sketch::aggregate());
     Ok(context)
 }
 

@@ -141,7 +141,7 @@ impl Reader {
         if let Some(known) = self.resources.get(json) {
             return Arc::clone(known);
         }
-        let attributes = object(json);
+        let attributes = attributes_from_json(json);
         let resource = Arc::new(Resource { attributes });
         self.resources
             .insert(json.to_owned(), Arc::clone(&resource));
@@ -224,7 +224,7 @@ impl<'b> Columns<'b> {
         });
         let mut attributes: Attributes = own.collect();
         if self.rest.is_valid(row) {
-            for (name, value) in object(self.rest.value(row)) {
+            for (name, value) in attributes_from_json(self.rest.value(row)) {
                 // The last of a name stands.
                 attributes.retain(|(known, _)| *known != name);
                 attributes.push((name, value));
@@ -246,8 +246,8 @@ fn plain(batch: &RecordBatch, name: &str) -> Result<StringArray, ArrowError> {
         .clone())
 }
 
-/// The attributes that a JSON object is; none where it is no object.
-fn object(json: &str) -> Attributes {
+/// The attributes that a JSON object is, as answers to statements have them; none where it is no object.
+pub fn attributes_from_json(json: &str) -> Attributes {
     match serde_json::from_str(json) {
         Ok(serde_json::Value::Object(object)) => object
             .into_iter()

@@ -18,6 +18,7 @@ use crate::{
     disk::Disk,
     log::{self, LogFile},
     memtable::Memtable,
+    seen::Seen,
     segment::{self, traces},
     table::Table,
 };
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// The keeper has done something.
     pub(crate) done: Condvar,
     pub(crate) catalogue: Mutex<Catalogue>,
+    pub(crate) seen: Seen,
     /// Keeps other programs out of the folder.
     pub(crate) _lock: std::fs::File,
 }
@@ -102,9 +104,23 @@ impl Shared {
 
     pub(crate) fn append(&self, rows: Rows) -> Result<(), AppendError> {
         let columns = |error: arrow::error::ArrowError| AppendError::Columns(error.to_string());
-        let batches = rows.finish().map_err(columns)?;
+        let mut batches = rows.finish().map_err(columns)?;
+        self.seen.note(&mut batches).map_err(columns)?;
+        let kept = self.keep(&batches);
+        if kept.is_err() {
+            self.seen.forget(&batches);
+        }
+        kept
+    }
+
+    /// Puts batches into the log and into memory, and waits until they are on the disk.
+    fn keep(&self, batches: &[(Table, RecordBatch)]) -> Result<(), AppendError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let columns = |error: arrow::error::ArrowError| AppendError::Columns(error.to_string());
         let mut frames = Vec::new();
-        for (table, batch) in &batches {
+        for (table, batch) in batches {
             log::frame(*table, batch, &mut frames).map_err(columns)?;
         }
         let ticket = {
@@ -119,7 +135,7 @@ impl Shared {
             }
             let ticket = state.log.append(&frames)?;
             for (table, batch) in batches {
-                state.active.push(table, batch);
+                state.active.push(*table, batch.clone());
             }
             if self.is_full(&state.active) {
                 self.work.notify_all();
@@ -141,6 +157,7 @@ impl Shared {
         state.log = LogFile::create(&*self.config.disk, &self.config.folder, generation)?;
         let frozen = std::mem::replace(&mut state.active, Memtable::new(generation));
         state.frozen.push(Arc::new(frozen));
+        self.seen.turn();
         self.work.notify_all();
         Ok(())
     }

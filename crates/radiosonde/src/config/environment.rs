@@ -22,10 +22,11 @@ const PREFIX: &str = "RADIOSONDE_";
 const OTLP_PREFIX: &str = "OTEL_EXPORTER_OTLP_";
 /// The variable that names the configuration file.
 pub(super) const FILE_VARIABLE: &str = "RADIOSONDE_CONFIG";
-/// What variables begin with that are no settings: those of the `sonde` program's data folder, of `benches` and of
-/// tests.
+/// What variables begin with that are no settings: those of the program `sonde`, of `benches` and of tests.
 const OTHERS: &[&str] = &[
     "RADIOSONDE_DATA_DIR",
+    "RADIOSONDE_COLLECTOR",
+    "RADIOSONDE_TOKEN",
     "RADIOSONDE_BENCH_",
     "RADIOSONDE_TEST_",
 ];

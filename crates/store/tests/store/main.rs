@@ -7,6 +7,7 @@
 
 mod attributes;
 mod broken;
+mod compacting;
 mod kill;
 mod power;
 mod reading;

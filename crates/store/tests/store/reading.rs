@@ -294,3 +294,23 @@ fn sorted(mut record: Record) -> Record {
     }
     record
 }
+
+#[test]
+fn a_span_that_is_sent_again_is_kept_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(Config::new(folder.path())).unwrap();
+    let batch = |numbers: std::ops::Range<u64>| {
+        let mut rows = Rows::default();
+        numbers.for_each(|number| push_span(&mut rows, number));
+        rows
+    };
+    store.append(batch(0..10)).unwrap();
+    store.append(batch(5..15)).unwrap();
+    assert_eq!(count(&store), 15);
+    store.flush().unwrap();
+    store.append(batch(0..16)).unwrap();
+    assert_eq!(count(&store), 16);
+    drop(store);
+    let store = Store::open(Config::new(folder.path())).unwrap();
+    assert_eq!(count(&store), 16);
+}

@@ -1,0 +1,278 @@
+//! The answers, over HTTP as JSON: docs/api.md says what each has.
+//!
+//! Each module here is one answer: it reads the store and gives a value that serialises as documented. Answers are made on
+//! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
+
+mod engines;
+mod filter;
+mod live;
+mod logs;
+mod map;
+mod metrics;
+mod overview;
+mod params;
+mod rows;
+mod status;
+mod trace;
+mod traces;
+mod workers;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, watch};
+
+use radiosonde_store::{
+    Store,
+    query::{Cell, Column, Limits, QueryError},
+};
+
+use self::{params::Params, rows::Rows};
+use crate::{Addresses, problem::Problem, receive::Intake};
+
+/// Answers that are being made at once.
+const ANSWERS_MAX: usize = 8;
+/// How long an answer waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes of a request's body.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// What answers are made from.
+#[derive(Debug)]
+pub(crate) struct Api {
+    store: Arc<Store>,
+    config: radiosonde_store::Config,
+    intake: Arc<Intake>,
+    addresses: Addresses,
+    started: SystemTime,
+    turns: Semaphore,
+    /// Turns true when the server stops, which is when streams end.
+    stopping: watch::Receiver<bool>,
+}
+
+impl Api {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        config: radiosonde_store::Config,
+        intake: Arc<Intake>,
+        addresses: Addresses,
+        stopping: watch::Receiver<bool>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            config,
+            intake,
+            addresses,
+            started: SystemTime::now(),
+            turns: Semaphore::new(ANSWERS_MAX),
+            stopping,
+        })
+    }
+
+    /// The rows that a statement gives.
+    fn rows(&self, statement: &str, rows_max: usize) -> Result<Rows, Problem> {
+        let limits = Limits {
+            rows_max,
+            ..Limits::default()
+        };
+        Ok(Rows::new(self.store.sql(statement, limits)?))
+    }
+}
+
+/// The routes under `/api/v1`.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/overview", get(overview))
+        .route("/api/v1/traces", get(traces))
+        .route("/api/v1/traces/{trace_id}", get(one_trace))
+        .route("/api/v1/traces/{trace_id}/why", get(why))
+        .route("/api/v1/logs", get(logs))
+        .route("/api/v1/metrics", get(metrics))
+        .route("/api/v1/metrics/{name}", get(metric))
+        .route("/api/v1/map", get(map))
+        .route("/api/v1/workers", get(workers))
+        .route("/api/v1/engines", get(engines))
+        .route("/api/v1/sql", post(sql))
+        .route("/api/v1/doctor", get(doctor))
+        .route("/api/v1/live", get(live::stream))
+        .route("/api/{*rest}", get(unknown))
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(api)
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Response {
+    answer(api, |api| Ok(status::answer(api))).await
+}
+
+async fn overview(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| overview::answer(api, &params)).await
+}
+
+async fn traces(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| traces::answer(api, &params)).await
+}
+
+async fn one_trace(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response {
+    answer(api, move |api| trace::answer(api, &id)).await
+}
+
+async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response {
+    answer(api, move |api| trace::why(api, &id)).await
+}
+
+async fn logs(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| logs::answer(api, &params)).await
+}
+
+async fn metrics(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| metrics::list(api, &params)).await
+}
+
+async fn metric(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Response {
+    with_params(api, &uri, move |api, params| {
+        metrics::one(api, &name, &params)
+    })
+    .await
+}
+
+async fn map(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| map::answer(api, &params)).await
+}
+
+async fn workers(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| workers::answer(api, &params)).await
+}
+
+async fn engines(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| engines::answer(api, &params)).await
+}
+
+async fn doctor(State(api): State<Arc<Api>>) -> Response {
+    Json(api.intake.doctor()).into_response()
+}
+
+/// The body of `POST /api/v1/sql`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Statement {
+    statement: String,
+}
+
+/// The answer to a statement.
+#[derive(Debug, Serialize)]
+struct StatementAnswer {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+    more: bool,
+    elapsed_ms: u64,
+}
+
+async fn sql(
+    State(api): State<Arc<Api>>,
+    body: Result<Json<Statement>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    let Ok(Json(Statement { statement })) = body.map_err(|rejected| rejected.to_string()) else {
+        let mend = "send `{\"statement\": \"SELECT ...\"}` with `Content-Type: application/json`";
+        return Problem::bad_request("the body is not a statement", mend).into_response();
+    };
+    answer(api, move |api| {
+        let began = std::time::Instant::now();
+        let answer = api.store.sql(&statement, Limits::default())?;
+        Ok(StatementAnswer {
+            columns: answer.columns,
+            rows: answer.rows,
+            more: answer.is_truncated,
+            elapsed_ms: began.elapsed().as_millis() as u64,
+        })
+    })
+    .await
+}
+
+async fn unknown(uri: Uri) -> Response {
+    Problem::not_found(
+        format!("there is no {}", uri.path()),
+        "the paths are in docs/api.md; most begin with /api/v1/",
+    )
+    .into_response()
+}
+
+async fn with_params<T, F>(api: Arc<Api>, uri: &Uri, make: F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: FnOnce(&Api, Params) -> Result<T, Problem> + Send + 'static,
+{
+    match Params::of(uri) {
+        Ok(params) => answer(api, move |api| make(api, params)).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Makes an answer where blocking is allowed, when it is its turn.
+async fn answer<T, F>(api: Arc<Api>, make: F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: FnOnce(&Api) -> Result<T, Problem> + Send + 'static,
+{
+    let of_turn = Arc::clone(&api);
+    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIMEOUT, of_turn.turns.acquire()).await else {
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many questions are being answered",
+            "ask again in a moment, or ask for a shorter time",
+        )
+        .into_response();
+    };
+    // JSON is written there too: a large answer takes as long to write as to find.
+    let made = tokio::task::spawn_blocking(move || {
+        make(&api).and_then(|answer| {
+            serde_json::to_vec(&answer)
+                .map_err(|error| failed(format!("the answer is no JSON: {error}")))
+        })
+    });
+    match made.await {
+        Ok(Ok(json)) => ([(http::header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Ok(Err(problem)) => problem.into_response(),
+        Err(error) => failed(format!("the answer could not be made: {error}")).into_response(),
+    }
+}
+
+fn failed(message: String) -> Problem {
+    let mend = "this is a defect of the server; please report it with the request";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, message, mend)
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let message = error.to_string();
+        match error {
+            QueryError::Statement(_) => Self::bad_request(
+                message,
+                "docs/store.md says which tables and columns there are",
+            ),
+            QueryError::Timeout(_) | QueryError::Memory => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                message,
+                "ask for a shorter time",
+            ),
+            _ => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                message,
+                "look at the data folder: a file may be damaged or gone",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! What the server is and how much it has.
+
+use std::{path::PathBuf, time::UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::Api;
+use crate::receive::Received;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    version: &'static str,
+    started_ms: f64,
+    listening: Listening,
+    store: Kept,
+    received: Received,
+}
+
+#[derive(Debug, Serialize)]
+struct Listening {
+    page: String,
+    otlp_http: String,
+    otlp_grpc: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Kept {
+    folder: PathBuf,
+    bytes: u64,
+    bytes_max: u64,
+    age_max_s: u64,
+    segments: usize,
+    rows_in_memory: usize,
+}
+
+pub(super) fn answer(api: &Api) -> Status {
+    let segments = api.store.segments();
+    let started = api.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        started_ms: started.as_secs_f64() * 1e3,
+        listening: Listening {
+            page: format!("http://{}", api.addresses.page),
+            otlp_http: format!("http://{}", api.addresses.otlp_http),
+            otlp_grpc: format!("http://{}", api.addresses.otlp_grpc),
+        },
+        store: Kept {
+            folder: api.config.folder.clone(),
+            bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            bytes_max: api.config.size_bytes_max,
+            age_max_s: api.config.age_max.as_secs(),
+            segments: segments.len(),
+            rows_in_memory: api.store.rows_in_memory(),
+        },
+        received: api.intake.received(),
+    }
+}

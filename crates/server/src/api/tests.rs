@@ -1,0 +1,387 @@
+//! Answers from a store with a small system in it: a gateway that calls an engine, as the router gives them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::body::{Body, to_bytes};
+use http::Request;
+use radiosonde_store::{
+    Config, Rows as StoreRows,
+    row::{LogRow, Origin, PointKind, PointRow, SpanRow, Value as Attribute},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::*;
+
+/// 2026-11-28T00:00:00Z.
+const START: i64 = 1_795_824_000_000_000_000;
+const MS: i64 = 1_000_000;
+const RANGE: &str = "from=2026-11-28T00:00:00Z&to=2026-11-28T00:10:00Z";
+
+struct System {
+    api: Arc<Api>,
+    _folder: TempDir,
+    _stop: watch::Sender<bool>,
+}
+
+impl System {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let config = Config::new(folder.path());
+        let store = Arc::new(Store::open(config.clone()).unwrap());
+        store.append(rows()).unwrap();
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 4318));
+        let addresses = Addresses {
+            otlp_grpc: here,
+            otlp_http: here,
+            page: here,
+        };
+        let (stop, stopping) = watch::channel(false);
+        let intake = Arc::new(Intake::new(Arc::clone(&store), here, here));
+        let api = Api::new(store, config, intake, addresses, stopping);
+        Self {
+            api,
+            _folder: folder,
+            _stop: stop,
+        }
+    }
+
+    fn ask(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let Ok(response) = router(Arc::clone(&self.api)).oneshot(request).await;
+            let status = response.status();
+            let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            (status, serde_json::from_slice(&body).unwrap())
+        })
+    }
+
+    fn get(&self, address: &str) -> Value {
+        let (status, answer) = self.ask(Request::get(address).body(Body::empty()).unwrap());
+        assert_eq!(status, StatusCode::OK, "{address}: {answer:#}");
+        answer
+    }
+
+    fn refused(&self, address: &str) -> (u16, String) {
+        let (status, answer) = self.ask(Request::get(address).body(Body::empty()).unwrap());
+        let error = &answer["error"];
+        assert!(!error["mend"].as_str().unwrap().is_empty());
+        (
+            status.as_u16(),
+            error["message"].as_str().unwrap().to_owned(),
+        )
+    }
+}
+
+fn origin(service: &'static str) -> Origin<'static> {
+    let resource = match service {
+        "gateway" => r#"{"service.name":"gateway","host.name":"a"}"#,
+        _ => r#"{"service.name":"engine","host.name":"b"}"#,
+    };
+    Origin {
+        service,
+        resource,
+        scope: "tests",
+    }
+}
+
+/// Four requests, 100 ms apart, of 50, 60, 70 and 80 ms; the last one fails.
+fn rows() -> StoreRows {
+    let mut rows = StoreRows::default();
+    for request in 0..4_u8 {
+        let (start, duration) = (
+            START + i64::from(request) * 100 * MS,
+            (50 + i64::from(request) * 10) * MS,
+        );
+        let is_last = request == 3;
+        let trace_id = [request + 1; 16];
+        let root = SpanRow {
+            origin: origin("gateway"),
+            trace_id,
+            span_id: [1; 8],
+            parent_span_id: None,
+            name: "POST /generate",
+            kind: "server",
+            status: if is_last { "error" } else { "unset" },
+            status_message: if is_last { "out of memory" } else { "" },
+            start_unix_ns: start,
+            duration_ns: duration,
+            links: "",
+            attributes: &[("http.route", Attribute::Text("/generate"))],
+        };
+        rows.span(&root);
+        rows.span(&SpanRow {
+            origin: origin("engine"),
+            span_id: [2; 8],
+            parent_span_id: Some([1; 8]),
+            name: "forward",
+            kind: "server",
+            status: "unset",
+            status_message: "",
+            start_unix_ns: start + 10 * MS,
+            duration_ns: duration - 20 * MS,
+            attributes: &[
+                ("gpu.op", Attribute::Text("softmax")),
+                ("gen_ai.usage.output_tokens", Attribute::Int(10)),
+                ("batch", Attribute::Int(request.into())),
+            ],
+            ..root
+        });
+        rows.log(&LogRow {
+            origin: origin("engine"),
+            time_unix_ns: start + 5 * MS,
+            trace_id: Some(trace_id),
+            span_id: Some([2; 8]),
+            severity: if is_last { 17 } else { 9 },
+            event_name: "",
+            body: if is_last {
+                "It's out of memory"
+            } else {
+                "begun"
+            },
+            attributes: &[("n", Attribute::Int(request.into()))],
+        });
+    }
+    for step in 0..3 {
+        rows.point(&PointRow {
+            origin: origin("engine"),
+            name: "requests",
+            unit: "{request}",
+            kind: PointKind::Counter,
+            time_unix_ns: START + step * 10_000 * MS,
+            start_unix_ns: START - 1,
+            value: (step * 20) as f64,
+            count: 0,
+            distribution: "",
+            exemplars: if step == 1 { EXEMPLAR } else { "" },
+            attributes: &[("device", Attribute::Text("cuda:0"))],
+        });
+    }
+    rows
+}
+
+const EXEMPLAR: &str = r#"[{"time_unix_nano":1795824005000000000,"value":3,"trace_id":"01010101010101010101010101010101","span_id":"0101010101010101"}]"#;
+
+#[test]
+fn the_overview_counts_requests_errors_and_tokens() {
+    let answer = System::new().get(&format!("/api/v1/overview?{RANGE}&buckets=10"));
+    assert_eq!(answer["step_ms"], 60_000.0);
+    assert_eq!(answer["series"]["requests"][0], 8);
+    assert_eq!(answer["series"]["errors"][0], 1);
+    assert_eq!(answer["series"]["requests"][1], 0);
+    assert_eq!(answer["series"]["tokens_output"][0], 40.0);
+    let services = answer["services"].as_array().unwrap();
+    let counts: Vec<_> = services
+        .iter()
+        .map(|it| {
+            (
+                it["service"].as_str().unwrap(),
+                it["requests"].as_i64(),
+                it["logs"].as_i64(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        counts,
+        [("engine", Some(4), Some(4)), ("gateway", Some(4), Some(0))]
+    );
+    assert_eq!(answer["operations"][0]["name"], "POST /generate");
+    assert_eq!(answer["operations"][0]["total_ns"], 260e6);
+}
+
+#[test]
+fn traces_are_listed_by_time_or_duration_and_found_by_any_of_their_spans() {
+    let system = System::new();
+    let ids = |query: &str| -> Vec<u8> {
+        let answer = system.get(&format!("/api/v1/traces?{RANGE}&{query}"));
+        let traces = answer["traces"].as_array().unwrap().clone();
+        traces
+            .iter()
+            .map(|trace| u8::from_str_radix(&trace["trace_id"].as_str().unwrap()[..2], 16).unwrap())
+            .collect()
+    };
+    assert_eq!(ids(""), [4, 3, 2, 1]);
+    assert_eq!(ids("order=slowest&limit=2"), [4, 3]);
+    // The engine's span, below the one that the list shows, is longer than 35 ms in three of them.
+    assert_eq!(
+        ids("q=gpu.op%20%3D%20softmax%20and%20duration%20%3E%2035ms"),
+        [4, 3, 2]
+    );
+    assert_eq!(
+        ids("q=batch%20%3E%3D%202%20and%20not%20batch%20%3D%203"),
+        [3]
+    );
+    assert_eq!(ids("q=status%20%3D%20error"), [4]);
+    assert_eq!(ids("service=engine&q=generate"), Vec::<u8>::new());
+    let answer = system.get(&format!("/api/v1/traces?{RANGE}&limit=1"));
+    let trace = &answer["traces"][0];
+    assert_eq!(
+        (
+            answer["more"].as_bool(),
+            trace["spans"].as_i64(),
+            trace["errors"].as_i64()
+        ),
+        (Some(true), Some(2), Some(1))
+    );
+    assert_eq!(
+        (trace["name"].as_str(), trace["service"].as_str()),
+        (Some("POST /generate"), Some("gateway"))
+    );
+    assert_eq!(trace["services"], serde_json::json!(["engine", "gateway"]));
+    assert_eq!(trace["start_unix_ns"], (START + 300 * MS).to_string());
+    assert_eq!(trace["duration_ns"], 80 * MS);
+}
+
+#[test]
+fn a_trace_has_its_spans_logs_and_resources_and_an_account() {
+    let system = System::new();
+    let id = "04".repeat(16);
+    let answer = system.get(&format!("/api/v1/traces/{id}"));
+    let spans = answer["spans"].as_array().unwrap();
+    assert_eq!(spans.len(), 2);
+    assert_eq!(
+        (
+            spans[1]["offset_ns"].as_i64(),
+            spans[1]["parent_span_id"].as_str()
+        ),
+        (Some(10 * MS), Some("0101010101010101"))
+    );
+    assert_eq!(spans[1]["attributes"]["gpu.op"], "softmax");
+    assert_eq!(
+        answer["resources"][spans[1]["resource"].as_u64().unwrap() as usize]["host.name"],
+        "b"
+    );
+    assert_eq!(spans[0]["status_message"], "out of memory");
+    assert_eq!(
+        (
+            answer["logs"][0]["offset_ns"].as_i64(),
+            answer["logs"][0]["severity_text"].as_str()
+        ),
+        (Some(5 * MS), Some("ERROR"))
+    );
+    let why = system.get(&format!("/api/v1/traces/{id}/why"));
+    assert_eq!(why["interval"]["duration_ns"], 80 * MS);
+    assert!(why["text"].as_str().unwrap().contains("80"), "{why:#}");
+}
+
+#[test]
+fn logs_are_found_by_text_severity_and_trace() {
+    let system = System::new();
+    let bodies = |query: &str| -> Vec<String> {
+        let answer = system.get(&format!("/api/v1/logs?{RANGE}&{query}"));
+        answer["logs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|log| log["body"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(bodies("").len(), 4);
+    assert_eq!(bodies("q=IT%27S"), ["It's out of memory"]);
+    assert_eq!(bodies("severity=error"), ["It's out of memory"]);
+    assert_eq!(bodies(&format!("trace_id={}", "01".repeat(16))), ["begun"]);
+    assert_eq!(bodies("limit=1").len(), 1);
+}
+
+#[test]
+fn a_counter_is_shown_as_its_rate_with_exemplars() {
+    let system = System::new();
+    let list = system.get(&format!("/api/v1/metrics?{RANGE}"));
+    assert_eq!(
+        (
+            list["metrics"][0]["name"].as_str(),
+            list["metrics"][0]["series"].as_i64()
+        ),
+        (Some("requests"), Some(1))
+    );
+    let answer = system.get(&format!("/api/v1/metrics/requests?{RANGE}&buckets=60"));
+    let series = &answer["series"][0];
+    assert_eq!(series["attributes"]["device"], "cuda:0");
+    assert_eq!(
+        series["points"][1],
+        serde_json::json!([1_795_824_010_000.0, 2.0])
+    );
+    assert_eq!(answer["exemplars"][0]["trace_id"], "01".repeat(16));
+}
+
+#[test]
+fn the_map_has_who_calls_whom() {
+    let answer = System::new().get(&format!("/api/v1/map?{RANGE}"));
+    assert_eq!(answer["nodes"].as_array().unwrap().len(), 2);
+    let edge = &answer["edges"][0];
+    assert_eq!(
+        (
+            edge["from"].as_str(),
+            edge["to"].as_str(),
+            edge["calls"].as_i64()
+        ),
+        (Some("gateway"), Some("engine"), Some(4))
+    );
+}
+
+#[test]
+fn statements_are_answered_and_what_writes_is_refused() {
+    let system = System::new();
+    let ask = |statement: &str| {
+        let body = serde_json::json!({ "statement": statement }).to_string();
+        let request = Request::post("/api/v1/sql").header("content-type", "application/json");
+        system.ask(request.body(Body::from(body)).unwrap())
+    };
+    let (status, answer) =
+        ask("SELECT count(*) AS n, max(duration) AS d, min(trace_id) AS t FROM spans");
+    assert_eq!(status, StatusCode::OK);
+    let types: Vec<_> = answer["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(types, ["integer", "integer", "text"]);
+    assert_eq!(
+        answer["rows"][0],
+        serde_json::json!([8, 80 * MS, "01".repeat(16)])
+    );
+    let (status, answer) = ask("DROP TABLE spans");
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer:#}");
+    let request = Request::post("/api/v1/sql")
+        .body(Body::from("SELECT 1"))
+        .unwrap();
+    assert_eq!(system.ask(request).0, StatusCode::BAD_REQUEST);
+}
+
+#[test]
+fn what_is_wrong_with_a_question_is_said() {
+    let system = System::new();
+    for (address, status, words) in [
+        ("/api/v1/traces/xyz", 400, "no trace ID"),
+        (
+            "/api/v1/traces/ffffffffffffffffffffffffffffffff",
+            404,
+            "is not here",
+        ),
+        ("/api/v1/traces?order=best", 400, "no order"),
+        ("/api/v1/traces?q=duration%3Esoon", 400, "no duration"),
+        ("/api/v1/logs?severity=loud", 400, "no severity"),
+        ("/api/v1/logs?since=-1h", 400, "since"),
+        ("/api/v1/metrics/nothing", 404, "no readings"),
+        ("/api/v1/everything", 404, "/api/v1/everything"),
+    ] {
+        let (found, message) = system.refused(address);
+        assert!(
+            found == status && message.contains(words),
+            "{address}: {found} {message}"
+        );
+    }
+}
+
+#[test]
+fn the_status_says_what_there_is() {
+    let answer = System::new().get("/api/v1/status");
+    assert_eq!(answer["store"]["rows_in_memory"], 15);
+    assert_eq!(answer["received"]["spans"], 0);
+    assert_eq!(answer["listening"]["otlp_http"], "http://127.0.0.1:4318");
+}

@@ -1,0 +1,44 @@
+//! What a server is told.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use crate::access::Token;
+
+/// Where OTLP over gRPC is received, as the specification has it.
+pub const OTLP_GRPC_PORT: u16 = 4317;
+/// Where OTLP over HTTP is received, as the specification has it.
+pub const OTLP_HTTP_PORT: u16 = 4318;
+/// Where the page and the API are: the next port after OTLP's two.
+pub const PAGE_PORT: u16 = 4319;
+
+/// What a server is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where telemetry is kept, and how much of it.
+    pub store: radiosonde_store::Config,
+    /// Where OTLP over gRPC is received.
+    pub otlp_grpc: SocketAddr,
+    /// Where OTLP over HTTP is received, and Zipkin's spans.
+    pub otlp_http: SocketAddr,
+    /// Where the page and the API are.
+    pub page: SocketAddr,
+    /// What everybody has to show; without one, every address has to be of this machine alone.
+    pub token: Option<Token>,
+}
+
+impl Config {
+    /// A server on this machine alone, on the standard ports, that keeps telemetry in `folder` with the store's defaults.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let here = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            store: radiosonde_store::Config::new(folder),
+            otlp_grpc: here(OTLP_GRPC_PORT),
+            otlp_http: here(OTLP_HTTP_PORT),
+            page: here(PAGE_PORT),
+            token: None,
+        }
+    }
+}

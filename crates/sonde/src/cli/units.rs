@@ -1,0 +1,76 @@
+//! Numbers with units, as people write them.
+
+use std::time::Duration;
+
+/// Reads `500ms`, `30s`, `5m`, `1h` or `7d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const MEND: &str = "write a whole number with its unit: 500ms, 30s, 5m, 1h or 7d";
+    let (number, unit) = split(text).ok_or(MEND)?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(MEND.to_owned()),
+    };
+    number
+        .checked_mul(unit_ms)
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{text} is longer than anything is kept"))
+}
+
+/// Reads `512MiB`, `2GiB`, `10GB` or a number of bytes.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    const MEND: &str = "write a whole number with its unit: 512MiB, 2GiB, 10GB";
+    let (number, unit) = split(text).ok_or(MEND)?;
+    let unit_bytes = match unit {
+        "" | "B" => 1,
+        "kB" | "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(MEND.to_owned()),
+    };
+    number
+        .checked_mul(unit_bytes)
+        .ok_or_else(|| format!("{text} is more than any disk has"))
+}
+
+/// The number that `text` begins with, and what follows it.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_number_and_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!(duration("7d"), Ok(Duration::from_hours(168)));
+        for text in ["", "5", "s", "-5s", "1.5s", "5 s", "99999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_decimal_and_binary_units() {
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        assert_eq!(bytes("10GB"), Ok(10_000_000_000));
+        assert_eq!(bytes("4096"), Ok(4096));
+        for text in ["", "GiB", "2gib", "1.5GiB", "99999999999TiB"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A running collector, asked over HTTP.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use ureq::{Agent, http::header::AUTHORIZATION};
+
+use crate::cli::{CollectorArguments, RangeArguments};
+
+/// The page's address of a collector that was told nothing.
+const ADDRESS_DEFAULT: &str = "http://127.0.0.1:4319";
+/// How long an answer may take: longer than the collector gives a statement.
+const TIMEOUT: Duration = Duration::from_secs(45);
+/// How long a collector may take to answer that it is there.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Most bytes of an answer.
+const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// The environment's variable with the token.
+pub const TOKEN_VARIABLE: &str = "RADIOSONDE_TOKEN";
+/// The environment's variable with the collector's address.
+const ADDRESS_VARIABLE: &str = "RADIOSONDE_COLLECTOR";
+
+/// A collector that may be there.
+#[derive(Clone, Debug)]
+pub struct Collector {
+    address: String,
+    token: Option<String>,
+    agent: Agent,
+}
+
+/// Names and values of a question.
+pub type Parameters<'a> = Vec<(&'static str, &'a str)>;
+
+impl Collector {
+    /// The collector that the command line or the environment names, else this machine's.
+    pub fn new(arguments: &CollectorArguments) -> Self {
+        let named = arguments.collector.clone();
+        let address = named.or_else(|| variable(ADDRESS_VARIABLE));
+        Self::at(address.as_deref().unwrap_or(ADDRESS_DEFAULT))
+    }
+
+    /// The collector whose page is at `address`.
+    pub fn at(address: &str) -> Self {
+        let address = address.trim_end_matches('/');
+        let address = if address.contains("://") {
+            address.to_owned()
+        } else {
+            format!("http://{address}")
+        };
+        let config = Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .build();
+        Self {
+            address,
+            token: variable(TOKEN_VARIABLE),
+            agent: config.into(),
+        }
+    }
+
+    /// Its page's address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its status; `None` where nothing answers that is a collector.
+    pub fn greet(&self) -> Option<Value> {
+        let request = self.agent.get(format!("{}/api/v1/status", self.address));
+        let request = self.with_token(request);
+        let request = request
+            .config()
+            .timeout_global(Some(GREETING_TIMEOUT))
+            .build();
+        let mut response = request
+            .call()
+            .ok()
+            .filter(|response| response.status().is_success())?;
+        let status: Value =
+            serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()?;
+        status.get("listening").is_some().then_some(status)
+    }
+
+    /// The answer to `GET /api/v1/` and `path`.
+    pub fn get(&self, path: &str, parameters: &Parameters<'_>) -> anyhow::Result<Value> {
+        let mut request = self.agent.get(format!("{}/api/v1/{path}", self.address));
+        for (name, value) in parameters {
+            request = request.query(*name, *value);
+        }
+        self.answer(self.with_token(request).call())
+    }
+
+    /// The answer to a statement in SQL.
+    pub fn sql(&self, statement: &str) -> anyhow::Result<Value> {
+        let request = self.agent.post(format!("{}/api/v1/sql", self.address));
+        let body = serde_json::json!({ "statement": statement }).to_string();
+        let request = self.with_token(request).content_type("application/json");
+        self.answer(request.send(body))
+    }
+
+    /// Sends OTLP's JSON to one of its receivers.
+    pub fn send(&self, address: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self
+            .with_token(self.agent.post(address))
+            .content_type("application/json");
+        self.answer(request.send(body.to_string()))
+    }
+
+    fn with_token<Any>(&self, request: ureq::RequestBuilder<Any>) -> ureq::RequestBuilder<Any> {
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    fn answer(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<Value> {
+        let mut response = response.with_context(|| {
+            format!(
+                "no collector answers at {}; start one with `sonde serve`, or name another with --collector",
+                self.address
+            )
+        })?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_string();
+        let body =
+            body.with_context(|| format!("the answer of {} could not be read", self.address))?;
+        let answer = serde_json::from_str::<Value>(&body);
+        if response.status().is_success() {
+            return answer.with_context(|| {
+                format!("{} is no collector: its answer is no JSON", self.address)
+            });
+        }
+        let error = answer
+            .ok()
+            .and_then(|answer| answer.get("error").cloned())
+            .unwrap_or_default();
+        match (error["message"].as_str(), error["mend"].as_str()) {
+            (Some(message), Some(mend)) => bail!("{message}; {mend}"),
+            // A receiver of OTLP says it in a `google.rpc.Status`.
+            _ => match serde_json::from_str::<Value>(&body).unwrap_or_default()["message"].as_str()
+            {
+                Some(message) => bail!("{message}"),
+                None => bail!(
+                    "{} answers with {}; is it a collector?",
+                    self.address,
+                    response.status()
+                ),
+            },
+        }
+    }
+}
+
+impl RangeArguments {
+    /// As the API takes it.
+    pub fn parameters(&self) -> Parameters<'_> {
+        vec![("from", &self.from), ("to", &self.to)]
+    }
+}
+
+/// A variable of the environment that is set to something.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// A path's part with what addresses cannot have in it (RFC 3986, section 2.3) written as `%` and hexadecimal digits.
+pub fn encoded(part: &str) -> String {
+    part.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("%{byte:02X}"));
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_anything_in_it_is_one_part_of_a_path() {
+        assert_eq!(encoded("a.b/c d?ü"), "a.b%2Fc%20d%3F%C3%BC");
+    }
+
+    #[test]
+    fn an_address_may_lack_its_scheme() {
+        assert_eq!(
+            Collector::at("10.0.0.7:4319/").address(),
+            "http://10.0.0.7:4319"
+        );
+    }
+}

@@ -1,0 +1,351 @@
+//! Rows of the store as OTLP's requests in JSON. Each row brings its columns in the order in which the table selects them.
+
+use radiosonde::{core::ValueRef, redact::Redaction};
+use serde_json::{Map, Value, json};
+
+/// Groups rows by their resource and scope, in the order in which they come.
+fn grouped(
+    rows: &[Value],
+    scope_at: usize,
+    redaction: &Redaction,
+    names: [&str; 3],
+    item: impl Fn(&Value) -> Value,
+) -> Value {
+    let [resources, scopes, items] = names;
+    let mut groups: Vec<(&Value, &Value, Vec<Value>)> = Vec::new();
+    for row in rows {
+        let (scope, resource) = (&row[scope_at], &row[scope_at + 1]);
+        match groups.last_mut() {
+            Some((last_scope, last_resource, group))
+                if (*last_scope, *last_resource) == (scope, resource) =>
+            {
+                group.push(item(row))
+            }
+            _ => groups.push((scope, resource, vec![item(row)])),
+        }
+    }
+    let group = |(scope, resource, group): (&Value, &Value, Vec<Value>)| {
+        json!({
+            "resource": {"attributes": key_values(resource, redaction)},
+            scopes: [{"scope": {"name": scope}, items: group}],
+        })
+    };
+    json!({resources: groups.into_iter().map(group).collect::<Vec<_>>()})
+}
+
+/// Spans: start, span, trace, parent, duration, name, kind, status, message, links, scope, resource, attributes.
+pub fn traces(rows: &[Value], redaction: &Redaction) -> Value {
+    let names = ["resourceSpans", "scopeSpans", "spans"];
+    grouped(rows, 10, redaction, names, |row| {
+        let start = row[0].as_i64().unwrap_or(0);
+        let end = start.saturating_add(row[4].as_i64().unwrap_or(0));
+        json!({
+            "traceId": row[2],
+            "spanId": row[1],
+            "parentSpanId": row[3].as_str().unwrap_or_default(),
+            "name": row[5],
+            "kind": number_of(&row[6], &["unspecified", "internal", "server", "client", "producer", "consumer"]),
+            "startTimeUnixNano": start.to_string(),
+            "endTimeUnixNano": end.to_string(),
+            "attributes": key_values(&row[12], redaction),
+            "links": links(&row[9]),
+            "status": {"code": number_of(&row[7], &["unset", "ok", "error"]), "message": redacted(&row[8], redaction)},
+        })
+    })
+}
+
+/// Logs: time, body, trace, span, severity, event name, scope, resource, attributes.
+pub fn logs(rows: &[Value], redaction: &Redaction) -> Value {
+    grouped(
+        rows,
+        6,
+        redaction,
+        ["resourceLogs", "scopeLogs", "logRecords"],
+        |row| {
+            json!({
+                "timeUnixNano": decimal(&row[0]),
+                "severityNumber": row[4],
+                "eventName": row[5],
+                "body": {"stringValue": redacted(&row[1], redaction)},
+                "attributes": key_values(&row[8], redaction),
+                "traceId": row[2].as_str().unwrap_or_default(),
+                "spanId": row[3].as_str().unwrap_or_default(),
+            })
+        },
+    )
+}
+
+/// Points: time, series, name, unit, kind, start, value, count, distribution, exemplars, scope, resource, attributes.
+pub fn metrics(rows: &[Value], redaction: &Redaction) -> Value {
+    grouped(
+        rows,
+        10,
+        redaction,
+        ["resourceMetrics", "scopeMetrics", "metrics"],
+        |row| {
+            // Cumulative but for series that say that theirs is the other (OTLP: AggregationTemporality).
+            let attributes: Value = row[12]
+                .as_str()
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default();
+            let temporality = if attributes["radiosonde.temporality"] == "delta" {
+                1
+            } else {
+                2
+            };
+            let mut point = json!({
+                "timeUnixNano": decimal(&row[0]),
+                "startTimeUnixNano": decimal(&row[5]),
+                "attributes": key_values(&row[12], redaction),
+                "exemplars": exemplars(&row[9]),
+            });
+            let mut metric = json!({"name": row[2], "unit": row[3]});
+            match row[4].as_str() {
+                Some("histogram") => {
+                    point["sum"] = row[6].clone();
+                    point["count"] = decimal(&row[7]);
+                    let kind = distribution(&row[8], &mut point);
+                    metric[kind] =
+                        json!({"aggregationTemporality": temporality, "dataPoints": [point]});
+                }
+                Some(kind @ ("counter" | "up_down_counter")) => {
+                    point["asDouble"] = row[6].clone();
+                    let is_monotonic = kind == "counter";
+                    metric["sum"] = json!({"aggregationTemporality": temporality, "isMonotonic": is_monotonic, "dataPoints": [point]});
+                }
+                _ => {
+                    point["asDouble"] = row[6].clone();
+                    metric["gauge"] = json!({"dataPoints": [point]});
+                }
+            }
+            metric
+        },
+    )
+}
+
+/// Adds the buckets to a point, and says which kind of histogram it is.
+fn distribution(kept: &Value, point: &mut Value) -> &'static str {
+    let kept: Value = kept
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let counts = |value: &Value| {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(decimal)
+            .collect::<Vec<_>>()
+    };
+    for (from, to) in [("min", "min"), ("max", "max")] {
+        if !kept[from].is_null() {
+            point[to] = kept[from].clone();
+        }
+    }
+    if kept["scale"].is_null() {
+        point["bucketCounts"] = json!(counts(&kept["bucket_counts"]));
+        point["explicitBounds"] = kept["explicit_bounds"].clone();
+        return "histogram";
+    }
+    point["scale"] = kept["scale"].clone();
+    point["zeroCount"] = decimal(&kept["zero_count"]);
+    point["zeroThreshold"] = kept["zero_threshold"].clone();
+    for side in ["positive", "negative"] {
+        let kept = &kept[side];
+        point[side] =
+            json!({"offset": kept["offset"], "bucketCounts": counts(&kept["bucket_counts"])});
+    }
+    "exponentialHistogram"
+}
+
+fn exemplars(kept: &Value) -> Vec<Value> {
+    let kept: Value = kept
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let exemplar = |kept: &Value| {
+        json!({
+            "timeUnixNano": decimal(&kept["time_unix_nano"]),
+            "asDouble": kept["value"],
+            "traceId": kept["trace_id"].as_str().unwrap_or_default(),
+            "spanId": kept["span_id"].as_str().unwrap_or_default(),
+        })
+    };
+    kept.as_array()
+        .into_iter()
+        .flatten()
+        .map(exemplar)
+        .collect()
+}
+
+fn links(kept: &Value) -> Vec<Value> {
+    let kept: Value = kept
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let link = |kept: &Value| json!({"traceId": kept["trace_id"], "spanId": kept["span_id"]});
+    kept.as_array().into_iter().flatten().map(link).collect()
+}
+
+/// A JSON object, as the store has attributes, as OTLP's list of keys and values.
+fn key_values(object: &Value, redaction: &Redaction) -> Vec<Value> {
+    let object: Map<String, Value> = object
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    pairs(&object, redaction)
+}
+
+fn pairs(object: &Map<String, Value>, redaction: &Redaction) -> Vec<Value> {
+    let pair = |(key, value): (&String, &Value)| json!({"key": key, "value": any_value(key, value, redaction)});
+    object.iter().map(pair).collect()
+}
+
+/// A value, or what stands in its place where it is a secret.
+fn any_value(key: &str, value: &Value, redaction: &Redaction) -> Value {
+    let scalar = match value {
+        Value::String(text) => Some(ValueRef::Str(text)),
+        Value::Number(number) => number
+            .as_i64()
+            .map(ValueRef::I64)
+            .or_else(|| number.as_f64().map(ValueRef::F64)),
+        _ => None,
+    };
+    if let Some(replacement) = scalar.and_then(|scalar| redaction.attribute(key, scalar)) {
+        return json!({"stringValue": replacement});
+    }
+    match value {
+        Value::Null => json!({}),
+        Value::Bool(value) => json!({"boolValue": value}),
+        Value::Number(number) if number.is_i64() => json!({"intValue": number.to_string()}),
+        Value::Number(number) => json!({"doubleValue": number}),
+        Value::String(text) => json!({"stringValue": text}),
+        Value::Array(values) => {
+            let values: Vec<Value> = values
+                .iter()
+                .map(|value| any_value(key, value, redaction))
+                .collect();
+            json!({"arrayValue": {"values": values}})
+        }
+        Value::Object(entries) => json!({"kvlistValue": {"values": pairs(entries, redaction)}}),
+    }
+}
+
+fn redacted(text: &Value, redaction: &Redaction) -> String {
+    redaction
+        .text(text.as_str().unwrap_or_default())
+        .into_owned()
+}
+
+/// The place of a word in a list, which is its number in OTLP.
+fn number_of(word: &Value, words: &[&str]) -> usize {
+    words.iter().position(|known| word == known).unwrap_or(0)
+}
+
+/// A whole number of 64 bits as OTLP's JSON has it: as text.
+fn decimal(number: &Value) -> Value {
+    match number {
+        Value::Null => json!("0"),
+        number => json!(number.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_requests_without_secrets() {
+        let resource = r#"{"service.name":"engine"}"#;
+        let row = |resource: &str| {
+            json!([
+                1,
+                "b7",
+                "0a",
+                null,
+                5,
+                "forward",
+                "server",
+                "error",
+                "failed",
+                r#"[{"trace_id":"aa","span_id":"bb"}]"#,
+                "model",
+                resource,
+                r#"{"api_key":"sk-1234567890","n":3,"x":0.5,"list":[true]}"#
+            ])
+        };
+        let request = traces(
+            &[row(resource), row(resource), row("{}")],
+            &Redaction::default(),
+        );
+        let groups = request["resourceSpans"].as_array().unwrap();
+        assert_eq!(groups.len(), 2);
+        let span = &groups[0]["scopeSpans"][0]["spans"][1];
+        assert_eq!(
+            (
+                span["kind"].as_u64(),
+                span["status"]["code"].as_u64(),
+                span["endTimeUnixNano"].as_str()
+            ),
+            (Some(2), Some(2), Some("6"))
+        );
+        let values: Vec<_> = span["attributes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pair| pair["value"].to_string())
+            .collect();
+        assert!(!request.to_string().contains("sk-123"), "{values:?}");
+        assert!(
+            values.contains(&r#"{"intValue":"3"}"#.to_owned())
+                && values.contains(&r#"{"doubleValue":0.5}"#.to_owned()),
+            "{values:?}"
+        );
+    }
+
+    #[test]
+    fn metrics_keep_their_kind() {
+        let row = |kind: &str, distribution: &str| {
+            json!([
+                7,
+                1,
+                "m",
+                "s",
+                kind,
+                2,
+                4.5,
+                3,
+                distribution,
+                "",
+                "",
+                "{}",
+                r#"{"radiosonde.temporality":"delta"}"#
+            ])
+        };
+        let rows = [
+            row("counter", ""),
+            row("gauge", ""),
+            row(
+                "histogram",
+                r#"{"bucket_counts":[1,2],"explicit_bounds":[0.5],"min":0.1}"#,
+            ),
+            row(
+                "histogram",
+                r#"{"scale":2,"zero_count":1,"zero_threshold":0,"positive":{"offset":1,"bucket_counts":[2]},"negative":{"offset":0,"bucket_counts":[]}}"#,
+            ),
+        ];
+        let request = metrics(&rows, &Redaction::default());
+        let metrics = &request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
+        assert_eq!(metrics[0]["sum"]["isMonotonic"], true);
+        assert_eq!(metrics[0]["sum"]["aggregationTemporality"], 1);
+        assert_eq!(metrics[1]["gauge"]["dataPoints"][0]["asDouble"], 4.5);
+        assert_eq!(
+            metrics[2]["histogram"]["dataPoints"][0]["bucketCounts"],
+            json!(["1", "2"])
+        );
+        assert_eq!(
+            metrics[3]["exponentialHistogram"]["dataPoints"][0]["positive"],
+            json!({"offset": 1, "bucketCounts": ["2"]})
+        );
+    }
+}

@@ -1,0 +1,389 @@
+//! `sonde import`: a recording, or what `sonde export` wrote, into a collector, as if it were sent now.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use radiosonde::core::model::{
+    Attributes, EVENT_TYPE_ATTRIBUTE, EventRecord, Link, Log, Place, Record, Span, SpanKind,
+    Status, Value as Recorded,
+};
+use serde_json::{Value, json};
+use zip::ZipArchive;
+
+use crate::{
+    cli::{Format, ImportArguments},
+    collector::Collector,
+    recording, text,
+};
+
+/// Records in a request.
+const BATCH_MAX: usize = 2000;
+
+/// What standard output gets.
+pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
+    let collector = Collector::new(&arguments.collector);
+    let Some(status) = collector.greet() else {
+        bail!(
+            "no collector answers at {}; start one with `sonde serve`, or name another with --collector",
+            collector.address()
+        );
+    };
+    let endpoint = status["listening"]["otlp_http"]
+        .as_str()
+        .context("the collector does not say where it receives OTLP")?;
+    let mut imported = Imported::default();
+    for file in &arguments.files {
+        if is_exported(file)? {
+            import_exported(&collector, endpoint, file, &mut imported)?;
+            continue;
+        }
+        let service = arguments.service.clone().unwrap_or_else(|| name_of(file));
+        let mut batch = Batch::new(&collector, endpoint, &service);
+        let mut outcome = Ok(());
+        let unread = recording::for_each(file, |record| {
+            if outcome.is_ok() {
+                outcome = batch.take(&record, &mut imported);
+            }
+        })?;
+        outcome?;
+        batch.send(&mut imported)?;
+        unread.warn(file);
+    }
+    let Imported {
+        spans,
+        logs,
+        points,
+        refused,
+    } = imported;
+    Ok(match arguments.format {
+        Format::Json => text::json(
+            &json!({"spans": spans, "logs": logs, "points": points, "refused": refused}),
+        ),
+        Format::Text => {
+            let refused = match refused {
+                0 => String::new(),
+                refused => format!("; {refused} were refused: `sonde doctor` says why"),
+            };
+            format!(
+                "Imported {spans} spans, {logs} logs and events, {points} readings of metrics{refused}.\n"
+            )
+        }
+    })
+}
+
+/// The first bytes of a zip (APPNOTE.TXT, section 4.3.7).
+const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
+/// Longest request of a file: what a receiver takes at most.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+fn is_exported(file: &Path) -> anyhow::Result<bool> {
+    let cannot_read = || format!("cannot read {}", file.display());
+    let mut magic = [0; ZIP_MAGIC.len()];
+    let read = File::open(file)
+        .and_then(|mut file| file.read(&mut magic))
+        .with_context(cannot_read)?;
+    Ok(magic[..read] == *ZIP_MAGIC)
+}
+
+/// Sends each request of the file as it is.
+fn import_exported(
+    collector: &Collector,
+    endpoint: &str,
+    file: &Path,
+    imported: &mut Imported,
+) -> anyhow::Result<()> {
+    let cannot_read = || {
+        format!(
+            "cannot read {}; is it what `sonde export` wrote?",
+            file.display()
+        )
+    };
+    let mut zip =
+        ZipArchive::new(File::open(file).with_context(cannot_read)?).with_context(cannot_read)?;
+    for (name, path, rejected_name) in [
+        ("traces.jsonl", "/v1/traces", "rejectedSpans"),
+        ("logs.jsonl", "/v1/logs", "rejectedLogRecords"),
+        ("metrics.jsonl", "/v1/metrics", "rejectedDataPoints"),
+    ] {
+        let Ok(entry) = zip.by_name(name) else {
+            continue;
+        };
+        let mut lines = BufReader::new(entry);
+        let mut line = Vec::new();
+        while (&mut lines)
+            .take(REQUEST_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+            .with_context(cannot_read)?
+            > 0
+        {
+            let request: Value = serde_json::from_slice(&line).with_context(cannot_read)?;
+            let answer = collector.send(&format!("{endpoint}{path}"), &request)?;
+            let refused = rejected(&answer, rejected_name);
+            let sent = items(&request).saturating_sub(refused);
+            match name {
+                "traces.jsonl" => imported.spans += sent,
+                "logs.jsonl" => imported.logs += sent,
+                _ => imported.points += sent,
+            }
+            imported.refused += refused;
+            line.clear();
+        }
+    }
+    Ok(())
+}
+
+/// How many spans, logs, or metrics with one reading each, a request has.
+fn items(request: &Value) -> u64 {
+    let of = |value: &Value, names: [&str; 3]| {
+        let found = names.into_iter().find_map(|name| value[name].as_array());
+        found.cloned().unwrap_or_default()
+    };
+    let resources = of(request, ["resourceSpans", "resourceLogs", "resourceMetrics"]);
+    let scopes = resources
+        .iter()
+        .flat_map(|resource| of(resource, ["scopeSpans", "scopeLogs", "scopeMetrics"]));
+    scopes
+        .map(|scope| of(&scope, ["spans", "logRecords", "metrics"]).len() as u64)
+        .sum()
+}
+
+/// A recording does not say whose it is: its file's name does.
+fn name_of(file: &Path) -> String {
+    file.file_stem()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[derive(Debug, Default)]
+struct Imported {
+    spans: u64,
+    logs: u64,
+    points: u64,
+    refused: u64,
+}
+
+/// Records that wait to be sent.
+struct Batch<'a> {
+    collector: &'a Collector,
+    endpoint: &'a str,
+    resource: Value,
+    spans: Vec<Value>,
+    logs: Vec<Value>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(collector: &'a Collector, endpoint: &'a str, service: &str) -> Self {
+        Self {
+            collector,
+            endpoint,
+            resource: json!({"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}),
+            spans: Vec::new(),
+            logs: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, record: &Record, imported: &mut Imported) -> anyhow::Result<()> {
+        match record {
+            Record::Span(span) => self
+                .spans
+                .push(scoped(&span.target, "spans", span_json(span))),
+            Record::Log(log) => self
+                .logs
+                .push(scoped(&log.target, "logRecords", log_json(log))),
+            Record::Event(event) => self.logs.push(scoped("", "logRecords", event_json(event))),
+        }
+        if self.spans.len() + self.logs.len() >= BATCH_MAX {
+            self.send(imported)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, imported: &mut Imported) -> anyhow::Result<()> {
+        let resource = &self.resource;
+        let spans = std::mem::take(&mut self.spans);
+        if !spans.is_empty() {
+            imported.spans += spans.len() as u64;
+            let body = json!({"resourceSpans": [{"resource": resource, "scopeSpans": spans}]});
+            let answer = self
+                .collector
+                .send(&format!("{}/v1/traces", self.endpoint), &body)?;
+            let refused = rejected(&answer, "rejectedSpans");
+            imported.spans -= refused;
+            imported.refused += refused;
+        }
+        let logs = std::mem::take(&mut self.logs);
+        if !logs.is_empty() {
+            imported.logs += logs.len() as u64;
+            let body = json!({"resourceLogs": [{"resource": resource, "scopeLogs": logs}]});
+            let answer = self
+                .collector
+                .send(&format!("{}/v1/logs", self.endpoint), &body)?;
+            let refused = rejected(&answer, "rejectedLogRecords");
+            imported.logs -= refused;
+            imported.refused += refused;
+        }
+        Ok(())
+    }
+}
+
+/// How many items a partial success says were not taken.
+fn rejected(answer: &Value, name: &str) -> u64 {
+    let rejected = &answer["partialSuccess"][name];
+    let text = rejected.as_str().and_then(|text| text.parse().ok());
+    rejected.as_u64().or(text).unwrap_or(0)
+}
+
+fn scoped(scope: &str, items: &str, item: Value) -> Value {
+    json!({"scope": {"name": scope}, items: [item]})
+}
+
+fn span_json(span: &Span) -> Value {
+    let (code, message) = match &span.status {
+        Status::Unset => (0, ""),
+        Status::Ok => (1, ""),
+        Status::Error(message) => (2, message.as_ref()),
+    };
+    let kind = match span.kind {
+        SpanKind::Internal => 1,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+        SpanKind::Producer => 4,
+        SpanKind::Consumer => 5,
+    };
+    let link = |link: &Link| json!({"traceId": link.trace_id.to_string(), "spanId": link.span_id.to_string()});
+    json!({
+        "traceId": span.trace_id.to_string(),
+        "spanId": span.span_id.to_string(),
+        "parentSpanId": span.parent_id.map(|id| id.to_string()).unwrap_or_default(),
+        "name": span.name,
+        "kind": kind,
+        "startTimeUnixNano": span.start_unix_ns.to_string(),
+        "endTimeUnixNano": span.end_unix_ns.to_string(),
+        "status": {"code": code, "message": message},
+        "links": span.links.iter().map(link).collect::<Vec<_>>(),
+        "attributes": attributes(&span.attributes, span.thread, span.correlation_id.as_deref()),
+    })
+}
+
+fn log_json(log: &Log) -> Value {
+    let mut json = placed(log.time_unix_ns, log.place.as_ref(), log.severity as u8);
+    json["body"] = json!({"stringValue": log.message});
+    json["attributes"] = attributes(&log.attributes, log.thread, log.correlation_id.as_deref());
+    json
+}
+
+fn event_json(event: &EventRecord) -> Value {
+    let mut json = placed(
+        event.time_unix_ns,
+        event.place.as_ref(),
+        event.severity as u8,
+    );
+    let name = if event.name.is_empty() {
+        &event.type_name
+    } else {
+        &event.name
+    };
+    json["eventName"] = json!(name);
+    json["attributes"] = attributes(&event.data, event.thread, event.correlation_id.as_deref());
+    if let Some(list) = json["attributes"].as_array_mut() {
+        list.push(json!({"key": EVENT_TYPE_ATTRIBUTE, "value": {"stringValue": event.type_name}}));
+    }
+    json
+}
+
+fn placed(time_unix_ns: u64, place: Option<&Place>, severity: u8) -> Value {
+    let mut json = json!({"timeUnixNano": time_unix_ns.to_string(), "severityNumber": severity});
+    if let Some(place) = place {
+        json["traceId"] = json!(place.trace_id.to_string());
+        json["spanId"] = json!(place.span_id.to_string());
+    }
+    json
+}
+
+/// Attributes, and what our own records have besides: as our exporter sends them.
+fn attributes(attributes: &Attributes, thread: u32, correlation_id: Option<&str>) -> Value {
+    let own = attributes
+        .iter()
+        .map(|(name, value)| json!({"key": name, "value": value_json(value)}));
+    let mut list: Vec<Value> = own.collect();
+    if thread != 0 {
+        list.push(json!({"key": "thread.id", "value": {"intValue": thread.to_string()}}));
+    }
+    if let Some(id) = correlation_id {
+        list.push(json!({"key": "correlation.id", "value": {"stringValue": id}}));
+    }
+    Value::Array(list)
+}
+
+fn value_json(value: &Recorded) -> Value {
+    match value {
+        Recorded::Null => json!({}),
+        Recorded::Bool(value) => json!({"boolValue": value}),
+        Recorded::I64(value) => json!({"intValue": value.to_string()}),
+        Recorded::U64(value) => match i64::try_from(*value) {
+            Ok(value) => json!({"intValue": value.to_string()}),
+            // OTLP has no whole numbers beyond those of 64 bits with a sign.
+            Err(_) => json!({"stringValue": value.to_string()}),
+        },
+        Recorded::F64(value) if value.is_finite() => json!({"doubleValue": value}),
+        Recorded::F64(value) => {
+            json!({"doubleValue": value.to_string().replace("inf", "Infinity")})
+        }
+        Recorded::Str(text) => json!({"stringValue": text}),
+        Recorded::List(values) => {
+            json!({"arrayValue": {"values": values.iter().map(value_json).collect::<Vec<_>>()}})
+        }
+        Recorded::Map(entries) => json!({"kvlistValue": {"values": attributes(entries, 0, None)}}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_those_of_otlp() {
+        let value = |value| value_json(&value).to_string();
+        assert_eq!(
+            value(Recorded::U64(u64::MAX)),
+            r#"{"stringValue":"18446744073709551615"}"#
+        );
+        assert_eq!(
+            value(Recorded::F64(f64::NEG_INFINITY)),
+            r#"{"doubleValue":"-Infinity"}"#
+        );
+        assert_eq!(
+            value(Recorded::List(vec![Recorded::Bool(true)])),
+            r#"{"arrayValue":{"values":[{"boolValue":true}]}}"#
+        );
+        let entries = vec![("a".into(), Recorded::I64(1))];
+        assert_eq!(
+            value(Recorded::Map(entries)),
+            r#"{"kvlistValue":{"values":[{"key":"a","value":{"intValue":"1"}}]}}"#
+        );
+    }
+
+    #[test]
+    fn what_was_rejected_may_be_a_number_or_text() {
+        assert_eq!(
+            rejected(
+                &json!({"partialSuccess": {"rejectedSpans": "3"}}),
+                "rejectedSpans"
+            ),
+            3
+        );
+        assert_eq!(
+            rejected(
+                &json!({"partialSuccess": {"rejectedSpans": 3}}),
+                "rejectedSpans"
+            ),
+            3
+        );
+        assert_eq!(rejected(&json!({}), "rejectedSpans"), 0);
+    }
+}

@@ -1,0 +1,360 @@
+//! `sonde mcp`: an agent asks the collector over standard input and output, by the Model Context Protocol
+//! (modelcontextprotocol.io, revision 2025-06-18): JSON-RPC 2.0, one message a line. Nothing here changes anything.
+
+use std::io::{self, BufRead as _, Write as _};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cli::CollectorArguments,
+    collector::{Collector, Parameters, encoded},
+};
+
+/// The newest revision of the protocol that this is written for, and the older ones whose messages are the same here.
+const REVISIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
+/// Longest message.
+const MESSAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Most bytes of an answer: an agent reads it as a whole.
+const ANSWER_BYTES_MAX: usize = 200_000;
+
+/// JSON-RPC's errors (jsonrpc.org/specification, section 5.1).
+const PARSE_ERROR: i64 = -32_700;
+const INVALID_REQUEST: i64 = -32_600;
+const METHOD_NOT_FOUND: i64 = -32_601;
+const INVALID_PARAMS: i64 = -32_602;
+
+/// What an agent can ask.
+struct Tool {
+    name: &'static str,
+    what: &'static str,
+    /// Names, whether they must be given, and meanings.
+    arguments: &'static [(&'static str, bool, &'static str)],
+}
+
+const FROM: (&str, bool, &str) = (
+    "from",
+    false,
+    "since when: RFC 3339, or how long ago, such as -15m or -2d; without it the last hour",
+);
+const TO: (&str, bool, &str) = ("to", false, "until when; without it now");
+const SERVICE: (&str, bool, &str) = ("service", false, "only this service.name");
+const LIMIT: (&str, bool, &str) = ("limit", false, "at most so many");
+const TRACE_ID: (&str, bool, &str) = ("trace_id", true, "32 hexadecimal digits");
+
+const TOOLS: [Tool; 9] = [
+    Tool {
+        name: "overview",
+        what: "Requests, errors, latency quantiles and tokens by service and operation",
+        arguments: &[FROM, TO, SERVICE],
+    },
+    Tool {
+        name: "traces",
+        what: "Lists traces, the newest or the slowest first",
+        arguments: &[
+            (
+                "q",
+                false,
+                "what one of its spans is like: duration > 100ms and gpu.op = \"softmax\"",
+            ),
+            ("order", false, "recent or slowest"),
+            FROM,
+            TO,
+            SERVICE,
+            LIMIT,
+        ],
+    },
+    Tool {
+        name: "trace",
+        what: "All spans and logs of one trace",
+        arguments: &[TRACE_ID],
+    },
+    Tool {
+        name: "why",
+        what: "Says where the time of a trace went and why it took so long, with evidence, what is ruled out and what cannot be told",
+        arguments: &[TRACE_ID],
+    },
+    Tool {
+        name: "logs",
+        what: "Logs and events, the newest first",
+        arguments: &[
+            ("q", false, "text that they contain"),
+            (
+                "severity",
+                false,
+                "the least: trace, debug, info, warn, error or fatal",
+            ),
+            ("trace_id", false, "only of this trace"),
+            FROM,
+            TO,
+            SERVICE,
+            LIMIT,
+        ],
+    },
+    Tool {
+        name: "metrics",
+        what: "Lists metrics, or gives the readings of one",
+        arguments: &[
+            ("name", false, "the metric whose readings are asked for"),
+            FROM,
+            TO,
+            SERVICE,
+        ],
+    },
+    Tool {
+        name: "services",
+        what: "Which services there are and who calls whom, with errors and latency",
+        arguments: &[FROM, TO],
+    },
+    Tool {
+        name: "query",
+        what: "Answers a SELECT over the tables spans, logs and points; attributes['http.route'] is an attribute, durations are nanoseconds",
+        arguments: &[("statement", true, "the statement")],
+    },
+    Tool {
+        name: "doctor",
+        what: "Who sent what, and what was refused and why",
+        arguments: &[],
+    },
+];
+
+/// Answers messages until standard input ends.
+pub fn run(arguments: &CollectorArguments) -> anyhow::Result<String> {
+    let collector = Collector::new(arguments);
+    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    loop {
+        let mut line = Vec::new();
+        let read = io::Read::take(&mut input, MESSAGE_BYTES_MAX).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(String::new());
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        if let Some(answer) = answer(&collector, &line) {
+            let written = writeln!(output, "{answer}").and_then(|()| output.flush());
+            if written.is_err() {
+                return Ok(String::new());
+            }
+        }
+    }
+}
+
+/// The answer to a message; a notification has none.
+fn answer(collector: &Collector, line: &[u8]) -> Option<Value> {
+    let Ok(message) = serde_json::from_slice::<Value>(line) else {
+        return Some(error(&Value::Null, PARSE_ERROR, "this is no JSON"));
+    };
+    let id = message.get("id").cloned();
+    let Some(method) = message["method"].as_str() else {
+        let id = id.unwrap_or_default();
+        return Some(error(&id, INVALID_REQUEST, "a message has a `method`"));
+    };
+    let id = id?;
+    Some(match method {
+        "initialize" => result(&id, greeting(&message["params"])),
+        "ping" => result(&id, json!({})),
+        "tools/list" => result(
+            &id,
+            json!({"tools": TOOLS.iter().map(described).collect::<Vec<_>>()}),
+        ),
+        "tools/call" => match call(collector, &message["params"]) {
+            Ok(answer) => result(&id, answer),
+            Err(message) => error(&id, INVALID_PARAMS, &message),
+        },
+        other => error(
+            &id,
+            METHOD_NOT_FOUND,
+            &format!("there is no method `{other}`"),
+        ),
+    })
+}
+
+fn result(id: &Value, result: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "result": result})
+}
+
+fn error(id: &Value, code: i64, message: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+}
+
+fn greeting(params: &Value) -> Value {
+    let asked = params["protocolVersion"].as_str();
+    let revision = REVISIONS
+        .into_iter()
+        .find(|revision| Some(*revision) == asked)
+        .unwrap_or(REVISIONS[0]);
+    json!({
+        "protocolVersion": revision,
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "radiosonde", "version": env!("CARGO_PKG_VERSION")},
+        "instructions": "Telemetry of programs that run models. Begin with `overview` or `traces` in order `slowest`, then ask `why` of a trace.",
+    })
+}
+
+fn described(tool: &Tool) -> Value {
+    let properties: serde_json::Map<String, Value> = tool
+        .arguments
+        .iter()
+        .map(|(name, _, what)| {
+            (
+                (*name).to_owned(),
+                json!({"type": "string", "description": what}),
+            )
+        })
+        .collect();
+    let required: Vec<_> = tool
+        .arguments
+        .iter()
+        .filter(|(_, required, _)| *required)
+        .map(|(name, ..)| *name)
+        .collect();
+    json!({
+        "name": tool.name,
+        "description": tool.what,
+        "inputSchema": {"type": "object", "properties": properties, "required": required, "additionalProperties": false},
+        "annotations": {"readOnlyHint": true},
+    })
+}
+
+/// Calls a tool. What the collector refuses is an answer as well: the agent can mend its question.
+fn call(collector: &Collector, params: &Value) -> Result<Value, String> {
+    let name = params["name"].as_str().unwrap_or_default();
+    let tool = TOOLS.iter().find(|tool| tool.name == name).ok_or_else(|| {
+        let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
+        format!("there is no tool `{name}`; there are {}", names.join(", "))
+    })?;
+    let given = params["arguments"].as_object().cloned().unwrap_or_default();
+    let known = |name: &str| {
+        tool.arguments
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .map(|(known, ..)| *known)
+    };
+    let mut values: Vec<(&'static str, String)> = Vec::new();
+    for (name, value) in &given {
+        let Some(known) = known(name) else {
+            return Err(format!("`{}` takes no `{name}`", tool.name));
+        };
+        match value {
+            Value::Null => {}
+            Value::String(text) => values.push((known, text.clone())),
+            other => values.push((known, other.to_string())),
+        }
+    }
+    let lacks = |(name, required, _): &&(&str, bool, &str)| {
+        *required && values.iter().all(|(given, _)| given != name)
+    };
+    if let Some((name, ..)) = tool.arguments.iter().find(lacks) {
+        return Err(format!("`{}` needs `{name}`", tool.name));
+    }
+    let (text, is_error) = match ask(collector, tool.name, &values) {
+        Ok(answer) => (shortened(answer.to_string()), false),
+        Err(error) => (format!("{error:#}"), true),
+    };
+    Ok(json!({"content": [{"type": "text", "text": text}], "isError": is_error}))
+}
+
+fn ask(
+    collector: &Collector,
+    tool: &str,
+    values: &[(&'static str, String)],
+) -> anyhow::Result<Value> {
+    let value = |wanted: &str| {
+        values
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map_or("", |(_, value)| value.as_str())
+    };
+    let others = |left_out: &str| -> Parameters<'_> {
+        let others = values.iter().filter(|(name, _)| *name != left_out);
+        others
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect()
+    };
+    match tool {
+        "query" => collector.sql(value("statement")),
+        "trace" => collector.get(
+            &format!("traces/{}", encoded(value("trace_id"))),
+            &Vec::new(),
+        ),
+        "why" => collector.get(
+            &format!("traces/{}/why", encoded(value("trace_id"))),
+            &Vec::new(),
+        ),
+        "services" => collector.get("map", &others("")),
+        "metrics" if !value("name").is_empty() => collector.get(
+            &format!("metrics/{}", encoded(value("name"))),
+            &others("name"),
+        ),
+        other => collector.get(other, &others("")),
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > ANSWER_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(ANSWER_BYTES_MAX));
+        text.push_str("\n... the answer is longer than this; ask for less of it");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(message: &str) -> Option<Value> {
+        // Nothing listens there.
+        answer(&Collector::at("http://127.0.0.1:1"), message.as_bytes())
+    }
+
+    #[test]
+    fn greets_in_the_revision_that_was_asked_for() {
+        let greeting = told(r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05"}}"#).unwrap();
+        assert_eq!(greeting["result"]["protocolVersion"], "2024-11-05");
+        assert_eq!(greeting["id"], 1);
+        assert_eq!(
+            told(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn every_tool_is_described_and_only_reads() {
+        let list = told(r#"{"jsonrpc":"2.0","id":"a","method":"tools/list"}"#).unwrap();
+        let tools = list["result"]["tools"].as_array().unwrap();
+        assert_eq!(tools.len(), TOOLS.len());
+        assert!(
+            tools
+                .iter()
+                .all(|tool| tool["annotations"]["readOnlyHint"] == true)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (message, words) in [
+            ("{", "no JSON"),
+            (r#"{"id":1}"#, "`method`"),
+            (r#"{"id":1,"method":"shutdown"}"#, "no method"),
+            (
+                r#"{"id":1,"method":"tools/call","params":{"name":"drop"}}"#,
+                "no tool",
+            ),
+            (
+                r#"{"id":1,"method":"tools/call","params":{"name":"why"}}"#,
+                "needs `trace_id`",
+            ),
+            (
+                r#"{"id":1,"method":"tools/call","params":{"name":"logs","arguments":{"colour":"red"}}}"#,
+                "takes no `colour`",
+            ),
+            (
+                r#"{"id":1,"method":"tools/call","params":{"name":"doctor"}}"#,
+                "no collector answers",
+            ),
+        ] {
+            let said = told(message).unwrap().to_string();
+            assert!(said.contains(words), "{message}: {said}");
+        }
+    }
+}

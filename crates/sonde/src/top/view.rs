@@ -1,0 +1,288 @@
+//! How the state looks.
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style, Stylize as _},
+    text::{Line as TextLine, Span},
+    widgets::{Block, Cell, Clear, Paragraph, Row, Sparkline, Table, TableState, Tabs, Wrap},
+};
+use serde_json::Value;
+
+use super::{
+    rows::HEADINGS,
+    state::{State, TABS},
+};
+use crate::text::{list, member};
+
+/// Width of the list of services.
+const SIDEBAR_WIDTH: u16 = 30;
+/// Narrowest screen that has room for it.
+const SIDEBAR_FROM: u16 = 100;
+
+const KEYS: &str = "1-5 tabs   j/k move   Enter open   s services   p pause   ? help   q quit";
+
+const HELP: &str = "\
+1-5, Tab     another tab
+j k ↓ ↑      move; PageUp, PageDown, g, G
+Enter →      open a trace's account, or what is below a row
+Esc ←        back
+s            show or hide the services
+p            pause: nothing changes while you read
+q            quit";
+
+const ACCENT: Color = Color::Cyan;
+
+/// Draws all of it.
+pub fn draw(frame: &mut Frame<'_>, state: &State) {
+    let [top, middle, bottom] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    let titles = TABS
+        .iter()
+        .enumerate()
+        .map(|(at, tab)| format!("{} {}", at + 1, tab.title));
+    let tabs = Tabs::new(titles)
+        .select(state.tab())
+        .highlight_style(Style::new().fg(ACCENT).add_modifier(Modifier::BOLD));
+    frame.render_widget(tabs, top);
+    let has_sidebar = state.has_sidebar() && middle.width >= SIDEBAR_FROM;
+    let width = if has_sidebar { SIDEBAR_WIDTH } else { 0 };
+    let [side, main] =
+        Layout::horizontal([Constraint::Length(width), Constraint::Min(0)]).areas(middle);
+    if has_sidebar {
+        sidebar(frame, side, state);
+    }
+    match state.trace() {
+        Some((id, why, scrolled)) => account(frame, main, id, why, scrolled),
+        None => table(frame, main, state),
+    }
+    frame.render_widget(foot(state), bottom);
+    if state.is_help_shown() {
+        help(frame);
+    }
+}
+
+fn foot(state: &State) -> Paragraph<'static> {
+    if let Some(failure) = state.failure() {
+        return Paragraph::new(failure.to_owned()).fg(Color::Red);
+    }
+    let paused = if state.is_paused() { "PAUSED   " } else { "" };
+    Paragraph::new(TextLine::from(vec![
+        Span::from(paused).fg(Color::Yellow),
+        Span::from(KEYS).dim(),
+    ]))
+}
+
+/// Requests over time, then the services.
+fn sidebar(frame: &mut Frame<'_>, area: Rect, state: &State) {
+    let [chart, services] =
+        Layout::vertical([Constraint::Length(6), Constraint::Min(0)]).areas(area);
+    let overview = state.answer("overview").unwrap_or(&Value::Null);
+    let requests = list(&overview["series"], "requests");
+    let counts: Vec<u64> = requests
+        .iter()
+        .map(|count| count.as_u64().unwrap_or(0))
+        .collect();
+    let line = Sparkline::default()
+        .data(&counts)
+        .style(Style::new().fg(ACCENT));
+    frame.render_widget(line.block(Block::bordered().title(" requests ")), chart);
+    let row = |service: &Value| {
+        let errors = service["errors"].as_i64().unwrap_or(0);
+        let style = if errors > 0 {
+            Style::new().fg(Color::Red)
+        } else {
+            Style::new()
+        };
+        Row::new([
+            crate::text::plain(&member(service, "service")),
+            member(service, "requests"),
+            errors.to_string(),
+        ])
+        .style(style)
+    };
+    let widths = [
+        Constraint::Min(10),
+        Constraint::Length(7),
+        Constraint::Length(6),
+    ];
+    let header = Row::new(["service", "req", "err"]).dim();
+    let table = Table::new(list(overview, "services").iter().map(row), widths).header(header);
+    frame.render_widget(table.block(Block::bordered().title(" services ")), services);
+}
+
+fn table(frame: &mut Frame<'_>, area: Rect, state: &State) {
+    let Some(lines) = state.lines() else {
+        let waiting = if state.failure().is_some() {
+            ""
+        } else {
+            "asking the collector ..."
+        };
+        frame.render_widget(Paragraph::new(waiting).dim(), area);
+        return;
+    };
+    if lines.is_empty() {
+        frame.render_widget(
+            Paragraph::new(EMPTY[state.tab()]).wrap(Wrap { trim: false }),
+            area,
+        );
+        return;
+    }
+    let headings = HEADINGS[state.tab()];
+    let widths = headings.iter().map(|(_, width)| match width {
+        0 => Constraint::Min(10),
+        width => Constraint::Length(*width),
+    });
+    let rows = lines.into_iter().map(|line| {
+        let style = if line.is_bad {
+            Style::new().fg(Color::Red)
+        } else {
+            Style::new()
+        };
+        Row::new(line.cells.into_iter().map(Cell::from)).style(style)
+    });
+    let header = Row::new(headings.iter().map(|(heading, _)| *heading))
+        .style(Style::new().add_modifier(Modifier::BOLD));
+    let table = Table::new(rows, widths)
+        .header(header)
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+    frame.render_stateful_widget(
+        table,
+        area,
+        &mut TableState::default().with_selected(Some(state.selected())),
+    );
+}
+
+/// What to do where there is nothing to show.
+const EMPTY: [&str; 5] = [
+    "Nothing has arrived yet.\n\nStart a program by `sonde run -- PROGRAM`, or set OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 for it.",
+    "There are no traces of this time.",
+    "There are no logs of this time.",
+    "No engine tells of its phases and memory. radiosonde's collectors do: `radiosonde::latency` and `radiosonde::memory`.",
+    "Nothing has been sent to this collector since it started.",
+];
+
+fn account(frame: &mut Frame<'_>, area: Rect, id: &str, why: Option<&str>, scrolled: usize) {
+    let block = Block::bordered().title(format!(" why: trace {id} "));
+    let text = why.unwrap_or("asking the collector ...");
+    let scrolled = u16::try_from(scrolled).unwrap_or(u16::MAX);
+    frame.render_widget(
+        Paragraph::new(text.to_owned())
+            .block(block)
+            .scroll((scrolled, 0)),
+        area,
+    );
+}
+
+fn help(frame: &mut Frame<'_>) {
+    let area = frame
+        .area()
+        .centered(Constraint::Max(62), Constraint::Max(9));
+    frame.render_widget(Clear, area);
+    frame.render_widget(
+        Paragraph::new(HELP).block(Block::bordered().title(" keys ")),
+        area,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::{
+        Terminal,
+        backend::TestBackend,
+        crossterm::event::{KeyCode, KeyEvent},
+    };
+    use serde_json::json;
+
+    use super::{super::state::Update, *};
+
+    fn screen(state: &State, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, state)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    fn filled() -> State {
+        let mut state = State::default();
+        state.take(Update::Answer(
+            "overview",
+            json!({
+                "series": {"requests": [1, 4, 2, 8]},
+                "services": [{"service": "engine", "requests": 12, "errors": 1}, {"service": "gateway", "requests": 3, "errors": 0}],
+                "operations": [{"service": "engine", "name": "forward", "count": 12, "errors": 1, "p50_ns": 1_500_000.0,
+                    "p95_ns": 2_000_000.0, "p99_ns": 2_500_000.0, "total_ns": 18_000_000.0}],
+            }),
+        ));
+        let row = |path: &str, depth: u64, label: &str| json!({"path": path, "depth": depth, "label": label, "last_ns": 1_000_000, "avg_ns": 1_100_000, "p99_ns": 2_000_000, "share": 0.5});
+        state.take(Update::Answer(
+            "engines",
+            json!({"engines": [{"service": "engine", "latency": [
+                row("forward", 0, "forward"), row("forward/block 0", 1, "block 0"), row("forward/block 0/sdpa", 2, "sdpa"),
+                row("output", 0, "output"),
+            ], "memory": [{"path": "host", "depth": 0, "label": "host", "bytes": 1_048_576, "detail": "measured"}]}]}),
+        ));
+        state
+    }
+
+    fn press(state: &mut State, codes: impl IntoIterator<Item = KeyCode>) {
+        codes
+            .into_iter()
+            .for_each(|code| state.press(KeyEvent::from(code)));
+    }
+
+    #[test]
+    fn nothing_yet() {
+        insta::assert_snapshot!(screen(&State::default(), 60, 5));
+    }
+
+    #[test]
+    fn operations_with_services_beside_them() {
+        insta::assert_snapshot!(screen(&filled(), 130, 14));
+    }
+
+    #[test]
+    fn a_block_opens_and_closes() {
+        let mut state = filled();
+        press(
+            &mut state,
+            [KeyCode::Char('s'), KeyCode::Char('4'), KeyCode::Down],
+        );
+        let closed = screen(&state, 120, 10);
+        press(&mut state, [KeyCode::Enter, KeyCode::Down, KeyCode::Enter]);
+        insta::assert_snapshot!(screen(&state, 120, 10));
+        press(&mut state, [KeyCode::Left, KeyCode::Up, KeyCode::Left]);
+        assert_eq!(screen(&state, 120, 10), closed);
+    }
+
+    #[test]
+    fn a_screen_of_one_character_is_no_reason_to_panic() {
+        let mut state = filled();
+        for tab in ['1', '2', '3', '4', '5', '?'] {
+            press(&mut state, [KeyCode::Char(tab)]);
+            screen(&state, 1, 1);
+            screen(&state, 3, 2);
+        }
+    }
+
+    #[test]
+    fn a_trace_opens_and_a_pause_keeps_what_is_shown() {
+        let mut state = filled();
+        state.take(Update::Answer(
+            "traces",
+            json!({"traces": [{"trace_id": "0af7", "name": "POST", "errors": 0}]}),
+        ));
+        press(&mut state, [KeyCode::Tab, KeyCode::Enter]);
+        assert_eq!(state.wanted().trace.as_deref(), Some("0af7"));
+        state.take(Update::Why("it waited".to_owned()));
+        assert!(screen(&state, 80, 8).contains("it waited"));
+        press(&mut state, [KeyCode::Esc, KeyCode::Char('p')]);
+        state.take(Update::Answer("traces", json!({"traces": []})));
+        assert!(screen(&state, 80, 8).contains("POST"));
+        state.take(Update::Failed("no collector answers".to_owned()));
+        assert!(screen(&state, 80, 8).contains("no collector answers"));
+    }
+}
