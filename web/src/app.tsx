@@ -3,10 +3,15 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { focusSearch, moveRow, useKeys } from './keys';
+import { DoctorPage } from './pages/doctor';
 import { LogsPage } from './pages/logs';
+import { MapPage } from './pages/map';
+import { MetricsPage } from './pages/metrics';
 import { OverviewPage } from './pages/overview';
+import { SqlPage } from './pages/sql';
 import { TracePage } from './pages/trace';
 import { TracesPage } from './pages/traces';
+import { WorkersPage } from './pages/workers';
 import { Help } from './parts/help';
 import { ConnectionBanner, PAGES, Page, Side } from './parts/shell';
 import { Empty } from './parts/states';
@@ -35,6 +40,16 @@ function Route({ path }: { path: string }): JSX.Element {
       return <TracesPage />;
     case '/logs':
       return <LogsPage />;
+    case '/metrics':
+      return <MetricsPage />;
+    case '/workers':
+      return <WorkersPage />;
+    case '/map':
+      return <MapPage />;
+    case '/sql':
+      return <SqlPage />;
+    case '/doctor':
+      return <DoctorPage />;
     default:
       return <NotFound path={path} />;
   }

@@ -212,6 +212,12 @@ interface Shown {
   scroller: { current: HTMLDivElement | null };
 }
 
+/** The list may itself be outside of the window: the account above it links to spans. */
+function intoWindow(y: number): void {
+  if (y < ROW_PX * 3) scrollBy({ top: y - ROW_PX * 4 });
+  else if (y > innerHeight - ROW_PX) scrollBy({ top: y - innerHeight * 0.45 });
+}
+
 /** Brings a newly selected span into view, opening what hides it. */
 function useShown({ model, rows, selected, collapsed, onCollapsed, scroller }: Shown): void {
   const shown = useRef(-1);
@@ -222,6 +228,7 @@ function useShown({ model, rows, selected, collapsed, onCollapsed, scroller }: S
       onCollapsed(reveal(model, collapsed, selected));
       return;
     }
+    const first = shown.current < 0;
     shown.current = selected;
     const element = scroller.current;
     if (!element) return;
@@ -231,5 +238,6 @@ function useShown({ model, rows, selected, collapsed, onCollapsed, scroller }: S
     if (far) element.scrollTop = y - height / 2;
     else if (y < element.scrollTop) element.scrollTop = y;
     else if (y + ROW_PX > element.scrollTop + height) element.scrollTop = y + ROW_PX - height;
+    if (!first) intoWindow(element.getBoundingClientRect().top + y - element.scrollTop);
   }, [selected, rows]);
 }
