@@ -25,10 +25,10 @@ export function duration(ns: number | null | undefined): string {
   }
   const seconds = Math.round(size / 1e9);
   const sign = ns < 0 ? '-' : '';
-  const two = (n: number) => String(n).padStart(2, '0');
-  if (seconds < 3600) return `${sign}${Math.floor(seconds / 60)} min ${two(seconds % 60)} s`;
-  if (seconds < 86_400) return `${sign}${Math.floor(seconds / 3600)} h ${two(Math.floor(seconds / 60) % 60)} min`;
-  return `${sign}${Math.floor(seconds / 86_400)} d ${two(Math.floor(seconds / 3600) % 24)} h`;
+  const parts = (large: number, name: string, small: number, smallName: string) => `${sign}${large} ${name}${small === 0 ? '' : ` ${String(small).padStart(2, '0')} ${smallName}`}`;
+  if (seconds < 3600) return parts(Math.floor(seconds / 60), 'min', seconds % 60, 's');
+  if (seconds < 86_400) return parts(Math.floor(seconds / 3600), 'h', Math.floor(seconds / 60) % 60, 'min');
+  return parts(Math.floor(seconds / 86_400), 'd', Math.floor(seconds / 3600) % 24, 'h');
 }
 
 const GROUPED = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 });

@@ -10,6 +10,7 @@ import './styles/base.css';
 import './styles/shell.css';
 import './styles/parts.css';
 import './styles/pages.css';
+import './styles/trace.css';
 
 const root = document.getElementById('app');
 if (!root) throw new Error('The page has no #app to draw into.');

@@ -90,11 +90,13 @@ export function large(id, size, now) {
   const names = ['step', 'gpu.matmul', 'gpu.softmax', 'attention', 'mlp', 'all_reduce', 'sample', 'encode'];
   const services = ['gateway', 'engine', 'python-worker', 'tokenizer', 'embedder'];
   const spans = [{ offset_ns: 0, duration_ns: 60e9, depth: 0 }];
+  const parents = [spans[0]];
   while (spans.length < size) {
-    const parent = spans[Math.floor(spans.length * next() ** 0.7)];
-    if (parent.depth >= 40 || parent.duration_ns < 2000) continue;
+    const parent = parents[Math.floor(parents.length * next() ** 0.7)];
     const duration_ns = Math.round(parent.duration_ns * (0.02 + next() * 0.5));
-    spans.push({ offset_ns: parent.offset_ns + Math.round(next() * (parent.duration_ns - duration_ns)), duration_ns, depth: parent.depth + 1, parent });
+    const span = { offset_ns: parent.offset_ns + Math.round(next() * (parent.duration_ns - duration_ns)), duration_ns, depth: parent.depth + 1, parent };
+    spans.push(span);
+    if (span.depth < 40 && duration_ns > 2000) parents.push(span);
   }
   spans.forEach((span, number) => (span.span_id = spanId(number + 1)));
   const finished = spans.map(({ offset_ns, duration_ns, parent, span_id, depth }, number) => ({

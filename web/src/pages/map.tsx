@@ -2,115 +2,165 @@
 
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { type MapEdge, type ServiceMap, address } from '../api';
+import { type MapEdge, type MapNode, type ServiceMap, address } from '../api';
 import { count, duration, percent, short } from '../format';
 import { hue } from '../palette';
 import { Service } from '../parts/bits';
-import { type Placed, place } from '../parts/layout';
+import { type Layout, type Place, edgeKey, layout } from '../parts/layout';
 import { Page } from '../parts/shell';
 import { Await, NothingYet } from '../parts/states';
 import { useQuery } from '../query';
 import { to } from '../router';
 import { useRange } from '../time';
 
-const NODE = { width: 172, height: 54 };
-const GAP = { x: 132, y: 30 };
-const PAD = 20;
+const NODE = { width: 160, height: 50 };
+const GAP = { x: 118, y: 26 };
+const PAD = 16;
+/** Room that a label keeps from others, and about how wide a letter is. */
+const LABEL = { width: 96, height: 30, letter: 5.8 };
+/** Fewer failing calls than this leave a line grey; the number beside it is red all the same. */
+const FAILING_MIN = 0.01;
 
 interface Point {
   x: number;
   y: number;
 }
 
-/** Layers go from left to right, each in the middle of the height. */
-function positions(placed: Placed[], widest: number): Map<string, Point> {
-  const sizes = new Map<number, number>();
-  for (const { layer } of placed) sizes.set(layer, (sizes.get(layer) ?? 0) + 1);
-  return new Map(
-    placed.map(({ service, layer, order }) => {
-      const free = (widest - (sizes.get(layer) ?? 1)) / 2;
-      return [service, { x: PAD + layer * (NODE.width + GAP.x), y: PAD + (order + free) * (NODE.height + GAP.y) }];
-    }),
-  );
+/** Layers go from left to right, each in the middle of the height. Points are the left middle of what is placed. */
+function pointsOf({ places, layers }: Layout): Map<string, Point> {
+  const widest = Math.max(...layers.map((list) => list.length));
+  const middle = PAD + (widest * (NODE.height + GAP.y) - GAP.y) / 2;
+  const point = ({ layer, order }: Place) => ({ x: PAD + layer * (NODE.width + GAP.x), y: middle + order * (NODE.height + GAP.y) });
+  return new Map([...places].map(([name, place]) => [name, point(place)]));
 }
 
-/** From the right side of one to the left side of the other; back and within a layer around the outside. */
-function path(from: Point, to: Point): { d: string; middle: Point } {
-  const start = { x: from.x + NODE.width, y: from.y + NODE.height / 2 };
-  const end = { x: to.x, y: to.y + NODE.height / 2 };
-  if (end.x > start.x) {
-    const bend = Math.max(40, (end.x - start.x) / 2);
-    return {
-      d: `M${start.x},${start.y} C${start.x + bend},${start.y} ${end.x - bend},${end.y} ${end.x},${end.y}`,
-      middle: { x: (start.x + end.x) / 2, y: (start.y + end.y) / 2 },
-    };
-  }
-  const below = Math.max(from.y, to.y) + NODE.height + GAP.y * 0.7;
-  return {
-    d: `M${start.x},${start.y} C${start.x + 70},${below} ${end.x - 70},${below} ${end.x},${end.y}`,
-    middle: { x: (start.x + end.x) / 2, y: (start.y + end.y) / 8 + below * 0.75 },
-  };
+function curve(from: Point, to: Point): string {
+  const bend = (to.x - from.x) / 2;
+  return `C${from.x + bend},${from.y} ${to.x - bend},${to.y} ${to.x},${to.y}`;
 }
 
-function Edge({ edge, from, to: until, most }: { edge: MapEdge; from: Point; to: Point; most: number }): JSX.Element {
-  const { d, middle } = path(from, until);
-  const failing = edge.errors > 0;
-  const width = 1 + 3.5 * (Math.log10(1 + edge.calls) / Math.log10(1 + most));
-  const lines = [`${short(edge.calls)} calls`, duration(edge.p95_ns)];
+/** A line, and the places where its numbers could stand, the best first. */
+interface Line {
+  d: string;
+  labels: Point[];
+}
+
+/** A point of the curve between two points, as `curve` bends it. */
+function along(from: Point, to: Point, t: number): Point {
+  const [a, b, c, d] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
+  return { x: a * from.x + (b + c) * ((from.x + to.x) / 2) + d * to.x, y: (a + b) * from.y + (c + d) * to.y };
+}
+
+/** A line from caller to called. */
+function forth(way: Point[]): Line {
+  const [first, second] = way as [Point, Point];
+  const start = { x: first.x + NODE.width, y: first.y };
+  let d = `M${start.x},${start.y}`;
+  let at = start;
+  way.slice(1).forEach((point, index) => {
+    d += curve(at, point);
+    at = point;
+    // A free place is passed straight.
+    if (index < way.length - 2) {
+      at = { x: point.x + NODE.width, y: point.y };
+      d += `L${at.x},${at.y}`;
+    }
+  });
+  const labels = [0.5, 0.66, 0.34, 0.78].map((t) => along(start, second, t));
+  if (way.length > 2) labels.unshift({ x: second.x + NODE.width / 2, y: second.y });
+  return { d, labels };
+}
+
+/** A call back, or to the service itself, goes around below. */
+function back(from: Point, to: Point): Line {
+  const below = Math.max(from.y, to.y) + NODE.height / 2 + GAP.y * 0.8;
+  const right = from.x + NODE.width;
+  return { d: `M${right},${from.y} C${right + 60},${below} ${to.x - 60},${below} ${to.x},${to.y}`, labels: [{ x: (right + to.x) / 2, y: below - 8 }] };
+}
+
+function lineOf(edge: MapEdge, { ways }: Layout, points: Map<string, Point>): Line | null {
+  const way = ways.get(edgeKey(edge));
+  if (way) return forth(way.map((name) => points.get(name) as Point));
+  const [from, until] = [points.get(edge.from), points.get(edge.to)];
+  return from && until ? back(from, until) : null;
+}
+
+/** The first place that no other label has. */
+function free(labels: Point[], taken: Point[]): Point {
+  const clear = (one: Point) => taken.every((other) => Math.abs(one.x - other.x) > LABEL.width || Math.abs(one.y - other.y) > LABEL.height);
+  const found = labels.find(clear) ?? (labels[0] as Point);
+  taken.push(found);
+  return found;
+}
+
+function Label({ edge, at }: { edge: MapEdge; at: Point }): JSX.Element {
+  const calls = `${short(edge.calls)} calls`;
+  const failed = edge.errors > 0 ? ` ${percent(edge.errors, edge.calls)}` : '';
+  const took = `p95 ${duration(edge.p95_ns)}`;
+  const width = Math.max(calls.length + failed.length, took.length) * LABEL.letter;
   return (
-    <g class={failing ? 'edge failing' : 'edge'}>
-      <title>
-        {edge.from} to {edge.to}: {count(edge.calls)} calls, {percent(edge.errors, edge.calls)} errors, p95 {duration(edge.p95_ns)}
-      </title>
-      <path d={d} stroke-width={width} marker-end="url(#arrow)" />
-      <text x={middle.x} y={middle.y - 5}>
-        {lines[0]}
-        {failing && <tspan class="bad"> {percent(edge.errors, edge.calls)}</tspan>}
+    <g class="edge-label">
+      <rect x={at.x - width / 2} y={at.y - LABEL.height / 2} width={width} height={LABEL.height} rx="4" />
+      <text x={at.x} y={at.y - 2}>
+        {calls}
+        <tspan class="bad">{failed}</tspan>
       </text>
-      <text x={middle.x} y={middle.y + 9} class="quiet">
-        p95 {lines[1]}
+      <text x={at.x} y={at.y + 11} class="quiet">
+        {took}
       </text>
     </g>
   );
 }
 
-function Node({ node, at }: { node: Placed; at: Point }): JSX.Element {
-  const failing = node.errors > 0;
+function Node({ node, at }: { node: MapNode; at: Point }): JSX.Element {
+  const top = at.y - NODE.height / 2;
+  const room = node.errors > 0 ? 14 : 19;
   return (
     <a href={to('/traces', { service: node.service })} data-row class={`node hue-${hue(node.service)}`} aria-label={`${node.service}: ${count(node.spans)} spans, ${percent(node.errors, node.spans)} errors, p95 ${duration(node.p95_ns)}. Show its traces`}>
-      <rect x={at.x} y={at.y} width={NODE.width} height={NODE.height} rx="7" />
-      <rect class="stripe" x={at.x} y={at.y + 9} width="3" height={NODE.height - 18} rx="1.5" />
-      <text x={at.x + 14} y={at.y + 22} class="name">
-        {node.service.length > 20 ? `${node.service.slice(0, 19)}…` : node.service}
+      <rect x={at.x} y={top} width={NODE.width} height={NODE.height} rx="7" />
+      <rect class="stripe" x={at.x} y={top + 9} width="3" height={NODE.height - 18} rx="1.5" />
+      <text x={at.x + 13} y={top + 21} class="name">
+        {node.service.length > room ? `${node.service.slice(0, room - 1)}…` : node.service}
       </text>
-      <text x={at.x + 14} y={at.y + 40} class="quiet">
+      {node.errors > 0 && (
+        <text x={at.x + NODE.width - 10} y={top + 21} class="bad end">
+          {percent(node.errors, node.spans)}
+        </text>
+      )}
+      <text x={at.x + 13} y={top + 38} class="quiet">
         {short(node.spans)} spans, p95 {duration(node.p95_ns)}
-        {failing && <tspan class="bad"> {percent(node.errors, node.spans)}</tspan>}
       </text>
     </a>
   );
 }
 
 function Picture({ map }: { map: ServiceMap }): JSX.Element {
-  const { placed, layers, widest } = useMemo(() => place(map.nodes, map.edges), [map]);
-  const at = positions(placed, widest);
+  const laid = useMemo(() => layout(map.nodes, map.edges), [map]);
+  const points = pointsOf(laid);
   const most = Math.max(1, ...map.edges.map((edge) => edge.calls));
-  const width = PAD * 2 + layers * NODE.width + (layers - 1) * GAP.x;
-  const height = PAD * 2 + widest * NODE.height + (widest - 1) * GAP.y + GAP.y;
+  const taken: Point[] = [];
+  const lines = map.edges.flatMap((edge) => {
+    const line = lineOf(edge, laid, points);
+    return line ? [{ edge, d: line.d, label: free(line.labels, taken) }] : [];
+  });
+  const width = PAD * 2 + laid.layers.length * (NODE.width + GAP.x) - GAP.x;
+  const height = PAD * 2 + Math.max(...laid.layers.map((list) => list.length)) * (NODE.height + GAP.y) + (lines.length > laid.ways.size ? GAP.y : -GAP.y);
   return (
-    <div class="scroll-x">
-      <svg class="map" width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="group" aria-label="Services and their calls">
+    <div class="scroll-x" tabIndex={0} role="group" aria-label="Services and their calls; the table below says the same">
+      <svg class="map" width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
         <defs>
           <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
             <path d="M0,0 L8,4 L0,8 z" />
           </marker>
         </defs>
-        {map.edges.map((edge) => {
-          const [from, until] = [at.get(edge.from), at.get(edge.to)];
-          return from && until ? <Edge key={`${edge.from} ${edge.to}`} edge={edge} from={from} to={until} most={most} /> : null;
-        })}
-        {placed.map((node) => (
-          <Node key={node.service} node={node} at={at.get(node.service) as Point} />
+        {lines.map(({ edge, d }) => (
+          <path key={edgeKey(edge)} class={edge.errors >= edge.calls * FAILING_MIN ? 'edge failing' : 'edge'} d={d} stroke-width={1 + 3 * (Math.log10(1 + edge.calls) / Math.log10(1 + most))} marker-end="url(#arrow)" />
+        ))}
+        {lines.map(({ edge, label }) => (
+          <Label key={edgeKey(edge)} edge={edge} at={label} />
+        ))}
+        {map.nodes.map((node) => (
+          <Node key={node.service} node={node} at={points.get(node.service) as Point} />
         ))}
       </svg>
     </div>

@@ -164,7 +164,7 @@ export function SqlPage(): JSX.Element {
       <div class="sql">
         <div class="sql-main">
           <section class="card sql-editor" aria-label="Statement">
-            <textarea class="mono" data-search aria-label="SQL statement" spellcheck={false} rows={9} value={statement} onInput={(event) => setStatement(event.currentTarget.value)} onKeyDown={onKeyDown} />
+            <textarea class="mono" data-search aria-label="SQL statement" spellcheck={false} rows={Math.min(18, Math.max(6, statement.split('\n').length + 1))} value={statement} onInput={(event) => setStatement(event.currentTarget.value)} onKeyDown={onKeyDown} />
             <div class="sql-bar">
               <button type="button" class="button primary" onClick={() => run(statement)}>
                 Run

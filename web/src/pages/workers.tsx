@@ -55,7 +55,7 @@ function Queues({ queues }: { queues: Workers['queues'] }): JSX.Element {
 }
 
 function Memory({ memory }: { memory: Workers['memory'] }): JSX.Element {
-  const series: ChartSeries[] = memory.map((one, index) => ({ label: `${one.service} ${one.name}`, variable: `--hue-${(index * 3) % HUES}`, format: bytes }));
+  const series: ChartSeries[] = memory.map((one, index) => ({ label: `${one.service} ${one.name}`, variable: `--hue-${(index * 3) % HUES}`, format: bytes, binary: true }));
   const data = useMemo(() => {
     const times = [...new Set(memory.flatMap((one) => one.points.map(([ms]) => ms)))].sort((a, b) => a - b);
     const lines = memory.map((one) => {

@@ -16,6 +16,8 @@ export interface ChartSeries {
   shape?: 'line' | 'area' | 'bars';
   format: (value: number | null) => string;
   dash?: number[];
+  /** Bytes: steps of the axis are powers of two. */
+  binary?: boolean;
 }
 
 export interface Dot {
@@ -124,6 +126,13 @@ function timeAxis(): uPlot.Axis {
   };
 }
 
+const POWERS_OF_TWO = Array.from({ length: 50 }, (_, power) => 2 ** power);
+
+/** `1.50 s` beside `2 s` is noise on an axis. */
+function trimmed(words: string): string {
+  return words.replace(/(\.\d*?)0+(\D|$)/, '$1$2').replace(/\.(\D|$)/, '$1');
+}
+
 function valueAxis(series: ChartSeries[]): uPlot.Axis {
   const format = series[0]?.format ?? String;
   return {
@@ -134,7 +143,8 @@ function valueAxis(series: ChartSeries[]): uPlot.Axis {
     space: 34,
     grid: GRID,
     ticks: { show: false },
-    values: (_, splits) => splits.map((value) => (value === 0 ? '0' : format(value))),
+    ...(series[0]?.binary ? { incrs: POWERS_OF_TWO } : {}),
+    values: (_, splits) => splits.map((value) => (value === 0 ? '0' : trimmed(format(value)))),
   };
 }
 

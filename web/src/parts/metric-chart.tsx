@@ -136,7 +136,7 @@ function Shown({ metric, stat }: { metric: Metric; stat: Stat }): JSX.Element {
   const data = useMemo(() => align(visible), [lines, hidden]);
   const perSecond = metric.kind === 'counter' || metric.kind === 'sum';
   const format = stat === 'rate' && isHistogram(metric) ? (value: number | null) => `${short(value)}/s` : (value: number | null) => measured(value, metric.unit, perSecond);
-  const series: ChartSeries[] = visible.map(({ label, variable, dash }) => ({ label, variable, format, ...(dash ? { dash: [5, 4] } : {}) }));
+  const series: ChartSeries[] = visible.map(({ label, variable, dash }) => ({ label, variable, format, binary: metric.unit === 'By', ...(dash ? { dash: [5, 4] } : {}) }));
   const dots = useMemo<Dot[]>(
     () =>
       stat === 'rate'

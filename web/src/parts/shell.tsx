@@ -42,13 +42,16 @@ function ThemeButton(): JSX.Element {
 export function Side({ onHelp }: { onHelp: () => void }): JSX.Element {
   const { path } = usePlace();
   const { connection } = useConnection();
+  const list = useRef<HTMLUListElement>(null);
+  // On narrow screens the pages are a strip that scrolls sideways.
+  useEffect(() => list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }), [path]);
   return (
     <nav class="side" aria-label="Pages">
       <a class="brand" href={to('/')}>
         <img src="/icon.svg" alt="" />
         <span>Radiosonde</span>
       </a>
-      <ul>
+      <ul ref={list}>
         {PAGES.map((page) => (
           <li key={page.path}>
             <a href={to(page.path)} {...(isCurrent(path, page.path) ? { 'aria-current': 'page' as const } : {})}>
