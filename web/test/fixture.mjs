@@ -31,6 +31,8 @@ export class Fixture {
   mode = 'full';
   /** What arrived since the start; newer logs and traces carry its number. */
   arrived = 0;
+  /** Made-up logs and traces end here, so that they stay the same while the fixture runs. */
+  born = Date.now();
   streams = new Set();
   cache = new Map();
 
@@ -107,9 +109,9 @@ export class Fixture {
       case 'overview':
         return empty ? { ...data.overview(to, to - from, 60), services: [], operations: [] } : data.overview(to, to - from, Number(params.get('buckets') ?? 60));
       case 'traces':
-        return empty ? { traces: [] } : this.traces(params, to, to - from, limit);
+        return empty ? { traces: [] } : this.traces(params, to - from, limit);
       case 'logs':
-        return empty ? { logs: [] } : this.logs(params, to, limit);
+        return empty ? { logs: [] } : this.logs(params, limit);
       case 'metrics':
         if (id) return data.metric(id, to, to - from, 120);
         return { metrics: empty ? [] : data.metrics() };
@@ -132,21 +134,21 @@ export class Fixture {
     return this.cache.get(id);
   }
 
-  traces(params, now, rangeMs, limit) {
+  traces(params, rangeMs, limit) {
     const q = params.get('q') ?? '';
     if (q.includes('>>')) return { error: { message: `The filter ends where a value was expected: \`${q}\``, mend: 'A comparison has a value on its right: duration > 100ms' } };
-    const rows = data.traceRows(400, rangeMs, now).filter((row) => !params.get('service') || row.services.includes(params.get('service')));
-    if (this.arrived > 0) rows.unshift({ ...rows[0], trace_id: data.traceId(5000 + this.arrived), name: `arrival ${this.arrived}`, start_ms: now - 5 });
+    const rows = data.traceRows(400, rangeMs, this.born).filter((row) => !params.get('service') || row.services.includes(params.get('service')));
+    if (this.arrived > 0) rows.unshift({ ...rows[0], trace_id: data.traceId(5000 + this.arrived), name: `arrival ${this.arrived}`, start_ms: this.born + this.arrived });
     if (q.includes('no.such')) return { traces: [] };
     if (params.get('order') === 'slowest') rows.sort((a, b) => b.duration_ns - a.duration_ns);
     return rows.length > limit ? { traces: rows.slice(0, limit), more: true } : { traces: rows };
   }
 
-  logs(params, now, limit) {
+  logs(params, limit) {
     const least = Number(params.get('severity') ?? 0);
     const q = (params.get('q') ?? '').toLowerCase();
-    const rows = data.logRows(1000, now).filter((log) => log.severity >= least && log.body.toLowerCase().includes(q) && (!params.get('service') || log.service === params.get('service')));
-    if (this.arrived > 0) rows.unshift({ ...rows[0], time_unix_ns: `${now}000001`, time_ms: now, body: `arrival ${this.arrived}` });
+    const rows = data.logRows(1000, this.born).filter((log) => log.severity >= least && log.body.toLowerCase().includes(q) && (!params.get('service') || log.service === params.get('service')));
+    if (this.arrived > 0) rows.unshift({ ...rows[0], time_unix_ns: `${this.born + this.arrived}000001`, time_ms: this.born + this.arrived, body: `arrival ${this.arrived}` });
     return rows.length > limit ? { logs: rows.slice(0, limit), more: true } : { logs: rows };
   }
 

@@ -32,7 +32,7 @@ describe('live', { skip: SKIP }, () => {
       await visit(page, fixture.url + path);
       for (let round = 0; round < 3; round += 1) {
         const ms = await delay(page);
-        process.stdout.write(`# ${path}: shown ${Math.round(ms)} ms after it was received (goal: 1000)\n`);
+        process.stdout.write(`${path}: shown ${Math.round(ms)} ms after it was received (goal: 1000)\n`);
       }
     }
     assertNoFaults(faults, 'live views');
