@@ -83,7 +83,9 @@ interface Children {
 function childLists(spans: Span[], parent: Int32Array): Children {
   const size = spans.length;
   const first = new Uint32Array(size + 1);
-  for (const up of parent) if (up >= 0) first[up + 1] = (first[up + 1] as number) + 1;
+  parent.forEach((up) => {
+    if (up >= 0) first[up + 1] = (first[up + 1] as number) + 1;
+  });
   for (let index = 0; index < size; index += 1) first[index + 1] = (first[index + 1] as number) + (first[index] as number);
   const next = first.slice();
   const list = new Uint32Array(size);
@@ -106,7 +108,8 @@ function walk(spans: Span[], parent: Int32Array, { first, list, roots }: Childre
   const order = new Uint32Array(size);
   const depth = new Uint16Array(size);
   const below = new Uint32Array(size);
-  const errors = Uint32Array.from(spans, (span) => (isError(span) ? 1 : 0));
+  const errors = new Uint32Array(size);
+  spans.forEach((span, index) => (errors[index] = isError(span) ? 1 : 0));
   // A stack of our own: traces can be deeper than the language's.
   const stack = roots.toReversed();
   let at = 0;
@@ -130,7 +133,8 @@ function walk(spans: Span[], parent: Int32Array, { first, list, roots }: Childre
 
 /** A span's duration without the time in which at least one child ran. */
 function selfTimes(spans: Span[], { first, list }: Children): Float64Array {
-  return Float64Array.from(spans, (span, index) => {
+  const self = new Float64Array(spans.length);
+  spans.forEach((span, index) => {
     const end = span.offset_ns + span.duration_ns;
     let reached = span.offset_ns;
     let covered = 0;
@@ -143,8 +147,9 @@ function selfTimes(spans: Span[], { first, list }: Children): Float64Array {
         reached = until;
       }
     }
-    return span.duration_ns - covered;
+    self[index] = span.duration_ns - covered;
   });
+  return self;
 }
 
 function logsBySpan(logs: TraceLog[], indexOf: Map<string, number>): Map<number, TraceLog[]> {
