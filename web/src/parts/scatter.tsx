@@ -1,6 +1,6 @@
 // Every trace as a dot: when it started and how long it took, on a logarithmic axis. Errors are crosses, not only red.
 
-import type { JSX } from 'preact';
+import type { JSX, TargetedPointerEvent } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import type { TraceRow } from '../api';
 import { clock, duration, plural } from '../format';
@@ -22,6 +22,7 @@ const RIGHT = 12;
 const TOP = 10;
 const BOTTOM = 22;
 const NEAR_PX = 12;
+const DRAG_PX_MIN = 5;
 
 interface Scales {
   x: (ms: number) => number;
@@ -108,55 +109,80 @@ function drawTrace(context: CanvasRenderingContext2D, x: number, y: number, trac
   context.globalAlpha = 1;
 }
 
+function Tip({ trace }: { trace: TraceRow }): JSX.Element {
+  return (
+    <>
+      <b>{trace.name}</b>
+      <div class="muted">
+        {trace.service}, {clock(trace.start_ms)}
+      </div>
+      <div>
+        {duration(trace.duration_ns)}, {plural(trace.spans, 'span')}
+        {trace.errors > 0 && <span class="error-text">, {plural(trace.errors, 'error')}</span>}
+      </div>
+    </>
+  );
+}
+
+/** The trace whose dot is nearest to the pointer, if one is near. */
+function nearest(props: Props, canvas: HTMLCanvasElement, event: PointerEvent): TraceRow | null {
+  const s = scales(props, canvas.clientWidth, canvas.clientHeight);
+  let found: TraceRow | null = null;
+  let best = NEAR_PX;
+  for (const trace of props.traces) {
+    const distance = Math.hypot(s.x(trace.start_ms) - event.offsetX, s.y(trace.duration_ns) - event.offsetY);
+    if (distance < best) [best, found] = [distance, trace];
+  }
+  return found;
+}
+
+function shade(context: CanvasRenderingContext2D, { from, to }: Drag, height: number): void {
+  context.fillStyle = color('--accent-line');
+  context.globalAlpha = 0.18;
+  context.fillRect(from, TOP, to - from, height - TOP - BOTTOM);
+  context.globalAlpha = 1;
+}
+
+interface Drag {
+  from: number;
+  to: number;
+}
+
 export function Scatter(props: Props): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   const tip = useRef<HTMLDivElement>(null);
+  const drag = useRef<Drag | null>(null);
   const [over, setOver] = useState<TraceRow | null>(null);
-  const drag = useRef<{ from: number; to: number } | null>(null);
   useTheme();
-
   const request = useCanvas(canvas, (context, width, height) => {
     const s = scales(props, width, height);
     drawAxes(context, s, props, width, height);
     for (const trace of props.traces) drawTrace(context, s.x(trace.start_ms), s.y(trace.duration_ns), trace, trace === over);
-    if (!drag.current) return;
-    context.fillStyle = color('--accent-line');
-    context.globalAlpha = 0.18;
-    context.fillRect(drag.current.from, TOP, drag.current.to - drag.current.from, height - TOP - BOTTOM);
-    context.globalAlpha = 1;
+    if (drag.current) shade(context, drag.current, height);
   });
 
-  const nearest = (event: PointerEvent): TraceRow | null => {
-    const box = canvas.current?.getBoundingClientRect();
-    if (!box) return null;
-    const s = scales(props, box.width, box.height);
-    let found: TraceRow | null = null;
-    let best = NEAR_PX;
-    for (const trace of props.traces) {
-      const distance = Math.hypot(s.x(trace.start_ms) - (event.clientX - box.left), s.y(trace.duration_ns) - (event.clientY - box.top));
-      if (distance < best) [best, found] = [distance, trace];
-    }
-    return found;
+  const onDown = (event: TargetedPointerEvent<HTMLCanvasElement>) => {
+    drag.current = { from: event.offsetX, to: event.offsetX };
+    event.currentTarget.setPointerCapture(event.pointerId);
   };
-
-  const onMove = (event: PointerEvent) => {
+  const onMove = (event: TargetedPointerEvent<HTMLCanvasElement>) => {
     if (drag.current) {
       drag.current.to = event.offsetX;
       request();
       return;
     }
-    setOver(nearest(event));
+    setOver(nearest(props, event.currentTarget, event));
     if (tip.current) placeTip(tip.current, event.clientX, event.clientY);
   };
-  const onUp = (event: PointerEvent) => {
+  const onUp = (event: TargetedPointerEvent<HTMLCanvasElement>) => {
     const dragged = drag.current;
     drag.current = null;
-    if (dragged && Math.abs(dragged.to - dragged.from) > 5) {
-      const s = scales(props, canvas.current?.clientWidth ?? 1, 1);
+    if (dragged && Math.abs(dragged.to - dragged.from) > DRAG_PX_MIN) {
+      const s = scales(props, event.currentTarget.clientWidth, 1);
       setFixed(s.ms(Math.min(dragged.from, dragged.to)), s.ms(Math.max(dragged.from, dragged.to)));
       return;
     }
-    const trace = nearest(event);
+    const trace = nearest(props, event.currentTarget, event);
     if (trace) navigate(to(`/traces/${trace.trace_id}`));
   };
 
@@ -167,27 +193,14 @@ export function Scatter(props: Props): JSX.Element {
         role="img"
         aria-label={`${plural(props.traces.length, 'trace')} by start and duration; the table below lists the same`}
         class={over ? 'pointing' : ''}
-        onPointerDown={(event) => {
-          drag.current = { from: event.offsetX, to: event.offsetX };
-          event.currentTarget.setPointerCapture(event.pointerId);
-        }}
+        onPointerDown={onDown}
         onPointerMove={onMove}
         onPointerUp={onUp}
+        onPointerCancel={() => (drag.current = null)}
         onPointerLeave={() => setOver(null)}
       />
       <div ref={tip} class="tip" hidden={over === null}>
-        {over && (
-          <>
-            <b>{over.name}</b>
-            <div class="muted">
-              {over.service}, {clock(over.start_ms)}
-            </div>
-            <div>
-              {duration(over.duration_ns)}, {plural(over.spans, 'span')}
-              {over.errors > 0 && <span class="error-text">, {plural(over.errors, 'error')}</span>}
-            </div>
-          </>
-        )}
+        {over && <Tip trace={over} />}
       </div>
     </div>
   );

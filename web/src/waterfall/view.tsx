@@ -8,7 +8,7 @@ import { useTheme } from '../theme';
 import { ROW_PX, type Sight, drawRows, indent } from './draw';
 import { useWaterfallKeys } from './keyboard';
 import { type Model, isError } from './model';
-import { bodyDown, headDown, onWheel } from './pointer';
+import { type Surface, bodyDown, headDown, onWheel } from './pointer';
 import { type Rows, logAt, reveal, rows as rowsOf } from './rows';
 import { RULER_PX, SMALL_PX, drawHead, drawSmall } from './ruler';
 import type { Viewport } from './viewport';
@@ -33,19 +33,32 @@ function toggled(collapsed: ReadonlySet<number>, index: number): ReadonlySet<num
   return next;
 }
 
-export function Waterfall(props: Props): JSX.Element {
-  const { model, viewport, selected, onSelect, matches, withLogs, collapsed, onCollapsed } = props;
+/** What is drawn, where, and the way to ask for it to be drawn. */
+interface Stage extends Surface {
+  head: { current: HTMLCanvasElement | null };
+  body: { current: HTMLCanvasElement | null };
+  scroller: { current: HTMLDivElement | null };
+  /** The stretch that is being chosen in the strip, in pixels. */
+  drag: { current: [number, number] | null };
+  /** The row under the pointer. */
+  hovered: { current: number };
+  rows: Rows;
+  setShare: (share: number) => void;
+  requestHead: () => void;
+  requestBody: () => void;
+}
+
+function useStage({ model, viewport, selected, matches, withLogs, collapsed }: Props): Stage {
   const head = useRef<HTMLCanvasElement>(null);
   const body = useRef<HTMLCanvasElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
   const drag = useRef<[number, number] | null>(null);
   const hovered = useRef(-1);
+  const small = useRef<{ canvas: HTMLCanvasElement; width: number; theme: number; model: Model } | null>(null);
   const [share, setShare] = useState(0.36);
   const theme = useTheme();
   const rows = useMemo(() => rowsOf(model, collapsed, withLogs), [model, collapsed, withLogs]);
   const matched = useMemo(() => (matches ? new Set(matches) : null), [matches]);
-  const small = useRef<{ canvas: HTMLCanvasElement; width: number; theme: number; model: Model } | null>(null);
-
   const width = () => body.current?.clientWidth ?? 1;
   const names = () => Math.max(NAMES_MIN, Math.round(width() * share));
   const sight = (): Sight => ({
@@ -70,64 +83,71 @@ export function Waterfall(props: Props): JSX.Element {
     }
     if (small.current) drawHead(context, sight(), small.current.canvas, w, drag.current);
   });
-  const request = () => {
-    requestBody();
+  return { head, body, scroller, drag, hovered, rows, viewport, names, width, setShare, requestHead, requestBody };
+}
+
+function rowAt({ body, scroller, rows }: Stage, event: MouseEvent): number {
+  const box = body.current?.getBoundingClientRect();
+  const row = box ? Math.floor((event.clientY - box.top + (scroller.current?.scrollTop ?? 0)) / ROW_PX) : -1;
+  return row < rows.length ? row : -1;
+}
+
+/** The triangle before a name opens and closes; anything else of a row selects. */
+function click(stage: Stage, { model, collapsed, onCollapsed, onSelect }: Props, event: PointerEvent): void {
+  const row = rowAt(stage, event);
+  const index = row < 0 ? -1 : (stage.rows.span[row] as number);
+  if (index < 0) return;
+  const x = event.clientX - (stage.body.current?.getBoundingClientRect().left ?? 0);
+  const onToggle = !logAt(model, stage.rows, row) && (model.below[index] as number) > 0 && Math.abs(x - indent(model, index) - 5) < 10;
+  if (onToggle) onCollapsed(toggled(collapsed, index));
+  else onSelect(index);
+}
+
+function hover(stage: Stage, row: number, event?: PointerEvent): void {
+  const { body, hovered, names, requestBody } = stage;
+  if (event && body.current) body.current.style.cursor = Math.abs(event.offsetX - names()) <= 4 ? 'col-resize' : event.offsetX > names() ? 'grab' : 'default';
+  if (row === hovered.current) return;
+  hovered.current = row;
+  requestBody();
+}
+
+function Head({ stage, model }: { stage: Stage; model: Model }): JSX.Element {
+  const { viewport, names, width, drag, requestHead } = stage;
+  const ns = (x: number, whole: boolean) => {
+    const part = (x - names()) / Math.max(1, width() - names());
+    return whole ? model.start + part * (model.end - model.start) : viewport.from + part * (viewport.until - viewport.from);
+  };
+  const onDrag = (range: [number, number] | null) => {
+    drag.current = range;
     requestHead();
   };
+  return (
+    <canvas
+      ref={stage.head}
+      class="waterfall-head"
+      style={{ height: `${SMALL_PX + RULER_PX}px` }}
+      role="img"
+      aria-label="The whole trace in small. Drag to zoom to a stretch of time"
+      onPointerDown={(event) => headDown(stage, event.currentTarget, event, SMALL_PX, { drag: onDrag, ns })}
+      onDblClick={() => viewport.reset()}
+    />
+  );
+}
 
-  useWatching({ viewport, request, scroller, head, names, width, requestBody });
+export function Waterfall(props: Props): JSX.Element {
+  const { model, viewport, selected, collapsed, onCollapsed } = props;
+  const stage = useStage(props);
+  const { rows, scroller, width } = stage;
+  useWatching(stage);
   useShown({ model, rows, selected, collapsed, onCollapsed, scroller });
   useWaterfallKeys({ ...props, rows, pageRows: () => Math.max(1, Math.floor((scroller.current?.clientHeight ?? ROW_PX) / ROW_PX) - 1) });
-
-  const surface = { viewport, names, width };
-  const rowAt = (event: MouseEvent) => {
-    const box = body.current?.getBoundingClientRect();
-    const row = box ? Math.floor((event.clientY - box.top + (scroller.current?.scrollTop ?? 0)) / ROW_PX) : -1;
-    return row < rows.length ? row : -1;
+  const actions = {
+    click: (event: PointerEvent) => click(stage, props, event),
+    resize: (at: number) => stage.setShare(Math.min(0.8, Math.max(0.1, at / width()))),
   };
-  const click = (event: PointerEvent) => {
-    const row = rowAt(event);
-    const index = row < 0 ? -1 : (rows.span[row] as number);
-    if (index < 0) return;
-    const x = event.clientX - (body.current?.getBoundingClientRect().left ?? 0);
-    const onToggle = !logAt(model, rows, row) && (model.below[index] as number) > 0 && Math.abs(x - indent(model, index) - 5) < 10;
-    if (onToggle) onCollapsed(toggled(collapsed, index));
-    else onSelect(index);
-  };
-  const moveHover = (event: PointerEvent) => {
-    const row = rowAt(event);
-    if (body.current) body.current.style.cursor = Math.abs(event.offsetX - names()) <= 4 ? 'col-resize' : event.offsetX > names() ? 'grab' : 'default';
-    if (row === hovered.current) return;
-    hovered.current = row;
-    requestBody();
-  };
-  const leave = () => {
-    hovered.current = -1;
-    requestBody();
-  };
-
   return (
     <div class="waterfall">
-      <canvas
-        ref={head}
-        class="waterfall-head"
-        style={{ height: `${SMALL_PX + RULER_PX}px` }}
-        role="img"
-        aria-label="The whole trace in small. Drag to zoom to a stretch of time"
-        onPointerDown={(event) =>
-          headDown(surface, event.currentTarget, event, SMALL_PX, {
-            drag: (range) => {
-              drag.current = range;
-              requestHead();
-            },
-            ns: (x, whole) => {
-              const part = (x - names()) / Math.max(1, width() - names());
-              return whole ? model.start + part * (model.end - model.start) : viewport.from + part * (viewport.until - viewport.from);
-            },
-          })
-        }
-        onDblClick={() => viewport.reset()}
-      />
+      <Head stage={stage} model={model} />
       <div
         ref={scroller}
         class="waterfall-scroll"
@@ -136,17 +156,17 @@ export function Waterfall(props: Props): JSX.Element {
         tabIndex={0}
         aria-label="Spans of the trace"
         aria-activedescendant={selected < 0 ? undefined : 'waterfall-selected'}
-        onScroll={requestBody}
+        onScroll={stage.requestBody}
       >
         <SelectedItem model={model} rows={rows} selected={selected} collapsed={collapsed} />
         <div class="waterfall-space" style={{ height: `${rows.length * ROW_PX}px` }}>
           <canvas
-            ref={body}
+            ref={stage.body}
             aria-hidden="true"
-            onPointerDown={(event) => scroller.current && bodyDown(surface, event.currentTarget, scroller.current, event, { click, resize: (at) => setShare(Math.min(0.8, Math.max(0.1, at / width()))) })}
-            onPointerMove={moveHover}
-            onPointerLeave={leave}
-            onDblClick={(event) => viewport.fit(rows.span[rowAt(event)] ?? -1)}
+            onPointerDown={(event) => scroller.current && bodyDown(stage, event.currentTarget, scroller.current, event, actions)}
+            onPointerMove={(event) => hover(stage, rowAt(stage, event), event)}
+            onPointerLeave={() => hover(stage, -1)}
+            onDblClick={(event) => viewport.fit(rows.span[rowAt(stage, event)] ?? -1)}
           />
         </div>
       </div>
@@ -176,23 +196,16 @@ function SelectedItem({ model, rows, selected, collapsed }: { model: Model; rows
   );
 }
 
-interface Watching {
-  viewport: Viewport;
-  request: () => void;
-  requestBody: () => void;
-  scroller: { current: HTMLDivElement | null };
-  head: { current: HTMLCanvasElement | null };
-  names: () => number;
-  width: () => number;
-}
-
 /** Draws when the viewport changes, and takes the wheel, which Preact's listeners could not prevent from scrolling. */
-function useWatching(watching: Watching): void {
-  const latest = useRef(watching);
-  latest.current = watching;
+function useWatching(stage: Stage): void {
+  const latest = useRef(stage);
+  latest.current = stage;
   useEffect(() => {
     const { viewport, scroller, head } = latest.current;
-    const stopWatching = viewport.watch(() => latest.current.request());
+    const stopWatching = viewport.watch(() => {
+      latest.current.requestBody();
+      latest.current.requestHead();
+    });
     const elements = [scroller.current, head.current].filter((element) => element !== null);
     const wheel = (event: WheelEvent) => onWheel(latest.current, event.currentTarget as HTMLElement, event);
     for (const element of elements) element.addEventListener('wheel', wheel as EventListener, { passive: false });
@@ -200,7 +213,7 @@ function useWatching(watching: Watching): void {
       stopWatching();
       for (const element of elements) element.removeEventListener('wheel', wheel as EventListener);
     };
-  }, [watching.viewport]);
+  }, [stage.viewport]);
 }
 
 interface Shown {
