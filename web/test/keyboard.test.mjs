@@ -85,6 +85,17 @@ describe('keyboard', { skip: SKIP }, () => {
     await page.getByRole('complementary', { name: 'Selected span' }).waitFor({ state: 'detached' });
   });
 
+  test('a flame graph: v shows it, its frames lead to spans', async () => {
+    await visit(page, `${fixture.url}/traces/${traceId(2)}`);
+    await page.keyboard.press('v');
+    const frame = page.getByRole('button', { name: /^token \*: 374.ms .*24 spans/ });
+    await frame.focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('complementary', { name: 'Selected span' }).getByText(/^token \d+$/).waitFor();
+    await page.keyboard.press('v');
+    await page.waitForFunction(() => document.querySelector('#waterfall-selected')?.textContent.startsWith('token'));
+  });
+
   test('SQL: Ctrl and Enter run, a statement is saved and comes back', async () => {
     await visit(page, `${fixture.url}/sql`);
     await page.getByLabel('SQL statement').fill('SELECT 1');

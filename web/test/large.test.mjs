@@ -98,6 +98,9 @@ describe('a large trace', { skip: SKIP }, () => {
     assert.ok((await height()) < 24 * 1000, 'closed');
     await page.keyboard.press(']');
     assert.equal(await height(), 24 * 100_000);
+    await page.keyboard.press('v');
+    await page.locator('.flame-frame').first().waitFor();
+    assert.ok((await page.locator('.flame-frame').count()) <= 800);
     assertNoFaults(faults, 'the large trace');
   });
 });

@@ -67,7 +67,7 @@ describe('pages', { skip: SKIP }, () => {
       await page.goto(fixture.url + path);
       const problem = page.locator('.problem').first();
       await problem.waitFor();
-      assert.match(await problem.textContent(), /The store is being repaired\..*Wait until `sonde doctor`/);
+      assert.match(await problem.textContent(), /The store is being repaired\..*Wait until sonde doctor/);
     }
     fixture.mode = 'full';
     await page.locator('.problem button').first().click();

@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { type Doctor, type Status, address } from '../api';
 import { ago, bytes, count, duration, moment } from '../format';
 import { Page } from '../parts/shell';
-import { Await, Command, withScheme } from '../parts/states';
+import { Await, Command, Words, withScheme } from '../parts/states';
 import { useQuery } from '../query';
 
 /** Longer silence than this is worth a look. */
@@ -23,9 +23,13 @@ function Refusals({ refusals }: { refusals: Doctor['refusals'] }): JSX.Element {
           {refusals.map((one, index) => (
             <li key={`${one.time_ms} ${one.peer} ${index}`}>
               <p>
-                <span class="badge error">{count(one.count)} ×</span> <b>{one.reason}</b>
+                <span class="badge error">{count(one.count)} ×</span> <b>
+                  <Words text={one.reason} />
+                </b>
               </p>
-              <p>{one.mend}</p>
+              <p>
+                <Words text={one.mend} />
+              </p>
               <p class="muted">
                 {one.peer} over {one.protocol}, <span title={moment(one.time_ms)}>{ago(one.time_ms)}</span>
               </p>

@@ -12,6 +12,7 @@ import { WhyCard } from '../parts/why';
 import { useQuery } from '../query';
 import { place, setParams, to, usePlace } from '../router';
 import { Detail } from '../waterfall/detail';
+import { Flame } from '../waterfall/flame-view';
 import { type Model, build, isError, rootOf } from '../waterfall/model';
 import { find } from '../waterfall/rows';
 import { Waterfall } from '../waterfall/view';
@@ -83,6 +84,44 @@ function ServiceLegend({ model }: { model: Model }): JSX.Element {
   );
 }
 
+interface ToolsProps {
+  flame: boolean;
+  withLogs: boolean;
+  logs: number;
+  onOpenAll: () => void;
+  onWhole: () => void;
+}
+
+function Tools({ flame, withLogs, logs, onOpenAll, onWhole }: ToolsProps): JSX.Element {
+  return (
+    <span class="row wrap spacer">
+      {!flame && logs > 0 && (
+        <button type="button" class="button small" aria-pressed={withLogs} onClick={() => setParams({ logs: withLogs ? '0' : '1' })}>
+          Logs
+        </button>
+      )}
+      {!flame && (
+        <>
+          <button type="button" class="button small" onClick={onOpenAll}>
+            Open all
+          </button>
+          <button type="button" class="button small" title="Ctrl + wheel zooms, dragging pans, dragging in the ruler chooses" onClick={onWhole}>
+            Whole trace
+          </button>
+        </>
+      )}
+      <span class="segmented" role="group" aria-label="Show as">
+        <button type="button" class="button small" aria-pressed={!flame} onClick={() => setParams({ show: null })}>
+          Waterfall
+        </button>
+        <button type="button" class="button small" aria-pressed={flame} onClick={() => setParams({ show: 'flame' })}>
+          Flame
+        </button>
+      </span>
+    </span>
+  );
+}
+
 function Timeline({ model }: { model: Model }): JSX.Element {
   const { params } = usePlace();
   const viewport = useViewport(model);
@@ -91,48 +130,33 @@ function Timeline({ model }: { model: Model }): JSX.Element {
   const words = params.get('find') ?? '';
   const matches = useMemo(() => (words === '' ? null : find(model, words, haystack)), [model, words]);
   const selected = model.indexOf.get(params.get('span') ?? '') ?? -1;
-  const withLogs = params.get('logs') === null ? model.trace.logs.length <= LOGS_SHOWN_MAX : params.get('logs') === '1';
+  const logs = model.trace.logs.length;
+  const withLogs = params.get('logs') === null ? logs <= LOGS_SHOWN_MAX : params.get('logs') === '1';
+  const flame = params.get('show') === 'flame';
   const detail = useRef<HTMLElement>(null);
   const onSelect = useCallback((index: number) => setParams({ span: model.spans[index]?.span_id ?? null }), [model]);
   const close = () => setParams({ span: null });
   useKeys('Details', selected < 0 ? [] : [{ keys: ['Escape'], words: 'Close the details', run: close }]);
-
+  useKeys('Timeline', [{ keys: ['v'], words: 'Waterfall or flame graph', run: () => setParams({ show: flame ? null : 'flame' }) }]);
+  const shared = { model, selected, onSelect };
   return (
     <section class="card timeline" aria-label="Timeline">
       <header>
-        <SearchField value={words} label="Search in this trace" placeholder="Name, service, attribute" onChange={(next) => setParams({ find: next })} />
-        {matches && (
+        {!flame && <SearchField value={words} label="Search in this trace" placeholder="Name, service, attribute" onChange={(next) => setParams({ find: next })} />}
+        {!flame && matches && (
           <span class="muted">
             {count(matches.length)} found, <kbd>n</kbd> next
           </span>
         )}
         <ServiceLegend model={model} />
-        <span class="row spacer">
-          {model.trace.logs.length > 0 && (
-            <button type="button" class="button small" aria-pressed={withLogs} onClick={() => setParams({ logs: withLogs ? '0' : '1' })}>
-              Logs
-            </button>
-          )}
-          <button type="button" class="button small" onClick={() => setCollapsed(new Set())}>
-            Open all
-          </button>
-          <button type="button" class="button small" title="Ctrl + wheel zooms, dragging pans, dragging in the ruler chooses" onClick={() => viewport.reset()}>
-            Whole trace
-          </button>
-        </span>
+        <Tools flame={flame} withLogs={withLogs} logs={logs} onOpenAll={() => setCollapsed(new Set())} onWhole={() => viewport.reset()} />
       </header>
       <div class={`timeline-body${selected < 0 ? '' : ' with-detail'}`}>
-        <Waterfall
-          model={model}
-          viewport={viewport}
-          selected={selected}
-          onSelect={onSelect}
-          matches={matches}
-          withLogs={withLogs}
-          collapsed={collapsed}
-          onCollapsed={setCollapsed}
-          onFocusDetail={() => detail.current?.focus()}
-        />
+        {flame ? (
+          <Flame {...shared} />
+        ) : (
+          <Waterfall {...shared} viewport={viewport} matches={matches} withLogs={withLogs} collapsed={collapsed} onCollapsed={setCollapsed} onFocusDetail={() => detail.current?.focus()} />
+        )}
         {selected >= 0 && <Detail box={detail} model={model} index={selected} onClose={close} onZoom={() => viewport.fit(selected)} />}
       </div>
     </section>

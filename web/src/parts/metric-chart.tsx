@@ -164,7 +164,7 @@ function Shown({ metric, stat }: { metric: Metric; stat: Stat }): JSX.Element {
         </p>
       )}
       <Legend lines={lines} hidden={hidden} format={format} onToggle={toggle} />
-      {metric.more === true && <p class="muted">The first 50 series; there are more. SQL over the table `points` reaches all of them.</p>}
+      {metric.more === true && <p class="muted">The first 50 series; there are more. SQL over the table <code>points</code> reaches all of them.</p>}
     </>
   );
 }

@@ -34,6 +34,11 @@ export function Command({ text }: { text: string }): JSX.Element {
   );
 }
 
+/** The server's sentences put names between backticks. */
+export function Words({ text }: { text: string }): JSX.Element {
+  return <>{text.split('`').map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>;
+}
+
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }): JSX.Element {
   return (
     <div class="empty prose">
@@ -70,9 +75,19 @@ export function Problem({ error, again }: { error: Error; again: () => void }): 
   const away = error instanceof Away;
   return (
     <div class="problem" role="alert">
-      <strong>{error.message}</strong>
-      {mend !== null && <p>{mend}</p>}
-      {away && <p>It is asked again by itself as soon as it is back. Is `sonde serve` running?</p>}
+      <strong>
+        <Words text={error.message} />
+      </strong>
+      {mend !== null && (
+        <p>
+          <Words text={mend} />
+        </p>
+      )}
+      {away && (
+        <p>
+          It is asked again by itself as soon as it is back. Is <code>sonde serve</code> running?
+        </p>
+      )}
       <button type="button" class="button small" onClick={again}>
         Try again
       </button>

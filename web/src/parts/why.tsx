@@ -6,7 +6,7 @@ import { type Account, type Evidence, type Segment, type Why, address } from '..
 import { duration, percent, plural } from '../format';
 import { useQuery } from '../query';
 import { to, usePlace, withParams } from '../router';
-import { Await } from './states';
+import { Await, Words } from './states';
 
 /** As `sonde why` calls them, with the hue of each kind of time. */
 const CATEGORIES: Record<string, [title: string, variable: string]> = {
@@ -57,11 +57,6 @@ function EvidenceLinks({ evidence, traceId }: { evidence: Evidence[]; traceId: s
       ))}
     </>
   );
-}
-
-/** The account's sentences put names between backticks. */
-function Words({ text }: { text: string }): JSX.Element {
-  return <>{text.split('`').map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>;
 }
 
 function Verdict({ account, traceId }: { account: Account; traceId: string }): JSX.Element {

@@ -3,7 +3,7 @@
 import type { JSX, RefObject } from 'preact';
 import { useState } from 'preact/hooks';
 import type { TraceLog } from '../api';
-import { duration, moment, percent, plural } from '../format';
+import { clock, duration, moment, percent, plural } from '../format';
 import { AttributeTable, Service } from '../parts/bits';
 import { CopyButton } from '../parts/states';
 import { to, withParams } from '../router';
@@ -35,7 +35,9 @@ function Facts({ model, index }: { model: Model; index: number }): JSX.Element |
       </dd>
       <dt>Start</dt>
       <dd>
-        +{duration(span.offset_ns)} <span class="muted">{moment(trace.start_ms + span.offset_ns / 1e6)}</span>
+        +{duration(span.offset_ns)} <span class="muted" title={moment(trace.start_ms + span.offset_ns / 1e6)}>
+          {clock(trace.start_ms + span.offset_ns / 1e6)}
+        </span>
       </dd>
       <dt>Service</dt>
       <dd>
