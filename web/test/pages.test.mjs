@@ -3,13 +3,15 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Fixture } from './fixture.mjs';
-import { traceId } from './fixture-data.mjs';
-import { SIZES, SKIP, assertFits, assertNamed, assertNoFaults, launch, open, visit } from './harness.mjs';
+import { spanId, traceId } from './fixture-data.mjs';
+import { SIZES, SKIP, assertAccessible, assertFits, assertNoFaults, launch, open, visit } from './harness.mjs';
 
 const PAGES = {
   overview: '/',
   traces: '/traces',
   trace: `/traces/${traceId(0)}`,
+  span: `/traces/${traceId(0)}?span=${spanId(11)}`,
+  flame: `/traces/${traceId(0)}?show=flame`,
   logs: '/logs',
   metrics: '/metrics',
   workers: '/workers',
@@ -38,7 +40,7 @@ describe('pages', { skip: SKIP }, () => {
           const where = `${name} (${sizeName}, ${theme})`;
           await visit(page, fixture.url + path);
           await assertFits(page, where);
-          await assertNamed(page, where);
+          await assertAccessible(page, where);
           assertNoFaults(faults, where);
         }
         await page.close();

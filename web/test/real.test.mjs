@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { SIZES, SKIP, assertFits, assertNamed, assertNoFaults, launch, open, visit } from './harness.mjs';
+import { SIZES, SKIP, assertAccessible, assertFits, assertNoFaults, launch, open, visit } from './harness.mjs';
 
 const BASE = process.env.RADIOSONDE_PAGE_URL?.replace(/\/+$/, '');
 const SKIP_REAL = SKIP || (BASE ? false : 'no server: start `sonde serve` and set RADIOSONDE_PAGE_URL');
@@ -104,7 +104,7 @@ describe('a real server', { skip: SKIP_REAL }, () => {
         const where = `${path} (${sizeName})`;
         await visit(page, BASE + path);
         await assertFits(page, where);
-        await assertNamed(page, where);
+        await assertAccessible(page, where);
         assert.equal(await page.locator('.problem').count(), 0, `${where} shows a problem`);
         assertNoFaults(faults, where);
       }

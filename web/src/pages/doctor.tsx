@@ -50,7 +50,7 @@ function Senders({ senders }: { senders: Doctor['senders'] }): JSX.Element {
       {senders.length === 0 ? (
         <p class="nothing">Nobody has sent anything since the server started.</p>
       ) : (
-        <div class="scroll-x">
+        <div class="scroll-x" tabIndex={0} role="group" aria-label="Who sent what">
           <table>
             <thead>
               <tr>

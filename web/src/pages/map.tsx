@@ -116,7 +116,7 @@ function Node({ node, at }: { node: MapNode; at: Point }): JSX.Element {
   const top = at.y - NODE.height / 2;
   const room = node.errors > 0 ? 14 : 19;
   return (
-    <a href={to('/traces', { service: node.service })} data-row class={`node hue-${hue(node.service)}`} aria-label={`${node.service}: ${count(node.spans)} spans, ${percent(node.errors, node.spans)} errors, p95 ${duration(node.p95_ns)}. Show its traces`}>
+    <a href={to('/traces', { service: node.service })} data-row class={`node hue-${hue(node.service)}`}>
       <rect x={at.x} y={top} width={NODE.width} height={NODE.height} rx="7" />
       <rect class="stripe" x={at.x} y={top + 9} width="3" height={NODE.height - 18} rx="1.5" />
       <text x={at.x + 13} y={top + 21} class="name">
@@ -173,7 +173,7 @@ function Edges({ edges }: { edges: MapEdge[] }): JSX.Element {
       <header>
         <h2>Calls between services</h2>
       </header>
-      <div class="scroll-x">
+      <div class="scroll-x" tabIndex={0} role="group" aria-label="Calls between services">
         <table>
           <thead>
             <tr>

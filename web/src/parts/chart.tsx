@@ -67,7 +67,7 @@ export function Chart({ label, data, series, start, end, height = 150, dots = NO
   useEffect(() => plot.current?.setData(data as uPlot.AlignedData), [data, start, end, dots]);
   useEffect(() => plot.current?.redraw(false), [theme]);
 
-  return <div ref={box} class="chart" role="img" aria-label={label} style={{ height: `${height}px` }} />;
+  return <div ref={box} class="chart" role={dots.length > 0 ? 'group' : 'img'} aria-label={label} style={{ height: `${height}px` }} />;
 }
 
 interface View {

@@ -45,7 +45,7 @@ export function ResultTable({ answer }: { answer: SqlAnswer }): JSX.Element {
   const numeric = answer.columns.map((column) => isNumeric(column.type));
   return (
     <>
-      <div class="scroll-x">
+      <div class="scroll-x" tabIndex={0} role="group" aria-label="Rows">
         <table>
           <thead>
             <tr>

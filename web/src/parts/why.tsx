@@ -96,14 +96,13 @@ function Bar({ account }: { account: Account }): JSX.Element {
 
 function SegmentRow({ segment, whole, traceId }: { segment: Segment; whole: number; traceId: string }): JSX.Element {
   const estimated = segment.provenance === 'estimated';
-  const label = segment.label === titleOf(segment.category) ? 'show' : segment.label;
   return (
     <tr>
       <td>
         <i class="dot" style={{ background: `var(${variableOf(segment.category)})` }} /> {titleOf(segment.category)}
       </td>
       <td class="fill">
-        <EvidenceLink evidence={segment.evidence[0]} words={label} traceId={traceId} />
+        <EvidenceLink evidence={segment.evidence[0]} words={segment.label} traceId={traceId} />
       </td>
       <td class="number muted optional">{plural(segment.spans, 'span')}</td>
       <td class="number" title={estimated ? 'An estimate: CPU time that spans share is spread evenly over them' : 'Measured'}>
@@ -128,11 +127,13 @@ function Segments({ account, traceId }: { account: Account; traceId: string }): 
         ))}
         {hidden.length > 0 && (
           <tr>
-            <td colSpan={3}>
+            <td />
+            <td class="fill">
               <button type="button" class="button plain small" onClick={() => setAll(true)}>
                 {plural(hidden.length, 'smaller part')}
               </button>
             </td>
+            <td class="optional" />
             <td class="number">{duration(hidden.reduce((ns, one) => ns + one.duration_ns, 0))}</td>
             <td class="number">{percent(hidden.reduce((ns, one) => ns + one.duration_ns, 0), whole)}</td>
           </tr>
@@ -141,7 +142,8 @@ function Segments({ account, traceId }: { account: Account; traceId: string }): 
           <td>
             <i class="dot residual" /> unattributed
           </td>
-          <td class="fill" colSpan={2} />
+          <td class="fill" />
+          <td class="optional" />
           <td class="number">{duration(account.residual_ns)}</td>
           <td class="number">{percent(account.residual_ns, whole)}</td>
         </tr>
