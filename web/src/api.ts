@@ -1,0 +1,358 @@
+// The HTTP API as docs/api.md states it: types of every answer, and the way to ask.
+
+export type Attribute = string | number | boolean | null | Attribute[] | { [key: string]: Attribute };
+export type Attributes = Record<string, Attribute>;
+
+export interface Status {
+  version: string;
+  started_ms: number;
+  listening: { page: string | null; otlp_http: string | null; otlp_grpc: string | null };
+  store: {
+    folder: string | null;
+    bytes: number;
+    bytes_max: number | null;
+    age_max_s: number | null;
+    segments: number;
+    rows_in_memory: number;
+  };
+  received: { spans: number; logs: number; points: number; refused: number };
+}
+
+export type Step = number | null;
+
+export interface OverviewSeries {
+  time_ms: number[];
+  requests: Step[];
+  errors: Step[];
+  p50_ns: Step[];
+  p95_ns: Step[];
+  p99_ns: Step[];
+  tokens_input: Step[];
+  tokens_output: Step[];
+}
+
+export interface ServiceRow {
+  service: string;
+  requests: number;
+  errors: number;
+  p50_ns: number | null;
+  p95_ns: number | null;
+  p99_ns: number | null;
+  logs: number;
+}
+
+export interface OperationRow {
+  service: string;
+  name: string;
+  count: number;
+  errors: number;
+  p50_ns: number | null;
+  p95_ns: number | null;
+  p99_ns: number | null;
+  total_ns: number;
+}
+
+export interface Overview {
+  step_ms: number;
+  series: OverviewSeries;
+  services: ServiceRow[];
+  operations: OperationRow[];
+}
+
+export interface TraceRow {
+  trace_id: string;
+  name: string;
+  service: string;
+  services: string[];
+  start_unix_ns: string;
+  start_ms: number;
+  duration_ns: number;
+  spans: number;
+  errors: number;
+}
+
+export interface Traces {
+  traces: TraceRow[];
+  more?: boolean;
+}
+
+export interface SpanLink {
+  trace_id: string;
+  span_id: string;
+  attributes?: Attributes;
+}
+
+export interface Span {
+  span_id: string;
+  parent_span_id: string | null;
+  name: string;
+  service: string;
+  scope: string;
+  kind: string;
+  status: string;
+  status_message: string | null;
+  offset_ns: number;
+  duration_ns: number;
+  attributes: Attributes;
+  links: SpanLink[];
+  resource: number;
+}
+
+export interface TraceLog {
+  offset_ns: number;
+  span_id: string | null;
+  severity: number;
+  severity_text: string;
+  event_name: string | null;
+  body: string;
+  service: string;
+  attributes: Attributes;
+}
+
+export interface Trace {
+  trace_id: string;
+  start_unix_ns: string;
+  start_ms: number;
+  duration_ns: number;
+  spans: Span[];
+  logs: TraceLog[];
+  resources: Attributes[];
+  more?: boolean;
+}
+
+export interface Evidence {
+  trace_id: string;
+  span_id: string;
+  name: string;
+  duration_ns: number;
+}
+
+export interface Segment {
+  category: string;
+  label: string;
+  duration_ns: number;
+  share: number;
+  spans: number;
+  total_ns: number;
+  provenance: 'measured' | 'estimated';
+  evidence: Evidence[];
+}
+
+export type Verdict =
+  | {
+      kind: 'cause';
+      cause: string;
+      label: string | null;
+      duration_ns: number;
+      share: number;
+      confidence: 'medium' | 'high';
+      words: string;
+      evidence: Evidence[];
+    }
+  | { kind: 'cannot_tell'; because: string };
+
+/** What `sonde why --format json` prints. */
+export interface Account {
+  schema: number;
+  interval: { duration_ns: number };
+  spans: number;
+  segments: Segment[];
+  residual_ns: number;
+  gaps: { inside: Evidence; after: string | null; before: string | null; duration_ns: number }[];
+  verdict: Verdict;
+  findings: { words: string; evidence: Evidence[] }[];
+  ruled_out: {
+    category: string;
+    label: string | null;
+    seen_ns: number;
+    at_most_ns: number;
+    at_most_share: number;
+  }[];
+  not_assessed: { what: string; because: string }[];
+}
+
+export type Why = Account & { text: string };
+
+export interface LogRow {
+  time_unix_ns: string;
+  time_ms: number;
+  service: string;
+  scope: string;
+  severity: number;
+  severity_text: string;
+  event_name: string | null;
+  body: string;
+  trace_id: string | null;
+  span_id: string | null;
+  attributes: Attributes;
+}
+
+export interface Logs {
+  logs: LogRow[];
+  more?: boolean;
+}
+
+export interface MetricRow {
+  name: string;
+  unit: string;
+  kind: string;
+  series: number;
+  services: string[];
+}
+
+export interface Metrics {
+  metrics: MetricRow[];
+  more?: boolean;
+}
+
+/** Of a counter and a gauge: time and value. */
+export type NumberPoint = [time_ms: number, value: Step];
+/** Of a histogram. */
+export type HistogramPoint = [time_ms: number, count: number, sum: Step, p50: Step, p95: Step, p99: Step];
+
+export interface MetricSeries {
+  service: string;
+  attributes: Attributes;
+  points: (NumberPoint | HistogramPoint)[];
+}
+
+export interface Exemplar {
+  time_ms: number;
+  value: number;
+  trace_id: string;
+  span_id: string;
+}
+
+export interface Metric {
+  name: string;
+  unit: string;
+  kind: string;
+  step_ms: number;
+  series: MetricSeries[];
+  more?: boolean;
+  exemplars: Exemplar[];
+}
+
+export interface MapNode {
+  service: string;
+  spans: number;
+  errors: number;
+  p95_ns: number | null;
+}
+
+export interface MapEdge {
+  from: string;
+  to: string;
+  calls: number;
+  errors: number;
+  p95_ns: number | null;
+}
+
+export interface ServiceMap {
+  nodes: MapNode[];
+  edges: MapEdge[];
+}
+
+export interface Workers {
+  queues: { service: string; queue: string; depth: number; time_ms: number }[];
+  memory: { service: string; name: string; points: [time_ms: number, bytes: number][] }[];
+  calls: {
+    time_ms: number;
+    service: string;
+    library: string;
+    function: string;
+    duration_ns: number;
+    status: string;
+    trace_id: string | null;
+  }[];
+  errors: {
+    time_ms: number;
+    service: string;
+    library: string;
+    error_type: string;
+    message: string;
+    trace_id: string | null;
+  }[];
+}
+
+export interface SqlAnswer {
+  columns: { name: string; type: string }[];
+  rows: Attribute[][];
+  more?: boolean;
+  elapsed_ms: number;
+}
+
+export interface Doctor {
+  senders: {
+    peer: string;
+    protocol: string;
+    signal: string;
+    client: string | null;
+    first_ms: number;
+    last_ms: number;
+    accepted: number;
+    refused: number;
+  }[];
+  refusals: { time_ms: number; peer: string; protocol: string; reason: string; mend: string; count: number }[];
+}
+
+/** An answer that is an error, in the server's words, with what to do about it. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly mend: string | null,
+  ) {
+    super(message);
+  }
+}
+
+/** No answer at all: the server is not there. */
+export class Away extends Error {}
+
+export type Params = Record<string, string | number | null | undefined>;
+
+/** The address of a question, without the parameters that are empty. */
+export function address(path: string, params: Params = {}): string {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(params)) {
+    if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
+  }
+  const text = search.toString();
+  return `/api/v1/${path}${text === '' ? '' : `?${text}`}`;
+}
+
+/** The body of an answer as text, so that an answer like the last one costs no parsing. */
+export async function ask(url: string, init: RequestInit): Promise<string> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(url, init);
+    text = await response.text();
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    throw new Away('The server does not answer.');
+  }
+  if (!response.ok) throw refusal(response, text);
+  return text;
+}
+
+function refusal(response: Response, text: string): ApiError {
+  try {
+    const body = JSON.parse(text) as { error?: { message?: string; mend?: string | null } };
+    if (body.error?.message) return new ApiError(response.status, body.error.message, body.error.mend ?? null);
+  } catch {
+    // Not the API's form: something between the page and the server answered.
+  }
+  return new ApiError(response.status, `The answer was ${response.status} ${response.statusText}.`, null);
+}
+
+export async function sql(statement: string, signal: AbortSignal): Promise<SqlAnswer> {
+  const text = await ask('/api/v1/sql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ statement }),
+    signal,
+  });
+  return JSON.parse(text) as SqlAnswer;
+}

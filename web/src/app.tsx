@@ -1,0 +1,88 @@
+// Which page is shown for which path, and the keys that work on every page.
+
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { focusSearch, moveRow, useKeys } from './keys';
+import { DoctorPage } from './pages/doctor';
+import { LogsPage } from './pages/logs';
+import { MapPage } from './pages/map';
+import { MetricsPage } from './pages/metrics';
+import { OverviewPage } from './pages/overview';
+import { SqlPage } from './pages/sql';
+import { TracePage } from './pages/trace';
+import { TracesPage } from './pages/traces';
+import { WorkersPage } from './pages/workers';
+import { Help } from './parts/help';
+import { ConnectionBanner, PAGES, Page, Side } from './parts/shell';
+import { Empty } from './parts/states';
+import { followLinks, navigate, to, usePlace } from './router';
+import { toggleLive } from './time';
+
+function NotFound({ path }: { path: string }): JSX.Element {
+  return (
+    <Page title="No such page" ranged={false}>
+      <Empty title={`Nothing is at ${path}`}>
+        <p>
+          <a href="/">Go to the overview</a>
+        </p>
+      </Empty>
+    </Page>
+  );
+}
+
+function Route({ path }: { path: string }): JSX.Element {
+  const [, first, second] = path.split('/');
+  if (first === 'traces' && second) return <TracePage key={second} traceId={decodeURIComponent(second)} />;
+  switch (path.replace(/\/+$/, '')) {
+    case '':
+      return <OverviewPage />;
+    case '/traces':
+      return <TracesPage />;
+    case '/logs':
+      return <LogsPage />;
+    case '/metrics':
+      return <MetricsPage />;
+    case '/workers':
+      return <WorkersPage />;
+    case '/map':
+      return <MapPage />;
+    case '/sql':
+      return <SqlPage />;
+    case '/doctor':
+      return <DoctorPage />;
+    default:
+      return <NotFound path={path} />;
+  }
+}
+
+export function App(): JSX.Element {
+  const { path } = usePlace();
+  const [help, setHelp] = useState(false);
+  useEffect(() => followLinks(document.body), []);
+  useKeys(
+    'Everywhere',
+    [
+      { keys: ['?'], words: 'This help', run: () => setHelp(!help) },
+      { keys: ['/'], words: 'Search', run: focusSearch },
+      { keys: ['j', 'ArrowDown'], words: 'Next row', run: () => moveRow(1) },
+      { keys: ['k', 'ArrowUp'], words: 'Previous row', run: () => moveRow(-1) },
+      { keys: ['p'], words: 'Hold or follow (live)', run: toggleLive },
+    ],
+    0,
+  );
+  useKeys('Go to', PAGES.map((page) => ({ keys: [page.keys], words: page.words, run: () => navigate(to(page.path)) })), 0);
+  useKeys('Help', help ? [{ keys: ['Escape'], words: 'Close this help', run: () => setHelp(false) }] : [], 2);
+  return (
+    <div class="shell">
+      <a class="skip button" href="#main">
+        To the content
+      </a>
+      <Side onHelp={() => setHelp(true)} />
+      <main id="main" tabIndex={-1}>
+        <ConnectionBanner />
+        <Route path={path} />
+      </main>
+      {help && <Help onClose={() => setHelp(false)} />}
+    </div>
+  );
+}

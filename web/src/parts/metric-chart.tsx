@@ -1,0 +1,200 @@
+// One metric over time. Of a histogram one quantile for every series, or all quantiles of the only one.
+
+import type { JSX } from 'preact';
+import { useMemo, useState } from 'preact/hooks';
+import { type HistogramPoint, type Metric, type MetricSeries, type Step, address } from '../api';
+import { measured, short } from '../format';
+import { HUES } from '../palette';
+import { useQuery } from '../query';
+import { setParams, to, usePlace } from '../router';
+import { useRange } from '../time';
+import { Choice, text } from './bits';
+import { Chart, type ChartSeries, type Dot } from './chart';
+import { Await, Empty } from './states';
+
+type Stat = 'p50' | 'p95' | 'p99' | 'mean' | 'rate';
+const STATS: { value: Stat; words: string }[] = [
+  { value: 'p50', words: 'p50' },
+  { value: 'p95', words: 'p95' },
+  { value: 'p99', words: 'p99' },
+  { value: 'mean', words: 'Mean' },
+  { value: 'rate', words: 'Rate' },
+];
+
+interface Line {
+  label: string;
+  variable: string;
+  dash: boolean;
+  values: Map<number, Step>;
+}
+
+function isHistogram(metric: Metric): boolean {
+  return metric.kind.includes('histogram');
+}
+
+function statOf([, count, sum, p50, p95, p99]: HistogramPoint, stat: Stat, stepMs: number): Step {
+  switch (stat) {
+    case 'p50':
+      return p50;
+    case 'p95':
+      return p95;
+    case 'p99':
+      return p99;
+    case 'mean':
+      return sum === null || count === 0 ? null : sum / count;
+    case 'rate':
+      return count / (stepMs / 1000);
+  }
+}
+
+/** What tells the series apart: attributes that are the same for all of them are left out. */
+function labels(series: MetricSeries[]): string[] {
+  const values = new Map<string, Set<string>>();
+  for (const { attributes } of series) {
+    for (const [key, value] of Object.entries(attributes)) values.set(key, (values.get(key) ?? new Set()).add(text(value)));
+  }
+  const services = new Set(series.map((one) => one.service));
+  return series.map(({ service, attributes }) => {
+    const telling = Object.entries(attributes).filter(([key]) => (values.get(key)?.size ?? 0) > 1 || series.some((one) => !(key in one.attributes)));
+    const parts = telling.map(([key, value]) => `${key}=${text(value)}`);
+    return (services.size > 1 || parts.length === 0 ? [service, ...parts] : parts).join(' ');
+  });
+}
+
+function linesOf(metric: Metric, stat: Stat): Line[] {
+  const names = labels(metric.series);
+  const style = (index: number) => ({ variable: `--hue-${(index * 3) % HUES}`, dash: index >= HUES });
+  if (!isHistogram(metric)) {
+    return metric.series.map((one, index) => ({ label: names[index] ?? '', ...style(index), values: new Map(one.points.map(([ms, value]) => [ms, value])) }));
+  }
+  const of = (one: MetricSeries, wanted: Stat) => new Map((one.points as HistogramPoint[]).map((point) => [point[0], statOf(point, wanted, metric.step_ms)]));
+  const [only] = metric.series;
+  if (metric.series.length === 1 && only && stat !== 'rate' && stat !== 'mean') {
+    return (['p99', 'p95', 'p50'] as const).map((wanted, index) => ({ label: wanted, ...style(index + 1), values: of(only, wanted) }));
+  }
+  return metric.series.map((one, index) => ({ label: names[index] ?? '', ...style(index), values: of(one, stat) }));
+}
+
+/** Series measured at different moments, brought onto one axis. */
+function align(lines: Line[]): (number | null)[][] {
+  const times = [...new Set(lines.flatMap((line) => [...line.values.keys()]))].sort((a, b) => a - b);
+  return [times, ...lines.map((line) => times.map((time) => line.values.get(time) ?? null))];
+}
+
+interface LegendProps {
+  lines: Line[];
+  hidden: ReadonlySet<string>;
+  format: (value: number | null) => string;
+  onToggle: (label: string) => void;
+}
+
+function LegendRow({ line, off, format, onToggle }: { line: Line; off: boolean; format: LegendProps['format']; onToggle: () => void }): JSX.Element {
+  const values = [...line.values.values()].filter((value) => value !== null);
+  const extreme = (pick: (...all: number[]) => number) => (values.length === 0 ? null : values.reduce((a, b) => pick(a, b)));
+  return (
+    <tr class={off ? 'off' : ''}>
+      <td class="fill">
+        <button type="button" class="legend-toggle" aria-pressed={!off} onClick={onToggle}>
+          <i class="dot" style={{ background: `var(${line.variable})` }} />
+          <span class="clip">{line.label}</span>
+        </button>
+      </td>
+      <td class="number">{format(values.at(-1) ?? null)}</td>
+      <td class="number optional">{format(extreme(Math.min))}</td>
+      <td class="number">{format(extreme(Math.max))}</td>
+    </tr>
+  );
+}
+
+function Legend({ lines, hidden, format, onToggle }: LegendProps): JSX.Element {
+  return (
+    <div class="legend-table">
+      <table>
+        <thead>
+          <tr>
+            <th>Series</th>
+            <th class="number">Latest</th>
+            <th class="number optional">Least</th>
+            <th class="number">Most</th>
+          </tr>
+        </thead>
+        <tbody>
+          {lines.map((line) => (
+            <LegendRow key={line.label} line={line} off={hidden.has(line.label)} format={format} onToggle={() => onToggle(line.label)} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Shown({ metric, stat }: { metric: Metric; stat: Stat }): JSX.Element {
+  const range = useRange();
+  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
+  const lines = useMemo(() => linesOf(metric, stat), [metric, stat]);
+  const visible = lines.filter((line) => !hidden.has(line.label));
+  const data = useMemo(() => align(visible), [lines, hidden]);
+  const perSecond = metric.kind === 'counter' || metric.kind === 'sum';
+  const format = stat === 'rate' && isHistogram(metric) ? (value: number | null) => `${short(value)}/s` : (value: number | null) => measured(value, metric.unit, perSecond);
+  const series: ChartSeries[] = visible.map(({ label, variable, dash }) => ({ label, variable, format, binary: metric.unit === 'By', ...(dash ? { dash: [5, 4] } : {}) }));
+  const dots = useMemo<Dot[]>(
+    () =>
+      stat === 'rate'
+        ? []
+        : metric.exemplars.map((one) => ({
+            time_ms: one.time_ms,
+            value: one.value,
+            href: to(`/traces/${one.trace_id}`, { span: one.span_id }),
+            words: `Exemplar ${measured(one.value, metric.unit)}: open the trace`,
+          })),
+    [metric, stat],
+  );
+  const toggle = (label: string) => {
+    const next = new Set(hidden);
+    if (!next.delete(label)) next.add(label);
+    setHidden(next);
+  };
+  if (metric.series.length === 0) return <Empty title="Nothing was measured in this range of time" />;
+  return (
+    <>
+      <Chart label={`${metric.name} over time`} data={data} series={series} dots={dots} start={range.start} end={range.end} height={300} />
+      {dots.length > 0 && (
+        <p class="muted exemplar-note">
+          <i class="exemplar-sample" /> {dots.length} exemplars: each opens the trace in which it was measured.
+        </p>
+      )}
+      <Legend lines={lines} hidden={hidden} format={format} onToggle={toggle} />
+      {metric.more === true && <p class="muted">The first 50 series; there are more. SQL over the table <code>points</code> reaches all of them.</p>}
+    </>
+  );
+}
+
+export function MetricChart({ name }: { name: string }): JSX.Element {
+  const range = useRange();
+  const { params } = usePlace();
+  const stat = STATS.find((one) => one.value === params.get('stat'))?.value ?? 'p95';
+  const answer = useQuery<Metric>(address(`metrics/${encodeURIComponent(name)}`, { from: range.from, to: range.to, buckets: 120 }), { live: range.live });
+  return (
+    <section class="card metric-card" aria-label={name}>
+      <Await answer={answer}>
+        {(metric) => (
+          <>
+            <header>
+              <h2>{metric.name}</h2>
+              <span class="badge">{metric.kind}</span>
+              {metric.unit !== '' && <span class="badge">{metric.unit}</span>}
+              {isHistogram(metric) && (
+                <span class="spacer">
+                  <Choice label="Statistic" value={stat} options={STATS} onChange={(next) => setParams({ stat: next })} />
+                </span>
+              )}
+            </header>
+            <div class="body">
+              <Shown metric={metric} stat={stat} />
+            </div>
+          </>
+        )}
+      </Await>
+    </section>
+  );
+}

@@ -1,0 +1,114 @@
+// The page on a real `sonde serve`, whose address is in RADIOSONDE_PAGE_URL: what is sent to it over OTLP is what is
+// shown. Skipped, loudly, without one.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { SIZES, SKIP, assertAccessible, assertFits, assertNoFaults, launch, open, visit } from './harness.mjs';
+
+const BASE = process.env.RADIOSONDE_PAGE_URL?.replace(/\/+$/, '');
+const SKIP_REAL = SKIP || (BASE ? false : 'no server: start `sonde serve` and set RADIOSONDE_PAGE_URL');
+if (!BASE) process.stderr.write('\n=== SKIPPED: the page on a real server: set RADIOSONDE_PAGE_URL ===\n\n');
+
+const NAME = `page test ${randomBytes(3).toString('hex')}`;
+const SERVICE = 'page-test';
+
+const attribute = (key, value) => ({ key, value: typeof value === 'number' ? { intValue: String(value) } : { stringValue: value } });
+const resource = { attributes: [attribute('service.name', SERVICE)] };
+const scope = { name: 'page-test' };
+const ns = (ms) => `${Math.round(ms)}000000`;
+
+/** A request of 240 ms that waited in a queue for 180 of them, and whose last part failed. */
+function spans(traceId, now) {
+  const span = (spanId, parentSpanId, name, from, until, more = {}) => ({ traceId, spanId, parentSpanId, name, kind: parentSpanId ? 1 : 2, startTimeUnixNano: ns(now - 240 + from), endTimeUnixNano: ns(now - 240 + until), attributes: [], ...more });
+  const list = [
+    span('00000000000000a1', '', NAME, 0, 240),
+    span('00000000000000a2', '00000000000000a1', 'queue', 5, 185),
+    span('00000000000000a3', '00000000000000a1', 'gpu.softmax', 190, 230, { attributes: [attribute('gpu.op', 'softmax')], status: { code: 2, message: 'page test error' } }),
+  ];
+  return { resourceSpans: [{ resource, scopeSpans: [{ scope, spans: list }] }] };
+}
+
+function logs(traceId, now) {
+  const record = { timeUnixNano: ns(now), observedTimeUnixNano: ns(now), severityNumber: 17, severityText: 'ERROR', body: { stringValue: `${NAME} failed` }, traceId, spanId: '00000000000000a3', attributes: [attribute('page.test', 1)] };
+  return { resourceLogs: [{ resource, scopeLogs: [{ scope, logRecords: [record] }] }] };
+}
+
+describe('a real server', { skip: SKIP_REAL }, () => {
+  let browser;
+  let otlp;
+  const traceId = randomBytes(16).toString('hex');
+
+  async function send(signal, body) {
+    const answer = await fetch(`${otlp}/v1/${signal}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    assert.equal(answer.status, 200, await answer.text());
+  }
+
+  before(async () => {
+    browser = await launch();
+    const { listening } = await fetch(`${BASE}/api/v1/status`).then((answer) => answer.json());
+    otlp = listening.otlp_http.includes('://') ? listening.otlp_http : `http://${listening.otlp_http}`;
+  });
+  after(() => browser.close());
+
+  test('what arrives is shown by itself', async () => {
+    const { page, faults } = await open(browser);
+    await visit(page, `${BASE}/traces?range=5m`);
+    await page.waitForFunction(() => document.querySelector('.pulse.on'));
+    const start = performance.now();
+    await send('traces', spans(traceId, Date.now()));
+    await page.getByText(NAME).first().waitFor();
+    process.stdout.write(`a trace is shown ${Math.round(performance.now() - start)} ms after it was sent (goal: 1000)\n`);
+    await visit(page, `${BASE}/logs?range=5m`);
+    await send('logs', logs(traceId, Date.now()));
+    await page.getByText(`${NAME} failed`).first().waitFor();
+    assertNoFaults(faults, 'live views');
+    await page.close();
+  });
+
+  test('the trace, its account, its error and its log', async () => {
+    const { page, faults } = await open(browser);
+    await visit(page, `${BASE}/traces/${traceId}?span=00000000000000a3`);
+    await page.locator('.verdict').getByText('queue').first().waitFor();
+    const detail = page.getByRole('complementary', { name: 'Selected span' });
+    await detail.getByText('page test error').waitFor();
+    await detail.getByText('gpu.op').waitFor();
+    await detail.getByText(`${NAME} failed`).waitFor();
+    assert.match(await page.locator('#waterfall-selected').textContent(), /^gpu\.softmax, page-test, 40.ms, error$/);
+    assertNoFaults(faults, 'the trace');
+    await page.close();
+  });
+
+  test('filters find it by any of its spans', async () => {
+    const { page } = await open(browser);
+    await visit(page, `${BASE}/traces?range=5m&q=${encodeURIComponent('duration > 30ms and gpu.op = "softmax"')}`);
+    await page.getByText(NAME).first().waitFor();
+    await visit(page, `${BASE}/traces?range=5m&q=${encodeURIComponent('duration > 50ms and gpu.op = "softmax"')}`);
+    assert.equal(await page.getByText(NAME).count(), 0);
+    await page.close();
+  });
+
+  test('SQL answers', async () => {
+    const { page } = await open(browser);
+    await visit(page, `${BASE}/sql?statement=${encodeURIComponent(`SELECT trace_id, name FROM spans WHERE trace_id = '${traceId}'`)}`);
+    await page.getByText('3 rows').waitFor();
+    await page.getByRole('link', { name: traceId }).first().click();
+    await page.waitForURL(new RegExp(`/traces/${traceId}`));
+    await page.close();
+  });
+
+  for (const [sizeName, size] of Object.entries(SIZES)) {
+    test(`every page renders ${sizeName}`, async () => {
+      const { page, faults } = await open(browser, { size, theme: 'dark' });
+      for (const path of ['/', '/traces', `/traces/${traceId}`, '/logs', '/metrics', '/workers', '/map', '/sql', '/doctor']) {
+        const where = `${path} (${sizeName})`;
+        await visit(page, BASE + path);
+        await assertFits(page, where);
+        await assertAccessible(page, where);
+        assert.equal(await page.locator('.problem').count(), 0, `${where} shows a problem`);
+        assertNoFaults(faults, where);
+      }
+      await page.close();
+    });
+  }
+});
