@@ -1,1 +1,3 @@
 //! Receives telemetry, keeps it, and answers questions about it over HTTP.
+
+mod receive;

@@ -1,0 +1,276 @@
+//! Receives telemetry: OTLP over HTTP and over gRPC, and Zipkin's spans (docs/receivers.md).
+//!
+//! ```text
+//! http ─┐
+//! grpc ─┴▶ body (limits, decompression) ─▶ decode (what is valid becomes rows) ─▶ store
+//!                                    └─ ledger (who sent what, what was refused and why)
+//! ```
+//!
+//! Invariants: an answer that is a success is given after the rows are on the disk; a request costs memory in proportion
+//! to what it may have, however it is made; nothing that anybody sends panics, and if it did, it would cost that one request;
+//! what is not kept is counted, said to its sender, and noted in the [`ledger`](Ledger).
+
+mod answer;
+mod body;
+mod decode;
+mod grpc;
+mod http;
+mod ledger;
+mod refusal;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::Router;
+use radiosonde_store::Store;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+pub(crate) use self::ledger::Doctor;
+use self::{
+    body::{Compression, Share, Whole},
+    decode::{Counts, Encoding, Rejected, Signal},
+    ledger::{Ledger, Sender},
+    refusal::{Kind, Refusal},
+};
+
+/// What requests may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Most bytes of a request, as it comes and after decompression. 64 MiB is what OTLP recommends.
+    body_bytes_max: usize,
+    /// Most bytes of all requests together that are being read.
+    bytes_max: usize,
+    /// Most requests that are decoded and written at once.
+    requests_max: usize,
+    /// How long a request waits for its turn, or for memory.
+    wait_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 64 * 1024 * 1024,
+            bytes_max: 256 * 1024 * 1024,
+            requests_max: 32,
+            wait_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A request to be taken.
+#[derive(Debug)]
+struct Payload {
+    signal: Signal,
+    encoding: Encoding,
+    compression: Compression,
+    whole: Whole,
+}
+
+/// What became of the items of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    accepted: u64,
+    rejected: Rejected,
+}
+
+/// What was received since the server started, in rows of the store's tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Received {
+    /// Spans.
+    pub(crate) spans: u64,
+    /// Logs and events, also those of spans.
+    pub(crate) logs: u64,
+    /// Readings of metrics.
+    pub(crate) points: u64,
+    /// Items that were not kept; a request that was refused whole counts as one.
+    pub(crate) refused: u64,
+}
+
+/// What receivers put telemetry into.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    store: Arc<Store>,
+    limits: Limits,
+    /// Ports that senders are led to who found the wrong one.
+    http_port: u16,
+    grpc_port: u16,
+    ledger: Ledger,
+    received: watch::Sender<Received>,
+    /// One for each request that may be decoded at once.
+    places: Arc<Semaphore>,
+    /// One for each byte that requests may take.
+    memory: Arc<Semaphore>,
+}
+
+impl Intake {
+    /// An intake into `store`, of a server that has its receivers at these addresses.
+    pub(crate) fn new(store: Arc<Store>, otlp_http: SocketAddr, otlp_grpc: SocketAddr) -> Self {
+        Self::with_limits(store, otlp_http, otlp_grpc, Limits::default())
+    }
+
+    fn with_limits(
+        store: Arc<Store>,
+        otlp_http: SocketAddr,
+        otlp_grpc: SocketAddr,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            store,
+            limits,
+            http_port: otlp_http.port(),
+            grpc_port: otlp_grpc.port(),
+            ledger: Ledger::default(),
+            received: watch::Sender::default(),
+            places: Arc::new(Semaphore::new(limits.requests_max)),
+            memory: Arc::new(Semaphore::new(limits.bytes_max)),
+        }
+    }
+
+    /// Who sent what, and what was refused.
+    pub(crate) fn doctor(&self) -> Doctor {
+        self.ledger.doctor()
+    }
+
+    /// What was received so far.
+    pub(crate) fn received(&self) -> Received {
+        *self.received.borrow()
+    }
+
+    /// Changes whenever something is received. What came is what it has more than before.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Received> {
+        self.received.subscribe()
+    }
+
+    fn share(&self) -> Share {
+        Share::new(Arc::clone(&self.memory), self.limits.wait_max)
+    }
+
+    /// Notes that a request was refused whole.
+    fn note(&self, sender: &Sender, refusal: &Refusal) {
+        if !sender.signal.is_empty() {
+            self.ledger.sent(sender, 0, 1);
+        }
+        self.ledger
+            .refused(sender, refusal.reason(), refusal.mend(), 1);
+        self.received.send_modify(|received| received.refused += 1);
+    }
+
+    /// Takes a request, and answers when its rows are on the disk.
+    async fn take(&self, sender: &Sender, payload: Payload) -> Result<Outcome, Refusal> {
+        let (counts, outcome) = self.keep(payload).await?;
+        let rejected = outcome.rejected.items;
+        self.ledger.sent(sender, outcome.accepted, rejected);
+        if let Some((reason, _)) = &outcome.rejected.first {
+            self.ledger
+                .refused(sender, reason.text(), reason.mend(), rejected);
+        }
+        if counts != Counts::default() || rejected > 0 {
+            self.received.send_modify(|received| {
+                received.spans += counts.spans;
+                received.logs += counts.logs;
+                received.points += counts.points;
+                received.refused += rejected;
+            });
+        }
+        Ok(outcome)
+    }
+
+    async fn keep(&self, payload: Payload) -> Result<(Counts, Outcome), Refusal> {
+        let place = timeout(
+            self.limits.wait_max,
+            Arc::clone(&self.places).acquire_owned(),
+        )
+        .await;
+        let place = place.ok().and_then(Result::ok).ok_or_else(Refusal::busy)?;
+        let (store, limits, runtime) = (Arc::clone(&self.store), self.limits, Handle::current());
+        let kept = spawn_blocking(move || {
+            let kept = keep(&store, payload, &limits, &runtime);
+            drop(place);
+            kept
+        });
+        let fault = |_| {
+            Refusal::new(
+                Kind::Internal,
+                "reading the request failed",
+                "report this as a fault of Radiosonde",
+            )
+        };
+        kept.await.map_err(fault)?
+    }
+}
+
+fn keep(
+    store: &Store,
+    payload: Payload,
+    limits: &Limits,
+    runtime: &Handle,
+) -> Result<(Counts, Outcome), Refusal> {
+    let Payload {
+        signal,
+        encoding,
+        compression,
+        whole,
+    } = payload;
+    let whole = body::decompress(compression, whole, limits, runtime)?;
+    let decoded = decode::decode(signal, encoding, &whole.bytes, now_unix_ns());
+    let unreadable = |unreadable| Refusal::unreadable(unreadable, mend(encoding, &whole.bytes));
+    let (rows, counts, rejected) = decoded.map_err(unreadable)?;
+    if !rows.is_empty() {
+        store
+            .append(rows)
+            .map_err(|error| Refusal::append(&error))?;
+    }
+    let accepted = match signal {
+        Signal::Traces => counts.spans,
+        Signal::Logs => counts.logs,
+        Signal::Metrics => counts.points,
+        Signal::Profiles => 0,
+    };
+    Ok((counts, Outcome { accepted, rejected }))
+}
+
+/// What to do about a request that cannot be read, by what it seems to be.
+fn mend(encoding: Encoding, request: &[u8]) -> &'static str {
+    let begins = |with: &[u8]| request.trim_ascii_start().starts_with(with);
+    match encoding {
+        _ if begins(&[0x1f, 0x8b]) => "it seems to be gzip: say so with `Content-Encoding: gzip`",
+        _ if begins(&[0x28, 0xb5, 0x2f, 0xfd]) => {
+            "it seems to be zstd: say so with `Content-Encoding: zstd`"
+        }
+        Encoding::Protobuf if begins(b"{") => {
+            "it seems to be JSON: say so with `Content-Type: application/json`"
+        }
+        Encoding::Protobuf => "send an OTLP Export request in protobuf",
+        Encoding::Json if begins(b"{") => "send an OTLP Export request in OTLP's JSON",
+        Encoding::Json => "if it is protobuf, say so with `Content-Type: application/x-protobuf`",
+        Encoding::Zipkin => "send a list of spans in Zipkin's JSON, version 2",
+    }
+}
+
+fn now_unix_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
+}
+
+/// OTLP over HTTP, and Zipkin's spans.
+pub(crate) fn otlp_http(intake: Arc<Intake>) -> Router {
+    http::router(intake)
+}
+
+/// OTLP over gRPC.
+pub(crate) fn otlp_grpc(intake: Arc<Intake>) -> Router {
+    grpc::router(intake)
+}
