@@ -25,7 +25,7 @@ struct KeyValue<'a> {
     value: Option<&'a RawValue>,
 }
 
-/// `AnyValue`, not looked into yet.
+/// The fields of an `AnyValue` that columns hold; the others are for [`Any`].
 #[derive(Deserialize)]
 #[serde(
     rename_all = "camelCase",
@@ -40,12 +40,6 @@ struct AnyValue<'a> {
     int_value: Option<Integer>,
     #[serde(default)]
     double_value: Option<Double>,
-    #[serde(default)]
-    array_value: Option<IgnoredAny>,
-    #[serde(default)]
-    kvlist_value: Option<IgnoredAny>,
-    #[serde(default)]
-    bytes_value: Option<IgnoredAny>,
 }
 
 /// Takes a list of `KeyValue`.

@@ -1,0 +1,352 @@
+//! OTLP over HTTP, and Zipkin's spans.
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message as _;
+use serde_json::Value;
+
+use super::server::{Running, gzip, logs, metrics, now_unix_ns, traces, zstd};
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// An answer.
+struct Answer {
+    status: u16,
+    content_type: String,
+    retry_after: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        .build();
+    let agent = ureq::Agent::new_with_config(config);
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = if body.is_empty() && method == "GET" {
+        agent.run(request.body(()).unwrap())
+    } else {
+        agent.run(request.body(body).unwrap())
+    };
+    let mut answer = answer.unwrap();
+    let header = |name: &str| {
+        answer
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    let (content_type, retry_after) = (header("content-type"), header("retry-after"));
+    Answer {
+        status: answer.status().as_u16(),
+        content_type: content_type.unwrap_or_default(),
+        retry_after,
+        body: answer.body_mut().read_to_vec().unwrap(),
+    }
+}
+
+fn post(url: &str, content_type: &str, body: &[u8]) -> Answer {
+    send("POST", url, &[("content-type", content_type)], body)
+}
+
+fn post_encoded(url: &str, encoding: &str, body: &[u8]) -> Answer {
+    send(
+        "POST",
+        url,
+        &[("content-type", PROTOBUF), ("content-encoding", encoding)],
+        body,
+    )
+}
+
+#[test]
+fn every_signal_is_kept_plain_and_compressed() {
+    let running = Running::start();
+    let bodies = |name: &str| {
+        [
+            ("/v1/traces", traces(name, 2, &[]).encode_to_vec()),
+            ("/v1/logs", logs(name).encode_to_vec()),
+            ("/v1/metrics", metrics(name).encode_to_vec()),
+        ]
+    };
+    for (path, body) in bodies("plain") {
+        let answer = post(&running.http(path), PROTOBUF, &body);
+        assert_eq!(
+            (answer.status, &*answer.content_type),
+            (200, PROTOBUF),
+            "{}",
+            answer.text()
+        );
+        // Success is an empty message.
+        assert_eq!(answer.body, b"");
+    }
+    for (encoding, compress) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
+        for (path, body) in bodies(encoding) {
+            let answer = post_encoded(&running.http(path), encoding, &compress(&body));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
+    let names = "SELECT name, count(*) FROM spans GROUP BY 1 ORDER BY 1";
+    assert_eq!(running.ask(names), "gzip | 2\nplain | 2\nzstd | 2");
+    assert_eq!(
+        running.ask("SELECT event_name FROM logs ORDER BY 1"),
+        "gzip\nplain\nzstd"
+    );
+    assert_eq!(
+        running.ask("SELECT name, value FROM points ORDER BY 1"),
+        "gzip | 3.0\nplain | 3.0\nzstd | 3.0"
+    );
+}
+
+#[test]
+fn the_specifications_json_is_kept() {
+    let running = Running::start();
+    // opentelemetry-proto, examples/trace.json and logs.json, with times of now.
+    let now = now_unix_ns();
+    let request = format!(
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"my.service"}}}}]}},
+        "scopeSpans":[{{"scope":{{"name":"my.library","version":"1.0.0","attributes":[{{"key":"my.scope.attribute",
+        "value":{{"stringValue":"some scope attribute"}}}}]}},"spans":[{{"traceId":"5B8EFFF798038103D269B633813FC60C",
+        "spanId":"EEE19B7EC3C1B174","parentSpanId":"EEE19B7EC3C1B173","name":"I'm a server span",
+        "startTimeUnixNano":"{now}","endTimeUnixNano":"{now}","kind":2,"attributes":[{{"key":"my.span.attr",
+        "value":{{"stringValue":"some value"}}}}]}}]}}]}}]}}"#
+    );
+    let answer = post(
+        &running.http("/v1/traces"),
+        "application/json; charset=utf-8",
+        request.as_bytes(),
+    );
+    assert_eq!(
+        (answer.status, &*answer.content_type, &*answer.text()),
+        (200, JSON, "{}")
+    );
+    let statement = "SELECT trace_id, span_id, parent_span_id, name, kind, service, scope, attributes['my.span.attr'] FROM spans";
+    let expected = "5b8efff798038103d269b633813fc60c | eee19b7ec3c1b174 | eee19b7ec3c1b173 | I'm a server span | server | \
+                    my.service | my.library | some value";
+    assert_eq!(running.ask(statement), expected);
+}
+
+#[test]
+fn what_is_not_kept_is_counted_to_its_sender() {
+    let running = Running::start();
+    let request = traces("some", 5, &[1, 3]).encode_to_vec();
+    let answer = post(&running.http("/v1/traces"), PROTOBUF, &request);
+    assert_eq!(answer.status, 200);
+    let partial = ExportTraceServiceResponse::decode(&*answer.body)
+        .unwrap()
+        .partial_success
+        .unwrap();
+    assert_eq!(partial.rejected_spans, 2);
+    let expected = "2 spans were not kept; of the first, resource_spans[0].scope_spans[0].spans[1], its span id is missing, \
+                    all zero, or not 8 bytes; send identifiers as the SDK makes them: bytes in protobuf, hexadecimal in JSON";
+    assert_eq!(partial.error_message, expected);
+    assert_eq!(running.ask("SELECT count(*) FROM spans"), "3");
+    let request = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00"}]}]}]}"#;
+    let answer = post(&running.http("/v1/traces"), JSON, request);
+    assert_eq!(answer.json()["partialSuccess"]["rejectedSpans"], "1");
+}
+
+#[test]
+fn a_wrong_request_is_told_what_is_right() {
+    let running = Running::start();
+    let body = traces("a", 1, &[]).encode_to_vec();
+    for (method, path, headers, status, said) in [
+        ("GET", "/v1/traces", &[][..], 405, "by POST"),
+        (
+            "POST",
+            "/v1/trace",
+            &[("content-type", PROTOBUF)],
+            404,
+            "/v1/traces, /v1/logs or /v1/metrics",
+        ),
+        ("GET", "/", &[], 404, "/v1/traces, /v1/logs or /v1/metrics"),
+        (
+            "POST",
+            "/v1/traces",
+            &[],
+            415,
+            "application/x-protobuf or application/json",
+        ),
+        (
+            "POST",
+            "/v1/logs",
+            &[("content-type", "text/plain")],
+            415,
+            "application/x-protobuf or application/json",
+        ),
+        (
+            "POST",
+            "/v1/traces",
+            &[("content-type", PROTOBUF), ("content-encoding", "br")],
+            415,
+            "gzip or zstd",
+        ),
+        (
+            "POST",
+            "/v1/traces",
+            &[("content-type", JSON)],
+            400,
+            "Content-Type: application/x-protobuf",
+        ),
+        (
+            "POST",
+            "/v1/traces",
+            &[("content-type", PROTOBUF), ("content-encoding", "gzip")],
+            400,
+            "not gzip",
+        ),
+        (
+            "POST",
+            "/v1/traces",
+            &[("content-type", PROTOBUF), ("content-encoding", "zstd")],
+            400,
+            "not zstd",
+        ),
+        (
+            "POST",
+            "/v1development/profiles",
+            &[("content-type", PROTOBUF)],
+            501,
+            "profiles are not taken",
+        ),
+    ] {
+        let body = if method == "GET" { &[][..] } else { &body };
+        let answer = send(method, &running.http(path), headers, body);
+        assert_eq!(
+            answer.status,
+            status,
+            "{method} {path} {headers:?}: {}",
+            answer.text()
+        );
+        assert!(
+            answer.text().contains(said),
+            "{method} {path} {headers:?}: {}",
+            answer.text()
+        );
+    }
+    let answer = post(&running.http("/v1/traces"), PROTOBUF, &gzip(&body));
+    assert!(
+        answer.status == 400 && answer.text().contains("Content-Encoding: gzip"),
+        "{}",
+        answer.text()
+    );
+    let answer = post(&running.http("/v1/traces"), PROTOBUF, b"{}");
+    assert!(
+        answer.status == 400 && answer.text().contains("application/json"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(running.ask("SELECT count(*) FROM spans"), "0");
+}
+
+#[test]
+fn errors_are_in_the_encoding_of_the_request() {
+    let running = Running::start();
+    let answer = post(&running.http("/v1/logs"), JSON, b"{");
+    assert_eq!((answer.status, &*answer.content_type), (400, JSON));
+    assert_eq!(answer.json()["code"], 3);
+    let answer = post(&running.http("/v1/logs"), PROTOBUF, &[0x0b]);
+    // `google.rpc.Status{code=1, message=2}`.
+    assert_eq!(
+        (answer.status, &*answer.content_type, &answer.body[..3]),
+        (400, PROTOBUF, &[0x08, 3, 0x12][..])
+    );
+    assert!(
+        answer.text().contains("it has a group"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn the_port_of_grpc_names_the_port_of_http() {
+    let running = Running::start();
+    let port = running.server.addresses().otlp_http.port();
+    for (path, shown) in [
+        ("/v1/traces", "/v1/traces"),
+        ("/v1/metrics", "/v1/metrics"),
+        ("/", "/v1/traces"),
+    ] {
+        let answer = post(&format!("{}{path}", running.grpc()), PROTOBUF, b"");
+        let right = format!("http://127.0.0.1:{port}{shown}");
+        assert!(
+            answer.status == 415 && answer.text().contains(&right),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[test]
+fn bombs_cost_a_bounded_amount_and_are_refused() {
+    let running = Running::start();
+    let zeros = vec![0; 1 << 20];
+    // Members of a gzip file, and frames of zstd, are one after the other what they are alone.
+    for (encoding, one) in [("gzip", gzip(&zeros)), ("zstd", zstd(&zeros))] {
+        let answer = post_encoded(&running.http("/v1/traces"), encoding, &one.repeat(2048));
+        assert_eq!(answer.status, 413, "{}", answer.text());
+        assert!(
+            answer.text().contains("more than 64 MiB"),
+            "{}",
+            answer.text()
+        );
+    }
+    let answer = post(
+        &running.http("/v1/traces"),
+        PROTOBUF,
+        &vec![0; (64 << 20) + 1],
+    );
+    assert_eq!(answer.status, 413, "{}", answer.text());
+    // One that is as large as may be is read: it is no message, but that is found out by reading.
+    let answer = post_encoded(
+        &running.http("/v1/traces"),
+        "gzip",
+        &gzip(&zeros).repeat(64),
+    );
+    assert_eq!(answer.status, 400, "{}", answer.text());
+}
+
+#[test]
+fn a_store_without_room_is_said_with_a_time_to_try_again() {
+    let running = Running::start_with(|config| config.store.memory_bytes_max = 0);
+    let answer = post(
+        &running.http("/v1/traces"),
+        PROTOBUF,
+        &traces("a", 1, &[]).encode_to_vec(),
+    );
+    assert_eq!(
+        (answer.status, answer.retry_after.as_deref()),
+        (503, Some("1"))
+    );
+}
+
+#[test]
+fn zipkin_spans_are_accepted() {
+    let running = Running::start();
+    let now_us = now_unix_ns() / 1000;
+    let request = format!(
+        r#"[{{"traceId":"5af7183fb1d4cf5f","id":"6b221d5bc9e6496c","name":"get","kind":"SERVER","timestamp":{now_us},
+        "duration":7,"localEndpoint":{{"serviceName":"front"}}}}]"#
+    );
+    let url = running.http("/api/v2/spans");
+    assert_eq!(post(&url, JSON, request.as_bytes()).status, 202);
+    assert_eq!(
+        running.ask("SELECT service, name, kind, duration FROM spans"),
+        "front | get | server | 7000"
+    );
+    assert_eq!(send("GET", &url, &[], b"").status, 405);
+    assert_eq!(post(&url, "application/x-thrift", b"").status, 415);
+    assert_eq!(post(&url, JSON, b"{").status, 400);
+}

@@ -1,0 +1,12 @@
+//! Receivers as senders meet them: a real server on real sockets. One program, because each that links the query engine
+//! takes long to link.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by panicking"
+)]
+
+mod grpc;
+mod http;
+mod sdk;
+mod server;

@@ -1,0 +1,8 @@
+//! OTLP requests in JSON, and Zipkin's spans: the body says what holds for any bytes.
+
+#![no_main]
+
+#[path = "../bodies/otlp.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::check(true, data));
