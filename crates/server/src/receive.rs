@@ -54,7 +54,7 @@ struct Limits {
     /// Most requests that are decoded and written at once.
     requests_max: usize,
     /// How long a request waits for its turn, or for memory.
-    wait_max: Duration,
+    patience: Duration,
 }
 
 impl Default for Limits {
@@ -63,7 +63,7 @@ impl Default for Limits {
             body_bytes_max: 64 * 1024 * 1024,
             bytes_max: 256 * 1024 * 1024,
             requests_max: 32,
-            wait_max: Duration::from_secs(5),
+            patience: Duration::from_secs(5),
         }
     }
 }
@@ -153,7 +153,7 @@ impl Intake {
     }
 
     fn share(&self) -> Share {
-        Share::new(Arc::clone(&self.memory), self.limits.wait_max)
+        Share::new(Arc::clone(&self.memory), self.limits.patience)
     }
 
     /// Notes that a request was refused whole.
@@ -188,7 +188,7 @@ impl Intake {
 
     async fn keep(&self, payload: Payload) -> Result<(Counts, Outcome), Refusal> {
         let place = timeout(
-            self.limits.wait_max,
+            self.limits.patience,
             Arc::clone(&self.places).acquire_owned(),
         )
         .await;

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn values_are_shown_as_people_read_them() {
-        assert_eq!(duration(&json!(1_500_000)), "1.50 ms");
+        assert_eq!(duration(&json!(1_500_000)), "1.5 ms");
         assert_eq!(time(&json!(1_700_000_000_123.4)), "2023-11-14 22:13:20.123");
         assert_eq!(attributes(&json!({"a": 1, "b": "x"})), "a=1 b=x");
         assert_eq!(plain("a\u{1b}[31mb"), "a [31mb");

@@ -219,5 +219,5 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
         text(&damaged.stderr)
     );
     let usage = fails("one.jsonl", None, &["--window", "soon"], 2);
-    assert!(usage.contains("500ms, 30s, 5m or 1h"), "{usage}");
+    assert!(usage.contains("500ms, 30s, 5m, 1h or 7d"), "{usage}");
 }

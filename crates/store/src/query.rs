@@ -149,7 +149,17 @@ impl From<arrow::error::ArrowError> for QueryError {
 /// Runs statements.
 pub(crate) struct Engine {
     context: SessionContext,
-    runtime: tokio::runtime::Runtime,
+    /// `None` when it was dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Nobody waits for an answer any more, and who drops a store may be a task, which must not wait.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -166,12 +176,18 @@ impl Engine {
             .enable_time()
             .build()?;
         let context = context(shared).map_err(std::io::Error::other)?;
-        Ok(Self { context, runtime })
+        Ok(Self {
+            context,
+            runtime: Some(runtime),
+        })
     }
 
     /// Answers a statement.
     pub(crate) fn sql(&self, statement: &str, limits: Limits) -> Result<Answer, QueryError> {
-        self.runtime.block_on(async {
+        let Some(runtime) = &self.runtime else {
+            return Err(QueryError::Failed("the store is closed".to_owned()));
+        };
+        runtime.block_on(async {
             let answer = self.answer(statement, limits.rows_max);
             match tokio::time::timeout(limits.timeout, answer).await {
                 Ok(answer) => Ok(answer?),

@@ -119,9 +119,12 @@ impl Range {
 
     /// The length of one of `buckets` steps: whole milliseconds, so that times of steps are exact.
     pub(super) fn step_ns(self, buckets: usize) -> i64 {
-        const MS: i64 = 1_000_000;
-        let step = self.length_ns() / i64::try_from(buckets).unwrap_or(i64::MAX).max(1);
-        ((step + MS - 1) / MS).max(1) * MS
+        const MS: u64 = 1_000_000;
+        let step = self
+            .length_ns()
+            .unsigned_abs()
+            .div_ceil(buckets.max(1) as u64);
+        step.div_ceil(MS).max(1).saturating_mul(MS).cast_signed()
     }
 }
 

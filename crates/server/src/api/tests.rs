@@ -302,10 +302,123 @@ fn a_counter_is_shown_as_its_rate_with_exemplars() {
     let series = &answer["series"][0];
     assert_eq!(series["attributes"]["device"], "cuda:0");
     assert_eq!(
-        series["points"][1],
+        series["points"][0],
         serde_json::json!([1_795_824_010_000.0, 2.0])
     );
     assert_eq!(answer["exemplars"][0]["trace_id"], "01".repeat(16));
+}
+
+#[test]
+fn the_workers_page_has_queues_memory_calls_and_errors() {
+    let system = System::new();
+    let mut rows = StoreRows::default();
+    for step in 0..70 {
+        for (name, value, device) in [
+            ("worker.pool.queue.depth", step as f64, "a"),
+            ("hw.gpu.memory.usage", 1e9 + step as f64, "a"),
+            ("hw.gpu.memory.usage", 2e9, "b"),
+        ] {
+            rows.point(&PointRow {
+                origin: origin("engine"),
+                name,
+                unit: "1",
+                kind: PointKind::Gauge,
+                time_unix_ns: START + step * 1000 * MS,
+                start_unix_ns: 0,
+                value,
+                count: 0,
+                distribution: "",
+                exemplars: "",
+                attributes: &[("hw.id", Attribute::Text(device))],
+            });
+        }
+    }
+    rows.log(&LogRow {
+        origin: origin("engine"),
+        time_unix_ns: START,
+        trace_id: Some([9; 16]),
+        span_id: None,
+        severity: 9,
+        event_name: "worker.call",
+        body: "",
+        attributes: &[
+            ("library", Attribute::Text("torch")),
+            ("function", Attribute::Text("forward")),
+            ("duration_ns", Attribute::Int(5)),
+            ("result", Attribute::Text("ok")),
+        ],
+    });
+    system.api.store.append(rows).unwrap();
+    let answer = system.get(&format!("/api/v1/workers?{RANGE}"));
+    let queue = &answer["queues"][0];
+    assert_eq!(
+        (queue["queue"].as_str(), queue["depth"].as_f64()),
+        (Some("worker.pool.queue.depth"), Some(69.0))
+    );
+    let memory = answer["memory"].as_array().unwrap();
+    assert_eq!(memory.len(), 2);
+    let points = memory[0]["points"].as_array().unwrap();
+    assert_eq!(
+        (points.len(), points[59][1].as_f64()),
+        (60, Some(1e9 + 69.0))
+    );
+    let call = &answer["calls"][0];
+    assert_eq!(
+        (
+            call["library"].as_str(),
+            call["duration_ns"].as_f64(),
+            call["status"].as_str()
+        ),
+        (Some("torch"), Some(5.0), Some("ok"))
+    );
+    let error = &answer["errors"][0];
+    assert_eq!(
+        (error["message"].as_str(), error["trace_id"].as_str()),
+        (Some("It's out of memory"), Some("04".repeat(16).as_str()))
+    );
+}
+
+#[test]
+fn an_engine_shows_its_rows_from_the_events_it_sent() {
+    let system = System::new();
+    let mut rows = StoreRows::default();
+    for (path, duration) in [("forward/block 0", 30), ("forward", 50)] {
+        rows.log(&LogRow {
+            origin: origin("engine"),
+            time_unix_ns: START,
+            trace_id: None,
+            span_id: None,
+            severity: 5,
+            event_name: "model.phase",
+            body: "",
+            attributes: &[
+                ("radiosonde.event.type", Attribute::Text("LatencyEvent")),
+                ("path", Attribute::Text(path)),
+                ("step", Attribute::Int(1)),
+                ("duration_ns", Attribute::Int(duration)),
+            ],
+        });
+    }
+    system.api.store.append(rows).unwrap();
+    let answer = system.get(&format!("/api/v1/engines?{RANGE}"));
+    let latency = answer["engines"][0]["latency"].as_array().unwrap();
+    let rows: Vec<_> = latency
+        .iter()
+        .map(|row| {
+            (
+                row["path"].as_str().unwrap(),
+                row["last_ns"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("forward", 50),
+            ("forward/block 0", 30),
+            ("forward/gap", 20)
+        ]
+    );
 }
 
 #[test]
@@ -340,7 +453,7 @@ fn statements_are_answered_and_what_writes_is_refused() {
         .iter()
         .map(|column| column["type"].as_str().unwrap())
         .collect();
-    assert_eq!(types, ["integer", "integer", "text"]);
+    assert_eq!(types, ["integer", "integer", "id"]);
     assert_eq!(
         answer["rows"][0],
         serde_json::json!([8, 80 * MS, "01".repeat(16)])

@@ -70,15 +70,15 @@ impl Compression {
 pub(super) struct Share {
     all: Arc<Semaphore>,
     own: Option<OwnedSemaphorePermit>,
-    wait_max: Duration,
+    patience: Duration,
 }
 
 impl Share {
-    pub(super) const fn new(all: Arc<Semaphore>, wait_max: Duration) -> Self {
+    pub(super) const fn new(all: Arc<Semaphore>, patience: Duration) -> Self {
         Self {
             all,
             own: None,
-            wait_max,
+            patience,
         }
     }
 
@@ -88,7 +88,7 @@ impl Share {
         let more = match Arc::clone(&self.all).try_acquire_many_owned(bytes) {
             Ok(more) => more,
             Err(_) => timeout(
-                self.wait_max,
+                self.patience,
                 Arc::clone(&self.all).acquire_many_owned(bytes),
             )
             .await

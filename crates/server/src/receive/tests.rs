@@ -146,7 +146,7 @@ async fn whoever_watches_learns_what_came() {
 async fn requests_wait_for_their_turn_but_not_for_ever() {
     let (intake, _folder) = intake(Limits {
         requests_max: 1,
-        wait_max: Duration::from_millis(20),
+        patience: Duration::from_millis(20),
         ..Limits::default()
     });
     let place = Arc::clone(&intake.places).acquire_owned().await.unwrap();
@@ -172,7 +172,7 @@ async fn all_requests_share_one_memory_and_give_it_back() {
     let (intake, _folder) = intake(Limits {
         bytes_max: 1000,
         body_bytes_max: 800,
-        wait_max: Duration::from_millis(20),
+        patience: Duration::from_millis(20),
         ..Limits::default()
     });
     let read = |pieces: usize| {
@@ -194,7 +194,7 @@ async fn all_requests_share_one_memory_and_give_it_back() {
 async fn decompressed_bytes_are_of_the_same_memory() {
     let (intake, _folder) = intake(Limits {
         bytes_max: 300_000,
-        wait_max: Duration::from_millis(20),
+        patience: Duration::from_millis(20),
         ..Limits::default()
     });
     let zeros = |bytes: usize| zstd::encode_all(&*vec![0; bytes], 1).unwrap();

@@ -27,7 +27,7 @@ pub const HEADINGS: [&[(&str, u16)]; 5] = [
         ("p95", 11),
         ("p99", 11),
         ("total", 11),
-        ("service", 20),
+        ("service", 16),
         ("operation", 0),
     ],
     &[

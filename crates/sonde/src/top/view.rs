@@ -83,10 +83,10 @@ fn sidebar(frame: &mut Frame<'_>, area: Rect, state: &State) {
         Layout::vertical([Constraint::Length(6), Constraint::Min(0)]).areas(area);
     let overview = state.answer("overview").unwrap_or(&Value::Null);
     let requests = list(&overview["series"], "requests");
-    let counts: Vec<u64> = requests
-        .iter()
-        .map(|count| count.as_u64().unwrap_or(0))
-        .collect();
+    // The newest, as many as there is room for between the borders.
+    let room = usize::from(chart.width.saturating_sub(2));
+    let newest = requests.iter().skip(requests.len().saturating_sub(room));
+    let counts: Vec<u64> = newest.map(|count| count.as_u64().unwrap_or(0)).collect();
     let line = Sparkline::default()
         .data(&counts)
         .style(Style::new().fg(ACCENT));

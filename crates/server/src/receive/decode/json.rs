@@ -68,6 +68,10 @@ pub(super) fn read(signal: Signal, request: &[u8], sink: &mut Sink) -> Result<()
     rename_all = "camelCase",
     expecting = "an Export request, which is an object"
 )]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields have the names that OTLP gives them"
+)]
 struct Request<'a> {
     #[serde(borrow, default)]
     resource_spans: Option<&'a RawValue>,
@@ -153,10 +157,10 @@ fn items<'a, T: Deserialize<'a>>(
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Unreadable> {
-    serde_json::from_str(text).map_err(malformed)
+    serde_json::from_str(text).map_err(|error| malformed(&error))
 }
 
-fn malformed(error: serde_json::Error) -> Unreadable {
+fn malformed(error: &serde_json::Error) -> Unreadable {
     Unreadable::Malformed(error.to_string())
 }
 
@@ -179,7 +183,7 @@ pub(super) fn list<'a, T: Deserialize<'a>>(
     // What `each` said comes first: the reader only stopped because of it.
     match (failed.into_inner(), read) {
         (Some(failure), _) => Err(failure),
-        (None, read) => read.map_err(malformed),
+        (None, read) => read.map_err(|error| malformed(&error)),
     }
 }
 
@@ -230,7 +234,7 @@ pub(super) fn members<'a>(
     let read = json.deserialize_map(visitor);
     match (failed.into_inner(), read) {
         (Some(failure), _) => Err(failure),
-        (None, read) => read.map_err(malformed),
+        (None, read) => read.map_err(|error| malformed(&error)),
     }
 }
 

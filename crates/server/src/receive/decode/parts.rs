@@ -153,7 +153,7 @@ impl Distribution {
         match &self.buckets {
             Buckets::Explicit { counts, bounds } => {
                 out.push_str("{\"bucket_counts\":");
-                numbers(out, counts, |out, count| text::unsigned(out, count));
+                numbers(out, counts, text::unsigned);
                 out.push_str(",\"explicit_bounds\":");
                 numbers(out, bounds, text::float);
             }

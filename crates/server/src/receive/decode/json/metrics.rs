@@ -44,6 +44,10 @@ struct Described<'a> {
     rename_all = "camelCase",
     expecting = "a metric's data, which is an object"
 )]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields have the names that OTLP gives them"
+)]
 struct Data<'a> {
     #[serde(borrow, default)]
     data_points: Option<&'a RawValue>,

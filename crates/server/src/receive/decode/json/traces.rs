@@ -33,6 +33,10 @@ const STATUSES: [&str; 3] = ["UNSET", "OK", "ERROR"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a span, which is an object")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields have the names that OTLP gives them"
+)]
 struct Span<'a> {
     #[serde(borrow, default)]
     trace_id: Option<Text<'a>>,
@@ -108,7 +112,7 @@ pub(super) fn read<'a>(groups: Option<&'a RawValue>, sink: &mut Sink) -> Result<
             return Ok(());
         };
         list(events, |_, given: Event<'a>| {
-            event(sink, source, place, given, &mut attributes)
+            event(sink, source, place, &given, &mut attributes)
         })
     })
 }
@@ -179,7 +183,7 @@ fn event<'a>(
     sink: &mut Sink,
     source: &Source,
     place: Place,
-    event: Event<'a>,
+    event: &Event<'a>,
     attributes: &mut Attributes<'a>,
 ) -> Result<(), Unreadable> {
     attributes.clear();

@@ -31,6 +31,10 @@ struct KeyValue<'a> {
     rename_all = "camelCase",
     expecting = "a value, which is an object such as {\"stringValue\": \"...\"}"
 )]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields have the names that OTLP gives them"
+)]
 struct AnyValue<'a> {
     #[serde(borrow, default)]
     string_value: Option<Text<'a>>,
@@ -105,7 +109,7 @@ pub(in super::super) fn object(out: &mut String, entries: &RawValue) -> Result<(
         depth: DEPTH_MAX,
     }
     .deserialize(&mut json);
-    written.map_err(malformed)
+    written.map_err(|error| malformed(&error))
 }
 
 /// Appends an `AnyValue` as plain JSON.
@@ -116,7 +120,7 @@ fn write(out: &mut String, value: &RawValue) -> Result<(), Unreadable> {
         depth: DEPTH_MAX,
     }
     .deserialize(&mut json);
-    written.map_err(malformed)
+    written.map_err(|error| malformed(&error))
 }
 
 /// Writes an `AnyValue`; `depth` is how many lists and maps it may have in one another.
@@ -152,12 +156,8 @@ impl<'de> Visitor<'de> for Any<'_> {
             // Only one of them should be there; the last one is what stands.
             let before = out.len();
             match &*field {
-                "stringValue" => {
-                    if let Some(Text(value)) = fields.next_value()? {
-                        text::string(out, &value);
-                    }
-                }
-                "bytesValue" => {
+                // Bytes are base64 here, and so they are in the store.
+                "stringValue" | "bytesValue" => {
                     if let Some(Text(value)) = fields.next_value()? {
                         text::string(out, &value);
                     }

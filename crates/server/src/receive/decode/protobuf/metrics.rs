@@ -35,7 +35,7 @@ fn metric<'a>(
             (1, Field::Bytes(text)) => name = text,
             (3, Field::Bytes(text)) => unit = text,
             (number @ (5 | 7 | 9 | 10 | 11), Field::Bytes(message)) => {
-                data = Some((number, message))
+                data = Some((number, message));
             }
             _ => {}
         }
@@ -108,7 +108,7 @@ fn number_point<'a>(
             (2, Field::Fixed64(time)) => reading.start_unix_ns = time,
             (3, Field::Fixed64(time)) => reading.time_unix_ns = time,
             (4, Field::Fixed64(bits)) => {
-                reading.number = Some(Number::Double(f64::from_bits(bits)))
+                reading.number = Some(Number::Double(f64::from_bits(bits)));
             }
             (5, Field::Bytes(message)) => exemplar(&mut scratch.exemplars, message)?,
             (6, Field::Fixed64(bits)) => reading.number = Some(Number::Int(bits.cast_signed())),
@@ -137,7 +137,7 @@ fn histogram_point<'a>(
             (5, Field::Fixed64(bits)) => reading.sum = Some(f64::from_bits(bits)),
             (6, field) => repeated_fixed64(field, |count| parts::push_bucket(&mut counts, count))?,
             (7, field) => repeated_fixed64(field, |bits| {
-                parts::push_bucket(&mut bounds, f64::from_bits(bits))
+                parts::push_bucket(&mut bounds, f64::from_bits(bits));
             })?,
             (8, Field::Bytes(message)) => exemplar(&mut scratch.exemplars, message)?,
             (9, Field::Bytes(entry)) => key_value(attributes, entry)?,
@@ -201,7 +201,7 @@ fn buckets(range: &mut Range, message: &[u8]) -> Result<(), Unreadable> {
         match (number, field) {
             (1, Field::Varint(number)) => range.offset = zigzag(number),
             (2, field) => {
-                repeated_varint(field, |count| parts::push_bucket(&mut range.counts, count))?
+                repeated_varint(field, |count| parts::push_bucket(&mut range.counts, count))?;
             }
             _ => {}
         }
@@ -224,7 +224,7 @@ fn summary_point<'a>(
             (4, Field::Fixed64(count)) => reading.count = count,
             (5, Field::Fixed64(bits)) => reading.sum = Some(f64::from_bits(bits)),
             (6, Field::Bytes(message)) => {
-                parts::push_bucket(&mut scratch.quantiles, quantile(message)?)
+                parts::push_bucket(&mut scratch.quantiles, quantile(message)?);
             }
             (7, Field::Bytes(entry)) => key_value(attributes, entry)?,
             (8, Field::Varint(flags)) => reading.flags = flags,
