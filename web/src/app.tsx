@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { focusSearch, moveRow, useKeys } from './keys';
 import { DoctorPage } from './pages/doctor';
+import { EnginesPage } from './pages/engines';
 import { LogsPage } from './pages/logs';
 import { MapPage } from './pages/map';
 import { MetricsPage } from './pages/metrics';
@@ -44,6 +45,8 @@ function Route({ path }: { path: string }): JSX.Element {
       return <MetricsPage />;
     case '/workers':
       return <WorkersPage />;
+    case '/engines':
+      return <EnginesPage />;
     case '/map':
       return <MapPage />;
     case '/sql':

@@ -93,7 +93,7 @@ export function text(value: Attribute): string {
 
 /** As the filter of traces wants it: words in quotes, numbers and truth as they are. */
 function literal(value: Attribute): string | null {
-  if (typeof value === 'string') return value.includes('"') ? null : `"${value}"`;
+  if (typeof value === 'string') return `"${value.replace(/[\\"]/g, '\\$&')}"`;
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
 }
 
@@ -116,6 +116,14 @@ function AttributeRow({ name, value, find }: { name: string; value: Attribute; f
       </td>
     </tr>
   );
+}
+
+/** What an event says in a line: events have no body, their attributes are what they tell. */
+export function said({ body, attributes }: { body: string; attributes: Attributes }): string {
+  if (body !== '') return body;
+  return Object.entries(attributes)
+    .map(([key, value]) => `${key}=${text(value)}`)
+    .join(' ');
 }
 
 export function AttributeTable({ attributes, find = true }: { attributes: Attributes; find?: boolean }): JSX.Element {
