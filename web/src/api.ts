@@ -1,7 +1,8 @@
 // The HTTP API as docs/api.md states it: types of every answer, and the way to ask.
 
 export type Attribute = string | number | boolean | null | Attribute[] | { [key: string]: Attribute };
-export type Attributes = Record<string, Attribute>;
+/** Null where nothing is attached. */
+export type Attributes = Record<string, Attribute> | null;
 
 export interface Status {
   version: string;

@@ -225,7 +225,7 @@ export function workers(now) {
     ['engine', 'decode', 18],
     ['python-worker', 'jobs.summarize', 142],
     ['python-worker', 'pool', 0],
-  ].map(([service, queue, depth]) => ({ service, queue, attributes: {}, depth, time_ms: now - 900 }));
+  ].map(([service, queue, depth]) => ({ service, queue, attributes: null, depth, time_ms: now - 900 }));
   return { queues, memory, calls, errors };
 }
 

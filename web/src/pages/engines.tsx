@@ -14,8 +14,8 @@ import { useRange } from '../time';
 const TELLING = ['service.instance.id', 'host.name', 'process.pid', 'service.version'];
 
 function facts(resource: Attributes): string {
-  return TELLING.filter((key) => key in resource)
-    .map((key) => `${key} ${text(resource[key] ?? null)}`)
+  return TELLING.filter((key) => resource?.[key] !== undefined)
+    .map((key) => `${key} ${text(resource?.[key] ?? null)}`)
     .join(', ');
 }
 
@@ -118,7 +118,7 @@ function OneEngine({ engine }: { engine: Engine }): JSX.Element {
       <p class="row wrap engine-head">
         <Service name={engine.service} /> <span class="muted">{facts(engine.resource)}</span>
       </p>
-      <div class="grid halves">
+      <div class="grid engine">
         <Latency rows={engine.latency} />
         <Memory rows={engine.memory} />
       </div>

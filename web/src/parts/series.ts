@@ -1,7 +1,7 @@
 // Names of series, and series measured at different moments on one axis.
 
 import type { Attributes } from '../api';
-import { text } from './bits';
+import { entries, text } from './bits';
 
 export interface Named {
   service: string;
@@ -14,12 +14,12 @@ export interface Named {
 export function labels(series: Named[]): string[] {
   const values = new Map<string, Set<string>>();
   for (const { attributes } of series) {
-    for (const [key, value] of Object.entries(attributes)) values.set(key, (values.get(key) ?? new Set()).add(text(value)));
+    for (const [key, value] of entries(attributes)) values.set(key, (values.get(key) ?? new Set()).add(text(value)));
   }
   const services = new Set(series.map((one) => one.service));
   const names = new Set(series.map((one) => one.name));
   return series.map(({ service, attributes, name }) => {
-    const telling = Object.entries(attributes).filter(([key]) => (values.get(key)?.size ?? 0) > 1 || series.some((one) => !(key in one.attributes)));
+    const telling = entries(attributes).filter(([key]) => (values.get(key)?.size ?? 0) > 1 || series.some((one) => one.attributes?.[key] === undefined));
     const parts = telling.map(([key, value]) => `${key}=${text(value)}`);
     if (name !== undefined && names.size > 1) parts.unshift(name);
     if (services.size > 1 || parts.length === 0) parts.unshift(service);
