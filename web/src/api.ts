@@ -1,7 +1,8 @@
 // The HTTP API as docs/api.md states it: types of every answer, and the way to ask.
 
 export type Attribute = string | number | boolean | null | Attribute[] | { [key: string]: Attribute };
-export type Attributes = Record<string, Attribute>;
+/** Null where nothing is attached. */
+export type Attributes = Record<string, Attribute> | null;
 
 export interface Status {
   version: string;
@@ -53,6 +54,8 @@ export interface OperationRow {
 }
 
 export interface Overview {
+  from_unix_ns: string;
+  to_unix_ns: string;
   step_ms: number;
   series: OverviewSeries;
   services: ServiceRow[];
@@ -220,7 +223,7 @@ export interface Exemplar {
   time_ms: number;
   value: number;
   trace_id: string;
-  span_id: string;
+  span_id: string | null;
 }
 
 export interface Metric {
@@ -254,14 +257,14 @@ export interface ServiceMap {
 }
 
 export interface Workers {
-  queues: { service: string; queue: string; depth: number; time_ms: number }[];
-  memory: { service: string; name: string; points: [time_ms: number, bytes: number][] }[];
+  queues: { service: string; queue: string; attributes: Attributes; depth: number | null; time_ms: number }[];
+  memory: { service: string; name: string; attributes: Attributes; points: [time_ms: number, bytes: number][] }[];
   calls: {
     time_ms: number;
     service: string;
     library: string;
     function: string;
-    duration_ns: number;
+    duration_ns: number | null;
     status: string;
     trace_id: string | null;
   }[];
@@ -273,6 +276,42 @@ export interface Workers {
     message: string;
     trace_id: string | null;
   }[];
+}
+
+export interface LatencyRow {
+  path: string;
+  depth: number;
+  label: string;
+  kind: 'phase' | 'gap' | 'overlap';
+  last_ns: number;
+  avg_ns: number;
+  p50_ns: number;
+  p99_ns: number;
+  sum_ns: number;
+  count: number;
+  calls: number;
+  share: number;
+}
+
+export interface MemoryRow {
+  path: string;
+  depth: number;
+  label: string;
+  bytes: number | null;
+  share: number | null;
+  provenance: string;
+  detail: string | null;
+}
+
+export interface Engine {
+  service: string;
+  resource: Attributes;
+  latency: LatencyRow[];
+  memory: MemoryRow[];
+}
+
+export interface Engines {
+  engines: Engine[];
 }
 
 export interface SqlAnswer {

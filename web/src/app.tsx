@@ -1,9 +1,10 @@
 // Which page is shown for which path, and the keys that work on every page.
 
 import type { JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
 import { focusSearch, moveRow, useKeys } from './keys';
 import { DoctorPage } from './pages/doctor';
+import { EnginesPage } from './pages/engines';
 import { LogsPage } from './pages/logs';
 import { MapPage } from './pages/map';
 import { MetricsPage } from './pages/metrics';
@@ -14,7 +15,7 @@ import { TracesPage } from './pages/traces';
 import { WorkersPage } from './pages/workers';
 import { Help } from './parts/help';
 import { ConnectionBanner, PAGES, Page, Side } from './parts/shell';
-import { Empty } from './parts/states';
+import { Empty, Problem } from './parts/states';
 import { followLinks, navigate, to, usePlace } from './router';
 import { toggleLive } from './time';
 
@@ -26,6 +27,17 @@ function NotFound({ path }: { path: string }): JSX.Element {
           <a href="/">Go to the overview</a>
         </p>
       </Empty>
+    </Page>
+  );
+}
+
+/** A defect of one page does not take the others away. */
+function Guarded({ path }: { path: string }): JSX.Element {
+  const [error, reset] = useErrorBoundary();
+  if (!error) return <Route path={path} />;
+  return (
+    <Page title="This page failed" ranged={false}>
+      <Problem error={error as Error} again={reset} />
     </Page>
   );
 }
@@ -44,6 +56,8 @@ function Route({ path }: { path: string }): JSX.Element {
       return <MetricsPage />;
     case '/workers':
       return <WorkersPage />;
+    case '/engines':
+      return <EnginesPage />;
     case '/map':
       return <MapPage />;
     case '/sql':
@@ -80,7 +94,7 @@ export function App(): JSX.Element {
       <Side onHelp={() => setHelp(true)} />
       <main id="main" tabIndex={-1}>
         <ConnectionBanner />
-        <Route path={path} />
+        <Guarded key={path} path={path} />
       </main>
       {help && <Help onClose={() => setHelp(false)} />}
     </div>

@@ -199,7 +199,7 @@ export function workers(now) {
     ['python-worker', 'cuda:0 allocated', 17.2],
     ['python-worker', 'cuda:0 reserved', 21.5],
     ['engine', 'KV cache', 6.4],
-  ].map(([service, name, gib]) => ({ service, name, points: Array.from({ length: 60 }, (_, index) => [now - (59 - index) * 10_000, gib * 2 ** 30 * (0.86 + 0.12 * Math.sin(index / 7) + next() * 0.02)]) }));
+  ].map(([service, name, gib]) => ({ service, name, attributes: { 'worker.id': 1 }, points: Array.from({ length: 60 }, (_, index) => [now - (59 - index) * 10_000, gib * 2 ** 30 * (0.86 + 0.12 * Math.sin(index / 7) + next() * 0.02)]) }));
   const calls = Array.from({ length: 30 }, (_, number) => {
     const failed = next() < 0.12;
     return {
@@ -225,23 +225,48 @@ export function workers(now) {
     ['engine', 'decode', 18],
     ['python-worker', 'jobs.summarize', 142],
     ['python-worker', 'pool', 0],
-  ].map(([service, queue, depth]) => ({ service, queue, depth, time_ms: now - 900 }));
+  ].map(([service, queue, depth]) => ({ service, queue, attributes: null, depth, time_ms: now - 900 }));
   return { queues, memory, calls, errors };
+}
+
+const PHASES = [
+  ['forward', 0, 41.2, 0.78],
+  ['forward/embed', 1, 0.9, 0.02],
+  ['forward/block *', 1, 38.4, 0.73],
+  ['forward/block */attention', 2, 24.1, 0.46],
+  ['forward/block */mlp', 2, 13.2, 0.25],
+  ['forward/gap', 1, 1.9, 0.03],
+  ['output', 0, 6.4, 0.12],
+  ['sampling', 0, 5.1, 0.1],
+];
+const OWNERS = [
+  ['resident set', 0, 18.2, 1, 'measured', null],
+  ['resident set/weights', 1, 14.9, 0.82, 'measured', null],
+  ['resident set/KV cache', 1, 2.1, 0.115, 'estimated', 'blocks in use by their size'],
+  ['resident set/unattributed', 1, 1.2, 0.066, 'derived', null],
+  ['GPU 0', 0, null, null, 'unsupported', 'no driver was found'],
+];
+
+export function engines() {
+  const label = (path) => path.split('/').at(-1);
+  const latency = PHASES.map(([path, depth, ms, share]) => ({ path, depth, label: label(path), kind: path.endsWith('gap') ? 'gap' : 'phase', last_ns: ms * 1.1 * MS, avg_ns: ms * MS, p50_ns: ms * 0.97 * MS, p99_ns: ms * 1.8 * MS, sum_ns: ms * 240 * MS, count: 240, calls: path.includes('*') ? 240 * 32 : 240, share }));
+  const memory = OWNERS.map(([path, depth, gib, share, provenance, detail]) => ({ path, depth, label: label(path), bytes: gib === null ? null : gib * 2 ** 30, share, provenance, detail }));
+  return { engines: [{ service: 'engine', resource: { 'service.name': 'engine', 'host.name': 'node-1', 'process.pid': 4133 }, latency, memory }] };
 }
 
 export function doctor(now) {
   const sender = (peer, protocol, signal, client, accepted, refused, last) => ({ peer, protocol, signal, client, first_ms: now - 3_400_000, last_ms: now - last, accepted, refused });
   return {
     senders: [
-      sender('127.0.0.1', 'otlp/grpc', 'spans', 'OTel-OTLP-Exporter-Rust/0.30.0', 210_400, 0, 300),
-      sender('127.0.0.1', 'otlp/http', 'spans', 'OTel-OTLP-Exporter-Python/1.45.2', 5410, 12, 1200),
-      sender('127.0.0.1', 'otlp/http', 'logs', 'OTel-OTLP-Exporter-Python/1.45.2', 2204, 0, 1200),
-      sender('127.0.0.1', 'otlp/grpc', 'points', 'OTel-OTLP-Exporter-Rust/0.30.0', 84_120, 0, 9000),
-      sender('172.18.0.4', 'otlp/http', 'spans', 'OTel-OTLP-Exporter-JavaScript/0.223.0', 0, 340, 41_000),
+      sender('127.0.0.1', 'grpc', 'traces', 'OTel-OTLP-Exporter-Rust/0.30.0', 210_400, 0, 300),
+      sender('127.0.0.1', 'http/protobuf', 'traces', 'OTel-OTLP-Exporter-Python/1.45.2', 5410, 12, 1200),
+      sender('127.0.0.1', 'http/protobuf', 'logs', 'OTel-OTLP-Exporter-Python/1.45.2', 2204, 0, 1200),
+      sender('127.0.0.1', 'grpc', 'metrics', 'OTel-OTLP-Exporter-Rust/0.30.0', 84_120, 0, 9000),
+      sender('172.18.0.4', 'http/protobuf', 'traces', 'OTel-OTLP-Exporter-JavaScript/0.223.0', 0, 340, 41_000),
     ],
     refusals: [
-      { time_ms: now - 41_000, peer: '172.18.0.4', protocol: 'otlp/http', reason: 'POST /v1/trace: no such path', mend: 'The path is /v1/traces. Set OTEL_EXPORTER_OTLP_ENDPOINT to the address without a path.', count: 340 },
-      { time_ms: now - 320_000, peer: '127.0.0.1', protocol: 'otlp/http', reason: 'the body is gRPC, sent to the port of OTLP over HTTP', mend: 'Send to http://127.0.0.1:4317, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf.', count: 12 },
+      { time_ms: now - 41_000, peer: '172.18.0.4', protocol: 'http/protobuf', reason: 'POST /v1/trace: no such path', mend: 'The path is /v1/traces. Set OTEL_EXPORTER_OTLP_ENDPOINT to the address without a path.', count: 340 },
+      { time_ms: now - 320_000, peer: '127.0.0.1', protocol: 'http/protobuf', reason: 'the body is gRPC, sent to the port of OTLP over HTTP', mend: 'Send to http://127.0.0.1:4317, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf.', count: 12 },
     ],
   };
 }

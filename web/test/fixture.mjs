@@ -119,6 +119,8 @@ export class Fixture {
         return empty ? { nodes: [], edges: [] } : data.serviceMap();
       case 'workers':
         return empty ? { queues: [], memory: [], calls: [], errors: [] } : data.workers(now);
+      case 'engines':
+        return empty ? { engines: [] } : data.engines();
       case 'doctor':
         return empty ? { senders: [], refusals: [] } : data.doctor(now);
       default:
@@ -158,7 +160,7 @@ export class Fixture {
     const { statement } = JSON.parse(body);
     if (!/select/i.test(statement)) return { error: { message: `SQL error: expected SELECT, found: ${statement.split(' ')[0]}`, mend: 'Statements only read: begin with SELECT or WITH.' } };
     const rows = data.traceRows(40, 3_600_000, Date.now()).map((row) => [row.trace_id, row.service, row.name, row.duration_ns, row.spans / 7, row.errors > 0 ? 'error' : null]);
-    return { columns: [['trace_id', 'Utf8'], ['service', 'Utf8'], ['name', 'Utf8'], ['duration', 'Int64'], ['mean', 'Float64'], ['status', 'Utf8']].map(([name, type]) => ({ name, type })), rows, elapsed_ms: 12.4 };
+    return { columns: [['trace_id', 'id'], ['service', 'text'], ['name', 'text'], ['duration', 'integer'], ['mean', 'number'], ['status', 'text']].map(([name, type]) => ({ name, type })), rows, elapsed_ms: 12.4 };
   }
 }
 

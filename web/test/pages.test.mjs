@@ -15,6 +15,7 @@ const PAGES = {
   logs: '/logs',
   metrics: '/metrics',
   workers: '/workers',
+  engines: '/engines',
   map: '/map',
   sql: '/sql?statement=SELECT+1',
   doctor: '/doctor',

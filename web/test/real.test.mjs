@@ -100,7 +100,7 @@ describe('a real server', { skip: SKIP_REAL }, () => {
   for (const [sizeName, size] of Object.entries(SIZES)) {
     test(`every page renders ${sizeName}`, async () => {
       const { page, faults } = await open(browser, { size, theme: 'dark' });
-      for (const path of ['/', '/traces', `/traces/${traceId}`, '/logs', '/metrics', '/workers', '/map', '/sql', '/doctor']) {
+      for (const path of ['/', '/traces', `/traces/${traceId}`, '/logs', '/metrics', '/workers', '/engines', '/map', '/sql', '/doctor']) {
         const where = `${path} (${sizeName})`;
         await visit(page, BASE + path);
         await assertFits(page, where);

@@ -31,6 +31,7 @@ const SHOTS = [
   ['logs', '/logs', SIZES.wide, 'dark'],
   ['metrics', '/metrics?name=gen_ai.server.request.duration', SIZES.wide, 'light'],
   ['workers', '/workers', SIZES.wide, 'light'],
+  ['engines', '/engines', SIZES.wide, 'light'],
   ['map', '/map', SIZES.wide, 'dark'],
   ['sql', '/sql?statement=SELECT+trace_id,+service,+name,+duration%0AFROM+spans%0AORDER+BY+duration+DESC%0ALIMIT+40', SIZES.wide, 'light'],
   ['doctor', '/doctor', SIZES.wide, 'light'],

@@ -69,8 +69,8 @@ function Senders({ senders }: { senders: Doctor['senders'] }): JSX.Element {
                 <tr key={`${one.peer} ${one.protocol} ${one.signal} ${one.client}`}>
                   <td class="mono">{one.peer}</td>
                   <td>{one.protocol}</td>
-                  <td>{one.signal}</td>
-                  <td class="fill optional muted">{one.client ?? '–'}</td>
+                  <td>{one.signal || '–'}</td>
+                  <td class="fill optional muted">{one.client || '–'}</td>
                   <td class="number">{count(one.accepted)}</td>
                   <td class={one.refused > 0 ? 'number error-text' : 'number muted'}>{count(one.refused)}</td>
                   <td class="number muted optional" title={moment(one.first_ms)}>

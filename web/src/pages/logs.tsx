@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { type LogRow, type Logs, address } from '../api';
 import { plural } from '../format';
-import { AttributeTable, Choice, SearchField, Service, Time } from '../parts/bits';
+import { AttributeTable, Choice, SearchField, Service, Time, said } from '../parts/bits';
 import { Page } from '../parts/shell';
 import { Await, Empty, More, NothingYet } from '../parts/states';
 import { useQuery } from '../query';
@@ -47,7 +47,7 @@ function keysOf(logs: LogRow[]): string[] {
 function Detail({ log }: { log: LogRow }): JSX.Element {
   return (
     <div class="log-detail">
-      <pre class="mono">{log.body}</pre>
+      {log.body !== '' && <pre class="mono">{log.body}</pre>}
       <dl class="pairs">
         {log.event_name && (
           <>
@@ -86,7 +86,7 @@ function Row({ log }: { log: LogRow }): JSX.Element {
           <Service name={log.service} />
         </span>
         <span class="clip grow">
-          {log.event_name && <span class="badge accent">{log.event_name}</span>} {log.body}
+          {log.event_name && <span class="badge accent">{log.event_name}</span>} {said(log)}
         </span>
       </button>
       {log.trace_id && (

@@ -267,7 +267,7 @@ function Operations({ operations }: { operations: OperationRow[] }): JSX.Element
 }
 
 function nameFilter(name: string): string {
-  return `name = "${name.replaceAll('"', '')}"`;
+  return `name = "${name.replace(/[\\"]/g, '\\$&')}"`;
 }
 
 function StoreState(): JSX.Element {

@@ -7,6 +7,7 @@ import { ago, bytes, count, duration } from '../format';
 import { HUES } from '../palette';
 import { Service, Share, Time } from '../parts/bits';
 import { Chart, type ChartSeries } from '../parts/chart';
+import { align, labels } from '../parts/series';
 import { Page } from '../parts/shell';
 import { Await, Command, Empty } from '../parts/states';
 import { useQuery } from '../query';
@@ -14,7 +15,9 @@ import { to } from '../router';
 import { useRange } from '../time';
 
 function Queues({ queues }: { queues: Workers['queues'] }): JSX.Element {
-  const deepest = Math.max(1, ...queues.map((queue) => queue.depth));
+  const deepest = Math.max(1, ...queues.map((queue) => queue.depth ?? 0));
+  const names = labels(queues.map((queue) => ({ ...queue, service: queue.queue })));
+  const sorted = queues.map((queue, index) => ({ ...queue, label: names[index] })).sort((a, b) => (b.depth ?? 0) - (a.depth ?? 0));
   return (
     <section class="card table-card" aria-label="Queues">
       <header>
@@ -33,16 +36,16 @@ function Queues({ queues }: { queues: Workers['queues'] }): JSX.Element {
             </tr>
           </thead>
           <tbody>
-            {[...queues]
-              .sort((a, b) => b.depth - a.depth)
-              .map((queue) => (
-                <tr key={`${queue.service} ${queue.queue}`}>
-                  <td class="fill">{queue.queue}</td>
+            {sorted.map((queue) => (
+                <tr key={`${queue.service} ${queue.queue} ${JSON.stringify(queue.attributes)}`}>
+                  <td class="fill" title={queue.label}>
+                    {queue.label}
+                  </td>
                   <td class="optional">
                     <Service name={queue.service} />
                   </td>
                   <td class="number">
-                    {count(queue.depth)} waiting <Share part={queue.depth} whole={deepest} />
+                    {count(queue.depth)} waiting <Share part={queue.depth ?? 0} whole={deepest} />
                   </td>
                   <td class="number muted optional">{ago(queue.time_ms)}</td>
                 </tr>
@@ -55,15 +58,9 @@ function Queues({ queues }: { queues: Workers['queues'] }): JSX.Element {
 }
 
 function Memory({ memory }: { memory: Workers['memory'] }): JSX.Element {
-  const series: ChartSeries[] = memory.map((one, index) => ({ label: `${one.service} ${one.name}`, variable: `--hue-${(index * 3) % HUES}`, format: bytes, binary: true }));
-  const data = useMemo(() => {
-    const times = [...new Set(memory.flatMap((one) => one.points.map(([ms]) => ms)))].sort((a, b) => a - b);
-    const lines = memory.map((one) => {
-      const values = new Map(one.points);
-      return times.map((ms) => values.get(ms) ?? null);
-    });
-    return [times, ...lines];
-  }, [memory]);
+  const names = labels(memory);
+  const series: ChartSeries[] = names.map((label, index) => ({ label, variable: `--hue-${(index * 3) % HUES}`, format: bytes, binary: true }));
+  const data = useMemo(() => align(memory.map((one) => new Map(one.points))), [memory]);
   const times = data[0] ?? [];
   return (
     <section class="card" aria-label="Memory">
@@ -79,9 +76,9 @@ function Memory({ memory }: { memory: Workers['memory'] }): JSX.Element {
             <Chart label="Memory of the workers" data={data} series={series} start={times[0] as number} end={Math.max(times.at(-1) as number, (times[0] as number) + 1000)} height={170} />
             <p class="legend">
               {memory.map((one, index) => (
-                <span key={`${one.service} ${one.name}`}>
+                <span key={index}>
                   <i class="dot" style={{ background: `var(${series[index]?.variable})` }} />
-                  {one.service} {one.name} <b>{bytes(one.points.at(-1)?.[1])}</b>
+                  {names[index]} <b>{bytes(one.points.at(-1)?.[1])}</b>
                 </span>
               ))}
             </p>

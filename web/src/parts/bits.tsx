@@ -87,13 +87,17 @@ export function Choice({ value, label, options, onChange }: ChoiceProps): JSX.El
   );
 }
 
+export function entries(attributes: Attributes): [string, Attribute][] {
+  return Object.entries(attributes ?? {});
+}
+
 export function text(value: Attribute): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** As the filter of traces wants it: words in quotes, numbers and truth as they are. */
 function literal(value: Attribute): string | null {
-  if (typeof value === 'string') return value.includes('"') ? null : `"${value}"`;
+  if (typeof value === 'string') return `"${value.replace(/[\\"]/g, '\\$&')}"`;
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
 }
 
@@ -118,8 +122,16 @@ function AttributeRow({ name, value, find }: { name: string; value: Attribute; f
   );
 }
 
+/** What an event says in a line: events have no body, their attributes are what they tell. */
+export function said({ body, attributes }: { body: string; attributes: Attributes }): string {
+  if (body !== '') return body;
+  return entries(attributes)
+    .map(([key, value]) => `${key}=${text(value)}`)
+    .join(' ');
+}
+
 export function AttributeTable({ attributes, find = true }: { attributes: Attributes; find?: boolean }): JSX.Element {
-  const rows = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+  const rows = entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
   if (rows.length === 0) return <p class="muted">None.</p>;
   return (
     <table class="attributes">

@@ -8,8 +8,9 @@ import { HUES } from '../palette';
 import { useQuery } from '../query';
 import { setParams, to, usePlace } from '../router';
 import { useRange } from '../time';
-import { Choice, text } from './bits';
+import { Choice } from './bits';
 import { Chart, type ChartSeries, type Dot } from './chart';
+import { align, labels } from './series';
 import { Await, Empty } from './states';
 
 type Stat = 'p50' | 'p95' | 'p99' | 'mean' | 'rate';
@@ -47,20 +48,6 @@ function statOf([, count, sum, p50, p95, p99]: HistogramPoint, stat: Stat, stepM
   }
 }
 
-/** What tells the series apart: attributes that are the same for all of them are left out. */
-function labels(series: MetricSeries[]): string[] {
-  const values = new Map<string, Set<string>>();
-  for (const { attributes } of series) {
-    for (const [key, value] of Object.entries(attributes)) values.set(key, (values.get(key) ?? new Set()).add(text(value)));
-  }
-  const services = new Set(series.map((one) => one.service));
-  return series.map(({ service, attributes }) => {
-    const telling = Object.entries(attributes).filter(([key]) => (values.get(key)?.size ?? 0) > 1 || series.some((one) => !(key in one.attributes)));
-    const parts = telling.map(([key, value]) => `${key}=${text(value)}`);
-    return (services.size > 1 || parts.length === 0 ? [service, ...parts] : parts).join(' ');
-  });
-}
-
 function linesOf(metric: Metric, stat: Stat): Line[] {
   const names = labels(metric.series);
   const style = (index: number) => ({ variable: `--hue-${(index * 3) % HUES}`, dash: index >= HUES });
@@ -73,12 +60,6 @@ function linesOf(metric: Metric, stat: Stat): Line[] {
     return (['p99', 'p95', 'p50'] as const).map((wanted, index) => ({ label: wanted, ...style(index + 1), values: of(only, wanted) }));
   }
   return metric.series.map((one, index) => ({ label: names[index] ?? '', ...style(index), values: of(one, stat) }));
-}
-
-/** Series measured at different moments, brought onto one axis. */
-function align(lines: Line[]): (number | null)[][] {
-  const times = [...new Set(lines.flatMap((line) => [...line.values.keys()]))].sort((a, b) => a - b);
-  return [times, ...lines.map((line) => times.map((time) => line.values.get(time) ?? null))];
 }
 
 interface LegendProps {
@@ -133,7 +114,7 @@ function Shown({ metric, stat }: { metric: Metric; stat: Stat }): JSX.Element {
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
   const lines = useMemo(() => linesOf(metric, stat), [metric, stat]);
   const visible = lines.filter((line) => !hidden.has(line.label));
-  const data = useMemo(() => align(visible), [lines, hidden]);
+  const data = useMemo(() => align(visible.map((line) => line.values)), [lines, hidden]);
   const perSecond = metric.kind === 'counter' || metric.kind === 'sum';
   const format = stat === 'rate' && isHistogram(metric) ? (value: number | null) => `${short(value)}/s` : (value: number | null) => measured(value, metric.unit, perSecond);
   const series: ChartSeries[] = visible.map(({ label, variable, dash }) => ({ label, variable, format, binary: metric.unit === 'By', ...(dash ? { dash: [5, 4] } : {}) }));

@@ -11,7 +11,7 @@ const PAGE = 200;
 const TRACE_ID = /^[0-9a-f]{32}$/;
 
 function isNumeric(type: string): boolean {
-  return /int|float|double|decimal|duration/i.test(type);
+  return type === 'integer' || type === 'number';
 }
 
 /** All digits, in groups: what was asked for is not rounded. */

@@ -4,7 +4,7 @@ import type { JSX, RefObject } from 'preact';
 import { useState } from 'preact/hooks';
 import type { TraceLog } from '../api';
 import { clock, duration, moment, percent, plural } from '../format';
-import { AttributeTable, Service } from '../parts/bits';
+import { AttributeTable, Service, said } from '../parts/bits';
 import { CopyButton } from '../parts/states';
 import { to, withParams } from '../router';
 import { type Model, isError } from './model';
@@ -79,7 +79,7 @@ function LogItem({ log }: { log: TraceLog }): JSX.Element {
   return (
     <li>
       <button type="button" class="detail-log" aria-expanded={open} onClick={() => setOpen(!open)}>
-        <span class="muted">+{duration(log.offset_ns)}</span> <span class={`badge ${level}`}>{log.event_name || log.severity_text}</span> <span class="log-body">{log.body}</span>
+        <span class="muted">+{duration(log.offset_ns)}</span> <span class={`badge ${level}`}>{log.event_name || log.severity_text}</span> <span class="log-body">{said(log)}</span>
       </button>
       {open && <AttributeTable attributes={log.attributes} find={false} />}
     </li>

@@ -2,6 +2,7 @@
 
 import { duration } from '../format';
 import { hueVariable } from '../palette';
+import { said } from '../parts/bits';
 import { color } from '../theme';
 import { severityVariable } from './marks';
 import { type Model, isError } from './model';
@@ -12,6 +13,7 @@ const INDENT_PX = 14;
 /** Deeper ones are not indented further, so that names stay readable. */
 const INDENTS_MAX = 18;
 const BAR_PX = 14;
+const LOG_CHARS_MAX = 300;
 
 export interface Sight {
   model: Model;
@@ -233,12 +235,13 @@ function drawLog(context: CanvasRenderingContext2D, sight: Sight, row: number, y
   context.fill();
   context.font = sight.font.replace('12px', '11px');
   context.fillStyle = color('--muted');
+  const words = said(log).slice(0, LOG_CHARS_MAX);
   const room = width - x - 16;
-  const size = Math.min(context.measureText(log.body).width, 420);
-  if (room >= size || x < (width + sight.names) / 2) context.fillText(log.body, Math.max(x, sight.names) + 10, middle);
+  const size = Math.min(context.measureText(words).width, 420);
+  if (room >= size || x < (width + sight.names) / 2) context.fillText(words, Math.max(x, sight.names) + 10, middle);
   else {
     context.textAlign = 'right';
-    context.fillText(log.body, Math.min(x, width) - 10, middle);
+    context.fillText(words, Math.min(x, width) - 10, middle);
     context.textAlign = 'left';
   }
 }
