@@ -121,7 +121,7 @@ impl Distribution {
                     *zero += sign * z;
                     for (own, others) in [(positive, p), (negative, n)] {
                         others.iter().for_each(|(index, count)| {
-                            *own.entry(*index).or_default() += sign * count
+                            *own.entry(*index).or_default() += sign * count;
                         });
                     }
                 }
@@ -311,7 +311,7 @@ mod tests {
             let (a, b) = (exponential(3, &a), exponential(3, &b));
             let both = a.plus(&b).unwrap();
             let back = both.since(&b).unwrap();
-            prop_assert_eq!(back.count(), a.count());
+            prop_assert!((back.count() - a.count()).abs() < 1e-9);
             prop_assert_eq!(back.quantile(0.5), a.quantile(0.5));
         }
     }

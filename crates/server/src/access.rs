@@ -145,7 +145,7 @@ fn forbidden() -> Response {
 /// Whether whoever asks has called the server by an address or by a name that is always this machine.
 fn is_called_by_address(uri: &Uri, headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let Some(authority) = uri.authority().map(|authority| authority.as_str()).or(host) else {
+    let Some(authority) = uri.authority().map(http::uri::Authority::as_str).or(host) else {
         return true;
     };
     let name = match authority.rsplit_once(':') {

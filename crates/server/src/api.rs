@@ -234,13 +234,13 @@ where
         .into_response();
     };
     // JSON is written there too: a large answer takes as long to write as to find.
-    let made = tokio::task::spawn_blocking(move || {
+    let outcome = tokio::task::spawn_blocking(move || {
         make(&api).and_then(|answer| {
             serde_json::to_vec(&answer)
                 .map_err(|error| failed(format!("the answer is no JSON: {error}")))
         })
     });
-    match made.await {
+    match outcome.await {
         Ok(Ok(json)) => ([(http::header::CONTENT_TYPE, "application/json")], json).into_response(),
         Ok(Err(problem)) => problem.into_response(),
         Err(error) => failed(format!("the answer could not be made: {error}")).into_response(),

@@ -60,9 +60,9 @@ pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
         refused,
     } = imported;
     Ok(match arguments.format {
-        Format::Json => text::json(
-            &json!({"spans": spans, "logs": logs, "points": points, "refused": refused}),
-        ),
+        Format::Json => {
+            text::json(&json!({"spans": spans, "logs": logs, "points": points, "refused": refused}))
+        }
         Format::Text => {
             let refused = match refused {
                 0 => String::new(),
@@ -142,7 +142,10 @@ fn items(request: &Value) -> u64 {
         let found = names.into_iter().find_map(|name| value[name].as_array());
         found.cloned().unwrap_or_default()
     };
-    let resources = of(request, ["resourceSpans", "resourceLogs", "resourceMetrics"]);
+    let resources = of(
+        request,
+        ["resourceSpans", "resourceLogs", "resourceMetrics"],
+    );
     let scopes = resources
         .iter()
         .flat_map(|resource| of(resource, ["scopeSpans", "scopeLogs", "scopeMetrics"]));
@@ -191,11 +194,11 @@ impl<'a> Batch<'a> {
         match record {
             Record::Span(span) => self
                 .spans
-                .push(scoped(&span.target, "spans", span_json(span))),
+                .push(scoped(&span.target, "spans", &span_json(span))),
             Record::Log(log) => self
                 .logs
-                .push(scoped(&log.target, "logRecords", log_json(log))),
-            Record::Event(event) => self.logs.push(scoped("", "logRecords", event_json(event))),
+                .push(scoped(&log.target, "logRecords", &log_json(log))),
+            Record::Event(event) => self.logs.push(scoped("", "logRecords", &event_json(event))),
         }
         if self.spans.len() + self.logs.len() >= BATCH_MAX {
             self.send(imported)?;
@@ -238,7 +241,7 @@ fn rejected(answer: &Value, name: &str) -> u64 {
     rejected.as_u64().or(text).unwrap_or(0)
 }
 
-fn scoped(scope: &str, items: &str, item: Value) -> Value {
+fn scoped(scope: &str, items: &str, item: &Value) -> Value {
     json!({"scope": {"name": scope}, items: [item]})
 }
 

@@ -97,7 +97,10 @@ fn follow(
             if !known.contains(&log.to_string()) {
                 match arguments.format {
                     Format::Text => out.push_str(&line(log)),
-                    Format::Json => out.push_str(&format!("{log}\n")),
+                    Format::Json => {
+                        out.push_str(&log.to_string());
+                        out.push('\n');
+                    }
                 }
             }
         }

@@ -151,14 +151,14 @@ fn answer(collector: &Collector, line: &[u8]) -> Option<Value> {
     };
     let id = id?;
     Some(match method {
-        "initialize" => result(&id, greeting(&message["params"])),
-        "ping" => result(&id, json!({})),
+        "initialize" => result(&id, &greeting(&message["params"])),
+        "ping" => result(&id, &json!({})),
         "tools/list" => result(
             &id,
-            json!({"tools": TOOLS.iter().map(described).collect::<Vec<_>>()}),
+            &json!({"tools": TOOLS.iter().map(described).collect::<Vec<_>>()}),
         ),
         "tools/call" => match call(collector, &message["params"]) {
-            Ok(answer) => result(&id, answer),
+            Ok(answer) => result(&id, &answer),
             Err(message) => error(&id, INVALID_PARAMS, &message),
         },
         other => error(
@@ -169,7 +169,7 @@ fn answer(collector: &Collector, line: &[u8]) -> Option<Value> {
     })
 }
 
-fn result(id: &Value, result: Value) -> Value {
+fn result(id: &Value, result: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": result})
 }
 

@@ -70,8 +70,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         "otel.status_code",
         if ended.code == 0 { "OK" } else { "ERROR" },
     );
-    let trace_id =
-        radiosonde::core::context::current().map(|context| context.trace_id.to_string());
+    let trace_id = radiosonde::core::context::current().map(|context| context.trace_id.to_string());
     drop(entered);
     drop(span);
     let is_delivered = recording.shutdown(FLUSH_TIMEOUT);

@@ -97,7 +97,7 @@ impl<'a> Tree<'a> {
         for log in logs {
             match log["span_id"].as_str() {
                 Some(span) if ids.contains_key(span) => {
-                    tree.logs.entry(span).or_default().push(log)
+                    tree.logs.entry(span).or_default().push(log);
                 }
                 _ => tree.homeless.push(log),
             }

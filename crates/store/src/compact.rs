@@ -148,15 +148,12 @@ fn conform(batch: &RecordBatch, table: Table) -> Result<RecordBatch, ArrowError>
     let mut fields = Vec::with_capacity(columns.len());
     let mut conformed = Vec::with_capacity(columns.len());
     for (field, column) in schema.fields().iter().zip(columns) {
-        match own.iter().find(|own| own.name() == field.name()) {
-            Some(own) => {
-                conformed.push(cast(column, own.data_type())?);
-                fields.push(Arc::clone(own));
-            }
-            None => {
-                conformed.push(Arc::clone(column));
-                fields.push(Arc::clone(field));
-            }
+        if let Some(own) = own.iter().find(|own| own.name() == field.name()) {
+            conformed.push(cast(column, own.data_type())?);
+            fields.push(Arc::clone(own));
+        } else {
+            conformed.push(Arc::clone(column));
+            fields.push(Arc::clone(field));
         }
     }
     RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), conformed)

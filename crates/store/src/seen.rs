@@ -13,7 +13,7 @@ use std::{
 };
 
 use arrow::{
-    array::{AsArray as _, BooleanArray, RecordBatch},
+    array::{AsArray, BooleanArray, RecordBatch},
     compute::filter_record_batch,
     error::ArrowError,
 };
@@ -80,7 +80,7 @@ impl Seen {
         let column = |name| {
             batch
                 .column_by_name(name)
-                .map(|column| column.as_fixed_size_binary())
+                .map(AsArray::as_fixed_size_binary)
         };
         let (Some(traces), Some(spans)) = (column("trace_id"), column("span_id")) else {
             return Vec::new();

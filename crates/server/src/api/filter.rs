@@ -222,7 +222,7 @@ impl Parser {
                     let Some(value @ (Token::Word(_) | Token::Quoted(_))) = self.take() else {
                         return Err(format!("a value is missing after `{name} {operator}`"));
                     };
-                    comparison(&name, operator, value)
+                    comparison(&name, operator, &value)
                 }
                 _ => Ok(contains("name", &name)),
             },
@@ -244,8 +244,8 @@ impl Parser {
     }
 }
 
-fn comparison(name: &str, operator: &'static str, value: Token) -> Result<String, String> {
-    let text = match &value {
+fn comparison(name: &str, operator: &'static str, value: &Token) -> Result<String, String> {
+    let text = match value {
         Token::Word(text) | Token::Quoted(text) => text.as_str(),
         _ => "",
     };

@@ -1,5 +1,7 @@
 //! Logs and typed events, the newest first.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -74,7 +76,8 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Logs, Problem> {
 fn wanted(params: &Params) -> Result<String, Problem> {
     let mut wanted = params.of_service();
     if let Some(severity) = &params.severity {
-        wanted.push_str(&format!(" AND severity >= {}", least(severity)?));
+        // Writing to a string does not fail.
+        let _ = write!(wanted, " AND severity >= {}", least(severity)?);
     }
     if let Some(id) = &params.trace_id {
         if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -83,16 +86,20 @@ fn wanted(params: &Params) -> Result<String, Problem> {
                 "give its 32 hexadecimal digits",
             ));
         }
-        wanted.push_str(&format!(
+        // Writing to a string does not fail.
+        let _ = write!(
+            wanted,
             " AND trace_id = {}",
             literal(&id.to_ascii_lowercase())
-        ));
+        );
     }
     if let Some(text) = &params.q {
         let text = literal(&text.to_lowercase());
-        wanted.push_str(&format!(
+        // Writing to a string does not fail.
+        let _ = write!(
+            wanted,
             " AND (strpos(lower(body), {text}) > 0 OR strpos(lower(event_name), {text}) > 0)"
-        ));
+        );
     }
     Ok(wanted)
 }

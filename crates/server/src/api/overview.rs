@@ -52,7 +52,8 @@ struct Series {
 
 #[derive(Debug, Default, Serialize)]
 struct Service {
-    service: String,
+    #[serde(rename = "service")]
+    name: String,
     requests: i64,
     errors: i64,
     p50_ns: Option<f64>,
@@ -166,7 +167,7 @@ fn services(
     for mut row in api.rows(&statement, SERVICES_MAX)? {
         let service = row.text();
         let known = Service {
-            service: service.clone(),
+            name: service.clone(),
             requests: row.int(),
             errors: row.int(),
             p50_ns: row.number(),
@@ -184,7 +185,7 @@ fn services(
     for mut row in api.rows(&statement, SERVICES_MAX)? {
         let service = row.text();
         let known = services.entry(service.clone()).or_insert_with(|| Service {
-            service,
+            name: service,
             ..Service::default()
         });
         known.logs = row.int();
@@ -193,7 +194,7 @@ fn services(
     services.sort_unstable_by(|a, b| {
         b.requests
             .cmp(&a.requests)
-            .then_with(|| a.service.cmp(&b.service))
+            .then_with(|| a.name.cmp(&b.name))
     });
     Ok(services)
 }

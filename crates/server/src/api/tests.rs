@@ -146,6 +146,12 @@ fn rows() -> StoreRows {
             attributes: &[("n", Attribute::Int(request.into()))],
         });
     }
+    requests(&mut rows);
+    rows
+}
+
+/// A counter of requests, read every ten seconds.
+fn requests(rows: &mut StoreRows) {
     for step in 0..3 {
         rows.point(&PointRow {
             origin: origin("engine"),
@@ -161,7 +167,6 @@ fn rows() -> StoreRows {
             attributes: &[("device", Attribute::Text("cuda:0"))],
         });
     }
-    rows
 }
 
 const EXEMPLAR: &str = r#"[{"time_unix_nano":1795824005000000000,"value":3,"trace_id":"01010101010101010101010101010101","span_id":"0101010101010101"}]"#;

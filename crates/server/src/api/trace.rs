@@ -15,7 +15,7 @@ use super::{Api, rows::ms};
 use crate::problem::Problem;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Trace {
+pub(super) struct Whole {
     trace_id: String,
     start_unix_ns: String,
     start_ms: f64,
@@ -69,7 +69,7 @@ pub(super) struct Why {
     account: why::Account,
 }
 
-pub(super) fn answer(api: &Api, id: &str) -> Result<Trace, Problem> {
+pub(super) fn answer(api: &Api, id: &str) -> Result<Whole, Problem> {
     let (trace_id, kept) = records(api, id)?;
     let spans = || {
         kept.iter().filter_map(|kept| match &kept.record {
@@ -99,7 +99,7 @@ pub(super) fn answer(api: &Api, id: &str) -> Result<Trace, Problem> {
             Record::Event(event) => log_rows.push(event_row(event, start, service)),
         }
     }
-    Ok(Trace {
+    Ok(Whole {
         trace_id: trace_id.to_string(),
         start_unix_ns: start.to_string(),
         start_ms: ms(start.cast_signed()),

@@ -15,12 +15,12 @@ const PARTS: i64 = 64;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Traces {
-    traces: Vec<Trace>,
+    traces: Vec<Found>,
     more: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct Trace {
+struct Found {
     trace_id: String,
     name: String,
     service: String,
@@ -112,7 +112,7 @@ fn by(
 }
 
 /// What there is to say of each, in the order of `ids`. All spans count, whether or not they are as described.
-fn described(api: &Api, range: Range, ids: &[String]) -> Result<Vec<Trace>, Problem> {
+fn described(api: &Api, range: Range, ids: &[String]) -> Result<Vec<Found>, Problem> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -133,16 +133,16 @@ fn described(api: &Api, range: Range, ids: &[String]) -> Result<Vec<Trace>, Prob
         trace_ids(ids)
     );
     let mut traces: Vec<_> = api.rows(&statement, ids.len())?.map(trace).collect();
-    let place = |trace: &Trace| ids.iter().position(|id| *id == trace.trace_id);
+    let place = |trace: &Found| ids.iter().position(|id| *id == trace.trace_id);
     traces.sort_by_cached_key(place);
     Ok(traces)
 }
 
-fn trace(mut row: Row) -> Trace {
+fn trace(mut row: Row) -> Found {
     let (trace_id, name, service) = (row.text(), row.text(), row.text());
     let services = split(&row.text());
     let start_ns = row.int();
-    Trace {
+    Found {
         trace_id,
         name,
         service,

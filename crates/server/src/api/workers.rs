@@ -49,7 +49,8 @@ pub(super) struct Workers {
 #[derive(Debug, Serialize)]
 struct Queue {
     service: String,
-    queue: String,
+    #[serde(rename = "queue")]
+    name: String,
     attributes: Box<RawValue>,
     depth: Option<f64>,
     time_ms: f64,
@@ -107,7 +108,7 @@ fn queues(api: &Api, range: Range, of_service: &str) -> Result<Vec<Queue>, Probl
         let _series = row.int();
         Queue {
             service: row.text(),
-            queue: row.text(),
+            name: row.text(),
             attributes: row.json(),
             depth: row.number(),
             time_ms: ms(row.int()),

@@ -19,7 +19,7 @@ fn grouped(
             Some((last_scope, last_resource, group))
                 if (*last_scope, *last_resource) == (scope, resource) =>
             {
-                group.push(item(row))
+                group.push(item(row));
             }
             _ => groups.push((scope, resource, vec![item(row)])),
         }

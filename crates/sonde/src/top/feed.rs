@@ -67,7 +67,7 @@ fn run(
     from: &str,
     wanted: &Mutex<Wanted>,
     is_ended: &AtomicBool,
-    updates: &Sender<Update>,
+    sender: &Sender<Update>,
 ) {
     while !is_ended.load(Relaxed) {
         let now = wanted
@@ -75,17 +75,17 @@ fn run(
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         for update in ask(collector, from, &now) {
-            if updates.send(update).is_err() {
+            if sender.send(update).is_err() {
                 return;
             }
         }
-        let mut waited = Duration::ZERO;
-        while waited < INTERVAL
+        let mut rested = Duration::ZERO;
+        while rested < INTERVAL
             && !is_ended.load(Relaxed)
             && *wanted.lock().unwrap_or_else(PoisonError::into_inner) == now
         {
             thread::sleep(STEP);
-            waited += STEP;
+            rested += STEP;
         }
     }
 }

@@ -69,6 +69,10 @@ pub const TABS: [Tab; 5] = [
 
 /// All that is shown.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key that turns something on and off by itself"
+)]
 pub struct State {
     tab: usize,
     answers: BTreeMap<&'static str, Value>,
@@ -177,7 +181,7 @@ impl State {
         let page = 10;
         match key.code {
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                self.is_ended = true
+                self.is_ended = true;
             }
             KeyCode::Char('q') => self.is_ended = true,
             KeyCode::Char('?') => self.is_help_shown = !self.is_help_shown,

@@ -109,6 +109,10 @@ fn attribute(key: &str, value: Any) -> KeyValue {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the type of the field that it is for"
+)]
 fn resource(service: &str) -> Option<Resource> {
     Some(Resource {
         attributes: vec![text("service.name", service), text("host.name", "box")],
@@ -116,6 +120,10 @@ fn resource(service: &str) -> Option<Resource> {
     })
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the type of the field that it is for"
+)]
 fn scope(name: &str) -> Option<InstrumentationScope> {
     Some(InstrumentationScope {
         name: name.to_owned(),

@@ -156,7 +156,7 @@ mod tests {
     fn base64_of_every_remainder() {
         let of = |bytes: &[u8]| written(|out| base64(out, bytes));
         // RFC 4648, section 10.
-        let all = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| of(text.as_bytes()));
+        let all = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| of(text.as_bytes())); // spelling: ignore
         assert_eq!(
             all,
             [

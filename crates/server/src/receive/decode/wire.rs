@@ -244,7 +244,7 @@ mod tests {
         repeated_varint(Field::Bytes(&[1, 0xac, 2]), |number| numbers.push(number)).unwrap();
         repeated_varint(Field::Varint(4), |number| numbers.push(number)).unwrap();
         repeated_fixed64(Field::Bytes(&[5, 0, 0, 0, 0, 0, 0, 0]), |number| {
-            numbers.push(number)
+            numbers.push(number);
         })
         .unwrap();
         repeated_fixed64(Field::Fixed64(6), |number| numbers.push(number)).unwrap();

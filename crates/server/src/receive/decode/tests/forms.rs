@@ -19,7 +19,11 @@ use serde_json::{Value, json};
 
 fn hex(bytes: &[u8]) -> String {
     // Case does not matter.
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02X}"));
+        text
+    })
 }
 
 fn number(number: u64) -> Value {
