@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -79,10 +80,12 @@ pub fn now_unix_ns() -> u64 {
         .as_nanos() as u64
 }
 
-/// A request of `count` spans with this name; every one whose number is in `broken` has no identifier.
+/// A request of `count` spans of a trace of its own, with this name; every one whose number is in `broken` has no identifier.
 pub fn traces(name: &str, count: u64, broken: &[u64]) -> ExportTraceServiceRequest {
+    static TRACES: AtomicU64 = AtomicU64::new(1);
+    let trace = u128::from(TRACES.fetch_add(1, Relaxed)).to_be_bytes();
     let span = |number: u64| Span {
-        trace_id: vec![7; 16],
+        trace_id: trace.to_vec(),
         span_id: if broken.contains(&number) {
             Vec::new()
         } else {

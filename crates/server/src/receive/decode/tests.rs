@@ -256,9 +256,12 @@ fn a_span_is_a_row_and_its_events_are_rows_of_logs() {
     );
     let span = "SELECT trace_id, span_id, parent_span_id, start_time, duration, name, kind, status, status_message, \
                 links, service, scope, resource, attributes FROM spans";
-    insta::assert_snapshot!(kept.ask(span), @"");
+    insta::assert_snapshot!(kept.ask(span), @r#"abababababababababababababababab | cdcdcdcdcdcdcdcd | 0101010101010101 | 2027-01-15T08:00:00.000000000Z | 1500 | pay | server | error | declined | [{"trace_id":"03030303030303030303030303030303","span_id":"cdcdcdcdcdcdcdcd","attributes":{"why":"retry"}}] | shop | cart | {"service.name":"shop","host.name":"box"} | {"http.route":"/pay","w3c.tracestate":"a=1","otel.dropped_links_count":4,"bytes":"AQID"}"#);
     let events = "SELECT time, trace_id, span_id, severity, event_name, body, service, attributes FROM logs ORDER BY severity";
-    insta::assert_snapshot!(kept.ask(events), @"");
+    insta::assert_snapshot!(kept.ask(events), @r#"
+    2027-01-15T08:00:00.000000007Z | abababababababababababababababab | cdcdcdcdcdcdcdcd | 0 | retry | '' | shop | {"attempt":2}
+    2027-01-15T08:00:00.000000007Z | abababababababababababababababab | cdcdcdcdcdcdcdcd | 17 | exception | no money | shop | {"exception.message":"no money"}
+    "#);
 }
 
 #[test]
@@ -298,7 +301,12 @@ fn logs_have_a_time_a_severity_and_a_body_whatever_they_came_with() {
     let kept = Kept::new(Signal::Logs, Encoding::Protobuf, &request);
     assert_eq!((kept.counts.logs, kept.rejected.items), (4, 0));
     let statement = "SELECT time, trace_id, span_id, severity, event_name, body, service, scope, attributes FROM logs";
-    insta::assert_snapshot!(kept.ask(statement), @"");
+    insta::assert_snapshot!(kept.ask(statement), @r#"
+    2027-01-15T07:59:59.999999997Z | abababababababababababababababab | cdcdcdcdcdcdcdcd | 13 | cart.full | hello | shop | cart | {"thread.id":"7","otel.dropped_attributes_count":1}
+    2027-01-15T07:59:59.999999998Z | - | - | 13 | '' | {"a":1,"b":"\""} | shop | cart | -
+    2027-01-15T08:00:00.000000000Z | - | - | 0 | '' | 1.0 | shop | cart | -
+    2027-01-15T08:00:00.000000000Z | - | - | 0 | '' | '' | shop | cart | -
+    "#);
 }
 
 #[test]
@@ -381,7 +389,18 @@ fn readings_of_every_kind_are_rows() {
     assert_eq!((kept.counts.points, kept.rejected.items), (10, 0));
     let statement = "SELECT name, unit, kind, value, count, start_time, attributes, distribution, exemplars FROM points \
                      ORDER BY name, attributes";
-    insta::assert_snapshot!(kept.ask(statement), @"");
+    insta::assert_snapshot!(kept.ask(statement), @r#"
+    a.gauge | s | gauge | -7.0 | 0 | 2027-01-15T07:59:59.999999995Z | {"route":"/"} | '' | [{"time_unix_nano":9,"value":3.0,"trace_id":"abababababababababababababababab","span_id":"cdcdcdcdcdcdcdcd","attributes":{"k":"v"}}]
+    b.counter | s | counter | 2.5 | 0 | 2027-01-15T07:59:59.999999995Z | {"route":"/"} | '' | ''
+    c.delta | s | counter | 2.5 | 0 | 2027-01-15T07:59:59.999999995Z | {"route":"/","radiosonde.temporality":"delta"} | '' | ''
+    d.updown | s | up_down_counter | 2.5 | 0 | 2027-01-15T07:59:59.999999995Z | {"route":"/"} | '' | ''
+    e.histogram | s | histogram | 6.0 | 3 | 1970-01-01T00:00:00.000000000Z | {"radiosonde.temporality":"delta"} | {"bucket_counts":[1,2],"explicit_bounds":[1.5],"max":4.0} | [{"time_unix_nano":9,"value":3.0,"trace_id":"abababababababababababababababab","span_id":"cdcdcdcdcdcdcdcd","attributes":{"k":"v"}}]
+    f.exponential | s | histogram | NaN | 3 | 1970-01-01T00:00:00.000000000Z | - | {"scale":-1,"zero_count":1,"zero_threshold":0.0,"positive":{"offset":-2,"bucket_counts":[2,300]},"negative":{"offset":0,"bucket_counts":[]}} | ''
+    g.summary | s | gauge | 1.0 | 0 | 1970-01-01T00:00:00.000000000Z | {"quantile":0.5} | '' | ''
+    g.summary | s | gauge | 5.0 | 0 | 1970-01-01T00:00:00.000000000Z | {"quantile":0.99} | '' | ''
+    g.summary_count | '' | counter | 4.0 | 0 | 1970-01-01T00:00:00.000000000Z | - | '' | ''
+    g.summary_sum | s | counter | 8.0 | 0 | 1970-01-01T00:00:00.000000000Z | - | '' | ''
+    "#);
 }
 
 #[test]
@@ -672,7 +691,7 @@ fn values_may_be_nested_so_deep_and_no_deeper() {
 #[test]
 fn nesting_without_end_is_malformed() {
     // `AnyValue{array_value=5{values=1{..}}}`, built from the inside, by hand because a library would not.
-    let mut value = Vec::new();
+    let mut value = vec![0x18, 1];
     for _ in 0..20_000 {
         let mut outer = Vec::new();
         super::wire::put_bytes(&mut outer, 1, &value);
@@ -773,8 +792,9 @@ fn zipkin_spans_are_rows() {
     );
     let span = "SELECT trace_id, span_id, parent_span_id, start_time, duration, name, kind, status, status_message, \
                 service, resource, attributes FROM spans";
-    insta::assert_snapshot!(kept.ask(span), @"");
-    insta::assert_snapshot!(kept.ask("SELECT time, span_id, event_name, service FROM logs"), @"");
+    insta::assert_snapshot!(kept.ask(span), @r#"00000000000000005af7183fb1d4cf5f | 6b221d5bc9e6496c | 352bff9a74ca9ad2 | 2027-01-15T08:00:00.000000000Z | 1431000 | get /api | client | error | timed out | frontend | {"service.name":"frontend"} | {"http.method":"GET","error":"timed out","peer.service":"backend","network.peer.address":"172.19.0.2","network.peer.port":58648}"#);
+    let events = "SELECT time, span_id, event_name, service FROM logs";
+    insta::assert_snapshot!(kept.ask(events), @"2027-01-15T08:00:00.000100000Z | 6b221d5bc9e6496c | foo | frontend");
 }
 
 #[test]
