@@ -99,7 +99,7 @@ fn the_same_seed_says_the_same() {
 
 #[test]
 fn text_shows_the_answers_before_the_report() {
-    let output = run(&["--model", "tiny", "--requests", "3"]);
+    let output = run(&["--model", "tiny", "--requests", "3", "--once"]);
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let position = |part: &str| {
