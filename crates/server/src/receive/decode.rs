@@ -15,6 +15,7 @@ mod names;
 mod parts;
 mod protobuf;
 mod readings;
+mod reason;
 mod sink;
 pub(super) mod text;
 pub(super) mod wire;

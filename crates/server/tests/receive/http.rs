@@ -158,70 +158,81 @@ fn what_is_not_kept_is_counted_to_its_sender() {
     assert_eq!(answer.json()["partialSuccess"]["rejectedSpans"], "1");
 }
 
+/// A request that is wrong: how and where it is sent, with which headers, and the status and words of the answer.
+type Wrong = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    u16,
+    &'static str,
+);
+
+const WRONG: &[Wrong] = &[
+    ("GET", "/v1/traces", &[], 405, "by POST"),
+    (
+        "POST",
+        "/v1/trace",
+        &[("content-type", PROTOBUF)],
+        404,
+        "/v1/traces, /v1/logs or /v1/metrics",
+    ),
+    ("GET", "/", &[], 404, "/v1/traces, /v1/logs or /v1/metrics"),
+    (
+        "POST",
+        "/v1/traces",
+        &[],
+        415,
+        "application/x-protobuf or application/json",
+    ),
+    (
+        "POST",
+        "/v1/logs",
+        &[("content-type", "text/plain")],
+        415,
+        "application/x-protobuf or application/json",
+    ),
+    (
+        "POST",
+        "/v1/traces",
+        &[("content-type", PROTOBUF), ("content-encoding", "br")],
+        415,
+        "gzip or zstd",
+    ),
+    (
+        "POST",
+        "/v1/traces",
+        &[("content-type", JSON)],
+        400,
+        "Content-Type: application/x-protobuf",
+    ),
+    (
+        "POST",
+        "/v1/traces",
+        &[("content-type", PROTOBUF), ("content-encoding", "gzip")],
+        400,
+        "not gzip",
+    ),
+    (
+        "POST",
+        "/v1/traces",
+        &[("content-type", PROTOBUF), ("content-encoding", "zstd")],
+        400,
+        "not zstd",
+    ),
+    (
+        "POST",
+        "/v1development/profiles",
+        &[("content-type", PROTOBUF)],
+        501,
+        "profiles are not taken",
+    ),
+];
+
 #[test]
 fn a_wrong_request_is_told_what_is_right() {
     let running = Running::start();
     let body = traces("a", 1, &[]).encode_to_vec();
-    for (method, path, headers, status, said) in [
-        ("GET", "/v1/traces", &[][..], 405, "by POST"),
-        (
-            "POST",
-            "/v1/trace",
-            &[("content-type", PROTOBUF)],
-            404,
-            "/v1/traces, /v1/logs or /v1/metrics",
-        ),
-        ("GET", "/", &[], 404, "/v1/traces, /v1/logs or /v1/metrics"),
-        (
-            "POST",
-            "/v1/traces",
-            &[],
-            415,
-            "application/x-protobuf or application/json",
-        ),
-        (
-            "POST",
-            "/v1/logs",
-            &[("content-type", "text/plain")],
-            415,
-            "application/x-protobuf or application/json",
-        ),
-        (
-            "POST",
-            "/v1/traces",
-            &[("content-type", PROTOBUF), ("content-encoding", "br")],
-            415,
-            "gzip or zstd",
-        ),
-        (
-            "POST",
-            "/v1/traces",
-            &[("content-type", JSON)],
-            400,
-            "Content-Type: application/x-protobuf",
-        ),
-        (
-            "POST",
-            "/v1/traces",
-            &[("content-type", PROTOBUF), ("content-encoding", "gzip")],
-            400,
-            "not gzip",
-        ),
-        (
-            "POST",
-            "/v1/traces",
-            &[("content-type", PROTOBUF), ("content-encoding", "zstd")],
-            400,
-            "not zstd",
-        ),
-        (
-            "POST",
-            "/v1development/profiles",
-            &[("content-type", PROTOBUF)],
-            501,
-            "profiles are not taken",
-        ),
-    ] {
+    for &(method, path, headers, status, said) in WRONG {
         let body = if method == "GET" { &[][..] } else { &body };
         let answer = send(method, &running.http(path), headers, body);
         assert_eq!(

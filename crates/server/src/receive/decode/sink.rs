@@ -8,9 +8,10 @@ use radiosonde_store::{
     row::{LogRow, PointKind, PointRow, SpanRow},
 };
 
+pub(crate) use super::reason::Reason;
 use super::{
     Encoding, Signal,
-    attributes::{ATTRIBUTES_MAX, Attributes, Source, find_text},
+    attributes::{Attributes, Source, find_text},
     text,
     wire::Malformed,
 };
@@ -21,7 +22,7 @@ pub(super) const ROWS_MAX: usize = 262_144;
 /// may be in many rows, so the limit on the request's size alone does not bound them.
 pub(super) const ROWS_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How far a time may be from now.
-const YEARS_MAX: i64 = 10;
+pub(super) const YEARS_MAX: i64 = 10;
 const NS_PER_YEAR: i64 = 365 * 24 * 60 * 60 * 1_000_000_000;
 /// OpenTelemetry's severity number of an error.
 const SEVERITY_ERROR: i8 = 17;
@@ -41,62 +42,6 @@ impl From<Malformed> for Unreadable {
         Self::Malformed(why.to_owned())
     }
 }
-
-/// Why an item was not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// The trace's identifier is missing, all zero, or no identifier.
-    TraceId,
-    /// The span's is.
-    SpanId,
-    /// The parent's is no identifier.
-    ParentSpanId,
-    /// A time that cannot be.
-    Time,
-    /// Too many attributes.
-    Attributes,
-    /// A metric without a name.
-    Name,
-    /// A reading without a value.
-    Value,
-    /// A histogram whose counts and bounds do not belong together.
-    Buckets,
-}
-
-impl Reason {
-    /// What is wrong.
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::TraceId => "its trace id is missing, all zero, or not 16 bytes",
-            Self::SpanId => "its span id is missing, all zero, or not 8 bytes",
-            Self::ParentSpanId => "its parent span id is not 8 bytes",
-            Self::Time => "its time is more than 10 years from now",
-            Self::Attributes => "it has more than 4096 attributes",
-            Self::Name => "its metric has no name",
-            Self::Value => "it has no value",
-            Self::Buckets => "its bucket counts are not one more than its bounds",
-        }
-    }
-
-    /// What to do about it.
-    pub(crate) const fn mend(self) -> &'static str {
-        match self {
-            Self::TraceId | Self::SpanId | Self::ParentSpanId => {
-                "send identifiers as the SDK makes them: bytes in protobuf, hexadecimal in JSON"
-            }
-            Self::Time => "send nanoseconds since the Unix epoch, and set the sender's clock",
-            Self::Attributes => "send fewer attributes",
-            Self::Name => "name the metric",
-            Self::Value => "send a value, or the flag that there is none",
-            Self::Buckets => "send one count more than bounds, or none of both",
-        }
-    }
-}
-
-const _: () = assert!(
-    ATTRIBUTES_MAX == 4096 && YEARS_MAX == 10,
-    "the reasons name them"
-);
 
 /// An identifier as it was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

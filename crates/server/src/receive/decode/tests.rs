@@ -309,8 +309,8 @@ fn logs_have_a_time_a_severity_and_a_body_whatever_they_came_with() {
     "#);
 }
 
-#[test]
-fn readings_of_every_kind_are_rows() {
+/// A metric of each kind, and one of none.
+fn metrics_of_every_kind() -> Vec<Metric> {
     let exemplars = vec![
         Exemplar {
             time_unix_nano: 9,
@@ -375,7 +375,7 @@ fn readings_of_every_kind_are_rows() {
             ..SummaryDataPoint::default()
         }],
     });
-    let request = metrics(vec![
+    vec![
         metric("a.gauge", Data::Gauge(gauge)),
         metric("b.counter", sum(2, true)),
         metric("c.delta", sum(1, true)),
@@ -384,7 +384,12 @@ fn readings_of_every_kind_are_rows() {
         metric("f.exponential", exponential),
         metric("g.summary", summary),
         Metric::default(),
-    ]);
+    ]
+}
+
+#[test]
+fn readings_of_every_kind_are_rows() {
+    let request = metrics(metrics_of_every_kind());
     let kept = Kept::new(Signal::Metrics, Encoding::Protobuf, &request);
     assert_eq!((kept.counts.points, kept.rejected.items), (10, 0));
     let statement = "SELECT name, unit, kind, value, count, start_time, attributes, distribution, exemplars FROM points \
@@ -456,95 +461,55 @@ fn spans_that_cannot_be_are_rejected_with_reason_and_place() {
             reason
         })
     };
+    let with = |change: &dyn Fn(&mut Span)| {
+        let mut span = a_span();
+        change(&mut span);
+        why(span)
+    };
     assert_eq!(
-        why(Span {
-            trace_id: vec![0; 16],
-            ..a_span()
-        }),
+        with(&|span| span.trace_id = vec![0; 16]),
+        Some(Reason::TraceId)
+    );
+    assert_eq!(with(&|span| span.trace_id = vec![]), Some(Reason::TraceId));
+    assert_eq!(
+        with(&|span| span.trace_id = vec![1; 15]),
         Some(Reason::TraceId)
     );
     assert_eq!(
-        why(Span {
-            trace_id: vec![],
-            ..a_span()
-        }),
-        Some(Reason::TraceId)
-    );
-    assert_eq!(
-        why(Span {
-            trace_id: vec![1; 15],
-            ..a_span()
-        }),
-        Some(Reason::TraceId)
-    );
-    assert_eq!(
-        why(Span {
-            span_id: vec![0; 8],
-            ..a_span()
-        }),
+        with(&|span| span.span_id = vec![0; 8]),
         Some(Reason::SpanId)
     );
     assert_eq!(
-        why(Span {
-            span_id: vec![1; 16],
-            ..a_span()
-        }),
+        with(&|span| span.span_id = vec![1; 16]),
         Some(Reason::SpanId)
     );
     assert_eq!(
-        why(Span {
-            parent_span_id: vec![1; 7],
-            ..a_span()
-        }),
+        with(&|span| span.parent_span_id = vec![1; 7]),
         Some(Reason::ParentSpanId)
     );
+    assert_eq!(with(&|span| span.parent_span_id = vec![0; 8]), None);
     assert_eq!(
-        why(Span {
-            parent_span_id: vec![0; 8],
-            ..a_span()
-        }),
+        with(&|span| span.start_time_unix_nano = 0),
+        Some(Reason::Time)
+    );
+    assert_eq!(
+        with(&|span| span.start_time_unix_nano = now - TEN_YEARS - 1),
+        Some(Reason::Time)
+    );
+    assert_eq!(
+        with(&|span| span.start_time_unix_nano = now - TEN_YEARS),
         None
     );
     assert_eq!(
-        why(Span {
-            start_time_unix_nano: 0,
-            ..a_span()
-        }),
+        with(&|span| span.end_time_unix_nano = u64::MAX),
         Some(Reason::Time)
     );
     assert_eq!(
-        why(Span {
-            start_time_unix_nano: now - TEN_YEARS - 1,
-            ..a_span()
-        }),
-        Some(Reason::Time)
-    );
-    assert_eq!(
-        why(Span {
-            start_time_unix_nano: now - TEN_YEARS,
-            ..a_span()
-        }),
-        None
-    );
-    assert_eq!(
-        why(Span {
-            end_time_unix_nano: u64::MAX,
-            ..a_span()
-        }),
-        Some(Reason::Time)
-    );
-    assert_eq!(
-        why(Span {
-            attributes: vec![text("a", "b"); 4097],
-            ..a_span()
-        }),
+        with(&|span| span.attributes = vec![text("a", "b"); 4097]),
         Some(Reason::Attributes)
     );
     assert_eq!(
-        why(Span {
-            attributes: vec![text("a", "b"); 4096],
-            ..a_span()
-        }),
+        with(&|span| span.attributes = vec![text("a", "b"); 4096]),
         None
     );
 }
