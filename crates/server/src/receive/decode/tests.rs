@@ -309,9 +309,8 @@ fn logs_have_a_time_a_severity_and_a_body_whatever_they_came_with() {
     "#);
 }
 
-/// A metric of each kind, and one of none.
-fn metrics_of_every_kind() -> Vec<Metric> {
-    let exemplars = vec![
+fn exemplars() -> Vec<Exemplar> {
+    vec![
         Exemplar {
             time_unix_nano: 9,
             span_id: SPAN.to_vec(),
@@ -320,7 +319,12 @@ fn metrics_of_every_kind() -> Vec<Metric> {
             value: Some(exemplar::Value::AsInt(3)),
         },
         Exemplar::default(),
-    ];
+    ]
+}
+
+/// A metric of each kind, and one of none.
+fn metrics_of_every_kind() -> Vec<Metric> {
+    let exemplars = exemplars();
     let gauge = Gauge {
         data_points: vec![
             NumberDataPoint {
