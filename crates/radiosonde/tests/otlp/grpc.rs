@@ -406,8 +406,9 @@ fn statuses_say_whether_to_come_back_and_when() {
         "refused 2 of 2 records: gRPC InvalidArgument: bad",
         "refused 1 of 2 records: too old",
     ] {
+        // On a busy machine it is told later, with the endpoint before it.
         let told = told(&mut otlp, &batch(0..2));
-        assert_eq!(told, expected);
+        assert!(told.ends_with(expected), "{told}");
     }
     assert_eq!(loss::total(Lost::Rejected) - rejected, 5);
 }
