@@ -2,12 +2,14 @@
 //! function of the records it was given, so the same records always give the same words.
 //!
 //! * [`why`]: where the time of a request went, and what made it slow, or why that cannot be told.
+//! * [`compare`]: what is different between two sides of anything, and what makes the difference.
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
 //! * [`weights`]: a model's tensors as a tree that sums to the file.
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod event;
 pub mod latency;
 pub mod memory;
