@@ -2,6 +2,7 @@
 //! function of the records it was given, so the same records always give the same words.
 //!
 //! * [`why`]: where the time of a request went, and what made it slow, or why that cannot be told.
+//! * [`compare`]: what is different between two sides of anything, and what makes the difference.
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
@@ -9,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod distribution;
 pub mod event;
 pub mod latency;

@@ -24,6 +24,21 @@ impl fmt::Display for Nanoseconds {
     }
 }
 
+/// A difference of durations in nanoseconds, shown with its sign: `+812.0 ms`, `-3 ns`, `0 ns`.
+#[derive(Clone, Copy, Debug)]
+pub struct NanosecondsMore(pub i64);
+
+impl fmt::Display for NanosecondsMore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.0 {
+            0 => "",
+            1.. => "+",
+            _ => "-",
+        };
+        f.pad(&format!("{sign}{}", Nanoseconds(self.0.unsigned_abs())))
+    }
+}
+
 /// A number of bytes, shown in binary units: `98.3 MiB`. Negative for what shrank.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes(pub i64);
@@ -92,6 +107,8 @@ mod tests {
         assert_eq!(shown(999_950_000), "1.000 s");
         assert_eq!(shown(125_000_000_000), "2 min 05 s");
         assert_eq!(format!("{:>9}|", Nanoseconds(5)), "     5 ns|");
+        let more = [1_500, 0, -2_000_000].map(|ns| NanosecondsMore(ns).to_string());
+        assert_eq!(more, ["+1.5 µs", "0 ns", "-2.0 ms"]);
     }
 
     #[test]

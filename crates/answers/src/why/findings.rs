@@ -258,7 +258,7 @@ pub(super) fn not_assessed(
 }
 
 /// What is odd about how the spans of traces stand to each other.
-fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(&str, String)) {
+pub(crate) fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(&str, String)) {
     let astray = notes.orphans + notes.rings;
     if astray > 0 {
         say(

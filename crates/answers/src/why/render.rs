@@ -184,7 +184,7 @@ fn bar(ns: u64, whole: u64) -> String {
     format!("{bar:<width$}")
 }
 
-fn cited(evidence: &[Evidence]) -> String {
+pub(crate) fn cited(evidence: &[Evidence]) -> String {
     let mut text = String::new();
     for (number, witness) in evidence.iter().enumerate() {
         let _ = write!(
@@ -203,7 +203,7 @@ fn cited(evidence: &[Evidence]) -> String {
 }
 
 /// A paragraph after its title, wrapped, with the following lines indented.
-fn section(f: &mut Formatter<'_>, title: &str, text: &str) -> fmt::Result {
+pub(crate) fn section(f: &mut Formatter<'_>, title: &str, text: &str) -> fmt::Result {
     write!(f, "{title}:")?;
     let mut column = title.chars().count() + 1;
     for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -37,6 +37,9 @@ pub(super) fn takes_part(type_name: &str) -> bool {
 
 /// Adds what `events` report to the spans in which they were recorded.
 pub(super) fn attach<'a>(trace: &mut Trace<'a>, events: &[&'a EventRecord]) {
+    if events.is_empty() {
+        return;
+    }
     let hosts: HashMap<SpanId, usize> = trace
         .nodes
         .iter()

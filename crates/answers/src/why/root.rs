@@ -21,7 +21,7 @@ pub(super) const UNRECORDED: &str = "(not recorded)";
 
 /// The root of distinct spans.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Root {
+pub(crate) enum Root {
     /// The span at this place.
     Span(usize),
     /// It was not recorded.
@@ -30,15 +30,15 @@ pub(super) enum Root {
 
 /// What is known of a root that was not recorded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Unrecorded {
-    pub(super) span_id: SpanId,
+pub(crate) struct Unrecorded {
+    pub(crate) span_id: SpanId,
     /// The first start and the last end of its recorded children.
     pub(super) start: u64,
     pub(super) end: u64,
 }
 
 impl Root {
-    pub(super) fn of(spans: &[&Span]) -> Option<Self> {
+    pub(crate) fn of(spans: &[&Span]) -> Option<Self> {
         let ids: BTreeSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
         let rank = |span: &Span| match span.parent_id {
             None => 0,

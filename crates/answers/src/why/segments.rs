@@ -32,7 +32,7 @@ pub(super) struct Sum {
 }
 
 /// Most spans that one statement cites.
-pub(super) const EVIDENCE_MAX: usize = 3;
+pub(crate) const EVIDENCE_MAX: usize = 3;
 
 impl Sum {
     fn add(&mut self, ns: u64, place: (usize, usize), node: &Node<'_>, estimated: bool) {

@@ -16,28 +16,28 @@ use super::{
 
 /// A stretch of time that belongs to a node itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     pub(super) start: u64,
     pub(super) end: u64,
-    pub(super) node: usize,
+    pub(crate) node: usize,
     /// The children of the node that ended before it and that began after it.
     pub(super) after: Option<usize>,
     pub(super) before: Option<usize>,
 }
 
 impl Piece {
-    pub(super) const fn duration_ns(&self) -> u64 {
+    pub(crate) const fn duration_ns(&self) -> u64 {
         self.end - self.start
     }
 }
 
 /// The trace's time, divided.
 #[derive(Debug)]
-pub(super) struct Tiling {
+pub(crate) struct Tiling {
     /// In order of time; none is empty.
-    pub(super) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
     /// For each node how much of the critical path lies inside of it, children included.
-    pub(super) path_ns: Vec<u64>,
+    pub(crate) path_ns: Vec<u64>,
     /// For each node what its thread computed in its own time, where a reading says so.
     pub(super) cpu: Vec<Option<CpuShare>>,
     /// The nodes that carry a CPU reading, with the part of it that no inner reading takes.
@@ -45,7 +45,7 @@ pub(super) struct Tiling {
 }
 
 /// Divides the root's time among the nodes.
-pub(super) fn tile(trace: &Trace<'_>) -> Tiling {
+pub(crate) fn tile(trace: &Trace<'_>) -> Tiling {
     let root = &trace.nodes[0];
     let mut tiling = Tiling {
         pieces: Vec::new(),

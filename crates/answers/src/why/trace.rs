@@ -33,22 +33,22 @@ pub const CPU_ATTRIBUTE: &str = "thread.cpu.duration";
 
 /// A timed part of the trace: a span, or a phase that an event reported.
 #[derive(Debug)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     /// The span, or the span in which the event was recorded.
-    pub(super) span_id: SpanId,
+    pub(crate) span_id: SpanId,
     pub(super) name: Cow<'a, str>,
     /// The name with numbers replaced by `*`, so that repetitions fall together.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// The name with its index, which tells repetitions apart.
-    pub(super) member: String,
+    pub(crate) member: String,
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) kind: Classified,
     pub(super) origin: Origin,
-    pub(super) failed: bool,
+    pub(crate) failed: bool,
     pub(super) thread: u32,
     pub(super) cpu_ns: Option<u64>,
-    pub(super) parent: Option<usize>,
+    pub(crate) parent: Option<usize>,
     /// Children that take part in this node's time: latest end first, then earliest start, then input order.
     pub(super) children: Vec<usize>,
     side: SpanKind,
@@ -78,8 +78,8 @@ impl Origin {
 
 /// What was left out or repaired, in numbers.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
-    pub(super) duplicates: u64,
+pub(crate) struct Notes {
+    pub(crate) duplicates: u64,
     pub(super) repeated_events: u64,
     pub(super) orphans: u64,
     pub(super) rings: u64,
@@ -95,7 +95,7 @@ pub(super) struct Notes {
 
 /// How often something happened, and the largest case.
 #[derive(Debug)]
-pub(super) struct Note {
+pub(crate) struct Note {
     pub(super) count: u64,
     pub(super) name: String,
     pub(super) by_ns: u64,
@@ -103,7 +103,7 @@ pub(super) struct Note {
 
 impl Notes {
     /// Takes what another trace's notes say.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.duplicates += other.duplicates;
         self.repeated_events += other.repeated_events;
         self.orphans += other.orphans;
@@ -139,21 +139,21 @@ fn note(place: &mut Option<Note>, name: &str, by_ns: u64) {
 
 /// The records of one trace, in any order.
 #[derive(Debug, Default)]
-pub(super) struct TraceRecords<'a> {
-    pub(super) spans: Vec<&'a Span>,
-    pub(super) events: Vec<&'a EventRecord>,
+pub(crate) struct TraceRecords<'a> {
+    pub(crate) spans: Vec<&'a Span>,
+    pub(crate) events: Vec<&'a EventRecord>,
 }
 
 /// A trace, rooted at node 0.
 #[derive(Debug)]
-pub(super) struct Trace<'a> {
-    pub(super) id: TraceId,
-    pub(super) nodes: Vec<Node<'a>>,
-    pub(super) notes: Notes,
+pub(crate) struct Trace<'a> {
+    pub(crate) id: TraceId,
+    pub(crate) nodes: Vec<Node<'a>>,
+    pub(crate) notes: Notes,
     /// Spans of the trace, those left out included.
-    pub(super) spans: u64,
+    pub(crate) spans: u64,
     /// Its root was recorded.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
 }
 
 /// How much later than its parent a child may seem to end: 1 % of the parent, at least 50 µs. Ends are stamped one
@@ -166,7 +166,7 @@ const fn tolerance_ns(parent_ns: u64) -> u64 {
 impl<'a> Trace<'a> {
     /// The tree of `records`, which are those of `trace_id`, under `span_id` or, without one, under the trace's root.
     /// `None` when there is no such span.
-    pub(super) fn new(
+    pub(crate) fn new(
         records: &TraceRecords<'a>,
         trace_id: TraceId,
         span_id: Option<SpanId>,
@@ -196,7 +196,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The whole measured time, in nanoseconds.
-    pub(super) fn duration_ns(&self) -> u64 {
+    pub(crate) fn duration_ns(&self) -> u64 {
         self.nodes[0].end - self.nodes[0].start
     }
 
@@ -433,7 +433,7 @@ impl<'a> Node<'a> {
         self.admitted
     }
 
-    pub(super) const fn duration_ns(&self) -> u64 {
+    pub(crate) const fn duration_ns(&self) -> u64 {
         self.end - self.start
     }
 }
@@ -462,7 +462,7 @@ pub(super) fn index_of(span: &Span) -> Option<u64> {
 }
 
 /// A name with its numbers replaced by `*`, and with its index: (`block *`, `block 3`).
-pub(super) fn labels(name: &str, index: Option<u64>) -> (String, String) {
+pub(crate) fn labels(name: &str, index: Option<u64>) -> (String, String) {
     let mut label = String::with_capacity(name.len());
     for character in name.chars() {
         match character {
