@@ -1,4 +1,4 @@
-//! Every bench of the project.
+//! Every bench of recording.
 
 mod demo;
 mod elsewhere;
@@ -9,7 +9,7 @@ mod off;
 mod records;
 mod spans;
 
-use crate::{Bench, Case};
+use radiosonde_bench_harness::Bench;
 
 /// In the order of the table.
 pub const BENCHES: &[Bench] = &[
@@ -23,36 +23,11 @@ pub const BENCHES: &[Bench] = &[
     demo::BENCH,
 ];
 
-/// The case of that name.
-pub fn find(name: &str) -> Option<&'static Case> {
-    BENCHES
-        .iter()
-        .flat_map(|bench| bench.cases)
-        .find(|case| case.name == name)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
     #[test]
-    fn every_row_names_cases_that_exist() {
-        for row in BENCHES.iter().flat_map(|bench| bench.rows) {
-            for case in row.cases() {
-                assert!(find(case).is_some(), "`{}` names `{case}`", row.what());
-            }
-        }
-    }
-
-    #[test]
-    fn cases_have_one_name_each() {
-        let names: Vec<&str> = BENCHES
-            .iter()
-            .flat_map(|bench| bench.cases)
-            .map(|case| case.name)
-            .collect();
-        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    fn every_row_names_cases_that_exist_and_cases_have_one_name_each() {
+        let faults = radiosonde_bench_harness::faults(super::BENCHES);
+        assert!(faults.is_empty(), "{faults:?}");
     }
 }

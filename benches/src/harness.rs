@@ -1,11 +1,10 @@
-//! Loops that measure, and the lines that tell the driver.
+//! Loops that measure.
 //!
 //! A sample is the mean cost of one operation over a repetition of a few milliseconds. A repetition in which the
 //! kernel took the processor away is set aside, and used only where too few clean ones remain: that is so where a
 //! library's own worker competes with the caller.
 
 use std::{
-    fmt::Write,
     sync::{
         Barrier,
         atomic::{AtomicUsize, Ordering},
@@ -14,10 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    allocations,
-    machine::{pin, preemptions, process_cpu_ns},
-};
+use radiosonde_bench_harness::machine::{pin, preemptions, process_cpu_ns};
+
+use crate::allocations;
 
 const REPETITIONS: usize = 21;
 const CLEAN_REPETITIONS_MIN: usize = 8;
@@ -44,16 +42,6 @@ impl Pace<'_> {
         operations_max: 4,
         settle: &|| {},
     };
-}
-
-/// Tells the driver the samples of one measure.
-pub fn print(measure: &str, samples: &[f64]) {
-    let mut line = format!("samples\t{measure}\t");
-    for (index, sample) in samples.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let _ = write!(line, "{comma}{sample:.4}"); // writing to a String cannot fail
-    }
-    println!("{line}");
 }
 
 /// Nanoseconds of one operation at the caller. `work(n)` does the thing n times.

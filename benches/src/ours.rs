@@ -1,6 +1,6 @@
 //! Radiosonde as a program sets it up, with a sink that drops what it gets.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use radiosonde::{
     exporter::{
@@ -9,6 +9,7 @@ use radiosonde::{
     },
     repeat::Thinning,
 };
+use radiosonde_bench_harness::or_exit;
 use radiosonde_core::{
     WhenFull,
     batch::Batch,
@@ -73,12 +74,4 @@ pub fn flush(pump: &Pump) {
         lost.is_empty().then_some(()).ok_or(format!("{lost:?}")),
         "keep everything",
     );
-}
-
-/// The value, or the end of the process: the driver reports the case as failed.
-pub fn or_exit<T, E: Display>(result: Result<T, E>, what: &str) -> T {
-    result.unwrap_or_else(|error| {
-        eprintln!("cannot {what}: {error}");
-        std::process::exit(1)
-    })
 }

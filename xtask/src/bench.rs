@@ -1,11 +1,11 @@
 //! `cargo xtask bench`: every bench of the project beside its peers, as one table.
 //!
-//! The program of `benches/` knows the cases and the rows; this driver decides what runs when, and computes. Both
+//! The programs of `benches/` know the cases and the rows; this driver decides what runs when, and computes. Both
 //! speak lines on standard output:
 //!
-//! - `radiosonde-benches rows` prints one JSON object a line, a [`Row`]: what is measured, by which case's measure on
+//! - `PROGRAM rows` prints one JSON object a line, a [`Row`]: what is measured, by which case's measure on
 //!   our side and on the peer's, and what must hold.
-//! - `radiosonde-benches run CASE` measures one case in a process of its own and prints, for each thing that it
+//! - `PROGRAM run CASE` measures one case in a process of its own and prints, for each thing that it
 //!   measured, `samples`, the measure's name and its samples with commas between, separated by tabs:
 //!   `samples<TAB>caller<TAB>41.2,40.9,43.0`. Other lines are notes and are passed on.
 //!
@@ -20,13 +20,14 @@ mod table;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 
 use self::{
-    case::{Programs, Samples},
+    case::{Programs, Samples, Suite},
     row::Row,
     table::{Line, Measured},
 };
@@ -36,15 +37,7 @@ use crate::{dependencies, packages, shell};
 ///
 /// Wall time is no gate: a row that does not hold is shown, and is not a failure. A case that fails is one.
 pub fn bench(only: Option<&str>, json: Option<&Path>, rounds: u32) -> Result<()> {
-    let mut programs = Programs {
-        benches: build()?,
-        demo: None,
-    };
-    let rows: Vec<Row> = row::parse(&shell::output(shell::tool(&programs.benches).arg("rows"))?)?;
-    let rows: Vec<Row> = rows.into_iter().filter(|row| row.is_named(only)).collect();
-    if cases(&rows).iter().any(|case| case.starts_with("demo.")) {
-        programs.demo = Some(packages::build_demo()?);
-    }
+    let (programs, rows) = prepare(only)?;
     let (samples, failures) = measure(&programs, &rows, rounds);
     let mut lines: Vec<Line> = rows.iter().map(|row| Line::new(row, &samples)).collect();
     lines.extend(dependency_lines(only)?);
@@ -65,23 +58,43 @@ pub fn bench(only: Option<&str>, json: Option<&Path>, rounds: u32) -> Result<()>
     Ok(())
 }
 
-fn build() -> Result<std::path::PathBuf> {
-    let build = &mut shell::cargo();
-    build.args([
-        "build",
-        "--package",
-        packages::BENCHES,
-        "--bins",
-        "--profile=bench",
-        "--locked",
-    ]);
-    let mut programs = packages::build_programs(build, packages::BENCHES)?;
+/// Builds what the rows that are asked for need, and returns them.
+fn prepare(only: Option<&str>) -> Result<(Programs, Vec<Row>)> {
+    let mut programs = Programs {
+        kept: shell::scratch("bench-kept")?,
+        ..Programs::default()
+    };
+    let mut rows = Vec::new();
+    for suite in Suite::asked_for(only) {
+        let program = suite.build()?;
+        let all = row::parse(&shell::output(shell::tool(&program).arg("rows"))?)?;
+        rows.extend(all.into_iter().filter(|row| row.is_named(only)));
+        programs.suites.insert(suite, program);
+    }
+    let is_needed = |prefix: &str| cases(&rows).iter().any(|case| case.starts_with(prefix));
+    if is_needed("demo.") {
+        programs.demo = Some(packages::build_demo()?);
+    }
+    if is_needed("serve.") {
+        let build = &mut shell::cargo();
+        build.args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            packages::PROGRAM,
+        ]);
+        programs.sonde = Some(one_program(build, packages::PROGRAM)?);
+    }
+    Ok((programs, rows))
+}
+
+/// The only program that a build makes of `package`.
+fn one_program(build: &mut Command, package: &str) -> Result<PathBuf> {
+    let mut programs = packages::build_programs(build, package)?;
     match programs.len() {
         1 => Ok(programs.remove(0).path),
-        count => bail!(
-            "{} has {count} programs, and must have one",
-            packages::BENCHES
-        ),
+        count => bail!("{package} has {count} programs, and must have one"),
     }
 }
 
@@ -144,6 +157,9 @@ fn cases(rows: &[Row]) -> Vec<&str> {
 /// The rows that cargo answers.
 fn dependency_lines(only: Option<&str>) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
+    if !Suite::asked_for(only).contains(&Suite::Recording) {
+        return Ok(lines);
+    }
     for bound in dependencies::BOUNDS
         .iter()
         .filter(|bound| only.is_none_or(|prefix| bound.what.starts_with(prefix)))
@@ -179,8 +195,8 @@ esac
         fs::write(&benches, PROGRAM).unwrap();
         fs::set_permissions(&benches, fs::Permissions::from_mode(0o755)).unwrap();
         Programs {
-            benches,
-            demo: None,
+            suites: BTreeMap::from([(Suite::Recording, benches)]),
+            ..Programs::default()
         }
     }
 

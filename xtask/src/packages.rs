@@ -12,6 +12,8 @@ use crate::shell;
 
 /// Builds every peer that we measure against: only `cargo xtask bench` does that.
 pub const BENCHES: &str = "radiosonde-benches";
+/// Measures the store and the server; its peers are Python packages.
+pub const STORE_BENCHES: &str = "radiosonde-store-benches";
 /// Has recording compiled out, so its features must not meet those of the others.
 pub const DISABLED: &str = "radiosonde-disabled";
 pub const DEMO: &str = "radiosonde-demo";

@@ -11,7 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{Bench, Case, harness::print, ours, row::Row};
+use radiosonde_bench_harness::{Bench, Case, note, or_exit, print, row::Row};
 
 /// Says where the demo is; the driver builds it.
 const DEMO: &str = "RADIOSONDE_BENCH_DEMO";
@@ -45,7 +45,7 @@ pub const BENCH: Bench = Bench {
 };
 
 fn run() {
-    let demo = ours::or_exit(
+    let demo = or_exit(
         env::var_os(DEMO).ok_or("the driver did not say where it is"),
         "run the demo",
     );
@@ -59,14 +59,14 @@ fn added_percent(demo: &OsStr) -> f64 {
         .args(ARGUMENTS)
         .stderr(Stdio::inherit())
         .output();
-    let output = ours::or_exit(output, "start the demo");
-    ours::or_exit(
+    let output = or_exit(output, "start the demo");
+    or_exit(
         output.status.success().then_some(()).ok_or(output.status),
         "run the demo",
     );
     let report: serde_json::Value =
-        ours::or_exit(serde_json::from_slice(&output.stdout), "read its report");
+        or_exit(serde_json::from_slice(&output.stdout), "read its report");
     let cost = &report["observed"]["cost"];
-    println!("{cost}");
-    ours::or_exit(cost["added_percent"].as_f64().ok_or(cost), "find the cost")
+    note(cost);
+    or_exit(cost["added_percent"].as_f64().ok_or(cost), "find the cost")
 }

@@ -10,13 +10,14 @@ use std::{
 use tracing::Span;
 
 use super::spans;
-use crate::{
+use radiosonde_bench_harness::{
     Bench, Case,
-    harness::print,
     machine::{pin, preemptions},
-    ours,
+    print,
     row::Row,
 };
+
+use crate::ours;
 
 /// Spans that travel at once: fewer than a thread holds open without more memory.
 const SPANS: u64 = 256;

@@ -34,11 +34,11 @@ use radiosonde::{
 use radiosonde_core::{batch::Batch, pump::Consumer};
 
 use super::spans;
+use radiosonde_bench_harness::{Bench, Case, note, or_exit, print, row::Row};
+
 use crate::{
-    Bench, Case,
-    harness::{Pace, caller, print},
+    harness::{Pace, caller},
     ours,
-    row::Row,
 };
 
 /// Spans that are encoded at once: about what a second of a busy program leaves.
@@ -177,22 +177,25 @@ fn check(encoder: &mut Encoder, batches: &[Arc<Batch>]) {
     let (mut spans, mut bytes) = (0, 0);
     for batch in batches {
         encoder.traces(batch, |request| {
-            let request = ours::or_exit(ExportTraceServiceRequest::decode(request.body), "decode");
+            let request = or_exit(ExportTraceServiceRequest::decode(request.body), "decode");
             bytes += request.encoded_len();
             let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
             spans += scopes.map(|scope| scope.spans.len() as u64).sum::<u64>();
         });
     }
-    ours::or_exit(
+    or_exit(
         (spans == SPANS).then_some(()).ok_or(spans),
         "encode every span",
     );
-    println!("{} bytes a span", bytes as u64 / SPANS);
+    note(format_args!("{} bytes a span", bytes as u64 / SPANS));
 }
 
 /// Builds the structs that the same spans are from numbers and static texts, encodes and drops them.
 fn encode_structs() {
-    println!("{} bytes a span", structs().encoded_len() as u64 / SPANS);
+    note(format_args!(
+        "{} bytes a span",
+        structs().encoded_len() as u64 / SPANS
+    ));
     print_per_span(|rounds| {
         for _ in 0..rounds {
             black_box(structs().encode_to_vec());

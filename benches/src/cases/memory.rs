@@ -4,11 +4,10 @@ use std::{hint::black_box, sync::Barrier, thread};
 
 use radiosonde_core::{events::GpuDeviceSynchronized, metrics, record};
 
-use crate::{
+use radiosonde_bench_harness::{
     Bench, Case,
-    harness::print,
     machine::{resident_bytes, silence_standard_error},
-    ours,
+    or_exit, print,
     row::Row,
 };
 
@@ -31,9 +30,9 @@ pub const BENCH: Bench = Bench {
 
 /// Runs the threads once with recording not yet set up and once with it, so that what their stacks cost is in both.
 fn run() {
-    ours::or_exit(silence_standard_error(), "send logs nowhere");
+    or_exit(silence_standard_error(), "send logs nowhere");
     let without = at_its_largest();
-    let guard = ours::or_exit(radiosonde::init(), "start recording");
+    let guard = or_exit(radiosonde::init(), "start recording");
     let with = at_its_largest();
     drop(guard);
     print("resident", &[(with as f64 - without as f64) / 1e6]);

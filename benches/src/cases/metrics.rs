@@ -10,12 +10,9 @@ use prometheus_client::{
 use radiosonde::encode::openmetrics::{self, Format, Options};
 use radiosonde_core::{metrics, model::Resource};
 
-use crate::{
-    Bench, Case,
-    harness::{Pace, allocations, caller, print, two_threads},
-    ours,
-    row::Row,
-};
+use radiosonde_bench_harness::{Bench, Case, note, or_exit, print, row::Row};
+
+use crate::harness::{Pace, allocations, caller, two_threads};
 
 const CLIENT: &str = "prometheus-client";
 /// The upper bounds that Prometheus' clients recommend for seconds.
@@ -189,7 +186,7 @@ fn text_of_client() {
     }
     print_text(|| {
         let mut out = String::new();
-        ours::or_exit(text::encode(&mut out, &registry), "encode");
+        or_exit(text::encode(&mut out, &registry), "encode");
         out.into_bytes()
     });
 }
@@ -199,11 +196,11 @@ fn print_text(encode: impl Fn() -> Vec<u8>) {
     let lines = first.split(|&byte| byte == b'\n');
     let series = lines.filter(|line| line.starts_with(b"bench_requests_total{"));
     let series = series.count() as u64;
-    ours::or_exit(
+    or_exit(
         (series == MODELS * DEVICES).then_some(()).ok_or(series),
         "write every series",
     );
-    println!("{} bytes", first.len());
+    note(format_args!("{} bytes", first.len()));
     let ms: Vec<f64> = caller(&Pace::LONG, |count| {
         for _ in 0..count {
             black_box(encode());

@@ -4,11 +4,11 @@ use std::hint::black_box;
 
 use radiosonde_core::filter::{self, Filter};
 
+use radiosonde_bench_harness::{Bench, Case, print, row::Row};
+
 use crate::{
-    Bench, Case,
-    harness::{Pace, caller, print},
+    harness::{Pace, caller},
     ours,
-    row::Row,
 };
 
 const TRACING: &str = "tracing, no subscriber";

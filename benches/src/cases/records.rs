@@ -26,11 +26,11 @@ use spdlog::{
     sink::{AsyncPoolSink, FileSink},
 };
 
+use radiosonde_bench_harness::{Bench, Case, note, or_exit, print, row::Row};
+
 use crate::{
-    Bench, Case,
-    harness::{Pace, allocations, caller, print, process_cpu},
+    harness::{Pace, allocations, caller, process_cpu},
     ours,
-    row::Row,
 };
 
 /// Records between two flushes: fewer than a lane holds.
@@ -137,7 +137,7 @@ fn typed_events() {
 fn radiosonde() {
     let file = LogFile::new("radiosonde");
     let lines = JsonLines::open(&file.0, JsonEncoder::new(Redaction::default()));
-    let pump = ours::start_exporting(ours::or_exit(lines, "open the file"));
+    let pump = ours::start_exporting(or_exit(lines, "open the file"));
     let work = |count| {
         for number in 0..count {
             let (size, kind, load) = black_box((number, "attention_", 0.5_f64));
@@ -155,7 +155,7 @@ fn radiosonde() {
 
 fn spdlog() {
     let file = LogFile::new("spdlog");
-    let logger = ours::or_exit(spdlog_logger(&file.0), "set up spdlog-rs");
+    let logger = or_exit(spdlog_logger(&file.0), "set up spdlog-rs");
     let work = |count| {
         for number in 0..count {
             let (size, kind, load) = black_box((number, "attention_", 0.5_f64));
@@ -194,7 +194,10 @@ fn measure(path: &Path, mut work: impl FnMut(u64), flush: &dyn Fn()) {
     flush();
     let written = count_lines(path, before);
     print("missing", &[LINES as f64 - written as f64]);
-    println!("{} bytes a line", (size(path) - before) / written.max(1));
+    note(format_args!(
+        "{} bytes a line",
+        (size(path) - before) / written.max(1)
+    ));
 }
 
 /// A file that is removed when it is no longer needed.
@@ -227,12 +230,12 @@ fn size(path: &Path) -> u64 {
 
 /// Lines that end after the first `from` bytes.
 fn count_lines(path: &Path, from: u64) -> u64 {
-    let mut file = ours::or_exit(File::open(path), "open the file");
-    ours::or_exit(file.seek(SeekFrom::Start(from)), "read the file");
+    let mut file = or_exit(File::open(path), "open the file");
+    or_exit(file.seek(SeekFrom::Start(from)), "read the file");
     let mut file = BufReader::with_capacity(1 << 20, file);
     let mut lines = 0;
     loop {
-        let piece = ours::or_exit(file.fill_buf(), "read the file");
+        let piece = or_exit(file.fill_buf(), "read the file");
         if piece.is_empty() {
             return lines;
         }

@@ -13,11 +13,11 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use radiosonde_bench_harness::{Bench, Case, or_exit, print, row::Row};
+
 use crate::{
-    Bench, Case,
-    harness::{Pace, allocations, caller, print, process_cpu, two_threads},
+    harness::{Pace, allocations, caller, process_cpu, two_threads},
     ours,
-    row::Row,
 };
 
 /// Leaves under one root, as many as a long request has.
@@ -132,7 +132,7 @@ pub(super) fn provide(exporter: impl SpanExporter + 'static) -> SdkTracerProvide
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
     let subscriber = tracing_subscriber::registry().with(layer);
-    ours::or_exit(
+    or_exit(
         tracing::subscriber::set_global_default(subscriber),
         "be the global subscriber",
     );
@@ -141,7 +141,7 @@ pub(super) fn provide(exporter: impl SpanExporter + 'static) -> SdkTracerProvide
 
 /// Waits until the exporter has everything.
 pub(super) fn settle(provider: &SdkTracerProvider) {
-    ours::or_exit(provider.force_flush(), "flush");
+    or_exit(provider.force_flush(), "flush");
 }
 
 fn measure(plain: fn(u64), fields: fn(u64), flush: &(dyn Fn() + Sync)) {

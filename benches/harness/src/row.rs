@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 /// One row: a measure of ours, and what it is held against.
+#[derive(Clone, Copy, Debug)]
 pub struct Row {
-    what: &'static str,
+    /// What is measured, as a person reads it.
+    pub what: &'static str,
     unit: &'static str,
     /// `CASE:MEASURE`.
     ours: &'static str,
@@ -13,6 +15,7 @@ pub struct Row {
 }
 
 /// Which number of the samples is compared.
+#[derive(Clone, Copy, Debug)]
 enum Statistic {
     /// The cost itself, where one thread runs undisturbed.
     Min,
@@ -21,6 +24,7 @@ enum Statistic {
 }
 
 /// What our measure is held against.
+#[derive(Clone, Copy, Debug)]
 enum Against {
     /// Another measure in the same run.
     Peer {
@@ -74,12 +78,14 @@ impl Row {
     }
 
     /// The row judged by the least sample, not by the median: for one thread that nothing disturbs.
+    #[must_use]
     pub const fn by_least(mut self) -> Self {
         self.statistic = Statistic::Min;
         self
     }
 
     /// The row in another unit than nanoseconds.
+    #[must_use]
     pub const fn in_unit(mut self, unit: &'static str) -> Self {
         self.unit = unit;
         self
@@ -107,14 +113,7 @@ impl Row {
         row
     }
 
-    /// What is measured, as a person reads it.
-    #[cfg(test)]
-    pub const fn what(&self) -> &'static str {
-        self.what
-    }
-
     /// The cases that the row needs.
-    #[cfg(test)]
     pub fn cases(&self) -> Vec<&'static str> {
         let peer = match self.against {
             Against::Peer { measure, .. } => Some(measure),
