@@ -82,7 +82,7 @@ pub enum Recording {
     On,
     /// Record nothing
     Off,
-    /// Record every other token, and tell what recording costs (with --workers 1)
+    /// Record half of the tokens of every other request, and tell what recording costs (with --workers 1)
     Alternate,
 }
 

@@ -1,9 +1,11 @@
-//! What recording costs, measured within one run: every other token is recorded, and the CPU time of neighbours is
-//! compared.
+//! What recording costs, measured within one run. Two runs differ by more than recording costs, whatever else they share.
 //!
-//! Two runs differ by more than recording costs, whatever else they share; two tokens that follow each other hardly
-//! do. The threads that radiosonde has for itself run beside both kinds: their CPU time, all of it, is put on
-//! the tokens that were recorded, so the answer is rather too high than too low.
+//! - The thread that computes: in the first of two requests two tokens are recorded and two are not, by turns, and the CPU
+//!   time of the second of each two is compared. Neighbours hardly differ otherwise; the first of each two follows a
+//!   switch of the filter, which is no part of recording.
+//! - The threads that radiosonde has for itself: in the second, all is recorded, as in a program that records, and their
+//!   CPU time until everything is handed on is put on its tokens. All of it: what they take while nothing happens
+//!   is taken because of recording too.
 
 use std::fs;
 use std::path::Path;
@@ -15,69 +17,139 @@ use serde::Serialize;
 use crate::report::median;
 use crate::{cpu, observe};
 
-/// CPU milliseconds of tokens that were recorded, and of others.
-static STEPS: Mutex<[Vec<f64>; 2]> = Mutex::new([Vec::new(), Vec::new()]);
+/// What was measured so far.
+static MEASURED: Mutex<Measured> = Mutex::new(Measured {
+    not_recorded_ms: Vec::new(),
+    recorded_ms: Vec::new(),
+    background: Duration::ZERO,
+    background_steps: 0,
+});
+
+#[derive(Default)]
+struct Measured {
+    /// CPU milliseconds of the model's thread for tokens that were not recorded.
+    not_recorded_ms: Vec<f64>,
+    /// The same for their neighbours, which were.
+    recorded_ms: Vec<f64>,
+    /// CPU time of radiosonde's own threads during requests that were recorded whole.
+    background: Duration,
+    /// The tokens of those requests.
+    background_steps: u32,
+}
 
 /// What recording costs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cost {
-    /// Tokens that were recorded.
+    /// Tokens that were recorded, beside neighbours that were not.
     pub steps_recorded: usize,
-    /// Tokens that were not.
+    /// Tokens that were not recorded.
     pub steps_not_recorded: usize,
+    /// Tokens of requests that were recorded whole.
+    pub steps_background: u32,
     /// CPU milliseconds of the model's thread for a token that is recorded: the median.
     pub recorded_ms: f64,
     /// The same for a token that is not.
     pub not_recorded_ms: f64,
-    /// CPU milliseconds of radiosonde's own threads for each token that was recorded.
+    /// CPU milliseconds of radiosonde's own threads for each token where all are recorded.
     pub background_ms: f64,
     /// What recording adds to the CPU time of a token, in percent.
     pub added_percent: f64,
 }
 
-/// A token being made: recorded if its number is even, else not.
+/// A request whose cost is measured, until it is dropped.
 #[derive(Debug)]
-pub struct Step {
-    recorded: bool,
-    began: Option<Duration>,
+pub struct Request {
+    /// Radiosonde's own CPU time at the beginning, of a request that is recorded whole.
+    background: Option<Duration>,
 }
 
-impl Step {
-    /// Begins token `number`.
+impl Request {
+    /// Begins request `number`, from 1. Nothing else may be recorded until it is over.
     pub fn begin(number: u32) -> Self {
-        let recorded = number.is_multiple_of(2);
-        observe::record(recorded);
-        Self {
-            recorded,
+        let background = number.is_multiple_of(2).then(settled_background);
+        Self { background }
+    }
+
+    /// Begins token `number` of the request.
+    pub fn step(&self, number: u32) -> Step {
+        let is_recorded = self.background.is_some() || number % 4 < 2;
+        let kind = match (self.background, number % 2) {
+            (Some(_), _) => Kind::Whole,
+            (None, 0) => Kind::Switched,
+            (None, _) if is_recorded => Kind::Recorded,
+            (None, _) => Kind::NotRecorded,
+        };
+        if kind == Kind::Switched {
+            observe::record(is_recorded);
+        }
+        Step {
+            kind,
             began: cpu::thread_time(),
         }
     }
 }
 
-impl Drop for Step {
+impl Drop for Request {
     fn drop(&mut self) {
-        let took = cpu::between(self.began, cpu::thread_time());
         observe::record(true);
-        let mut steps = STEPS.lock().unwrap_or_else(PoisonError::into_inner);
-        steps[usize::from(self.recorded)].extend(took.map(|took| took.as_secs_f64() * 1e3));
+        if let Some(before) = self.background {
+            let took = settled_background().saturating_sub(before);
+            measured().background += took;
+        }
     }
 }
 
-/// What the tokens so far tell, when radiosonde's own threads took `background` meanwhile. `None` where there are not
-/// tokens of both kinds, or the system does not tell CPU time.
-pub fn so_far(background: Duration) -> Option<Cost> {
-    let steps = STEPS.lock().unwrap_or_else(PoisonError::into_inner);
-    let [not_recorded, recorded] = &*steps;
-    cost(recorded, not_recorded, background)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The first after a switch.
+    Switched,
+    NotRecorded,
+    Recorded,
+    Whole,
 }
 
-fn cost(recorded: &[f64], not_recorded: &[f64], background: Duration) -> Option<Cost> {
-    let recorded_ms = median(recorded.to_vec())?;
-    let not_recorded_ms = median(not_recorded.to_vec())?;
-    let background_ms = background.as_secs_f64() * 1e3 / recorded.len() as f64;
+/// A token being made.
+#[derive(Debug)]
+pub struct Step {
+    kind: Kind,
+    began: Option<Duration>,
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        let took = cpu::between(self.began, cpu::thread_time());
+        let took_ms = took.map(|took| took.as_secs_f64() * 1e3);
+        let mut measured = measured();
+        match self.kind {
+            Kind::Switched => {}
+            Kind::NotRecorded => measured.not_recorded_ms.extend(took_ms),
+            Kind::Recorded => measured.recorded_ms.extend(took_ms),
+            Kind::Whole => measured.background_steps += 1,
+        }
+    }
+}
+
+fn measured() -> std::sync::MutexGuard<'static, Measured> {
+    MEASURED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the requests so far tell. `None` where there were not tokens of all kinds, or the system does not tell CPU time.
+pub fn so_far() -> Option<Cost> {
+    cost(&measured())
+}
+
+fn cost(measured: &Measured) -> Option<Cost> {
+    let recorded_ms = median(measured.recorded_ms.clone())?;
+    let not_recorded_ms = median(measured.not_recorded_ms.clone())?;
+    if measured.background_steps == 0 {
+        return None;
+    }
+    let background_ms =
+        measured.background.as_secs_f64() * 1e3 / f64::from(measured.background_steps);
     Some(Cost {
-        steps_recorded: recorded.len(),
-        steps_not_recorded: not_recorded.len(),
+        steps_recorded: measured.recorded_ms.len(),
+        steps_not_recorded: measured.not_recorded_ms.len(),
+        steps_background: measured.background_steps,
         recorded_ms,
         not_recorded_ms,
         background_ms,
@@ -85,9 +157,15 @@ fn cost(recorded: &[f64], not_recorded: &[f64], background: Duration) -> Option<
     })
 }
 
+/// Radiosonde's own CPU time, once everything recorded so far was handed on.
+fn settled_background() -> Duration {
+    observe::settle();
+    background()
+}
+
 /// CPU time so far of the threads that radiosonde has for itself, which it names after itself. Zero where the system
 /// does not tell.
-pub fn background() -> Duration {
+fn background() -> Duration {
     // The demo's own threads have the name of its program, which begins like radiosonde's.
     let demo = fs::read_to_string("/proc/self/comm").unwrap_or_default();
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten();
@@ -113,21 +191,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn background_is_put_on_what_was_recorded() {
-        let cost = cost(
-            &[10.2, 10.1, 10.3],
-            &[10.0, 10.0],
-            Duration::from_micros(900),
-        )
-        .unwrap();
+    fn what_other_threads_took_is_put_on_the_tokens_recorded_whole() {
+        let measured = Measured {
+            recorded_ms: vec![10.2, 10.1, 10.3],
+            not_recorded_ms: vec![10.0, 10.0],
+            background: Duration::from_micros(900),
+            background_steps: 9,
+        };
+        let cost = cost(&measured).unwrap();
         assert_eq!((cost.steps_recorded, cost.steps_not_recorded), (3, 2));
-        assert!((cost.background_ms - 0.3).abs() < 1e-9);
-        assert!((cost.added_percent - 5.0).abs() < 1e-9, "{cost:?}");
+        assert!((cost.background_ms - 0.1).abs() < 1e-9);
+        assert!((cost.added_percent - 3.0).abs() < 1e-9, "{cost:?}");
     }
 
     #[test]
-    fn one_kind_alone_tells_nothing() {
-        assert!(cost(&[1.0], &[], Duration::ZERO).is_none());
-        assert!(cost(&[], &[1.0], Duration::ZERO).is_none());
+    fn where_a_kind_is_missing_nothing_is_told() {
+        assert!(cost(&Measured::default()).is_none());
+        let neighbours = Measured {
+            recorded_ms: vec![1.0],
+            not_recorded_ms: vec![1.0],
+            ..Measured::default()
+        };
+        assert!(cost(&neighbours).is_none());
     }
 }

@@ -10,7 +10,6 @@ use crate::cpu;
 use crate::model::{KvCache, Model, ModelError};
 use crate::observe;
 use crate::sample::Sampler;
-use crate::serve::Load;
 use crate::tokenizer::{TextStream, Tokenizer};
 
 /// Why an answer ended.
@@ -54,13 +53,15 @@ pub struct Generated {
     pub kv_reserved_bytes: u64,
 }
 
-/// Answers `prompt`, handing each piece of text to `on_text` as soon as its characters are whole.
+/// Answers `prompt` with at most `tokens_max` tokens, handing each piece of text to `on_text` as soon as its characters are
+/// whole. `cost` measures what recording costs.
 pub fn generate(
     model: &Model,
     tokenizer: &Tokenizer,
     sampler: &mut Sampler,
     prompt: &[u32],
-    load: Load,
+    tokens_max: u32,
+    cost: Option<&cost::Request>,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Generated, ModelError> {
     let span = info_span!(
@@ -86,10 +87,10 @@ pub fn generate(
         }
         tokens += 1;
         on_text(&text.push(tokenizer.token_bytes(next)));
-        if tokens == load.tokens_max {
+        if tokens == tokens_max {
             break Finish::Length;
         }
-        let _cost = load.alternate.then(|| cost::Step::begin(tokens));
+        let _cost = cost.map(|cost| cost.step(tokens));
         let _span = info_span!("decode", index = tokens).entered();
         next = step(model, sampler, &[next], &mut cache)?;
         decode_steps += 1;

@@ -87,13 +87,13 @@ fn recorded(args: &Args) -> Option<PathBuf> {
 fn run(args: &Args, recorded: Option<&Path>) -> anyhow::Result<Report> {
     let alternate = args.recording == Recording::Alternate;
     ensure!(
-        !alternate || args.workers == 1,
-        "--recording alternate compares tokens that follow each other: give it --workers 1"
+        !alternate || args.workers == 1 && args.requests >= 2,
+        "--recording alternate compares tokens that follow each other, and requests: give it --workers 1 and --requests 2 or more"
     );
     if let Some(folder) = &args.out {
         prepare(folder)?;
     }
-    let mut observation = match args.recording {
+    let observation = match args.recording {
         Recording::On | Recording::Alternate => {
             Some(observe::start(args.out.as_deref(), recorded)?)
         }
@@ -108,9 +108,6 @@ fn run(args: &Args, recorded: Option<&Path>) -> anyhow::Result<Report> {
         seed: args.seed,
         alternate,
     };
-    if let Some(observation) = &mut observation {
-        observation.begin();
-    }
     let start = Instant::now();
     let outcomes = match args.format {
         Format::Text => answer_as_text(&loaded, load)?,

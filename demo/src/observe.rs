@@ -75,8 +75,6 @@ pub struct Observation {
     guard: radiosonde::Guard,
     keep: Keep,
     process: ProcessMemory,
-    /// CPU time of radiosonde's own threads when the run began.
-    background: Duration,
 }
 
 /// Starts recording: into memory for the report, with `out` into `events.jsonl` and `telemetry.sqlite` there, which are
@@ -110,7 +108,6 @@ pub fn start(out: Option<&Path>, lines: Option<&Path>) -> anyhow::Result<Observa
         guard,
         keep,
         process: ProcessMemory::baseline(),
-        background: Duration::ZERO,
     })
 }
 
@@ -134,11 +131,6 @@ pub fn remove(path: &Path) -> anyhow::Result<()> {
 }
 
 impl Observation {
-    /// The model is loaded; what is recorded from here on is the run.
-    pub fn begin(&mut self) {
-        self.background = cost::background();
-    }
-
     /// Ends the recording and says what it saw.
     pub fn finish(self) -> Observed {
         // What is resident now, for the account of memory.
@@ -153,7 +145,7 @@ impl Observation {
             }
         }
         drop(updates);
-        let cost = cost::so_far(cost::background().saturating_sub(self.background));
+        let cost = cost::so_far();
         // The files are complete when this returns.
         let delivered = self.guard.shutdown(FLUSH_TIMEOUT) && delivered;
         Observed {
@@ -173,6 +165,12 @@ fn host() -> &'static Collector {
 /// Records from now on, or does not.
 pub fn record(on: bool) {
     filter::set(Filter::parse(if on { "info" } else { "off" }).unwrap_or_default());
+}
+
+/// Waits until everything recorded so far was handed on.
+pub fn settle() {
+    // What was not in this time is handed on later, and is in the next request's cost.
+    let _ = radiosonde::flush(FLUSH_TIMEOUT);
 }
 
 /// Begins the step that makes one new token, until the guard is dropped.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
+use crate::cost;
 use crate::cpu;
 use crate::generate::{Finish, Generated, generate};
 use crate::model::Model;
@@ -231,6 +232,7 @@ fn answer(
         kv_used_bytes: 0,
         kv_reserved_bytes: 0,
     };
+    let cost = load.alternate.then(|| cost::Request::begin(request));
     let text = &mut outcome.text;
     let mut on_text = |piece: &str| {
         text.push_str(piece);
@@ -242,8 +244,16 @@ fn answer(
         .map_err(|error| error.to_string())
         .and_then(|tokens| {
             let (model, tokenizer) = (&engine.model, &engine.tokenizer);
-            generate(model, tokenizer, &mut sampler, &tokens, load, &mut on_text)
-                .map_err(|error| error.to_string())
+            generate(
+                model,
+                tokenizer,
+                &mut sampler,
+                &tokens,
+                load.tokens_max,
+                cost.as_ref(),
+                &mut on_text,
+            )
+            .map_err(|error| error.to_string())
         });
     match generated {
         Ok(generated) => outcome.fill(&generated, taken.entered),

@@ -198,7 +198,10 @@ fn update<'a, S: Into<Scalar<'a>>>(
 /// What a live event means to the rows; `None` for other events and for ones that lack a number.
 pub fn from_live<'a>(event: &EventRef<'a>) -> Option<Update<'a>> {
     let descriptor = event.descriptor();
-    if descriptor.name == LATENCY.name && descriptor.type_name == LATENCY.type_name {
+    // The descriptor is nearly always the very same; a program may hold two copies of it.
+    if std::ptr::eq(descriptor, LATENCY)
+        || descriptor.name == LATENCY.name && descriptor.type_name == LATENCY.type_name
+    {
         live_phase(event).map(Update::Latency)
     } else {
         update(descriptor.type_name, event.fields())

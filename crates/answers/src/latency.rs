@@ -185,38 +185,32 @@ impl Window {
             ns,
             calls,
         };
-        if totals.keys().all(|path| self.paths.contains_key(path)) {
-            for (path, total) in totals.drain() {
-                self.insert(path, sample(total));
+        let mut new = Vec::new();
+        for (path, total) in totals.drain() {
+            match self.paths.get_mut(&path) {
+                Some(samples) => keep(samples, sample(total), self.steps_max),
+                None => new.push((path, total)),
             }
-        } else {
-            // Where there may not be room for all of them, the outer ones come first.
-            let mut sorted: Vec<_> = totals.drain().collect();
-            sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-            for (path, total) in sorted {
-                self.insert(path, sample(total));
-            }
+        }
+        // Where there may not be room for all of them, the outer ones come first.
+        new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (path, total) in new {
+            self.insert(path, sample(total));
         }
         // Its memory serves the next step.
         self.totals = totals;
     }
 
+    /// Takes the first sample of a path that the window does not have.
     fn insert(&mut self, path: Path, sample: Sample) {
-        if !self.paths.contains_key(&path)
-            && self.paths.len() == PATHS_MAX
-            && !self.make_room(path.root())
-        {
+        if self.paths.len() == PATHS_MAX && !self.make_room(path.root()) {
             self.refused.phases += 1;
             if path.parent().is_none() {
                 self.closed.remove(path.root());
             }
             return;
         }
-        let samples = self.paths.entry(path).or_default();
-        samples.push_back(sample);
-        if samples.len() > self.steps_max {
-            samples.pop_front();
-        }
+        keep(self.paths.entry(path).or_default(), sample, self.steps_max);
     }
 
     /// Forgets paths that left the window and, where there are none, the root phases that have not ended for longest,
@@ -279,6 +273,14 @@ impl Window {
     }
 }
 
+/// Adds a sample to those of a path, of which there are at most `steps_max`.
+fn keep(samples: &mut VecDeque<Sample>, sample: Sample, steps_max: usize) {
+    samples.push_back(sample);
+    if samples.len() > steps_max {
+        samples.pop_front();
+    }
+}
+
 /// Gives every inner path whose own time was not reported in this step the sum of its children.
 fn imply_parents(totals: &mut PathMap<(u64, u64)>) {
     let is_missing = |parent: &Path, reported: &PathMap<(u64, u64)>| {
@@ -286,8 +288,9 @@ fn imply_parents(totals: &mut PathMap<(u64, u64)>) {
     };
     let mut missing: Vec<Path> = Vec::new();
     for path in totals.keys() {
+        // What is outside of one that was reported is looked at when its own turn comes.
         let outer = std::iter::successors(path.parent(), |path| path.parent());
-        missing.extend(outer.filter(|path| is_missing(path, totals)).cloned());
+        missing.extend(outer.take_while(|path| is_missing(path, totals)).cloned());
     }
     if missing.is_empty() {
         return;

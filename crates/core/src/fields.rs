@@ -406,6 +406,23 @@ impl<'a> FieldReader<'a> {
         })
     }
 
+    /// The words of each field that has no name of its own, and its key, without a look at the value. Equal words are equal
+    /// values.
+    pub(crate) fn pieces(mut self) -> impl Iterator<Item = (u16, &'a [u64])> + use<'a> {
+        std::iter::from_fn(move || {
+            loop {
+                let head = *self.0.first()?;
+                if !(Tag::Bool as u8..=Tag::Name as u8).contains(&(head as u8)) {
+                    return None;
+                }
+                let words = Self::take(&mut self, field_words(head))?;
+                if head as u8 != Tag::Name as u8 {
+                    return Some((key(head), words));
+                }
+            }
+        })
+    }
+
     #[inline]
     fn field(&mut self) -> Option<RawField<'a>> {
         let mut name = None;

@@ -1,6 +1,6 @@
 //! The pump: one thread that empties every lane, turns ticks into time and hands batches on.
 //!
-//! It wakes by a timed park, the sooner the faster lanes fill; recording threads never wake it. Lanes are read at each
+//! It wakes by a timed park, the sooner the faster lanes fill, and where a lane is half full ([`crate::ring`]). Lanes are read at each
 //! wake-up, so that they have room; what was read is handed on some times a second, because each time those who take it
 //! find nothing of theirs in the processor's caches, which costs a busy program more than a hundred records do.
 //! [`Pump::flush`] does. Invariants: a flush that returns `true` means that everything recorded before it was handed to
@@ -22,20 +22,20 @@ use std::{
 
 use self::reading::{convert, reader, waiting_in_lanes};
 use crate::{
-    batch::{Batch, Counts},
+    batch::{Batch, Counts, spare_words},
     clock::Clock,
     lane::{self, Lane},
     loss::{self, Lost},
     model::Resource,
     panics::drop_caught,
-    ring::RING_WORDS,
+    ring::{self, RING_WORDS},
 };
 
 /// Shortest park.
 const PARK_MIN: Duration = Duration::from_millis(1);
-/// Longest park. Each wake-up costs a program that computes more than a hundred records do, and a lane of
-/// [`RING_WORDS`] words takes a third of a million records a second that come after a quiet time.
-const PARK_MAX: Duration = Duration::from_millis(20);
+/// Longest park. Each wake-up costs a program that computes more than a hundred records do; what comes all at once after a
+/// quiet time wakes the pump.
+const PARK_MAX: Duration = Duration::from_millis(50);
 /// By how much of itself the park grows each time little came. A program that has written much at once will again, and
 /// what is read soon is read from the processor's caches: for some tenths of a second it is.
 const PARK_GROWTH: u32 = 8;
@@ -46,9 +46,9 @@ pub const HOLD_MAX: Duration = GATHER.saturating_add(PARK_MAX);
 /// How long they wait where a log is among them: people read those as they come.
 const GATHER_LOGS: Duration = Duration::from_millis(50);
 /// Words of a lane from which on the next park is the shortest.
-const BUSY_WORDS: usize = RING_WORDS / 8;
+const BUSY_WORDS: usize = RING_WORDS / 4;
 /// A lane this full when it is read is read again at once.
-const PRESSED_WORDS: usize = RING_WORDS / 4;
+const PRESSED_WORDS: usize = RING_WORDS / 2;
 /// Words in a batch before it is handed on.
 const BATCH_WORDS_MAX: usize = 1 << 16;
 /// How long dropping the pump waits for its last flush.
@@ -201,6 +201,7 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
         .name("radiosonde-pump".to_owned())
         .spawn(move || worker.live())
         .map_err(StartError::Thread)?;
+    ring::set_pump(Some(thread.thread().clone()));
     lane::set_recording(true);
     *running = true;
     Ok(Pump {
@@ -266,7 +267,9 @@ impl Pump {
             loss::count(Lost::ShutdownDeadline, left as u64);
             shared.left_behind.store(left, Relaxed);
         }
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        ring::set_pump(None);
+        *running = false;
         delivered
     }
 }
@@ -444,10 +447,9 @@ impl Worker {
         self.shared.in_hand.store(batch.len(), Relaxed);
         self.each(|consumer| consumer.consume(&batch));
         self.shared.in_hand.store(0, Relaxed);
-        // When every consumer is done with it, its memory serves the next batch.
-        if let Some(batch) = Arc::into_inner(batch) {
-            self.words = batch.into_words();
-        }
+        // Its memory serves the next batch where every consumer is done with it, else a later one.
+        drop(batch);
+        self.words = spare_words();
     }
 
     /// Calls every consumer; one that panics is set aside and counted.

@@ -144,6 +144,15 @@ impl<'a> EventRef<'a> {
             .filter(move |&(key, _)| key < count)
     }
 
+    /// The words of each field that the descriptor describes, by its index; [`FieldReader`] reads them.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, &'a [u64])> + use<'a> {
+        let count = self.descriptor().fields.len();
+        let pieces = self.0.raw_fields().pieces();
+        pieces
+            .map(|(key, words)| (usize::from(key), words))
+            .filter(move |&(key, _)| key < count)
+    }
+
     /// A copy that owns everything.
     pub fn to_event(&self) -> EventRecord {
         let descriptor = self.descriptor();

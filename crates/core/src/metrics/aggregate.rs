@@ -1,7 +1,7 @@
 //! Turns typed events into metrics: what a `#[derive(Event)]` calls a label splits, what it calls a measurement counts.
 //!
 //! For each event type a plan is made once; for each label set the handles are found once. From then on an event costs
-//! a hash of its labels and its measurements, without allocation.
+//! a hash of its labels' words, which are not read as values, and its measurements, without allocation.
 //!
 //! Invariant: a plan keeps handles for at most `series_max` label sets. Further ones share the overflow series and are
 //! counted as [`self_metrics::overflows`]; sets that do not come any more are dropped, so that their series can be
@@ -25,7 +25,7 @@ use crate::{
     batch::{Batch, EventRef, RecordRef},
     context::SAMPLED,
     event::{Descriptor, FieldDescriptor, FieldKind, Role},
-    fields::ValueRef,
+    fields::{FieldReader, ValueRef},
     hash::{FoldState, Prehashed},
     loss::{self, Lost},
     model::{Severity, Value},
@@ -34,6 +34,12 @@ use crate::{
 
 /// How long the handles of a label set that does not come any more are kept.
 const KEEP_NS: u64 = IDLE_DEFAULT.as_nanos() as u64 / 3;
+
+/// Label sets that a plan finds again by their words: as many as it keeps handles for, and some that are written in more
+/// than one way.
+const fn known_max(series_max: usize) -> usize {
+    series_max.saturating_mul(2)
+}
 
 /// Feeds the measurements of events into a registry.
 #[derive(Debug)]
@@ -134,7 +140,18 @@ struct Plan {
     sets: Vec<LabelSet>,
     /// The first set of each hash.
     heads: HashMap<u64, usize, BuildHasherDefault<Prehashed>>,
+    /// Sets by the hash of the words that the lane has for their labels.
+    known: HashMap<u64, Known, BuildHasherDefault<Prehashed>>,
+    /// The words of the labels of the event at hand. Empty in between; its memory serves the next one.
+    words: Vec<u64>,
     overflow: Option<Handles>,
+}
+
+/// Words that stand for a label set.
+#[derive(Debug)]
+struct Known {
+    words: Box<[u64]>,
+    set: usize,
 }
 
 #[derive(Debug)]
@@ -211,6 +228,8 @@ impl Plan {
             state: FoldState::default(),
             sets: Vec::new(),
             heads: HashMap::default(),
+            known: HashMap::default(),
+            words: Vec::new(),
             overflow: None,
         }
     }
@@ -219,17 +238,50 @@ impl Plan {
         if self.measures.is_empty() && self.count.is_none() {
             return;
         }
+        let (hash, failed) = self.read_words(event);
+        let at = match self.known.get(&hash) {
+            Some(known) if *known.words == *self.words => Some(known.set),
+            _ => self.meet(hash, event),
+        };
+        let handles = match at {
+            Some(at) => {
+                let set = &mut self.sets[at];
+                set.used_unix_ns = event.time_unix_ns();
+                Some(&self.sets[at].handles)
+            }
+            None => self.overflow.as_ref(),
+        };
+        if let Some(handles) = handles {
+            self.record(handles, event, failed);
+        }
+    }
+
+    /// Keeps the words of the event's labels. Says what their hash is, and whether the event is about a failure.
+    fn read_words(&mut self, event: EventRef<'_>) -> (u64, bool) {
+        let mut failed = self.descriptor.severity >= Severity::Error;
+        let mut hasher = self.state.build_hasher();
+        self.words.clear();
+        for (field, words) in event.pieces() {
+            failed |= self.error == Some(field);
+            if matches!(self.uses[field], Use::Label) {
+                words.iter().for_each(|&word| hasher.write_u64(word));
+                self.words.extend_from_slice(words);
+            }
+        }
+        (hasher.finish(), failed)
+    }
+
+    /// Finds the set of labels whose words, which are in `self.words` and have this hash, did not come yet.
+    #[cold]
+    fn meet(&mut self, words_hash: u64, event: EventRef<'_>) -> Option<usize> {
         let hash = self.hash(event);
-        if let Some(at) = self.find(hash, event) {
-            self.sets[at].used_unix_ns = event.time_unix_ns();
-            return self.record(&self.sets[at].handles, event);
+        let set = self.find(hash, event).or_else(|| self.add(hash, event))?;
+        if self.known.len() >= known_max(self.descriptor.series_max) {
+            self.known.clear();
         }
-        if let Some(at) = self.add(hash, event) {
-            return self.record(&self.sets[at].handles, event);
-        }
-        if let Some(handles) = &self.overflow {
-            self.record(handles, event);
-        }
+        let words = self.words.as_slice().into();
+        self.known.insert(words_hash, Known { words, set });
+        Some(set)
     }
 
     fn labels<'a>(&self, event: EventRef<'a>) -> impl Iterator<Item = (usize, ValueRef<'a>)> {
@@ -317,7 +369,7 @@ impl Plan {
         (Handles { count, measures }, overflowed)
     }
 
-    fn record(&self, handles: &Handles, event: EventRef<'_>) {
+    fn record(&self, handles: &Handles, event: EventRef<'_>, failed: bool) {
         let origin = || {
             let place = event.place()?;
             (event.flags() & SAMPLED != 0).then(|| Origin {
@@ -329,16 +381,13 @@ impl Plan {
         if let Some(count) = &handles.count {
             count.add_from(1, origin);
         }
-        let failed = self.descriptor.severity >= Severity::Error
-            || self
-                .error
-                .is_some_and(|error| event.described_fields().any(|(field, _)| field == error));
-        for (field, value) in event.described_fields() {
-            if let Some(&Use::Measure(at)) = self.uses.get(field)
+        for (field, words) in event.pieces() {
+            if let Use::Measure(at) = self.uses[field]
                 && let (Some(handle), Some(measure)) =
                     (handles.measures.get(at), self.measures.get(at))
+                && let Some(field) = FieldReader(words).next()
             {
-                handle.measure(value, measure.divisor, failed, origin);
+                handle.measure(field.value, measure.divisor, failed, origin);
             }
         }
     }
@@ -351,6 +400,7 @@ impl Plan {
             return;
         }
         self.heads.clear();
+        self.known.clear();
         for (at, set) in self.sets.iter_mut().enumerate() {
             set.next = self.heads.insert(set.hash, at);
         }
@@ -551,6 +601,42 @@ mod tests {
             fullness: None,
             id: took_ms,
         }
+    }
+
+    #[test]
+    fn label_sets_are_found_again_by_their_words_and_more_of_them_than_are_known() {
+        let registry = Arc::new(Registry::new());
+        let mut aggregator = Aggregator::new(Arc::clone(&registry));
+        let failed = Answered {
+            error: Some("timeout"),
+            ..answered("a", 1)
+        };
+        // `series_max` is 3: of the others, all are on the overflow series, each time they come.
+        let models = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        for _ in 0..3 {
+            let events: Vec<_> = models.iter().map(|model| answered(model, 1)).collect();
+            aggregator.aggregate(&batch(&events, 1));
+        }
+        aggregator.aggregate(&batch(&[failed], 9));
+        let snapshot = registry.snapshot(&Arc::default());
+        let count = snapshot
+            .metrics
+            .iter()
+            .find(|metric| metric.name == "test.request.count");
+        let Some(Data::Counter(series)) = count.map(|metric| &metric.data) else {
+            panic!()
+        };
+        let counts: Vec<_> = series.iter().map(|series| series.value).collect();
+        // Three sets of labels have a series of their own, and came three times each; the sixteen others share one.
+        assert_eq!(
+            counts
+                .iter()
+                .filter(|count| **count == Number::U64(3))
+                .count(),
+            3,
+            "{counts:?}"
+        );
+        assert!(counts.contains(&Number::U64(16)), "{counts:?}");
     }
 
     #[test]
