@@ -1,19 +1,26 @@
 //! What is different between two sides of anything: two traces, two selections, before and after, two versions.
 
 use radiosonde_answers::compare::{self, Comparison};
-use radiosonde_core::ids::TraceId;
+use radiosonde_core::{
+    ids::{SpanId, TraceId},
+    model::Record,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Api,
     params::{Range, moment_of, now_ns, range_of},
-    selection::{Described, Extent, Selector, place},
+    rows::quantile,
+    selection::{Described, Extent, Selector, no_span, place},
+    trace::records,
     why::Selected,
 };
 use crate::problem::Problem;
 
 /// Longest name of a side that is made from what was asked for, in characters.
 const NAME_CHARS_MAX: usize = 40;
+/// How long before and after a trace the others like it are sought.
+const LIKE_NS: i64 = 3600 * 1_000_000_000;
 
 /// The parameters, each as it was written: those of a side begin with `a_` or `b_`, the others are of both.
 #[derive(Debug, Default, Deserialize)]
@@ -62,6 +69,8 @@ struct Given {
 struct Side {
     name: Option<String>,
     selector: Selector,
+    /// Nothing says what it is: beside a trace it is the typical ones like that one.
+    is_open: bool,
 }
 
 /// The comparison, the same in words, and what it was made from.
@@ -107,7 +116,15 @@ impl From<&Selector> for Asked {
 }
 
 pub(super) fn answer(api: &Api, params: Params) -> Result<Answer, Problem> {
-    let sides = sides(params, now_ns())?;
+    let mut sides = sides(params, now_ns())?;
+    for side in 0..2 {
+        if let Selector::Trace(trace_id, span_id) = sides[1 - side].selector
+            && sides[side].is_open
+        {
+            sides[side].selector = typical(api, trace_id, span_id)?;
+            sides[side].name.get_or_insert_with(|| "typical".to_owned());
+        }
+    }
     let names = names(&sides);
     let except = |side: usize| match sides[side].selector {
         Selector::Trace(trace_id, _) => Some(trace_id),
@@ -132,6 +149,50 @@ pub(super) fn answer(api: &Api, params: Params) -> Result<Answer, Problem> {
         b,
         comparison,
     })
+}
+
+/// The faster half of the operations of the same service and name as a trace's root, or as a span of it, an hour before
+/// and after.
+fn typical(api: &Api, trace_id: TraceId, span_id: Option<SpanId>) -> Result<Selector, Problem> {
+    let kept = records(api, trace_id)?;
+    let spans = kept.iter().filter_map(|kept| match &kept.record {
+        Record::Span(span) if span_id.is_none_or(|id| id == span.span_id) => {
+            Some((kept.resource.service_name(), span))
+        }
+        _ => None,
+    });
+    // As the list of traces names them.
+    let first = spans.min_by_key(|(_, span)| (span.parent_id, span.start_unix_ns, span.span_id));
+    let Some((service, span)) = first else {
+        return Err(match span_id {
+            Some(span_id) => no_span(trace_id, span_id),
+            None => Problem::not_found(
+                format!("of trace {trace_id} only logs are known"),
+                "send the trace's spans as well",
+            ),
+        });
+    };
+    let at = span.start_unix_ns.cast_signed();
+    let range = Range {
+        from_ns: at.saturating_sub(LIKE_NS),
+        to_ns: at.saturating_add(LIKE_NS),
+    };
+    let mut described = Described {
+        service: Some(service.to_owned()),
+        operation: Some(span.name.to_string()),
+        ..Described::default()
+    };
+    let median_ns = format!(
+        "SELECT {} FROM spans WHERE {}{}",
+        quantile(0.5, "duration"),
+        range.contains("start_time"),
+        described.condition()?
+    );
+    let median_ns = api.rows(&median_ns, 1)?.next();
+    if let Some(median_ns) = median_ns.and_then(|mut row| row.number()) {
+        described.q = Some(format!("duration <= {}ns", median_ns.ceil() as i64));
+    }
+    Ok(Selector::Described(described, range))
 }
 
 /// Both sides, from the parameters.
@@ -201,6 +262,7 @@ impl Given {
         (from, to): (&Option<String>, &Option<String>),
         now: i64,
     ) -> Result<Side, Problem> {
+        let mut is_open = false;
         let selector = if let Some(trace) = &self.trace {
             let is_described = self.described != Described::default();
             if is_described || self.from.is_some() || self.to.is_some() {
@@ -228,12 +290,14 @@ impl Given {
                 self.from.as_ref().or(from.as_ref()),
                 self.to.as_ref().or(to.as_ref()),
             );
+            is_open = described == Described::default() && from.is_none() && to.is_none();
             let range = range_of(from.map(String::as_str), to.map(String::as_str), now)?;
             Selector::Described(described, range)
         };
         Ok(Side {
             name: self.name,
             selector,
+            is_open,
         })
     }
 }

@@ -74,7 +74,7 @@ pub(super) struct Extent {
 
 impl Described {
     /// The condition that a span is so; empty where every one is.
-    fn condition(&self) -> Result<String, Problem> {
+    pub(super) fn condition(&self) -> Result<String, Problem> {
         let mut all = String::new();
         let mut and = |condition: &str| {
             all.push_str(" AND ");

@@ -185,6 +185,13 @@ fn versions_times_filters_and_traces_are_compared() {
     ));
     assert_eq!(by_like["first"]["durations"]["requests"], 19);
     assert_eq!(by_like["second"]["durations"]["max_ns"], 400 * MS);
+    // Nothing else said, they are the faster half of the operations of its root's name around it.
+    let by_like = system.get(&format!("/api/v1/compare?b_trace={second}"));
+    assert_eq!(by_like["first"]["name"], "typical");
+    let typical = by_like["first"]["durations"]["requests"].as_u64().unwrap();
+    assert!((20..40).contains(&typical), "{typical}");
+    assert_eq!(by_like["a"]["selected"]["operation"], "POST /generate");
+    assert_eq!(by_like["verdict"]["path"][1], "queue");
 }
 
 #[test]
