@@ -261,10 +261,9 @@ where
         return busy();
     };
     answer(api, move |api| {
-        let made = make(api);
-        // Only here: who asked may have gone away while the records were still held.
-        drop(turn);
-        made
+        // Given back only here: who asked may have gone away while the records are still held.
+        let _turn = turn;
+        make(api)
     })
     .await
 }

@@ -64,7 +64,7 @@ pub(crate) fn records(
     let mut runs = Vec::with_capacity(snapshot.segments.len());
     for held in &snapshot.segments {
         let found = traces::find_all(&traces::path(&held.path), traces);
-        runs.push(found.map_err(|error| failed(held, error.into()))?);
+        runs.push(found.map_err(|error| failed(held, &error.into()))?);
     }
     let of_memory = counts(&snapshot.memory, traces);
     let spans_of = |place: usize| {
@@ -85,7 +85,7 @@ pub(crate) fn records(
     let mut records = Vec::new();
     for (held, runs) in snapshot.segments.iter().zip(&runs) {
         let runs: Vec<Run> = runs[..read].iter().flatten().copied().collect();
-        let batches = spans_in_segment(held, runs).map_err(|error| failed(held, error))?;
+        let batches = spans_in_segment(held, &runs).map_err(|error| failed(held, &error))?;
         for batch in batches {
             records.append(&mut reader.spans(&of_traces(&batch, &wanted)?)?);
         }
@@ -129,7 +129,7 @@ impl Traces {
             if segment.last_unix_ns < first || segment.first_unix_ns > last {
                 continue;
             }
-            let batches = logs_in_segment(held, wanted).map_err(|error| failed(held, error))?;
+            let batches = logs_in_segment(held, wanted).map_err(|error| failed(held, &error))?;
             for batch in batches {
                 logged.append(&mut reader.logs(&batch?)?);
                 // What is over is counted, and not kept while the others are read.
@@ -152,7 +152,7 @@ impl Traces {
     }
 }
 
-fn failed(held: &Held, error: ParquetError) -> QueryError {
+fn failed(held: &Held, error: &ParquetError) -> QueryError {
     QueryError::Failed(format!("{}: {error}", held.path.display()))
 }
 
@@ -185,12 +185,12 @@ fn counts(batches: &[RecordBatch], traces: &[TraceId]) -> HashMap<u128, usize, F
     counts
 }
 
-fn spans_in_segment(held: &Held, runs: Vec<Run>) -> Result<Vec<RecordBatch>, ParquetError> {
+fn spans_in_segment(held: &Held, runs: &[Run]) -> Result<Vec<RecordBatch>, ParquetError> {
     if runs.is_empty() {
         return Ok(Vec::new());
     }
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&held.path)?)?
-        .with_row_selection(selection(&runs))
+        .with_row_selection(selection(runs))
         .build()?;
     Ok(reader.collect::<Result<_, _>>()?)
 }
