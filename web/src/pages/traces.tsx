@@ -130,11 +130,11 @@ function Found({ answer, range, limit }: { answer: Traces; range: Range; limit: 
       <section class="card scatter-card" aria-label="Latency">
         <Scatter traces={traces} start={range.start} end={range.end} />
       </section>
-      <Ticked />
       <section class="card" aria-label="Traces">
         <Table traces={traces} />
         {more === true && <More shown={traces.length} what="traces" onMore={limit < LIMIT_MAX ? () => setParams({ limit: LIMIT_MAX }) : undefined} />}
       </section>
+      <Ticked />
     </>
   );
 }

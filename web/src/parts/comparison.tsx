@@ -192,10 +192,10 @@ function Tree({ comparison }: { comparison: Comparison }): JSX.Element | null {
       <table class="why-table tree">
         <thead>
           <tr>
-            <th>Longest of each, per request</th>
+            <th>Part, with its longest span</th>
             <th class="optional">Service</th>
-            <th class="number optional">Calls</th>
-            <th class="number optional">Self time</th>
+            <th class="number optional">Calls a request</th>
+            <th class="number optional">Self time a request</th>
             <th class="number">Difference</th>
             <th>
               <span class="hidden-text">Difference to scale</span>

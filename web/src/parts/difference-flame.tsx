@@ -59,7 +59,7 @@ function Part({ box }: { box: Box }): JSX.Element {
     left: `${100 * left}%`,
     width: `${100 * width}%`,
     top: `${row * ROW_PX}px`,
-    background: `color-mix(in srgb, var(${hue}) ${Math.min(60, strength(node))}%, var(--sunken))`,
+    background: `color-mix(in srgb, var(${hue}) ${Math.min(40, strength(node))}%, var(--sunken))`,
   };
   const title = `${node.label}: ${duration(node.first.path_ns)} → ${duration(node.second.path_ns)} per request (${more(node.path_difference_ns)})`;
   if (!evidence) {
