@@ -101,13 +101,13 @@ describe('a real server', { skip: SKIP_REAL }, () => {
     const { page, faults } = await open(browser);
     await visit(page, `${BASE}/why?range=5m&service=${SERVICE}&operation=${encodeURIComponent(NAME)}`);
     await page.locator('.verdict').getByText('queue').first().waitFor();
-    await page.getByText('are needed').waitFor();
+    await page.locator('.verdict').getByText('are needed').waitFor();
     await page.locator('.verdict').getByRole('link', { name: 'queue' }).first().click();
     await page.waitForURL(new RegExp(`/traces/${traceId}.*span=00000000000000a2`));
     await visit(page, `${BASE}/traces/${traceId}?why=00000000000000a3`);
     await page.getByText('and what is below it').waitFor();
     await visit(page, `${BASE}/compare?a_trace=${traceId}&b_trace=${traceId}`);
-    await page.getByText('the sides took equally long').waitFor();
+    await page.locator('.verdict').getByText('the sides took equally long').waitFor();
     assertNoFaults(faults, 'why and compare');
     await page.close();
   });

@@ -119,8 +119,9 @@ fn slow(parts: &Parts<'_>, durations: &[u64]) -> Slow {
     let not = |because: String| Slow::NotCompared { because };
     if durations.len() < REQUESTS_MIN {
         return not(format!(
-            "of {} the slowest twentieth is none; {REQUESTS_MIN} are needed",
-            Count(durations.len() as u64, "request")
+            "{} {} no slowest twentieth; {REQUESTS_MIN} are needed",
+            Count(durations.len() as u64, "request"),
+            if durations.len() == 1 { "has" } else { "have" }
         ));
     }
     let mut sorted = durations.to_vec();

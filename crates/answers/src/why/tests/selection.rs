@@ -99,7 +99,7 @@ fn without_slow_ones_nothing_is_compared() {
     requests.records.spans.truncate(19);
     let text = requests.selection(None).unwrap().to_string();
     assert!(
-        text.contains("of 19 requests the slowest twentieth is none"),
+        text.contains("19 requests have no slowest twentieth; 20 are needed"),
         "{text}"
     );
     requests.records.spans.clear();
