@@ -258,3 +258,31 @@ fn what_was_not_read_is_said() {
         );
     }
 }
+
+/// What an answer has: its members and of what type they are, of lists what the first has.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), shape(value)))
+            .collect(),
+        Value::Array(values) => values.iter().take(1).map(shape).collect(),
+        Value::String(_) => "text".into(),
+        Value::Number(number) if number.is_f64() => "number".into(),
+        Value::Number(_) => "whole".into(),
+        Value::Bool(_) => "truth".into(),
+        Value::Null => Value::Null,
+    }
+}
+
+/// Who changes these changes docs/api.md with them.
+#[test]
+fn answers_have_what_their_documentation_says() {
+    let system = planted();
+    let why = system.get(&format!("/api/v1/why?{RANGE}&operation=POST%20/generate"));
+    let compared = system.get(&format!(
+        "/api/v1/compare?{RANGE}&a_version=1.4&b_version=1.5"
+    ));
+    insta::assert_snapshot!("why", format!("{:#}", shape(&why)));
+    insta::assert_snapshot!("compare", format!("{:#}", shape(&compared)));
+}
