@@ -176,6 +176,123 @@ export interface Account {
 
 export type Why = Account & { text: string };
 
+/** How long the requests of a side took. */
+export interface Durations {
+  requests: number;
+  errors: number;
+  mean_ns: number;
+  min_ns: number;
+  p50_ns: number;
+  p95_ns: number;
+  max_ns: number;
+}
+
+/** How much was read of how much there is. */
+export interface Extent {
+  traces: number;
+  of_traces: number | null;
+  spans: number;
+}
+
+/** What requests are like. */
+export interface Described {
+  q: string | null;
+  service: string | null;
+  operation: string | null;
+  version: string | null;
+  from_unix_ns: string;
+  to_unix_ns: string;
+}
+
+export interface NodeSide {
+  requests: number;
+  calls: number;
+  failed: number;
+  calls_per_request: number;
+  total_ns: number;
+  self_ns: number;
+  path_ns: number;
+  evidence: Evidence[];
+}
+
+export interface TreeNode {
+  id: number;
+  parent: number | null;
+  depth: number;
+  service: string;
+  label: string;
+  presence: 'both' | 'added' | 'removed';
+  first: NodeSide;
+  second: NodeSide;
+  calls_difference: number;
+  total_difference_ns: number;
+  self_difference_ns: number;
+  path_difference_ns: number;
+}
+
+export interface Lift {
+  origin: 'span' | 'resource' | 'log';
+  key: string;
+  value: string;
+  first: number;
+  second: number;
+  difference: number;
+  lift: number | null;
+  chance: number;
+  names_a_side: boolean;
+  words: string;
+  evidence: Evidence[];
+}
+
+export type ComparisonVerdict =
+  | {
+      kind: 'contributor';
+      change: string;
+      node: number;
+      path: string[];
+      longer: string;
+      difference_ns: number;
+      share: number;
+      confidence: 'medium' | 'high';
+      words: string;
+      evidence: Evidence[];
+    }
+  | { kind: 'cannot_tell'; because: string };
+
+export interface Side {
+  name: string;
+  spans: number;
+  durations: Durations | null;
+}
+
+/** Every difference is the second side less the first. */
+export interface Comparison {
+  first: Side;
+  second: Side;
+  difference: { mean_ns: number; p50_ns: number; p95_ns: number; error_share: number; chance: number | null } | null;
+  histogram: { from_ns: number; below_ns: number; first: number; second: number }[];
+  tree: { nodes: TreeNode[]; unlisted: number; unlisted_self_difference_ns: number };
+  lifts: Lift[];
+  attributes_looked_at: number;
+  verdict: ComparisonVerdict;
+  findings: { words: string; evidence: Evidence[] }[];
+  not_assessed: { what: string; because: string }[];
+}
+
+export interface SideRead {
+  selected: Described | { trace_id: string; span_id: string | null };
+  read: Extent;
+}
+
+export type Compared = Comparison & { text: string; a: SideRead; b: SideRead };
+
+export type Slow =
+  | { kind: 'compared'; typical_at_most_ns: number; slow_at_least_ns: number; comparison: Comparison }
+  | { kind: 'not_compared'; because: string };
+
+/** Many requests together. */
+export type WhySelection = Why & { selected: Described; read: Extent; durations: Durations; slow: Slow };
+
 export interface LogRow {
   time_unix_ns: string;
   time_ms: number;

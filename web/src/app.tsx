@@ -3,6 +3,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
 import { focusSearch, moveRow, useKeys } from './keys';
+import { ComparePage } from './pages/compare';
 import { DoctorPage } from './pages/doctor';
 import { EnginesPage } from './pages/engines';
 import { LogsPage } from './pages/logs';
@@ -12,6 +13,7 @@ import { OverviewPage } from './pages/overview';
 import { SqlPage } from './pages/sql';
 import { TracePage } from './pages/trace';
 import { TracesPage } from './pages/traces';
+import { WhyPage } from './pages/why';
 import { WorkersPage } from './pages/workers';
 import { Help } from './parts/help';
 import { ConnectionBanner, PAGES, Page, Side } from './parts/shell';
@@ -50,6 +52,10 @@ function Route({ path }: { path: string }): JSX.Element {
       return <OverviewPage />;
     case '/traces':
       return <TracesPage />;
+    case '/why':
+      return <WhyPage />;
+    case '/compare':
+      return <ComparePage />;
     case '/logs':
       return <LogsPage />;
     case '/metrics':

@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import * as data from './fixture-data.mjs';
 import { large, request, why } from './fixture-trace.mjs';
 
+/** What a real server answered, of 60 requests of which ten of version 1.5 waited: test/fixture-answers.json. */
+const ANSWERS = JSON.parse(await readFile(new URL('fixture-answers.json', import.meta.url), 'utf8'));
 const PAGE = join(dirname(fileURLToPath(import.meta.url)), '../../crates/server/page');
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' };
 /** As strict as a policy can be for this page; whatever breaks it is an error in the console, and a test fails. */
@@ -121,6 +123,11 @@ export class Fixture {
         return empty ? { queues: [], memory: [], calls: [], errors: [] } : data.workers(now);
       case 'engines':
         return empty ? { engines: [] } : data.engines();
+      case 'why':
+        if (empty) return { error: { message: 'there are no requests in that time', mend: 'ask for a longer time' } };
+        return ANSWERS.why;
+      case 'compare':
+        return ANSWERS.compare;
       case 'doctor':
         return empty ? { senders: [], refusals: [] } : data.doctor(now);
       default:

@@ -97,10 +97,25 @@ describe('a real server', { skip: SKIP_REAL }, () => {
     await page.close();
   });
 
+  test('why of an operation, and a trace against a span of it', async () => {
+    const { page, faults } = await open(browser);
+    await visit(page, `${BASE}/why?range=5m&service=${SERVICE}&operation=${encodeURIComponent(NAME)}`);
+    await page.locator('.verdict').getByText('queue').first().waitFor();
+    await page.locator('.verdict').getByText('are needed').waitFor();
+    await page.locator('.verdict').getByRole('link', { name: 'queue' }).first().click();
+    await page.waitForURL(new RegExp(`/traces/${traceId}.*span=00000000000000a2`));
+    await visit(page, `${BASE}/traces/${traceId}?why=00000000000000a3`);
+    await page.getByText('and what is below it').waitFor();
+    await visit(page, `${BASE}/compare?a_trace=${traceId}&b_trace=${traceId}`);
+    await page.locator('.verdict').getByText('the sides took equally long').waitFor();
+    assertNoFaults(faults, 'why and compare');
+    await page.close();
+  });
+
   for (const [sizeName, size] of Object.entries(SIZES)) {
     test(`every page renders ${sizeName}`, async () => {
       const { page, faults } = await open(browser, { size, theme: 'dark' });
-      for (const path of ['/', '/traces', `/traces/${traceId}`, '/logs', '/metrics', '/workers', '/engines', '/map', '/sql', '/doctor']) {
+      for (const path of ['/', '/traces', `/traces/${traceId}`, '/why', `/compare?b_trace=${traceId}`, '/logs', '/metrics', '/workers', '/engines', '/map', '/sql', '/doctor']) {
         const where = `${path} (${sizeName})`;
         await visit(page, BASE + path);
         await assertFits(page, where);

@@ -22,7 +22,10 @@
 use radiosonde_core::model::{EventRecord, Log, Resource, Span};
 use serde::Serialize;
 
-use crate::why::{Confidence, Evidence, Finding, NotAssessed};
+use crate::{
+    requests::Parts,
+    why::{Confidence, Evidence, Finding, NotAssessed},
+};
 
 mod aligned;
 mod chance;
@@ -328,8 +331,18 @@ pub enum Verdict {
 
 /// Compares two sides. Every difference is the second less the first.
 pub fn compare(first: &Side<'_>, second: &Side<'_>) -> Comparison {
-    let gathered = requests::Gathered::new([first, second]);
-    let names = [first.name, second.name];
+    let parts = [&Parts::new(first), &Parts::new(second)];
+    of_parts([first.name, second.name], parts)
+}
+
+/// The durations of requests, which are sorted, of which so many failed; `None` when there are none.
+pub(crate) fn summary(sorted: &[u64], failed: u64) -> Option<Durations> {
+    durations::summary(sorted, failed)
+}
+
+/// Compares two sides whose requests are known.
+pub(crate) fn of_parts(names: [&str; 2], parts: [&Parts<'_>; 2]) -> Comparison {
+    let gathered = requests::Gathered::new(parts);
     let sorted = durations::sorted(&gathered.requests);
     let summaries = [0, 1].map(|side| {
         let requests: &[requests::Request] = &gathered.requests[side];

@@ -6,6 +6,7 @@
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
+//! * [`requests`]: records that were read, whole or by what was picked of them.
 //! * [`weights`]: a model's tensors as a tree that sums to the file.
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod event;
 pub mod latency;
 pub mod memory;
 mod natural;
+pub mod requests;
 pub mod units;
 pub mod weights;
 pub mod why;

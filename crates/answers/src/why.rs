@@ -1,7 +1,8 @@
 //! Why a request took as long as it did: its time, divided without a remainder, and a verdict or an honest "cannot
 //! tell".
 //!
-//! [`trace`] accounts for one trace, [`span`] for a part of one, [`window`] for everything that ended in an interval.
+//! [`trace`] accounts for one trace, [`span`] for a part of one, [`window`] for everything that ended in an interval,
+//! [`selection`] for any requests together, with what the slow ones have that the typical ones have not.
 //! The [`Account`] that comes back holds segments that add up to the measured time together with what is
 //! unattributed, findings that cite spans, alternatives with the number that rules each out, what could not be
 //! assessed and why, and a [`Verdict`]. It prints as a page of text and serialises with a stable schema.
@@ -19,6 +20,8 @@ use radiosonde_core::{
 };
 use serde::{Serialize, Serializer};
 
+use crate::compare::Side;
+
 mod account;
 mod category;
 mod cpu;
@@ -28,11 +31,13 @@ pub(crate) mod render;
 mod reported;
 pub(crate) mod root;
 pub(crate) mod segments;
+mod selection;
 pub(crate) mod tile;
 pub(crate) mod trace;
 mod verdict;
 
 pub use category::{Category, PHASE_ATTRIBUTE};
+pub use selection::{Selection, Slow};
 pub use trace::CPU_ATTRIBUTE;
 
 /// The version of the JSON form. It changes when a field changes its meaning or goes away, not when one is added.
@@ -93,6 +98,13 @@ pub enum Subject {
     },
     /// Everything that ended in an interval, each request's time counted by itself.
     Window {
+        /// How many requests.
+        requests: u64,
+    },
+    /// Requests that were selected, each one's time counted by itself.
+    Selection {
+        /// What they are, in words.
+        of: String,
         /// How many requests.
         requests: u64,
     },
@@ -325,6 +337,12 @@ pub fn slowest(telemetry: &Telemetry<'_>) -> Option<Account> {
 /// none. Each request's time counts by itself, so the measured time is the requests' sum.
 pub fn window(telemetry: &Telemetry<'_>, start_unix_ns: u64, end_unix_ns: u64) -> Option<Account> {
     account::of_window(telemetry, start_unix_ns, end_unix_ns)
+}
+
+/// The account of all requests among `records`, each one's time counted by itself, and what the slow ones have that
+/// the typical ones have not; `None` where there is none. `of` says what they are, unless they are everything.
+pub fn selection(records: &Side<'_>, of: Option<&str>) -> Option<Selection> {
+    selection::selection(records, of)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Each module here is one answer: it reads the store and gives a value that serialises as documented. Answers are made on
 //! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
 
+mod compare;
 mod engines;
 mod filter;
 mod live;
@@ -12,9 +13,11 @@ mod metrics;
 mod overview;
 mod params;
 mod rows;
+mod selection;
 mod status;
 mod trace;
 mod traces;
+mod why;
 mod workers;
 
 use std::{
@@ -24,7 +27,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -42,7 +45,7 @@ use crate::{Addresses, problem::Problem, receive::Intake};
 
 /// Answers that are being made at once.
 const ANSWERS_MAX: usize = 8;
-/// How long an answer waits for its turn.
+/// How long an answer waits for its turn; of those that hold many traces at once one is made at a time.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -56,6 +59,8 @@ pub(crate) struct Api {
     addresses: Addresses,
     started: SystemTime,
     turns: Semaphore,
+    /// Of those that are made of the records of many traces.
+    large: Arc<Semaphore>,
     /// Turns true when the server stops, which is when streams end.
     stopping: watch::Receiver<bool>,
 }
@@ -75,6 +80,7 @@ impl Api {
             addresses,
             started: SystemTime::now(),
             turns: Semaphore::new(ANSWERS_MAX),
+            large: Arc::new(Semaphore::new(1)),
             stopping,
         })
     }
@@ -96,7 +102,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/overview", get(overview))
         .route("/api/v1/traces", get(traces))
         .route("/api/v1/traces/{trace_id}", get(one_trace))
-        .route("/api/v1/traces/{trace_id}/why", get(why))
+        .route("/api/v1/traces/{trace_id}/why", get(why_trace))
+        .route("/api/v1/why", get(why))
+        .route("/api/v1/compare", get(compare))
         .route("/api/v1/logs", get(logs))
         .route("/api/v1/metrics", get(metrics))
         .route("/api/v1/metrics/{name}", get(metric))
@@ -127,8 +135,32 @@ async fn one_trace(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Respo
     answer(api, move |api| trace::answer(api, &id)).await
 }
 
-async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response {
-    answer(api, move |api| trace::why(api, &id)).await
+async fn why_trace(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    params: Result<Query<trace::WhyParams>, QueryRejection>,
+) -> Response {
+    match params {
+        Ok(Query(params)) => answer(api, move |api| trace::why(api, &id, &params)).await,
+        Err(refused) => params::refused(&refused).into_response(),
+    }
+}
+
+async fn why(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    match Params::of(&uri) {
+        Ok(params) => large(api, move |api| why::answer(api, &params)).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn compare(
+    State(api): State<Arc<Api>>,
+    params: Result<Query<compare::Params>, QueryRejection>,
+) -> Response {
+    match params {
+        Ok(Query(params)) => large(api, move |api| compare::answer(api, params)).await,
+        Err(refused) => params::refused(&refused).into_response(),
+    }
 }
 
 async fn logs(State(api): State<Arc<Api>>, uri: Uri) -> Response {
@@ -218,6 +250,33 @@ where
     }
 }
 
+/// Makes an answer that holds many traces at once, of which there is one at a time.
+async fn large<T, F>(api: Arc<Api>, make: F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: FnOnce(&Api) -> Result<T, Problem> + Send + 'static,
+{
+    let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&api.large).acquire_owned());
+    let Ok(Ok(turn)) = turn.await else {
+        return busy();
+    };
+    answer(api, move |api| {
+        // Given back only here: who asked may have gone away while the records are still held.
+        let _turn = turn;
+        make(api)
+    })
+    .await
+}
+
+fn busy() -> Response {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many questions are being answered",
+        "ask again in a moment, or ask for a shorter time",
+    )
+    .into_response()
+}
+
 /// Makes an answer where blocking is allowed, when it is its turn.
 async fn answer<T, F>(api: Arc<Api>, make: F) -> Response
 where
@@ -226,12 +285,7 @@ where
 {
     let of_turn = Arc::clone(&api);
     let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIMEOUT, of_turn.turns.acquire()).await else {
-        return Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many questions are being answered",
-            "ask again in a moment, or ask for a shorter time",
-        )
-        .into_response();
+        return busy();
     };
     // JSON is written there too: a large answer takes as long to write as to find.
     let outcome = tokio::task::spawn_blocking(move || {

@@ -1,13 +1,17 @@
 //! The command line.
 
+pub mod compare;
 mod units;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use self::units::{bytes, duration};
+use self::{
+    compare::CompareArguments,
+    units::{bytes, duration},
+};
 
 /// Radiosonde beside your program: what it is doing, now and last week.
 #[derive(Debug, Parser)]
@@ -52,7 +56,9 @@ Examples:
   sonde why events.jsonl --window 30s        all that ended in the last 30 seconds
   sonde why events.jsonl --format json | jq .verdict
   sonde why --trace 0af7651916cd43dd8448eb211c80319c    a trace that the collector has
-  sonde why                                  the slowest request of the collector's last hour";
+  sonde why                                  the slowest request of the collector's last hour
+  sonde why --from -15m                      all its requests of the last quarter of an hour, and the slow among them
+  sonde why --service engine --operation generate    an operation, with what is below it";
 
 const QUERY_HELP: &str = "\
 Examples:
@@ -95,6 +101,9 @@ pub enum Command {
     /// Say where the time of a request went, and why it took so long.
     #[command(after_help = WHY_HELP)]
     Why(WhyArguments),
+    /// Say what is different between two sides of anything: traces, times, versions, filters.
+    #[command(after_help = compare::HELP)]
+    Compare(CompareArguments),
     /// List traces, or those of which a span is as described.
     #[command(after_help = TRACES_HELP)]
     Traces(TracesArguments),
@@ -205,6 +214,7 @@ pub struct RunArguments {
 
 /// The command line of `sonde why`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("holder").multiple(true).args(["file", "trace"]))]
 pub struct WhyArguments {
     /// A recording: JSON lines or SQLite, as radiosonde writes them; without one, a collector is asked.
     pub file: Option<PathBuf>,
@@ -212,8 +222,11 @@ pub struct WhyArguments {
     #[arg(long, value_name = "ID", conflicts_with_all = ["list", "window"])]
     pub trace: Option<String>,
     /// A span of the trace, to account for it and what is below it alone.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["list", "window"], requires = "file")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["list", "window"], requires = "holder")]
     pub span: Option<String>,
+    /// Which requests of the collector, to account for all of them together.
+    #[command(flatten)]
+    pub selection: SelectionArguments,
     /// Account for all requests that ended in the last DURATION of the recording (`500ms`, `30s`, `5m`, `1h`), or
     /// without one for all there are.
     #[expect(
@@ -231,6 +244,29 @@ pub struct WhyArguments {
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// Which requests of a collector.
+#[derive(Clone, Debug, Args)]
+pub struct SelectionArguments {
+    /// Requests in which this service takes part; of an operation, the service's own.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "trace"])]
+    pub service: Option<String>,
+    /// Spans of this name with what is below them, instead of whole requests.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "trace", "list"])]
+    pub operation: Option<String>,
+    /// Requests of this version of a service (`service.version`).
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["file", "trace", "list"])]
+    pub service_version: Option<String>,
+    /// Requests of which a span is so, as `sonde traces` takes it.
+    #[arg(long, value_name = "FILTER", conflicts_with_all = ["file", "trace"])]
+    pub filter: Option<String>,
+    /// Since when: RFC 3339, or how long ago: -15m, -2h, -7d [default: -1h].
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["file", "trace"])]
+    pub from: Option<String>,
+    /// Until when [default: now].
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["file", "trace"])]
+    pub to: Option<String>,
 }
 
 /// The command line of `sonde traces`.
@@ -414,5 +450,28 @@ mod tests {
         let cli = Cli::try_parse_from(["sonde", "--page", "127.0.0.1:0"]).unwrap();
         assert!(cli.command.is_none() && cli.serve.page.is_some());
         assert!(Cli::try_parse_from(["sonde", "--page", "127.0.0.1:0", "doctor"]).is_err());
+    }
+
+    #[test]
+    fn why_is_asked_of_a_recording_a_trace_or_a_selection() {
+        let parses = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        for line in [
+            "sonde why --from -15m",
+            "sonde why --service a --operation b --from -2h --to -1h",
+            "sonde why --trace 1 --span 2",
+            "sonde why file --span 2",
+            "sonde why --list --from -1d --service a",
+        ] {
+            assert!(parses(line), "{line}");
+        }
+        for line in [
+            "sonde why --span 2",
+            "sonde why file --from -15m",
+            "sonde why --trace 1 --operation b",
+            "sonde why --list --operation b",
+            "sonde why --window 3s",
+        ] {
+            assert!(!parses(line), "{line}");
+        }
     }
 }

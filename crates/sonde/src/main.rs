@@ -11,6 +11,7 @@
 mod ask;
 mod cli;
 mod collector;
+mod compare;
 mod export;
 mod import;
 mod logs;
@@ -56,6 +57,7 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Run(_) => Ok(String::new()),
         Command::Why(arguments) => why::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Traces(arguments) => ask::traces(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),

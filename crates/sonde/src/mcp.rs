@@ -16,6 +16,8 @@ const REVISIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
 const MESSAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Most bytes of an answer: an agent reads it as a whole.
 const ANSWER_BYTES_MAX: usize = 200_000;
+/// Most nodes of a comparison's tree.
+const NODES_MAX: usize = 16;
 
 /// JSON-RPC's errors (jsonrpc.org/specification, section 5.1).
 const PARSE_ERROR: i64 = -32_700;
@@ -38,10 +40,21 @@ const FROM: (&str, bool, &str) = (
 );
 const TO: (&str, bool, &str) = ("to", false, "until when; without it now");
 const SERVICE: (&str, bool, &str) = ("service", false, "only this service.name");
+const FILTER: (&str, bool, &str) = (
+    "q",
+    false,
+    "what one of its spans is like: duration > 100ms and gpu.op = \"softmax\"",
+);
+const OPERATION: (&str, bool, &str) = (
+    "operation",
+    false,
+    "only spans of this name, with what is below them",
+);
+const VERSION: (&str, bool, &str) = ("version", false, "only this service.version");
 const LIMIT: (&str, bool, &str) = ("limit", false, "at most so many");
 const TRACE_ID: (&str, bool, &str) = ("trace_id", true, "32 hexadecimal digits");
 
-const TOOLS: [Tool; 9] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         name: "overview",
         what: "Requests, errors, latency quantiles and tokens by service and operation",
@@ -51,11 +64,7 @@ const TOOLS: [Tool; 9] = [
         name: "traces",
         what: "Lists traces, the newest or the slowest first",
         arguments: &[
-            (
-                "q",
-                false,
-                "what one of its spans is like: duration > 100ms and gpu.op = \"softmax\"",
-            ),
+            FILTER,
             ("order", false, "recent or slowest"),
             FROM,
             TO,
@@ -70,8 +79,59 @@ const TOOLS: [Tool; 9] = [
     },
     Tool {
         name: "why",
-        what: "Says where the time of a trace went and why it took so long, with evidence, what is ruled out and what cannot be told",
-        arguments: &[TRACE_ID],
+        what: "Says where the time went and why it took so long, with evidence, what is ruled out and what cannot be told: of a trace, of a span of it, or of all requests of a time, a service, an operation, and then what the slow ones have that the typical ones have not",
+        arguments: &[
+            (
+                "trace_id",
+                false,
+                "of this trace alone: 32 hexadecimal digits",
+            ),
+            (
+                "span",
+                false,
+                "of this span of the trace and what is below it: 16 hexadecimal digits",
+            ),
+            OPERATION,
+            VERSION,
+            FILTER,
+            FROM,
+            TO,
+            SERVICE,
+        ],
+    },
+    Tool {
+        name: "compare",
+        what: "Says what is different between two sides and what makes it, with evidence: two traces, before and after a time (at), two versions, two filters. Every difference is b less a; a trace alone is compared with the typical ones like it",
+        arguments: &[
+            ("a", false, "a filter: the first side"),
+            ("b", false, "a filter: the second side"),
+            ("a_trace", false, "the first side is this trace"),
+            ("b_trace", false, "the second side is this trace"),
+            ("a_version", false, "the first side's service.version"),
+            ("b_version", false, "the second side's service.version"),
+            ("a_service", false, "the first side's service.name"),
+            ("b_service", false, "the second side's service.name"),
+            ("a_operation", false, "the first side's spans are called so"),
+            (
+                "b_operation",
+                false,
+                "the second side's spans are called so",
+            ),
+            ("a_from", false, "the first side's time begins"),
+            ("a_to", false, "the first side's time ends"),
+            ("b_from", false, "the second side's time begins"),
+            ("b_to", false, "the second side's time ends"),
+            (
+                "at",
+                false,
+                "the first side ends and the second begins: before and after",
+            ),
+            OPERATION,
+            FILTER,
+            FROM,
+            TO,
+            SERVICE,
+        ],
     },
     Tool {
         name: "logs",
@@ -187,7 +247,7 @@ fn greeting(params: &Value) -> Value {
         "protocolVersion": revision,
         "capabilities": {"tools": {}},
         "serverInfo": {"name": "radiosonde", "version": env!("CARGO_PKG_VERSION")},
-        "instructions": "Telemetry of programs that run models. Begin with `overview` or `traces` in order `slowest`, then ask `why` of a trace.",
+        "instructions": "Telemetry of programs that run models. Begin with `overview` or `traces` in order `slowest`, then ask `why` of a trace, of an operation or of a time, and `compare` what is slow with what is not.",
     })
 }
 
@@ -277,10 +337,14 @@ fn ask(
             &format!("traces/{}", encoded(value("trace_id"))),
             &Vec::new(),
         ),
+        "why" if value("trace_id").is_empty() => {
+            collector.get("why", &others("trace_id")).map(brief)
+        }
         "why" => collector.get(
             &format!("traces/{}/why", encoded(value("trace_id"))),
-            &Vec::new(),
+            &others("trace_id"),
         ),
+        "compare" => collector.get("compare", &others("")).map(brief),
         "services" => collector.get("map", &others("")),
         "metrics" if !value("name").is_empty() => collector.get(
             &format!("metrics/{}", encoded(value("name"))),
@@ -288,6 +352,16 @@ fn ask(
         ),
         other => collector.get(other, &others("")),
     }
+}
+
+/// A comparison without what its text has as well, so that it is read as a whole: of the tree what contributes most.
+fn brief(mut answer: Value) -> Value {
+    for place in ["/tree/nodes", "/slow/comparison/tree/nodes"] {
+        if let Some(Value::Array(nodes)) = answer.pointer_mut(place) {
+            nodes.truncate(NODES_MAX);
+        }
+    }
+    answer
 }
 
 fn shortened(mut text: String) -> String {
@@ -341,7 +415,7 @@ mod tests {
                 "no tool",
             ),
             (
-                r#"{"id":1,"method":"tools/call","params":{"name":"why"}}"#,
+                r#"{"id":1,"method":"tools/call","params":{"name":"trace"}}"#,
                 "needs `trace_id`",
             ),
             (

@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use crate::{
     ask,
-    cli::{Format, WhyArguments},
-    collector::{Collector, encoded},
+    cli::{Format, SelectionArguments, WhyArguments},
+    collector::{Collector, Parameters, encoded},
     recording::{self, Unread},
     text,
 };
@@ -54,28 +54,61 @@ pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
 /// Asks a collector.
 fn ask(arguments: &WhyArguments) -> anyhow::Result<String> {
     let collector = Collector::new(&arguments.collector);
-    let slowest = |limit| collector.get("traces", &vec![("order", "slowest"), ("limit", limit)]);
+    let selection = &arguments.selection;
     if arguments.list {
-        let answer = slowest("100")?;
+        let mut parameters = vec![("order", "slowest"), ("limit", "100")];
+        parameters.extend(selection.parameters());
+        let answer = collector.get("traces", &parameters)?;
         return Ok(match arguments.format {
             Format::Json => text::json(&answer),
             Format::Text => ask::trace_table(text::list(&answer, "traces")),
         });
     }
-    let trace = match &arguments.trace {
-        Some(id) => id.clone(),
-        None => match text::list(&slowest("1")?, "traces") {
-            [trace, ..] => text::member(trace, "trace_id"),
-            [] => bail!(
-                "the collector has no traces of the last hour; `sonde doctor` says what arrived"
-            ),
-        },
+    let parameters = selection.parameters();
+    let answer = if parameters.is_empty() {
+        let trace = match &arguments.trace {
+            Some(id) => id.clone(),
+            None => slowest(&collector)?,
+        };
+        let span = arguments.span.as_deref().map(|span| ("span", span));
+        let path = format!("traces/{}/why", encoded(&trace));
+        collector.get(&path, &span.into_iter().collect())?
+    } else {
+        collector.get("why", &parameters)?
     };
-    let answer = collector.get(&format!("traces/{}/why", encoded(&trace)), &Vec::new())?;
     Ok(match arguments.format {
         Format::Json => text::json(&answer),
         Format::Text => text::member(&answer, "text"),
     })
+}
+
+/// The slowest trace of the last hour.
+fn slowest(collector: &Collector) -> anyhow::Result<String> {
+    let answer = collector.get("traces", &vec![("order", "slowest"), ("limit", "1")])?;
+    match text::list(&answer, "traces") {
+        [trace, ..] => Ok(text::member(trace, "trace_id")),
+        [] => {
+            bail!("the collector has no traces of the last hour; `sonde doctor` says what arrived")
+        }
+    }
+}
+
+impl SelectionArguments {
+    /// As the API takes them.
+    fn parameters(&self) -> Parameters<'_> {
+        let given = [
+            ("service", &self.service),
+            ("operation", &self.operation),
+            ("version", &self.service_version),
+            ("q", &self.filter),
+            ("from", &self.from),
+            ("to", &self.to),
+        ];
+        let given = given.into_iter();
+        given
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+            .collect()
+    }
 }
 
 fn mend(unread: &Unread) -> String {

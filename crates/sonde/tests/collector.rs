@@ -15,6 +15,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "collector/answers.rs"]
+mod answers;
+
 const SONDE: &str = env!("CARGO_BIN_EXE_sonde");
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 

@@ -28,6 +28,7 @@ pub mod row;
 mod seen;
 mod segment;
 mod series;
+mod several;
 mod shared;
 pub mod table;
 mod trace;
@@ -43,6 +44,7 @@ pub use self::{
     open::{OpenError, Recovery},
     read::{Kept, attributes_from_json},
     segment::WriteError,
+    several::Traces,
     table::Table,
 };
 use self::{
@@ -118,6 +120,13 @@ impl Store {
     /// known.
     pub fn trace(&self, trace: TraceId) -> Result<Vec<Kept>, QueryError> {
         trace::records(&self.shared, trace)
+    }
+
+    /// The records of many traces: of the first of `traces` that together have at most `rows_max` spans, and of at least
+    /// one. Of what was logged in them those that answers are made from: events, and logs of at least `WARN`, at most
+    /// `rows_max` as well.
+    pub fn traces(&self, traces: &[TraceId], rows_max: usize) -> Result<Traces, QueryError> {
+        several::records(&self.shared, traces, rows_max)
     }
 
     /// The segments there are, the oldest first.

@@ -46,7 +46,7 @@ pub(crate) fn records(shared: &Shared, trace: TraceId) -> Result<Vec<Kept>, Quer
 }
 
 /// What tells two records of a kind apart, in order of time.
-const fn key(kept: &Kept) -> (u64, u64) {
+pub(crate) const fn key(kept: &Kept) -> (u64, u64) {
     match &kept.record {
         Record::Span(span) => (span.start_unix_ns, span.span_id.bits()),
         Record::Log(log) => (log.time_unix_ns, 0),
@@ -123,9 +123,11 @@ fn logs_in_segment(held: &Held, trace: u128) -> Result<Vec<RecordBatch>, Parquet
     Ok(reader.collect::<Result<_, _>>()?)
 }
 
-fn selection(runs: &[Run]) -> RowSelection {
+/// The rows that are in any of these runs, which may be the same.
+pub(crate) fn selection(runs: &[Run]) -> RowSelection {
     let mut runs = runs.to_vec();
     runs.sort_unstable_by_key(|run| run.first);
+    runs.dedup();
     let mut selectors = Vec::new();
     let mut at = 0;
     for run in runs {

@@ -228,6 +228,9 @@ function Operations({ operations }: { operations: OperationRow[] }): JSX.Element
               <th class="number">p95</th>
               <th class="number optional">p99</th>
               <th class="number">Total time</th>
+              <th>
+                <span class="hidden-text">Why</span>
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -249,6 +252,12 @@ function Operations({ operations }: { operations: OperationRow[] }): JSX.Element
                 <td class="number">
                   {duration(row.total_ns)}
                   <Share part={row.total_ns} whole={total} />
+                </td>
+                <td>
+                  <a class="link above" href={to('/why', { service: row.service, operation: row.name })} title={`Where the time of ${row.name} goes, and what makes the slow ones slow`}>
+                    Why
+                    <span class="hidden-text"> {row.name}</span>
+                  </a>
                 </td>
               </tr>
             ))}

@@ -68,6 +68,9 @@ function Heading({ model }: { model: Model }): JSX.Element {
       <span class="muted">{moment(trace.start_ms)}</span>
       {root && <span class="muted optional mono">{trace.trace_id}</span>}
       <CopyButton text={trace.trace_id} words="Copy trace ID" />
+      <a class="link" href={to('/compare', { b_trace: trace.trace_id })} title="With the faster half of the requests like it">
+        Compare with typical ones
+      </a>
     </div>
   );
 }
@@ -163,7 +166,14 @@ function Timeline({ model }: { model: Model }): JSX.Element {
   );
 }
 
+/** The span whose account is asked for instead of the whole trace's. */
+function partOf(model: Model): { span_id: string; name: string } | null {
+  const span = model.spans[model.indexOf.get(place().params.get('why') ?? '') ?? -1];
+  return span ? { span_id: span.span_id, name: span.name } : null;
+}
+
 function TraceView({ trace }: { trace: Trace }): JSX.Element {
+  usePlace();
   const model = useMemo(() => build(trace), [trace]);
   if (model.spans.length === 0) {
     return (
@@ -176,7 +186,7 @@ function TraceView({ trace }: { trace: Trace }): JSX.Element {
     <>
       <Heading model={model} />
       {trace.more === true && <p class="problem">This trace is too large to be shown whole; some of its spans are left out.</p>}
-      <WhyCard traceId={trace.trace_id} />
+      <WhyCard traceId={trace.trace_id} part={partOf(model)} />
       <Timeline key={trace.trace_id} model={model} />
     </>
   );

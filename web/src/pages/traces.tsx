@@ -8,7 +8,7 @@ import { Scatter } from '../parts/scatter';
 import { Page } from '../parts/shell';
 import { Await, Empty, More, NothingYet } from '../parts/states';
 import { useQuery } from '../query';
-import { setParams, to, usePlace } from '../router';
+import { place, setParams, to, usePlace } from '../router';
 import { type Range, useRange } from '../time';
 
 const LIMIT = 400;
@@ -23,10 +23,49 @@ export function ServiceChoice({ range, value }: { range: Range; value: string })
   return <Choice label="Service" value={value} options={[{ value: '', words: 'All services' }, ...options]} onChange={(service) => setParams({ service }, false)} />;
 }
 
+/** The traces that were ticked, at most two, in the order in which they were. */
+function ticked(): string[] {
+  return (place().params.get('pick') ?? '').split(',').filter((id) => id !== '');
+}
+
+function tick(id: string): void {
+  const others = ticked().filter((one) => one !== id);
+  const next = ticked().includes(id) ? others : [...others.slice(-1), id];
+  setParams({ pick: next.join(',') });
+}
+
+/** What can be done with the traces that were ticked. */
+function Ticked(): JSX.Element | null {
+  const [first, second] = ticked();
+  if (!first) return null;
+  return (
+    <p class="ticked" role="status">
+      {second ? (
+        <a class="button" href={to('/compare', { a_trace: first, b_trace: second })}>
+          Compare the two
+        </a>
+      ) : (
+        <>
+          <span>Tick another one to compare the two, or</span>{' '}
+          <a class="button" href={to('/compare', { b_trace: first })}>
+            Compare with typical ones
+          </a>
+        </>
+      )}{' '}
+      <button type="button" class="button plain" onClick={() => setParams({ pick: null })}>
+        Clear
+      </button>
+    </p>
+  );
+}
+
 function Row({ trace, slowest }: { trace: TraceRow; slowest: number }): JSX.Element {
   const others = trace.services.filter((name) => name !== trace.service);
   return (
     <tr class="open">
+      <td class="tick">
+        <input type="checkbox" class="above" aria-label={`Compare ${trace.name}, ${duration(trace.duration_ns)}`} checked={ticked().includes(trace.trace_id)} onChange={() => tick(trace.trace_id)} />
+      </td>
       <td class="time">
         <Time ms={trace.start_ms} />
       </td>
@@ -61,6 +100,9 @@ function Table({ traces }: { traces: TraceRow[] }): JSX.Element {
       <table>
         <thead>
           <tr>
+            <th>
+              <span class="hidden-text">Compare</span>
+            </th>
             <th>Start</th>
             <th>Request</th>
             <th class="optional">Service</th>
@@ -92,6 +134,7 @@ function Found({ answer, range, limit }: { answer: Traces; range: Range; limit: 
         <Table traces={traces} />
         {more === true && <More shown={traces.length} what="traces" onMore={limit < LIMIT_MAX ? () => setParams({ limit: LIMIT_MAX }) : undefined} />}
       </section>
+      <Ticked />
     </>
   );
 }
@@ -138,6 +181,9 @@ export function TracesPage(): JSX.Element {
           ]}
           onChange={(next) => setParams({ order: next === 'recent' ? null : next }, false)}
         />
+        <a class="button" href={to('/why', { q, service })} title="Where the time of all of them goes, and what makes the slow ones slow">
+          Why
+        </a>
       </div>
       <Await answer={answer}>
         {(found) => {

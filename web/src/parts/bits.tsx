@@ -40,11 +40,13 @@ interface SearchProps {
   placeholder: string;
   onChange: (value: string) => void;
   code?: boolean;
+  /** One of several fields of a form: neither the magnifier nor the key, which goes to the first. */
+  plain?: boolean;
   /** Waits for Enter instead of searching while one types: for filters that are not valid half-written. */
   onEnter?: boolean;
 }
 
-export function SearchField({ value, label, placeholder, onChange, code = false, onEnter = false }: SearchProps): JSX.Element {
+export function SearchField({ value, label, placeholder, onChange, code = false, plain = false, onEnter = false }: SearchProps): JSX.Element {
   const [text, setText] = useState(value);
   const timer = useRef(0);
   useEffect(() => setText(value), [value]);
@@ -60,10 +62,14 @@ export function SearchField({ value, label, placeholder, onChange, code = false,
     onChange(text);
   };
   return (
-    <div class={`search${code ? ' code' : ''}`}>
+    <div class={`search${code ? ' code' : ''}${plain ? ' plain' : ''}`}>
       <input class="field" type="search" spellcheck={false} autocomplete="off" data-search aria-label={label} placeholder={placeholder} value={text} onInput={onInput} onKeyDown={onKeyDown} />
-      <Icon name="search" />
-      <kbd aria-hidden="true">/</kbd>
+      {!plain && (
+        <>
+          <Icon name="search" />
+          <kbd aria-hidden="true">/</kbd>
+        </>
+      )}
     </div>
   );
 }

@@ -12,6 +12,8 @@ import { Icon, type IconName } from './icons';
 export const PAGES: { path: string; words: string; icon: IconName; keys: string }[] = [
   { path: '/', words: 'Overview', icon: 'overview', keys: 'g o' },
   { path: '/traces', words: 'Traces', icon: 'traces', keys: 'g t' },
+  { path: '/why', words: 'Why', icon: 'why', keys: 'g y' },
+  { path: '/compare', words: 'Compare', icon: 'compare', keys: 'g c' },
   { path: '/logs', words: 'Logs', icon: 'logs', keys: 'g l' },
   { path: '/metrics', words: 'Metrics', icon: 'metrics', keys: 'g m' },
   { path: '/workers', words: 'Workers', icon: 'workers', keys: 'g w' },

@@ -34,8 +34,8 @@ function variableOf(category: string): string {
   return CATEGORIES[category]?.[1] ?? '--hue-7';
 }
 
-/** A span that shows what is said; selects it when it is in this trace. */
-function EvidenceLink({ evidence, words, traceId }: { evidence: Evidence | undefined; words: string; traceId: string }): JSX.Element {
+/** A span that shows what is said; selects it when it is in the trace that the page shows, if it shows one. */
+function EvidenceLink({ evidence, words, traceId }: { evidence: Evidence | undefined; words: string; traceId: string | null }): JSX.Element {
   usePlace();
   if (!evidence) return <span>{words}</span>;
   const { trace_id, span_id, name } = evidence;
@@ -47,7 +47,7 @@ function EvidenceLink({ evidence, words, traceId }: { evidence: Evidence | undef
   );
 }
 
-function EvidenceLinks({ evidence, traceId }: { evidence: Evidence[]; traceId: string }): JSX.Element {
+export function EvidenceLinks({ evidence, traceId }: { evidence: Evidence[]; traceId: string | null }): JSX.Element {
   return (
     <>
       {evidence.map((one) => (
@@ -59,7 +59,7 @@ function EvidenceLinks({ evidence, traceId }: { evidence: Evidence[]; traceId: s
   );
 }
 
-function Verdict({ account, traceId }: { account: Account; traceId: string }): JSX.Element {
+function Verdict({ account, traceId }: { account: Account; traceId: string | null }): JSX.Element {
   const { verdict } = account;
   if (verdict.kind === 'cannot_tell') {
     return (
@@ -76,7 +76,7 @@ function Verdict({ account, traceId }: { account: Account; traceId: string }): J
   );
 }
 
-function capital(words: string): string {
+export function capital(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
@@ -94,7 +94,7 @@ function Bar({ account }: { account: Account }): JSX.Element {
   );
 }
 
-function SegmentRow({ segment, whole, traceId }: { segment: Segment; whole: number; traceId: string }): JSX.Element {
+function SegmentRow({ segment, whole, traceId }: { segment: Segment; whole: number; traceId: string | null }): JSX.Element {
   const estimated = segment.provenance === 'estimated';
   return (
     <tr>
@@ -114,7 +114,7 @@ function SegmentRow({ segment, whole, traceId }: { segment: Segment; whole: numb
   );
 }
 
-function Segments({ account, traceId }: { account: Account; traceId: string }): JSX.Element {
+function Segments({ account, traceId }: { account: Account; traceId: string | null }): JSX.Element {
   const [all, setAll] = useState(false);
   const whole = account.interval.duration_ns;
   const shown = all ? account.segments : account.segments.slice(0, SHOWN);
@@ -152,7 +152,7 @@ function Segments({ account, traceId }: { account: Account; traceId: string }): 
   );
 }
 
-function Beside({ account, traceId }: { account: Account; traceId: string }): JSX.Element {
+function Beside({ account, traceId }: { account: Account; traceId: string | null }): JSX.Element {
   return (
     <div class="why-beside">
       {account.findings.map((finding) => (
@@ -182,26 +182,46 @@ function Beside({ account, traceId }: { account: Account; traceId: string }): JS
   );
 }
 
-export function WhyCard({ traceId }: { traceId: string }): JSX.Element {
-  const answer = useQuery<Why>(address(`traces/${encodeURIComponent(traceId)}/why`), { live: false });
+/** An account: verdict, where the time went to scale, and what else there is to say. */
+export function AccountBody({ account, traceId }: { account: Why; traceId: string | null }): JSX.Element {
+  return (
+    <div class="why-body">
+      <Verdict account={account} traceId={traceId} />
+      <Bar account={account} />
+      <div class="why-columns">
+        <Segments account={account} traceId={traceId} />
+        <Beside account={account} traceId={traceId} />
+      </div>
+      <details>
+        <summary>As text</summary>
+        <pre class="mono why-text">{account.text}</pre>
+      </details>
+    </div>
+  );
+}
+
+interface CardProps {
+  traceId: string;
+  /** A part of the trace: this span and what is below it. */
+  part: { span_id: string; name: string } | null;
+}
+
+export function WhyCard({ traceId, part }: CardProps): JSX.Element {
+  usePlace();
+  const answer = useQuery<Why>(address(`traces/${encodeURIComponent(traceId)}/why`, { span: part?.span_id }), { live: false });
   return (
     <section class="card why" aria-label="Why it took as long as it did">
-      <Await answer={answer}>
-        {(account) => (
-          <div class="why-body">
-            <Verdict account={account} traceId={traceId} />
-            <Bar account={account} />
-            <div class="why-columns">
-              <Segments account={account} traceId={traceId} />
-              <Beside account={account} traceId={traceId} />
-            </div>
-            <details>
-              <summary>As text</summary>
-              <pre class="mono why-text">{account.text}</pre>
-            </details>
-          </div>
-        )}
-      </Await>
+      {part !== null && (
+        <header>
+          <h2>
+            Only <code>{part.name}</code> and what is below it
+          </h2>
+          <a class="link spacer" href={withParams({ why: null })}>
+            The whole trace
+          </a>
+        </header>
+      )}
+      <Await answer={answer}>{(account) => <AccountBody account={account} traceId={traceId} />}</Await>
     </section>
   );
 }

@@ -63,6 +63,15 @@ function Facts({ model, index }: { model: Model; index: number }): JSX.Element |
           </dd>
         </>
       )}
+      <dt>More</dt>
+      <dd>
+        <a class="link" href={withParams({ why: span.span_id })} title="Where the time of this span went">
+          Why this span
+        </a>{' '}
+        <a class="link" href={to('/compare', { b_trace: trace.trace_id, b_span: span.span_id })} title="With the faster half of the spans like it">
+          Compare
+        </a>
+      </dd>
       <dt>Span ID</dt>
       <dd class="mono">
         {span.span_id} <CopyButton text={span.span_id} words="Copy span ID" />

@@ -16,7 +16,10 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
-use radiosonde_core::model::{Resource, Span, Value};
+use radiosonde_core::{
+    hash::FoldState,
+    model::{Resource, Span, Value},
+};
 
 use super::{
     Lift, Origin,
@@ -115,18 +118,17 @@ impl<'a> Held<'a> {
     }
 }
 
-/// An attribute with a value.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Pair<'a> {
-    origin: Origin,
-    key: &'a str,
-    value: Held<'a>,
-}
+/// Where an attribute is found, and its key.
+type Name<'a> = (Origin, &'a str);
+/// An attribute with a value: its name's number and the value.
+type Pair<'a> = (u32, Held<'a>);
 
 /// Every attribute of both sides, numbered.
 #[derive(Debug, Default)]
 pub(super) struct Attributes<'a> {
-    numbers: HashMap<Pair<'a>, u32>,
+    names: HashMap<Name<'a>, u32, FoldState>,
+    /// Hashed by the name's number, because a name comes with every span.
+    numbers: HashMap<Pair<'a>, u32, FoldState>,
     /// What each resource has, by its place in memory, because many spans share one.
     resources: HashMap<*const Resource, Vec<u32>>,
 }
@@ -176,16 +178,31 @@ impl<'a> Attributes<'a> {
     }
 
     fn number(&mut self, origin: Origin, key: &'a str, value: Held<'a>) -> u32 {
+        let next = self.names.len() as u32;
+        let name = *self.names.entry((origin, key)).or_insert(next);
         let next = self.numbers.len() as u32;
-        let pair = Pair { origin, key, value };
-        *self.numbers.entry(pair).or_insert(next)
+        *self.numbers.entry((name, value)).or_insert(next)
+    }
+
+    /// Every name, in the order of the numbers.
+    fn names(&self) -> Vec<Name<'a>> {
+        let mut names = vec![(Origin::Span, ""); self.names.len()];
+        for (name, number) in &self.names {
+            names[*number as usize] = *name;
+        }
+        names
     }
 
     /// Every pair, in the order of the numbers.
     fn pairs(&self) -> Vec<&Pair<'a>> {
-        let mut pairs: Vec<_> = self.numbers.iter().collect();
-        pairs.sort_unstable_by_key(|&(_, number)| number);
-        pairs.into_iter().map(|(pair, _)| pair).collect()
+        let Some(any) = self.numbers.keys().next() else {
+            return Vec::new();
+        };
+        let mut pairs = vec![any; self.numbers.len()];
+        for (pair, number) in &self.numbers {
+            pairs[*number as usize] = pair;
+        }
+        pairs
     }
 }
 
@@ -204,6 +221,20 @@ struct Key {
     numbers: usize,
     /// How often a request has a value of it.
     requests: usize,
+    /// Its numbers are names, counts or times.
+    is_naming: bool,
+    /// It is the effect and not a cause.
+    is_effect: bool,
+}
+
+impl Key {
+    fn of(name: &str) -> Self {
+        Self {
+            is_naming: has_word(name, &NAMING),
+            is_effect: has_word(name, &EFFECTS),
+            ..Self::default()
+        }
+    }
 }
 
 /// How the pairs were understood.
@@ -220,65 +251,63 @@ pub(super) struct Understood<'a> {
 
 impl<'a> Understood<'a> {
     pub(super) fn new(attributes: &Attributes<'a>, requests: &[Vec<Request>; 2]) -> Self {
-        let pairs = attributes.pairs();
+        let (names, pairs) = (attributes.names(), attributes.pairs());
         let mut present = vec![0_usize; pairs.len()];
         for request in requests.iter().flatten() {
             for &pair in &request.attributes {
                 present[pair as usize] += 1;
             }
         }
-        let mut keys: HashMap<(Origin, &str), Key> = HashMap::new();
-        for (pair, &requests) in pairs.iter().zip(&present) {
-            let key = keys.entry((pair.origin, pair.key)).or_default();
+        let mut keys: Vec<Key> = names.iter().map(|(_, name)| Key::of(name)).collect();
+        for ((name, value), &requests) in pairs.iter().zip(&present) {
+            let key = &mut keys[*name as usize];
             key.values += 1;
-            key.numbers += usize::from(pair.value.number().is_some());
+            key.numbers += usize::from(value.number().is_some());
             key.requests += requests;
         }
         let mut understood = Self::default();
-        let mut known: HashMap<(Origin, &str, String), u32> = HashMap::new();
-        for &pair in &pairs {
-            let key = &keys[&(pair.origin, pair.key)];
-            let value = understood.value(pair, key);
+        let mut known: HashMap<(u32, String), u32, FoldState> = HashMap::default();
+        for (number, held) in pairs {
+            let (origin, key) = names[*number as usize];
+            let value = understood.value((origin, key), held, &keys[*number as usize]);
             let item = value.map(|value| {
                 let next = understood.items.len() as u32;
-                *known
-                    .entry((pair.origin, pair.key, value.clone()))
-                    .or_insert_with(|| {
-                        understood.items.push(Item {
-                            origin: pair.origin,
-                            key: pair.key,
-                            value,
-                        });
-                        next
-                    })
+                *known.entry((*number, value)).or_insert_with_key(|named| {
+                    understood.items.push(Item {
+                        origin,
+                        key,
+                        value: named.1.clone(),
+                    });
+                    next
+                })
             });
             understood.item_of.push(item);
         }
         understood
     }
 
-    /// What a pair is compared by, if by anything.
-    fn value(&mut self, pair: &Pair<'a>, key: &Key) -> Option<String> {
-        if pair.origin == Origin::Log {
-            return Some(pair.value.shown());
+    /// What a value is compared by, if by anything.
+    fn value(&mut self, (origin, name): Name<'a>, value: &Held<'_>, key: &Key) -> Option<String> {
+        if origin == Origin::Log {
+            return Some(value.shown());
         }
-        if SAMPLING.contains(&pair.key) {
-            self.sampling = self.sampling.max(Some(pair.key));
+        if SAMPLING.contains(&name) {
+            self.sampling = self.sampling.max(Some(name));
         }
-        if has_word(pair.key, &EFFECTS) {
+        if key.is_effect {
             return None;
         }
-        if let Some(number) = pair.value.number()
+        if let Some(number) = value.number()
             && key.numbers > NUMBERS_MAX
         {
-            return (!has_word(pair.key, &NAMING)).then(|| bucket(number));
+            return (!key.is_naming).then(|| bucket(number));
         }
         // A few values may each be in one request without being identifiers.
         if key.values > NUMBERS_MAX && key.requests < key.values * REQUESTS_PER_VALUE_MIN {
-            self.unique.insert(pair.key);
+            self.unique.insert(name);
             return None;
         }
-        Some(pair.value.shown())
+        Some(value.shown())
     }
 
     /// The items of a request, in ascending order.

@@ -46,7 +46,7 @@ impl Display for Comparison {
             )?;
         }
         for finding in &self.findings {
-            let words = format!("{}.{}", finding.words, cited(&finding.evidence));
+            let words = format!("{}.{}", finding.words, cited(&finding.evidence, true));
             section(f, "Seen", &words)?;
         }
         for unknown in &self.not_assessed {
@@ -186,7 +186,7 @@ impl Comparison {
                 evidence,
                 ..
             } => {
-                section(f, "Why", &format!("{words}.{}", cited(evidence)))?;
+                section(f, "Why", &format!("{words}.{}", cited(evidence, true)))?;
                 let sure = match confidence {
                     Confidence::High => "high",
                     Confidence::Medium => "medium",

@@ -243,7 +243,8 @@ pub(super) fn of_window(
     Some(account(telemetry, subject, interval, &records))
 }
 
-fn account(
+/// The account of these traces.
+pub(super) fn account(
     telemetry: &Telemetry<'_>,
     subject: Subject,
     interval: Interval,

@@ -23,7 +23,11 @@ impl Display for Account {
             section(
                 f,
                 "Seen",
-                &format!("{}.{}", finding.words, cited(&finding.evidence)),
+                &format!(
+                    "{}.{}",
+                    finding.words,
+                    cited(&finding.evidence, self.has_several())
+                ),
             )?;
         }
         self.rest(f)
@@ -31,6 +35,11 @@ impl Display for Account {
 }
 
 impl Account {
+    /// Whether it is of more than one trace.
+    const fn has_several(&self) -> bool {
+        !matches!(self.subject, Subject::Trace { .. })
+    }
+
     fn heading(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let took = Nanoseconds(self.interval.duration_ns);
         match &self.subject {
@@ -45,6 +54,14 @@ impl Account {
                 writeln!(
                     f,
                     "{} took {took} together ({})",
+                    Count(*requests, "request"),
+                    Count(self.spans, "span")
+                )?;
+            }
+            Subject::Selection { of, requests } => {
+                writeln!(
+                    f,
+                    "{of}: {} took {took} together ({})",
                     Count(*requests, "request"),
                     Count(self.spans, "span")
                 )?;
@@ -101,7 +118,11 @@ impl Account {
                 evidence,
                 ..
             } => {
-                section(f, "Why", &format!("{words}.{}", cited(evidence)))?;
+                section(
+                    f,
+                    "Why",
+                    &format!("{words}.{}", cited(evidence, self.has_several())),
+                )?;
                 let sure = match confidence {
                     Confidence::High => "high",
                     Confidence::Medium => "medium",
@@ -184,21 +205,33 @@ fn bar(ns: u64, whole: u64) -> String {
     format!("{bar:<width$}")
 }
 
-pub(crate) fn cited(evidence: &[Evidence]) -> String {
-    let mut text = String::new();
+/// The spans that show something, with their traces where they may be of `several`.
+pub(crate) fn cited(evidence: &[Evidence], several: bool) -> String {
+    let Some(first) = evidence.first() else {
+        return String::new();
+    };
+    let is_one = evidence.iter().all(|it| it.trace_id == first.trace_id);
+    let mut text = " Evidence: span ".to_owned();
     for (number, witness) in evidence.iter().enumerate() {
+        if number > 0 {
+            text.push_str(", ");
+        }
+        // Writing to a string does not fail.
+        let _ = write!(text, "{}", witness.span_id);
+        if several && !is_one {
+            let _ = write!(text, " of trace {}", witness.trace_id);
+        }
         let _ = write!(
             text,
-            "{} {} (`{}`, {})",
-            if number == 0 { " Evidence: span" } else { "," },
-            witness.span_id,
+            " (`{}`, {})",
             witness.name,
             Nanoseconds(witness.duration_ns)
         );
     }
-    if !text.is_empty() {
-        text.push('.');
+    if several && is_one {
+        let _ = write!(text, " of trace {}", first.trace_id);
     }
+    text.push('.');
     text
 }
 

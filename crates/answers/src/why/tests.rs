@@ -8,6 +8,8 @@ use super::*;
 mod broken;
 mod readings;
 mod scenarios;
+mod selection;
+mod size;
 
 const TRACE: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
 const MS: u64 = 1_000_000;

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::{extract::Query, http::Uri};
+use axum::{
+    extract::{Query, rejection::QueryRejection},
+    http::Uri,
+};
 use chrono::DateTime;
 use serde::Deserialize;
 
@@ -27,6 +30,8 @@ pub(super) struct Params {
     pub(super) service: Option<String>,
     pub(super) severity: Option<String>,
     pub(super) trace_id: Option<String>,
+    pub(super) operation: Option<String>,
+    pub(super) version: Option<String>,
     pub(super) order: Option<String>,
     limit: Option<usize>,
     buckets: Option<usize>,
@@ -41,12 +46,8 @@ pub(super) struct Range {
 
 impl Params {
     pub(super) fn of(uri: &Uri) -> Result<Self, Problem> {
-        let Query(mut params) = Query::<Self>::try_from_uri(uri).map_err(|error| {
-            Problem::bad_request(
-                error.body_text(),
-                "docs/api.md has the parameters of each request",
-            )
-        })?;
+        let Query(mut params) =
+            Query::<Self>::try_from_uri(uri).map_err(|error| refused(&error))?;
         // An empty field of a form is one that was not filled in.
         for text in [
             &mut params.from,
@@ -55,6 +56,8 @@ impl Params {
             &mut params.service,
             &mut params.severity,
             &mut params.trace_id,
+            &mut params.operation,
+            &mut params.version,
             &mut params.order,
         ] {
             if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
@@ -74,22 +77,7 @@ impl Params {
 
     /// The time that is asked for.
     pub(super) fn range(&self) -> Result<Range, Problem> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, nanoseconds);
-        let moment =
-            |text: &Option<String>| text.as_deref().map(|text| moment(text, now)).transpose();
-        // What arrives while the answer is made belongs to it.
-        let to_ns = moment(&self.to)?
-            .unwrap_or_else(|| now.saturating_add(nanoseconds(Duration::from_secs(1))));
-        let from_ns =
-            moment(&self.from)?.unwrap_or_else(|| to_ns.saturating_sub(nanoseconds(RANGE_DEFAULT)));
-        if from_ns >= to_ns {
-            return Err(Problem::bad_request(
-                "`from` is not before `to`",
-                "swap them, or leave one out",
-            ));
-        }
-        Ok(Range { from_ns, to_ns })
+        range_of(self.from.as_deref(), self.to.as_deref(), now_ns())
     }
 
     /// The condition that a row is of the service that is asked for.
@@ -128,12 +116,42 @@ impl Range {
     }
 }
 
+/// What is said of parameters that are not those of the request.
+pub(super) fn refused(error: &QueryRejection) -> Problem {
+    Problem::bad_request(
+        error.body_text(),
+        "docs/api.md has the parameters of each request",
+    )
+}
+
+/// Now, in nanoseconds since the Unix epoch.
+pub(super) fn now_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, nanoseconds)
+}
+
+/// The time that is asked for: what is not said is the last hour.
+pub(super) fn range_of(from: Option<&str>, to: Option<&str>, now: i64) -> Result<Range, Problem> {
+    let moment = |text: Option<&str>| text.map(|text| moment_of(text, now)).transpose();
+    // What arrives while the answer is made belongs to it.
+    let to_ns =
+        moment(to)?.unwrap_or_else(|| now.saturating_add(nanoseconds(Duration::from_secs(1))));
+    let from_ns = moment(from)?.unwrap_or_else(|| to_ns.saturating_sub(nanoseconds(RANGE_DEFAULT)));
+    if from_ns >= to_ns {
+        return Err(Problem::bad_request(
+            "`from` is not before `to`",
+            "swap them, or leave one out",
+        ));
+    }
+    Ok(Range { from_ns, to_ns })
+}
+
 fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A moment: `now`, `-15m`, nanoseconds since the Unix epoch, or RFC 3339.
-fn moment(text: &str, now: i64) -> Result<i64, Problem> {
+pub(super) fn moment_of(text: &str, now: i64) -> Result<i64, Problem> {
     let text = text.trim();
     let relative = || Some(now.saturating_sub(ago(text.strip_prefix('-')?)?));
     let absolute = || {
@@ -190,7 +208,7 @@ mod tests {
             ("2023-11-14T22:13:20Z", NOW),
             ("2023-11-14T23:13:20.5+01:00", NOW + 500_000_000),
         ] {
-            assert_eq!(moment(text, NOW).unwrap(), ns, "{text}");
+            assert_eq!(moment_of(text, NOW).unwrap(), ns, "{text}");
         }
         for text in [
             "yesterday",
@@ -201,7 +219,7 @@ mod tests {
             "-99999999999999999d",
             "2023-11-14",
         ] {
-            assert!(moment(text, NOW).is_err(), "{text}");
+            assert!(moment_of(text, NOW).is_err(), "{text}");
         }
     }
 

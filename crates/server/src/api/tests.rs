@@ -14,6 +14,8 @@ use tower::ServiceExt as _;
 
 use super::*;
 
+mod selections;
+
 /// 2026-11-28T00:00:00Z.
 const START: i64 = 1_795_824_000_000_000_000;
 const MS: i64 = 1_000_000;
@@ -27,10 +29,15 @@ struct System {
 
 impl System {
     fn new() -> Self {
+        let system = Self::empty();
+        system.api.store.append(rows()).unwrap();
+        system
+    }
+
+    fn empty() -> Self {
         let folder = TempDir::new().unwrap();
         let config = Config::new(folder.path());
         let store = Arc::new(Store::open(config.clone()).unwrap());
-        store.append(rows()).unwrap();
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 4318));
         let addresses = Addresses {
             otlp_grpc: here,

@@ -8,10 +8,14 @@ use radiosonde_core::{
     model::{Attributes, EventRecord, Log, Place, Record, Resource, Severity, Span, Status},
 };
 use radiosonde_store::{Kept, columns::object};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Api, rows::ms};
+use super::{
+    Api,
+    rows::ms,
+    selection::{no_span, place},
+};
 use crate::problem::Problem;
 
 #[derive(Debug, Serialize)]
@@ -70,7 +74,8 @@ pub(super) struct Why {
 }
 
 pub(super) fn answer(api: &Api, id: &str) -> Result<Whole, Problem> {
-    let (trace_id, kept) = records(api, id)?;
+    let trace_id = identifier(id)?;
+    let kept = records(api, trace_id)?;
     let spans = || {
         kept.iter().filter_map(|kept| match &kept.record {
             Record::Span(span) => Some(span),
@@ -110,8 +115,18 @@ pub(super) fn answer(api: &Api, id: &str) -> Result<Whole, Problem> {
     })
 }
 
-pub(super) fn why(api: &Api, id: &str) -> Result<Why, Problem> {
-    let (trace_id, kept) = records(api, id)?;
+/// The parameters of [`why`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhyParams {
+    span: Option<String>,
+}
+
+/// Why a trace, or a span of it with what is below it, took as long as it did.
+pub(super) fn why(api: &Api, id: &str, params: &WhyParams) -> Result<Why, Problem> {
+    let span = params.span.as_deref().filter(|span| !span.is_empty());
+    let (trace_id, span_id) = place(id, span)?;
+    let kept = records(api, trace_id)?;
     let (mut spans, mut logs, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for kept in kept {
         match kept.record {
@@ -125,7 +140,14 @@ pub(super) fn why(api: &Api, id: &str) -> Result<Why, Problem> {
         logs: &logs,
         events: &events,
     };
-    let Some(account) = why::trace(&telemetry, trace_id) else {
+    let account = match span_id {
+        None => why::trace(&telemetry, trace_id),
+        Some(span_id) => why::span(&telemetry, trace_id, span_id),
+    };
+    let Some(account) = account else {
+        if let Some(span_id) = span_id {
+            return Err(no_span(trace_id, span_id));
+        }
         let message =
             format!("of trace {trace_id} only logs are known, and an account is made of spans");
         return Err(Problem::not_found(
@@ -139,22 +161,27 @@ pub(super) fn why(api: &Api, id: &str) -> Result<Why, Problem> {
     })
 }
 
-fn records(api: &Api, id: &str) -> Result<(TraceId, Vec<Kept>), Problem> {
+/// The identifier of a trace, as it was written.
+pub(super) fn identifier(text: &str) -> Result<TraceId, Problem> {
     // A UUID is the same identifier with hyphens.
-    let Ok(trace_id) = id.replace('-', "").to_ascii_lowercase().parse::<TraceId>() else {
-        let message = format!("`{id}` is no trace ID");
-        return Err(Problem::bad_request(
-            message,
+    let id = text.replace('-', "").to_ascii_lowercase();
+    id.parse().map_err(|_| {
+        Problem::bad_request(
+            format!("`{text}` is no trace ID"),
             "give its 32 hexadecimal digits",
-        ));
-    };
+        )
+    })
+}
+
+/// All that is known of a trace.
+pub(super) fn records(api: &Api, trace_id: TraceId) -> Result<Vec<Kept>, Problem> {
     let kept = api.store.trace(trace_id)?;
     if kept.is_empty() {
         let message = format!("trace {trace_id} is not here");
         let mend = "it may be too old, or not sent yet; `sonde doctor` says what arrived";
         return Err(Problem::not_found(message, mend));
     }
-    Ok((trace_id, kept))
+    Ok(kept)
 }
 
 const fn time(record: &Record) -> u64 {

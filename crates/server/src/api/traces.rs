@@ -54,8 +54,8 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Traces, Problem> {
     })
 }
 
-/// The newest, found without reading more of the past than it takes.
-fn recent(
+/// The newest, found without reading more of the past than it takes, and whether there are more.
+pub(super) fn recent(
     api: &Api,
     range: Range,
     wanted: &str,

@@ -12,6 +12,7 @@ use std::{
 };
 
 use arrow::array::{AsArray as _, RecordBatch};
+use radiosonde_core::ids::TraceId;
 
 use crate::merge::trace_number;
 
@@ -95,4 +96,28 @@ pub(crate) fn find(path: &Path, trace: u128) -> io::Result<Vec<Run>> {
         low += 1;
     }
     Ok(runs)
+}
+
+/// The rows of traces whose identifiers begin like each of `traces`, in the segment that `path` is the index of, which is
+/// read whole: that is quicker than to look for many.
+pub(crate) fn find_all(path: &Path, traces: &[TraceId]) -> io::Result<Vec<Vec<Run>>> {
+    let bytes = std::fs::read(path)?;
+    let entries = bytes.get(MAGIC.len()..).unwrap_or_default();
+    let entries = entries.as_chunks::<ENTRY>().0;
+    let prefix_of = |entry: &[u8; ENTRY]| u128::from_le_bytes(*entry) as u64;
+    let runs_of = |trace: &TraceId| {
+        let prefix = (trace.bits() >> 64) as u64;
+        let first = entries.partition_point(|entry| prefix_of(entry) < prefix);
+        let runs = entries[first..].iter();
+        let runs = runs.take_while(|entry| prefix_of(entry) == prefix);
+        let run = |entry: &[u8; ENTRY]| {
+            let word = u128::from_le_bytes(*entry);
+            Run {
+                first: (word >> 64) as u32,
+                rows: (word >> 96) as u32,
+            }
+        };
+        runs.map(run).collect()
+    };
+    Ok(traces.iter().map(runs_of).collect())
 }

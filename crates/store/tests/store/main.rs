@@ -11,3 +11,4 @@ mod compacting;
 mod kill;
 mod power;
 mod reading;
+mod several;

@@ -35,10 +35,11 @@ fn two_traces() {
 
     Why: `SELECT address` is called 40 times per request on `slow` and 1 on `fast`, and has 160.0 ms
       instead of 4.0 ms: 100.0 % of the difference. Evidence: span 0000000000000204 (`SELECT address`,
-      4.0 ms), 0000000000000205 (`SELECT address`, 4.0 ms), 0000000000000206 (`SELECT address`, 4.0 ms).
+      4.0 ms), 0000000000000205 (`SELECT address`, 4.0 ms), 0000000000000206 (`SELECT address`, 4.0 ms)
+      of trace 00000000000000000000000000000201.
     Confidence: medium.
     Seen: `cache.put` below `GET /users/*` is on `fast` only: 1 call a request, 1.0 ms of its time.
-      Evidence: span 0000000000000105 (`cache.put`, 1.0 ms).
+      Evidence: span 0000000000000105 (`cache.put`, 1.0 ms) of trace 00000000000000000000000000000101.
     Not assessed: whether this is usual: `fast` has 1 request; with 8 on each side a difference can be
       told from chance.
     Not assessed: attributes: with 1 request on `fast` none can tell the sides apart by more than
@@ -99,8 +100,9 @@ fn a_deploy_with_a_planted_attribute() {
           -5.7 µs          4.1 ms → 4.1 ms        1 → 1  └─ parse
 
     Why: `generate` has 207.0 ms per request on `after` and 59.6 ms on `before`: 100.0 % of the
-      difference. Evidence: span 00000001000000db (`generate`, 373.7 ms), 00000001000000c9 (`generate`,
-      369.0 ms), 0000000100000045 (`generate`, 368.0 ms).
+      difference. Evidence: span 00000001000000db of trace 000000000000000000000001000000d9 (`generate`,
+      373.7 ms), 00000001000000c9 of trace 000000000000000000000001000000c7 (`generate`, 369.0 ms),
+      0000000100000045 of trace 00000000000000000000000100000043 (`generate`, 368.0 ms).
     Confidence: high.
     Attribute: 62.5 % of `after` have device=cuda:1, none of `before` has.
     Attribute: 100.0 % of `before` have device=cuda:0, 37.5 % of `after` do.
@@ -109,8 +111,9 @@ fn a_deploy_with_a_planted_attribute() {
     Attribute: 100.0 % of `before` have service.version=1.2, none of `after` has; by that the sides were
       chosen, as likely as not.
     Seen: 15 of 80 requests of `after` failed, and none of 80 requests of `before`. Evidence: span
-      0000000100000043 (`POST /generate`, 375.3 ms), 0000000100000067 (`POST /generate`, 367.5 ms),
-      00000001000000af (`POST /generate`, 366.3 ms).
+      0000000100000043 of trace 00000000000000000000000100000043 (`POST /generate`, 375.3 ms),
+      0000000100000067 of trace 00000000000000000000000100000067 (`POST /generate`, 367.5 ms),
+      00000001000000af of trace 000000000000000000000001000000af (`POST /generate`, 366.3 ms).
     Not assessed: attributes with a value for nearly every request: identifiers tell requests apart and
       not sides: `enduser.session`.
     ");

@@ -280,7 +280,7 @@ fn a_chain_as_deep_as_it_likes_does_not_exhaust_the_stack() {
     assert_eq!(s.account().segments.len(), 1);
 }
 
-fn spans() -> impl Strategy<Value = Vec<Span>> {
+pub(super) fn spans() -> impl Strategy<Value = Vec<Span>> {
     let time = prop_oneof![8 => 0_u64..50, 1 => Just(u64::MAX), 1 => any::<u64>()];
     let name = prop::sample::select(vec![
         "request",
@@ -323,7 +323,7 @@ fn spans() -> impl Strategy<Value = Vec<Span>> {
     prop::collection::vec(span, 1..24)
 }
 
-fn events() -> impl Strategy<Value = Vec<EventRecord>> {
+pub(super) fn events() -> impl Strategy<Value = Vec<EventRecord>> {
     let type_name = prop::sample::select(vec![
         "GpuOpCompleted",
         "InternalKernelCompleted",
