@@ -11,6 +11,7 @@ mod map;
 mod metrics;
 mod overview;
 mod params;
+mod prometheus;
 mod rows;
 mod status;
 mod trace;
@@ -107,6 +108,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
+        .merge(prometheus::router())
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }
