@@ -41,7 +41,7 @@ const SERVICE: (&str, bool, &str) = ("service", false, "only this service.name")
 const LIMIT: (&str, bool, &str) = ("limit", false, "at most so many");
 const TRACE_ID: (&str, bool, &str) = ("trace_id", true, "32 hexadecimal digits");
 
-const TOOLS: [Tool; 9] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         name: "overview",
         what: "Requests, errors, latency quantiles and tokens by service and operation",
@@ -109,6 +109,20 @@ const TOOLS: [Tool; 9] = [
         name: "query",
         what: "Answers a SELECT over the tables spans, logs and points; attributes['http.route'] is an attribute, durations are nanoseconds",
         arguments: &[("statement", true, "the statement")],
+    },
+    Tool {
+        name: "promql",
+        what: "Answers a query in PromQL over metrics by the names that Prometheus gives them (gen_ai_server_request_duration_seconds_bucket); with step for each step from `from` to `to`, otherwise once at `to`",
+        arguments: &[
+            (
+                "query",
+                true,
+                "the query: histogram_quantile(0.95, sum by (le) (rate(x_bucket[5m])))",
+            ),
+            ("step", false, "how far apart: 15s, 1m"),
+            FROM,
+            TO,
+        ],
     },
     Tool {
         name: "doctor",
@@ -273,6 +287,14 @@ fn ask(
     };
     match tool {
         "query" => collector.sql(value("statement")),
+        "promql" => {
+            let or = |given: &'static str, default: &'static str| {
+                let given = value(given);
+                if given.is_empty() { default } else { given }.to_owned()
+            };
+            let (from, to) = (or("from", "-1h"), or("to", "now"));
+            crate::ask::promql::answer(collector, value("query"), value("step"), &from, &to)
+        }
         "trace" => collector.get(
             &format!("traces/{}", encoded(value("trace_id"))),
             &Vec::new(),

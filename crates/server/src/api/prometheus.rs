@@ -250,10 +250,15 @@ impl Form {
         let seconds = seconds.filter(|seconds| seconds.abs() <= SECONDS_MAX);
         let ms = seconds.map(|seconds| (seconds * 1000.0).round() as i64);
         let ms = ms.or_else(|| Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis()));
+        // As our own API has it.
+        let ms = ms.or_else(|| match text {
+            "now" => Some(now_ms()),
+            _ => Some(now_ms().saturating_sub(duration_ms(text.strip_prefix('-')?)?)),
+        });
         ms.map(Some).ok_or_else(|| {
             wrong(
                 format!("`{name}` is `{text}`, which is no time"),
-                "write seconds since the Unix epoch, or RFC 3339",
+                "write seconds since the Unix epoch, RFC 3339, `now`, or how long ago: -15m",
             )
         })
     }

@@ -3,6 +3,11 @@
 //! Everything that is read is read first ([`select`]), once for each selector; then the expression is evaluated at each step.
 //! What a subquery gives at a moment is kept as long as later steps can see it.
 
+#![expect(
+    clippy::mutable_key_type,
+    reason = "what labels remember of themselves is computed from what they are"
+)]
+
 mod aggregate;
 mod binary;
 mod call;

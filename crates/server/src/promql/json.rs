@@ -99,15 +99,12 @@ impl Writer {
     fn element(&mut self, element: &Element, at_ms: i64) {
         self.put(r#"{"metric":"#);
         self.labels(&element.labels);
-        match &element.histogram {
-            Some(histogram) => {
-                self.put(r#","histogram":"#);
-                self.histogram(at_ms, histogram);
-            }
-            None => {
-                self.put(r#","value":"#);
-                self.point(at_ms, element.value);
-            }
+        if let Some(histogram) = &element.histogram {
+            self.put(r#","histogram":"#);
+            self.histogram(at_ms, histogram);
+        } else {
+            self.put(r#","value":"#);
+            self.point(at_ms, element.value);
         }
         self.put("}");
     }
@@ -125,7 +122,7 @@ impl Writer {
             Points::Histograms(points) => {
                 self.put(r#","histograms":"#);
                 self.list(points, |out, (time, histogram)| {
-                    out.histogram(*time, histogram)
+                    out.histogram(*time, histogram);
                 });
             }
         }

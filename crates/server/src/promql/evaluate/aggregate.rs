@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::super::{
     Error, Labels,
     expression::{Aggregation, Expression, Grouping},
-    functions::window::{quantile, variance},
+    functions::window::{is_same, quantile, variance},
     labels::NAME,
 };
 use super::{Element, Evaluator, Value};
@@ -198,7 +198,7 @@ fn average(values: impl Iterator<Item = f64>) -> f64 {
     let (mut mean, mut n) = (0.0_f64, 0.0);
     for value in values {
         n += 1.0;
-        let is_lost = mean.is_infinite() && (value.is_finite() || value == mean);
+        let is_lost = mean.is_infinite() && (value.is_finite() || is_same(value, mean));
         if n < 2.0 {
             mean = value;
         } else if !is_lost {

@@ -139,22 +139,18 @@ fn set(
             .map(|element| matching.key(&element.labels))
             .collect()
     };
-    match operator {
-        Operator::Or => {
-            let known = keys(&left);
-            let others = right
-                .into_iter()
-                .filter(|element| !known.contains(&matching.key(&element.labels)));
-            left.into_iter().chain(others).collect()
-        }
-        _ => {
-            let known = keys(&right);
-            let is_kept = |element: &Element| {
-                known.contains(&matching.key(&element.labels)) == (operator == Operator::And)
-            };
-            left.into_iter().filter(is_kept).collect()
-        }
+    if operator == Operator::Or {
+        let known = keys(&left);
+        let others = right
+            .into_iter()
+            .filter(|element| !known.contains(&matching.key(&element.labels)));
+        return left.into_iter().chain(others).collect();
     }
+    let known = keys(&right);
+    let is_kept = |element: &Element| {
+        known.contains(&matching.key(&element.labels)) == (operator == Operator::And)
+    };
+    left.into_iter().filter(is_kept).collect()
 }
 
 fn vectors(

@@ -95,7 +95,7 @@ impl Evaluator {
                     out.extend(run(&frame).map(|value| Element::float(labels, value)));
                 }
                 Readings::Histograms(points) => {
-                    out.extend(of_histograms(function, labels, &points, (from_ms, to_ms))?);
+                    out.extend(of_histograms(function, &labels, &points, (from_ms, to_ms))?);
                 }
             }
         }
@@ -329,7 +329,7 @@ fn no_histogram(function: &Function, labels: &Labels) -> Error {
 /// Functions of a range of histograms.
 fn of_histograms(
     function: &Function,
-    labels: Labels,
+    labels: &Labels,
     points: &[(i64, Arc<Histogram>)],
     (from, to): (i64, i64),
 ) -> Result<Option<Element>, Error> {
@@ -346,7 +346,7 @@ fn of_histograms(
             ("last_over_time", [(_, only)]) => histogram(only.clone()),
             ("count_over_time" | "present_over_time", [_]) => float(1.0),
             ("rate" | "increase" | "delta", _) => None,
-            _ => return Err(no_histogram(function, &labels)),
+            _ => return Err(no_histogram(function, labels)),
         });
     };
     let is_counter = function.name != "delta";
@@ -355,7 +355,7 @@ fn of_histograms(
         "count_over_time" => return Ok(float(points.len() as f64)),
         "present_over_time" => return Ok(float(1.0)),
         "rate" | "increase" | "delta" => {}
-        _ => return Err(no_histogram(function, &labels)),
+        _ => return Err(no_histogram(function, labels)),
     }
     let mut came = last.plus(first, -1.0);
     for pair in points.windows(2) {

@@ -3,6 +3,11 @@
 //! None where there are too few readings for an answer. Sums are compensated (Neumaier), as Prometheus' are, so that they
 //! do not depend on how many readings there are.
 
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "functions that always have an answer stand in one table with those that may have none"
+)]
+
 use super::super::source::Point;
 
 /// The readings of a series in a range.
@@ -138,13 +143,18 @@ pub(super) fn irate(frame: &Frame<'_>) -> Option<f64> {
 
 pub(super) fn idelta(frame: &Frame<'_>) -> Option<f64> {
     let (before, last) = frame.last_two()?;
-    (last.time_ms > before.time_ms).then(|| last.value - before.value)
+    (last.time_ms > before.time_ms).then_some(last.value - before.value)
+}
+
+/// Equal, as numbers are: zero has no sign, and what is no number equals nothing.
+pub(crate) fn is_same(a: f64, b: f64) -> bool {
+    a.partial_cmp(&b).is_some_and(std::cmp::Ordering::is_eq)
 }
 
 /// The line through the readings with the least squares: its slope in a second, and its value at `origin_ms`.
 fn line(points: &[Point], origin_ms: i64) -> Option<(f64, f64)> {
     let first = points.first().filter(|_| points.len() >= 2)?;
-    let is_level = points.iter().all(|point| point.value == first.value);
+    let is_level = points.iter().all(|point| is_same(point.value, first.value));
     if is_level {
         let is_finite = first.value.is_finite();
         return Some(if is_finite {
@@ -197,7 +207,8 @@ pub(super) fn holt_winters(frame: &Frame<'_>) -> Option<f64> {
 
 pub(super) fn changes(frame: &Frame<'_>) -> Option<f64> {
     let differs = |pair: &&[Point]| {
-        pair[0].value != pair[1].value && !(pair[0].value.is_nan() && pair[1].value.is_nan())
+        let (before, after) = (pair[0].value, pair[1].value);
+        !is_same(before, after) && !(before.is_nan() && after.is_nan())
     };
     Some(frame.points.windows(2).filter(differs).count() as f64)
 }
@@ -222,7 +233,7 @@ pub(super) fn avg(frame: &Frame<'_>) -> Option<f64> {
     let mut mean = Compensated::default();
     for (at, value) in frame.values().enumerate() {
         let own = mean.get();
-        if own.is_infinite() && (value.is_finite() || value == own) {
+        if own.is_infinite() && (value.is_finite() || is_same(value, own)) {
             continue;
         }
         let n = at as f64 + 1.0;

@@ -46,9 +46,8 @@ impl Parser<'_> {
             _ => return Err(self.unexpected("a label's name")),
         };
         self.at += 1;
-        let sign = match *self.peek() {
-            Token::Sign(sign @ ("=" | "!=" | "=~" | "!~")) => sign,
-            _ => return Err(self.unexpected("=, !=, =~ or !~")),
+        let Token::Sign(sign @ ("=" | "!=" | "=~" | "!~")) = *self.peek() else {
+            return Err(self.unexpected("=, !=, =~ or !~"));
         };
         self.at += 1;
         let Token::Text(value) = self.peek().clone() else {
