@@ -25,7 +25,7 @@ use serde_json::json;
 use self::source::Kept;
 use super::{Api, TURN_TIMEOUT};
 use crate::promql::{
-    Error, Fault, Limits, Matcher, Reach, Source as _, Window, duration_ms, evaluate,
+    Error, Fault, Labels, Limits, Matcher, Reach, Source as _, Window, duration_ms, evaluate,
     json as written, parse, parse_selector,
 };
 
@@ -58,9 +58,9 @@ async fn query(State(api): State<Arc<Api>>, uri: Uri, body: Bytes) -> Response {
 
 async fn query_range(State(api): State<Arc<Api>>, uri: Uri, body: Bytes) -> Response {
     answer(api, &uri, &body, |api, form| {
-        let start_ms = form.time("start")?.ok_or_else(|| form.lacks("start"))?;
-        let end_ms = form.time("end")?.ok_or_else(|| form.lacks("end"))?;
-        let step_ms = form.duration("step")?.ok_or_else(|| form.lacks("step"))?;
+        let start_ms = form.time("start")?.ok_or_else(|| lacks("start"))?;
+        let end_ms = form.time("end")?.ok_or_else(|| lacks("end"))?;
+        let step_ms = form.duration("step")?.ok_or_else(|| lacks("step"))?;
         let reach = Reach::Range {
             start_ms,
             end_ms,
@@ -72,7 +72,7 @@ async fn query_range(State(api): State<Arc<Api>>, uri: Uri, body: Bytes) -> Resp
 }
 
 fn evaluated(api: &Api, form: &Form, reach: Reach, at_ms: i64) -> Result<String, Error> {
-    let text = form.get("query").ok_or_else(|| form.lacks("query"))?;
+    let text = form.get("query").ok_or_else(|| lacks("query"))?;
     let mut limits = Limits::default();
     if let Some(ms) = form.duration("timeout")? {
         limits.timeout = limits.timeout.min(Duration::from_millis(ms.unsigned_abs()));
@@ -85,7 +85,7 @@ fn evaluated(api: &Api, form: &Form, reach: Reach, at_ms: i64) -> Result<String,
 async fn label_names(State(api): State<Arc<Api>>, uri: Uri, body: Bytes) -> Response {
     answer(api, &uri, &body, |api, form| {
         let series = Kept(&api.store).series(&form.selectors()?, form.window()?)?;
-        let names = series.iter().flat_map(|labels| labels.iter());
+        let names = series.iter().flat_map(Labels::iter);
         let names: BTreeSet<&str> = names.map(|(name, _)| name).collect();
         Ok(json!(names).to_string())
     })
@@ -111,7 +111,7 @@ async fn series(State(api): State<Arc<Api>>, uri: Uri, body: Bytes) -> Response 
     answer(api, &uri, &body, |api, form| {
         let selectors = form.selectors()?;
         if selectors.is_empty() {
-            return Err(form.lacks("match[]"));
+            return Err(lacks("match[]"));
         }
         let series = Kept(&api.store).series(&selectors, form.window()?)?;
         let series: Vec<String> = series.iter().map(written::labels).collect();
@@ -234,13 +234,6 @@ impl Form {
         found.map(|(_, value)| value.as_str())
     }
 
-    fn lacks(&self, name: &str) -> Error {
-        wrong(
-            format!("there is no `{name}`"),
-            "docs/promql.md has the parameters",
-        )
-    }
-
     /// Seconds since the Unix epoch or RFC 3339, in milliseconds.
     fn time(&self, name: &str) -> Result<Option<i64>, Error> {
         let Some(text) = self.get(name) else {
@@ -300,6 +293,13 @@ impl Form {
         }
         Ok(Window { from_ms, to_ms })
     }
+}
+
+fn lacks(name: &str) -> Error {
+    wrong(
+        format!("there is no `{name}`"),
+        "docs/promql.md has the parameters",
+    )
 }
 
 fn wrong(message: impl Into<String>, mend: &str) -> Error {

@@ -52,7 +52,7 @@ impl Kept<'_> {
             ..Limits::default()
         };
         let answer: Result<Answer, QueryError> = self.0.sql(statement, limits);
-        let rows = Rows::new(answer.map_err(refused)?);
+        let rows = Rows::new(answer.map_err(|error| refused(&error))?);
         if rows.more {
             return Err(Error::execution(
                 format!("a selector reads more than {rows_max} rows"),
@@ -290,7 +290,7 @@ impl Source for Kept<'_> {
                     Some(Buckets::Exponential(histogram)) => Some(histogram),
                     _ => None,
                 });
-        let grid = Grid::of(histograms);
+        let grid = Grid::of(&histograms.collect::<Vec<_>>());
         let (mut numbered, mut room) = (Vec::new(), points_max);
         for (number, readings) in &readings {
             for series in found[number].series(readings, &grid, room)? {
@@ -419,7 +419,7 @@ fn within(window: Window) -> String {
     )
 }
 
-fn refused(error: QueryError) -> Error {
+fn refused(error: &QueryError) -> Error {
     let message = error.to_string();
     match error {
         QueryError::Timeout(_) => Error::new(

@@ -208,7 +208,7 @@ pub(super) fn holt_winters(frame: &Frame<'_>) -> Option<f64> {
 pub(super) fn changes(frame: &Frame<'_>) -> Option<f64> {
     let differs = |pair: &&[Point]| {
         let (before, after) = (pair[0].value, pair[1].value);
-        !is_same(before, after) && !(before.is_nan() && after.is_nan())
+        !(is_same(before, after) || before.is_nan() && after.is_nan())
     };
     Some(frame.points.windows(2).filter(differs).count() as f64)
 }

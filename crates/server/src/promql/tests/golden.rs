@@ -299,8 +299,8 @@ fn a_real_prometheus_agrees() {
         .map(|query| prometheus.answer(query))
         .collect();
     if std::env::var("RADIOSONDE_PROMQL_GOLDEN").is_ok_and(|word| word == "write") {
-        let lines: String = answers.iter().map(|answer| format!("{answer}\n")).collect();
-        fs::write(folder().join("golden.jsonl"), lines).unwrap();
+        let lines: Vec<String> = answers.iter().map(Value::to_string).collect();
+        fs::write(folder().join("golden.jsonl"), lines.join("\n") + "\n").unwrap();
     }
     let found = differences(&answers);
     assert!(
