@@ -3,7 +3,10 @@
 
 #[path = "../../crates/server/src/receive"]
 mod receive {
-    #[expect(dead_code, reason = "what only answers to senders need is not called here")]
+    #[expect(
+        dead_code,
+        reason = "what only answers to senders need is not called here"
+    )]
     pub mod decode;
 
     use decode::{Encoding, Signal};
@@ -24,8 +27,12 @@ mod receive {
             2 => Signal::Metrics,
             _ => Signal::Traces,
         };
-        if let Ok((rows, counts, rejected)) = decode::decode(signal, encoding, request, NOW_UNIX_NS) {
-            assert_eq!(rows.len() as u64, counts.spans + counts.logs + counts.points);
+        if let Ok((rows, counts, rejected)) = decode::decode(signal, encoding, request, NOW_UNIX_NS)
+        {
+            assert_eq!(
+                rows.len() as u64,
+                counts.spans + counts.logs + counts.points
+            );
             assert_eq!(rejected.items == 0, rejected.first.is_none());
         }
     }

@@ -16,7 +16,9 @@ fuzz_target!(|text: &str| {
         }
     }
     let variables = text.lines().filter_map(|line| line.split_once('='));
-    let raw = RawConfig::from_environment(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let raw = RawConfig::from_environment(
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
     if let Err(errors) = Config::check(raw) {
         assert!(errors.iter().next().is_some());
     }

@@ -12,6 +12,7 @@ mod map;
 mod metrics;
 mod overview;
 mod params;
+mod prometheus;
 mod rows;
 mod selection;
 mod status;
@@ -115,6 +116,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
+        .merge(prometheus::router())
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }

@@ -19,6 +19,7 @@ mod config;
 mod listen;
 mod page;
 mod problem;
+mod promql;
 mod receive;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

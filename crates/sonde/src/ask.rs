@@ -1,5 +1,7 @@
 //! Questions to a collector, one function each: what is asked, and how its answer reads.
 
+pub mod promql;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -171,7 +173,11 @@ fn readings(answer: &Value) -> String {
 
 /// `sonde query`.
 pub fn query(arguments: &QueryArguments) -> anyhow::Result<String> {
-    let answer = Collector::new(&arguments.collector).sql(&arguments.statement)?;
+    if let Some(query) = &arguments.promql {
+        return promql::ask(query, arguments);
+    }
+    let statement = arguments.statement.as_deref().unwrap_or_default();
+    let answer = Collector::new(&arguments.collector).sql(statement)?;
     if arguments.format == Format::Json {
         return Ok(text::json(&answer));
     }

@@ -361,7 +361,42 @@ pub struct MetricsArguments {
 #[derive(Debug, Args)]
 pub struct QueryArguments {
     /// A statement that reads: SELECT, WITH, SHOW, DESCRIBE, EXPLAIN.
-    pub statement: String,
+    #[arg(required_unless_present = "promql")]
+    pub statement: Option<String>,
+    /// A query in PromQL instead, over metrics by the names that Prometheus gives them: `rate(requests_total[5m])`.
+    #[arg(long, value_name = "QUERY", conflicts_with = "statement")]
+    pub promql: Option<String>,
+    /// With --promql, when it is answered: RFC 3339, or how long ago: -15m.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true,
+        requires = "promql",
+        conflicts_with = "step"
+    )]
+    pub at: String,
+    /// With --promql, how far apart it is answered from --from to --to: 15s, 1m.
+    #[arg(long, value_name = "DURATION", requires = "promql")]
+    pub step: Option<String>,
+    /// With --step, since when: RFC 3339, or how long ago: -15m, -2h, -7d.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "-1h",
+        allow_hyphen_values = true,
+        requires = "step"
+    )]
+    pub from: String,
+    /// With --step, until when.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true,
+        requires = "step"
+    )]
+    pub to: String,
     /// Which collector.
     #[command(flatten)]
     pub collector: CollectorArguments,

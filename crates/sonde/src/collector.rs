@@ -99,6 +99,17 @@ impl Collector {
         self.answer(request.send(body))
     }
 
+    /// What Prometheus' API answers to `path` there.
+    pub fn promql(&self, path: &str, parameters: &Parameters<'_>) -> anyhow::Result<Value> {
+        let address = format!("{}/prometheus/api/v1/{path}", self.address);
+        let mut request = self.agent.get(address);
+        for (name, value) in parameters {
+            request = request.query(*name, *value);
+        }
+        let mut answer = self.answer(self.with_token(request).call())?;
+        Ok(answer["data"].take())
+    }
+
     /// Sends OTLP's JSON to one of its receivers.
     pub fn send(&self, address: &str, body: &Value) -> anyhow::Result<Value> {
         let request = self
@@ -143,6 +154,8 @@ impl Collector {
             .unwrap_or_default();
         match (error["message"].as_str(), error["mend"].as_str()) {
             (Some(message), Some(mend)) => bail!("{message}; {mend}"),
+            // Prometheus' API says it in one text.
+            _ if error.is_string() => bail!("{}", error.as_str().unwrap_or_default()),
             // A receiver of OTLP says it in a `google.rpc.Status`.
             _ => match serde_json::from_str::<Value>(&body).unwrap_or_default()["message"].as_str()
             {

@@ -171,6 +171,20 @@ const TOOLS: [Tool; 10] = [
         arguments: &[("statement", true, "the statement")],
     },
     Tool {
+        name: "promql",
+        what: "Answers a query in PromQL over metrics by the names that Prometheus gives them (gen_ai_server_request_duration_seconds_bucket); with step for each step from `from` to `to`, otherwise once at `to`",
+        arguments: &[
+            (
+                "query",
+                true,
+                "the query: histogram_quantile(0.95, sum by (le) (rate(x_bucket[5m])))",
+            ),
+            ("step", false, "how far apart: 15s, 1m"),
+            FROM,
+            TO,
+        ],
+    },
+    Tool {
         name: "doctor",
         what: "Who sent what, and what was refused and why",
         arguments: &[],
@@ -333,6 +347,14 @@ fn ask(
     };
     match tool {
         "query" => collector.sql(value("statement")),
+        "promql" => {
+            let or = |given: &'static str, default: &'static str| {
+                let given = value(given);
+                if given.is_empty() { default } else { given }.to_owned()
+            };
+            let (from, to) = (or("from", "-1h"), or("to", "now"));
+            crate::ask::promql::answer(collector, value("query"), value("step"), &from, &to)
+        }
         "trace" => collector.get(
             &format!("traces/{}", encoded(value("trace_id"))),
             &Vec::new(),

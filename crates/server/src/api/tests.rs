@@ -21,14 +21,14 @@ const START: i64 = 1_795_824_000_000_000_000;
 const MS: i64 = 1_000_000;
 const RANGE: &str = "from=2026-11-28T00:00:00Z&to=2026-11-28T00:10:00Z";
 
-struct System {
-    api: Arc<Api>,
+pub(super) struct System {
+    pub(super) api: Arc<Api>,
     _folder: TempDir,
     _stop: watch::Sender<bool>,
 }
 
 impl System {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let system = Self::empty();
         system.api.store.append(rows()).unwrap();
         system
@@ -54,7 +54,7 @@ impl System {
         }
     }
 
-    fn ask(&self, request: Request<Body>) -> (StatusCode, Value) {
+    pub(super) fn ask(&self, request: Request<Body>) -> (StatusCode, Value) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
