@@ -209,7 +209,10 @@ fn what_was_sent_is_found_by_every_command_and_after_kill_9() {
         ]);
         assert_eq!(counted, "service  spans\nengine       2\n");
         let read = collector.text(&["query", "--promql", "queue_depth * 2"]);
-        assert!(read.contains("job=engine") && read.contains("14"), "{read}");
+        assert!(
+            read.contains(r#"{job="engine"}"#) && read.contains("14"),
+            "{read}"
+        );
         let steps = collector.json(&["query", "--promql", "queue_depth", "--step", "1m"]);
         assert_eq!(steps["result"][0]["metric"]["__name__"], "queue_depth");
     };
