@@ -1,4 +1,4 @@
-//! OTLP requests in protobuf: the body says what holds for any bytes.
+//! OTLP requests in protobuf, and profiles in other forms: the body says what holds for any bytes.
 
 #![no_main]
 

@@ -16,7 +16,7 @@ export interface Status {
     segments: number;
     rows_in_memory: number;
   };
-  received: { spans: number; logs: number; points: number; refused: number };
+  received: { spans: number; logs: number; points: number; samples?: number; refused: number };
 }
 
 export type Step = number | null;
@@ -60,6 +60,54 @@ export interface Overview {
   series: OverviewSeries;
   services: ServiceRow[];
   operations: OperationRow[];
+}
+
+export interface FlameFrame {
+  function: string;
+  library: string;
+  file: string;
+  kind: string;
+}
+
+export interface FlameLibrary {
+  library: string;
+  own: number;
+  charged: number;
+  total: number;
+  b_own?: number;
+  b_charged?: number;
+  b_total?: number;
+}
+
+export interface FlameFunction {
+  function: string;
+  library: string;
+  file: string;
+  own: number;
+  total: number;
+  b_own?: number;
+  b_total?: number;
+}
+
+/** What begins with `b_` is there where two selections are compared. */
+export interface Flame {
+  from_unix_ns: string;
+  to_unix_ns: string;
+  type: string;
+  unit: string;
+  types: { service: string; type: string; unit: string; samples: number; value: number }[];
+  total: number;
+  samples: number;
+  stacks: number;
+  b_total?: number;
+  b_samples?: number;
+  b_stacks?: number;
+  frames: FlameFrame[];
+  nodes: { parent: number[]; frame: number[]; own: number[]; total: number[]; b_own?: number[]; b_total?: number[] };
+  left_out: number;
+  functions: FlameFunction[];
+  libraries: FlameLibrary[];
+  more: boolean;
 }
 
 export interface TraceRow {

@@ -6,6 +6,7 @@ import { focusSearch, moveRow, useKeys } from './keys';
 import { ComparePage } from './pages/compare';
 import { DoctorPage } from './pages/doctor';
 import { EnginesPage } from './pages/engines';
+import { FlamePage } from './pages/flame';
 import { LogsPage } from './pages/logs';
 import { MapPage } from './pages/map';
 import { MetricsPage } from './pages/metrics';
@@ -64,6 +65,8 @@ function Route({ path }: { path: string }): JSX.Element {
       return <WorkersPage />;
     case '/engines':
       return <EnginesPage />;
+    case '/flame':
+      return <FlamePage />;
     case '/map':
       return <MapPage />;
     case '/sql':

@@ -11,6 +11,7 @@ import './styles/shell.css';
 import './styles/parts.css';
 import './styles/pages.css';
 import './styles/trace.css';
+import './styles/profile.css';
 
 const root = document.getElementById('app');
 if (!root) throw new Error('The page has no #app to draw into.');

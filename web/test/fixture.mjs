@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './fixture-data.mjs';
+import { profile } from './fixture-profile.mjs';
 import { large, request, why } from './fixture-trace.mjs';
 
 /** What a real server answered, of 60 requests of which ten of version 1.5 waited: test/fixture-answers.json. */
@@ -117,6 +118,8 @@ export class Fixture {
       case 'metrics':
         if (id) return data.metric(id, to, to - from, 120);
         return { metrics: empty ? [] : data.metrics() };
+      case 'flame':
+        return profile(params, { empty: empty || params.get('service') === 'nobody', large: params.get('service') === 'large' });
       case 'map':
         return empty ? { nodes: [], edges: [] } : data.serviceMap();
       case 'workers':

@@ -21,6 +21,8 @@ const PAGES = {
   metrics: '/metrics',
   workers: '/workers',
   engines: '/engines',
+  profile: '/flame',
+  difference: '/flame?against=before',
   map: '/map',
   sql: '/sql?statement=SELECT+1',
   doctor: '/doctor',
@@ -57,7 +59,7 @@ describe('pages', { skip: SKIP }, () => {
   test('an empty store says on every page what to do next', async () => {
     fixture.mode = 'empty';
     const { page, faults } = await open(browser);
-    for (const path of ['/', '/traces', '/logs', '/metrics', '/map', '/workers']) {
+    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers']) {
       await visit(page, fixture.url + path);
       await page.waitForSelector('.empty .command');
     }
@@ -71,7 +73,7 @@ describe('pages', { skip: SKIP }, () => {
   test('a refusal shows the words of the API and the mend', async () => {
     fixture.mode = 'broken';
     const { page } = await open(browser);
-    for (const path of ['/', '/traces', '/logs', '/metrics', '/map', '/workers', '/doctor', PAGES.trace]) {
+    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers', '/doctor', PAGES.trace]) {
       await page.goto(fixture.url + path);
       const problem = page.locator('.problem').first();
       await problem.waitFor();

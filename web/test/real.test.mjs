@@ -34,13 +34,31 @@ function logs(traceId, now) {
   return { resourceLogs: [{ resource, scopeLogs: [{ scope, logRecords: [record] }] }] };
 }
 
+/** A hundred milliseconds of processor time, most of it in torch and within the request. */
+function profiles(traceId, now) {
+  const stringTable = ['', 'cpu', 'nanoseconds', 'main', '/srv/app.py', 'matmul', '/venv/lib/python3.11/site-packages/torch/functional.py', 'loads', '/usr/lib/python3.11/json/__init__.py'];
+  const named = (nameStrindex, filenameStrindex) => ({ nameStrindex, filenameStrindex });
+  const location = (functionIndex) => ({ lines: [{ functionIndex }] });
+  const sample = (stackIndex, linkIndex, ms) => ({ stackIndex, linkIndex, values: [String(ms * 1e6)], timestampsUnixNano: [ns(now - 100)] });
+  const dictionary = {
+    stringTable,
+    functionTable: [{}, named(3, 4), named(5, 6), named(7, 8)],
+    locationTable: [{}, location(1), location(2), location(3)],
+    stackTable: [{}, { locationIndices: [2, 1] }, { locationIndices: [3, 1] }],
+    linkTable: [{}, { traceId, spanId: '00000000000000a3' }],
+  };
+  const profile = { sampleType: { typeStrindex: 1, unitStrindex: 2 }, timeUnixNano: ns(now - 100), durationNano: '100000000', samples: [sample(1, 1, 75), sample(2, 0, 25)] };
+  return { resourceProfiles: [{ resource, scopeProfiles: [{ scope, profiles: [profile] }] }], dictionary };
+}
+
 describe('a real server', { skip: SKIP_REAL }, () => {
   let browser;
   let otlp;
   const traceId = randomBytes(16).toString('hex');
 
   async function send(signal, body) {
-    const answer = await fetch(`${otlp}/v1/${signal}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    const version = signal === 'profiles' ? 'v1development' : 'v1';
+    const answer = await fetch(`${otlp}/${version}/${signal}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
     assert.equal(answer.status, 200, await answer.text());
   }
 
@@ -76,6 +94,20 @@ describe('a real server', { skip: SKIP_REAL }, () => {
     await detail.getByText(`${NAME} failed`).waitFor();
     assert.match(await page.locator('#waterfall-selected').textContent(), /^gpu\.softmax, page-test, 40.ms, error$/);
     assertNoFaults(faults, 'the trace');
+    await page.close();
+  });
+
+  test('the samples of a span are a flame graph, and say which library is the bottleneck', async () => {
+    await send('profiles', profiles(traceId, Date.now()));
+    const { page, faults } = await open(browser);
+    await visit(page, `${BASE}/flame?range=5m&service=${SERVICE}`);
+    const first = page.getByRole('region', { name: 'Libraries' }).locator('tbody tr').first();
+    assert.match(await first.textContent(), /^torch\s*75\.0/);
+    await visit(page, `${BASE}/traces/${traceId}?span=00000000000000a3`);
+    await page.getByRole('complementary', { name: 'Selected span' }).getByRole('link', { name: 'Samples' }).click();
+    await page.waitForURL(/span_id=00000000000000a3/);
+    await page.getByText('in 1 sample of 1 stack').waitFor();
+    assertNoFaults(faults, 'the flame graph of a span');
     await page.close();
   });
 
@@ -115,7 +147,7 @@ describe('a real server', { skip: SKIP_REAL }, () => {
   for (const [sizeName, size] of Object.entries(SIZES)) {
     test(`every page renders ${sizeName}`, async () => {
       const { page, faults } = await open(browser, { size, theme: 'dark' });
-      for (const path of ['/', '/traces', `/traces/${traceId}`, '/why', `/compare?b_trace=${traceId}`, '/logs', '/metrics', '/workers', '/engines', '/map', '/sql', '/doctor']) {
+      for (const path of ['/', '/traces', `/traces/${traceId}`, '/why', `/compare?b_trace=${traceId}`, '/logs', '/metrics', '/workers', '/engines', '/flame', '/map', '/sql', '/doctor']) {
         const where = `${path} (${sizeName})`;
         await visit(page, BASE + path);
         await assertFits(page, where);

@@ -7,6 +7,7 @@
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
+//! * [`flame`]: profiles as a tree of functions, and rankings of functions and libraries.
 //! * [`weights`]: a model's tensors as a tree that sums to the file.
 
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@
 pub mod compare;
 pub mod distribution;
 pub mod event;
+pub mod flame;
 pub mod latency;
 pub mod memory;
 mod natural;

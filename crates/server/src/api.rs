@@ -6,6 +6,7 @@
 mod compare;
 mod engines;
 mod filter;
+mod flame;
 mod live;
 mod logs;
 mod map;
@@ -41,7 +42,7 @@ use radiosonde_store::{
     query::{Cell, Column, Limits, QueryError},
 };
 
-use self::{params::Params, rows::Rows};
+use self::{flame::FlameParams, params::Params, rows::Rows};
 use crate::{Addresses, problem::Problem, receive::Intake};
 
 /// Answers that are being made at once.
@@ -110,6 +111,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/metrics", get(metrics))
         .route("/api/v1/metrics/{name}", get(metric))
         .route("/api/v1/map", get(map))
+        .route("/api/v1/flame", get(flame))
         .route("/api/v1/workers", get(workers))
         .route("/api/v1/engines", get(engines))
         .route("/api/v1/sql", post(sql))
@@ -182,6 +184,13 @@ async fn metric(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri)
 
 async fn map(State(api): State<Arc<Api>>, uri: Uri) -> Response {
     with_params(api, &uri, |api, params| map::answer(api, &params)).await
+}
+
+async fn flame(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    match FlameParams::of(&uri) {
+        Ok(params) => answer(api, move |api| flame::answer(api, params)).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn workers(State(api): State<Arc<Api>>, uri: Uri) -> Response {

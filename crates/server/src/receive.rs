@@ -1,4 +1,5 @@
-//! Receives telemetry: OTLP over HTTP and over gRPC, and Zipkin's spans (docs/receivers.md).
+//! Receives telemetry: OTLP over HTTP and over gRPC, Zipkin's spans, and profiles as profilers write them
+//! (docs/receivers.md).
 //!
 //! ```text
 //! http ─┐
@@ -39,7 +40,7 @@ use tokio::{
 pub(crate) use self::ledger::Doctor;
 use self::{
     body::{Compression, Share, Whole},
-    decode::{Counts, Encoding, Rejected, Signal},
+    decode::{Counts, Encoding, Rejected, Signal, Told},
     ledger::{Ledger, Sender},
     refusal::{Kind, Refusal},
 };
@@ -68,6 +69,9 @@ impl Default for Limits {
     }
 }
 
+/// The first bytes of gzip (RFC 1952, section 2.3.1).
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+
 /// A request to be taken.
 #[derive(Debug)]
 struct Payload {
@@ -75,6 +79,7 @@ struct Payload {
     encoding: Encoding,
     compression: Compression,
     whole: Whole,
+    told: Told,
 }
 
 /// What became of the items of a request.
@@ -93,6 +98,8 @@ pub(crate) struct Received {
     pub(crate) logs: u64,
     /// Readings of metrics.
     pub(crate) points: u64,
+    /// Samples of profiles.
+    pub(crate) samples: u64,
     /// Items that were not kept; a request that was refused whole counts as one.
     pub(crate) refused: u64,
 }
@@ -180,6 +187,7 @@ impl Intake {
                 received.spans += counts.spans;
                 received.logs += counts.logs;
                 received.points += counts.points;
+                received.samples += counts.samples;
                 received.refused += rejected;
             });
         }
@@ -221,9 +229,14 @@ fn keep(
         encoding,
         compression,
         whole,
+        told,
     } = payload;
-    let whole = body::decompress(compression, whole, limits, runtime)?;
-    let decoded = decode::decode(signal, encoding, &whole.bytes, now_unix_ns());
+    let mut whole = body::decompress(compression, whole, limits, runtime)?;
+    if encoding == Encoding::Pprof && whole.bytes.starts_with(GZIP_MAGIC) {
+        // Profilers write them so.
+        whole = body::decompress(Compression::Gzip, whole, limits, runtime)?;
+    }
+    let decoded = decode::decode(signal, encoding, &told, &whole.bytes, now_unix_ns());
     let unreadable = |unreadable| Refusal::unreadable(unreadable, mend(encoding, &whole.bytes));
     let (rows, counts, rejected) = decoded.map_err(unreadable)?;
     if !rows.is_empty() {
@@ -235,7 +248,7 @@ fn keep(
         Signal::Traces => counts.spans,
         Signal::Logs => counts.logs,
         Signal::Metrics => counts.points,
-        Signal::Profiles => 0,
+        Signal::Profiles => counts.profiles,
     };
     Ok((counts, Outcome { accepted, rejected }))
 }
@@ -244,7 +257,7 @@ fn keep(
 fn mend(encoding: Encoding, request: &[u8]) -> &'static str {
     let begins = |with: &[u8]| request.trim_ascii_start().starts_with(with);
     match encoding {
-        _ if begins(&[0x1f, 0x8b]) => "it seems to be gzip: say so with `Content-Encoding: gzip`",
+        _ if begins(GZIP_MAGIC) => "it seems to be gzip: say so with `Content-Encoding: gzip`",
         _ if begins(&[0x28, 0xb5, 0x2f, 0xfd]) => {
             "it seems to be zstd: say so with `Content-Encoding: zstd`"
         }
@@ -254,6 +267,8 @@ fn mend(encoding: Encoding, request: &[u8]) -> &'static str {
         Encoding::Protobuf => "send an OTLP Export request in protobuf",
         Encoding::Json if begins(b"{") => "send an OTLP Export request in OTLP's JSON",
         Encoding::Json => "if it is protobuf, say so with `Content-Type: application/x-protobuf`",
+        Encoding::Pprof => "send a profile as pprof writes it: profile.proto, with gzip or without",
+        Encoding::Folded => "send a stack a line: root;child;leaf 42",
         Encoding::Zipkin => "send a list of spans in Zipkin's JSON, version 2",
     }
 }

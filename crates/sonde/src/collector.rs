@@ -118,6 +118,14 @@ impl Collector {
         self.answer(request.send(body.to_string()))
     }
 
+    /// Sends a file to one of its receivers.
+    pub fn send_bytes(&self, address: &str, body: &[u8]) -> anyhow::Result<Value> {
+        let request = self
+            .with_token(self.agent.post(address))
+            .content_type("application/octet-stream");
+        self.answer(request.send(body))
+    }
+
     fn with_token<Any>(&self, request: ureq::RequestBuilder<Any>) -> ureq::RequestBuilder<Any> {
         match &self.token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),

@@ -1,9 +1,10 @@
 //! `sonde export`: what a collector has of some time, as a file that `sonde import` and any OTLP receiver can read.
 //!
-//! A zip of `traces.jsonl`, `logs.jsonl` and `metrics.jsonl`: one OTLP request in JSON a line, as OpenTelemetry's file
+//! A zip of `traces.jsonl`, `logs.jsonl`, `metrics.jsonl` and `profiles.jsonl`: one OTLP request in JSON a line, as OpenTelemetry's file
 //! exporter writes them. Secrets are replaced before anything is written.
 
 mod otlp;
+mod profiles;
 
 use std::{
     fs::File,
@@ -36,7 +37,7 @@ struct Table {
     request: fn(&[Value], &Redaction) -> Value,
 }
 
-const TABLES: [Table; 3] = [
+const TABLES: [Table; 4] = [
     Table {
         name: "spans",
         file: "traces.jsonl",
@@ -62,6 +63,14 @@ const TABLES: [Table; 3] = [
         time: "time",
         tie: "series",
         request: otlp::metrics,
+    },
+    Table {
+        name: "profiles",
+        file: "profiles.jsonl",
+        columns: "CAST(time AS BIGINT) AS at, stack, trace_id, span_id, type, unit, value, duration, scope, resource, attributes",
+        time: "time",
+        tie: "resource, type, stack, span_id, value",
+        request: profiles::profiles,
     },
 ];
 

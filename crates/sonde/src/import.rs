@@ -1,4 +1,4 @@
-//! `sonde import`: a recording, or what `sonde export` wrote, into a collector, as if it were sent now.
+//! `sonde import`: a recording, a profile, or what `sonde export` wrote, into a collector, as if it were sent now.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use zip::ZipArchive;
 
 use crate::{
     cli::{Format, ImportArguments},
-    collector::Collector,
+    collector::{Collector, encoded},
     recording, text,
 };
 
@@ -42,6 +42,10 @@ pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
             continue;
         }
         let service = arguments.service.clone().unwrap_or_else(|| name_of(file));
+        if let Some(form) = profile_form(file)? {
+            import_profile(&collector, endpoint, file, form, &service, &mut imported)?;
+            continue;
+        }
         let mut batch = Batch::new(&collector, endpoint, &service);
         let mut outcome = Ok(());
         let unread = recording::for_each(file, |record| {
@@ -57,19 +61,20 @@ pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
         spans,
         logs,
         points,
+        profiles,
         refused,
     } = imported;
     Ok(match arguments.format {
-        Format::Json => {
-            text::json(&json!({"spans": spans, "logs": logs, "points": points, "refused": refused}))
-        }
+        Format::Json => text::json(
+            &json!({"spans": spans, "logs": logs, "points": points, "profiles": profiles, "refused": refused}),
+        ),
         Format::Text => {
             let refused = match refused {
                 0 => String::new(),
                 refused => format!("; {refused} were refused: `sonde doctor` says why"),
             };
             format!(
-                "Imported {spans} spans, {logs} logs and events, {points} readings of metrics{refused}.\n"
+                "Imported {spans} spans, {logs} logs and events, {points} readings of metrics, {profiles} profiles{refused}.\n"
             )
         }
     })
@@ -87,6 +92,43 @@ fn is_exported(file: &Path) -> anyhow::Result<bool> {
         .and_then(|mut file| file.read(&mut magic))
         .with_context(cannot_read)?;
     Ok(magic[..read] == *ZIP_MAGIC)
+}
+
+/// The first bytes of gzip (RFC 1952, section 2.3.1).
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+
+/// Which form of a profile a file has, if it is one: pprof's, or folded stacks.
+fn profile_form(file: &Path) -> anyhow::Result<Option<&'static str>> {
+    let mut magic = [0; GZIP_MAGIC.len()];
+    let read = File::open(file)
+        .and_then(|mut file| file.read(&mut magic))
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    Ok(match extension {
+        _ if magic[..read] == *GZIP_MAGIC => Some("pprof"),
+        Some("pb" | "pprof" | "prof") => Some("pprof"),
+        Some("folded" | "collapsed") => Some("folded"),
+        _ => None,
+    })
+}
+
+fn import_profile(
+    collector: &Collector,
+    endpoint: &str,
+    file: &Path,
+    form: &str,
+    service: &str,
+    imported: &mut Imported,
+) -> anyhow::Result<()> {
+    let body = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let service = encoded(service);
+    let address = format!("{endpoint}/api/v1/profiles/{form}?service={service}");
+    let answer = collector.send_bytes(&address, &body)?;
+    let refused = rejected(&answer, "rejectedProfiles");
+    imported.refused += refused;
+    // A file of pprof has a profile for each of its types, and says of none how many those are.
+    imported.profiles += u64::from(refused == 0);
+    Ok(())
 }
 
 /// Sends each request of the file as it is.
@@ -108,6 +150,11 @@ fn import_exported(
         ("traces.jsonl", "/v1/traces", "rejectedSpans"),
         ("logs.jsonl", "/v1/logs", "rejectedLogRecords"),
         ("metrics.jsonl", "/v1/metrics", "rejectedDataPoints"),
+        (
+            "profiles.jsonl",
+            "/v1development/profiles",
+            "rejectedProfiles",
+        ),
     ] {
         let Ok(entry) = zip.by_name(name) else {
             continue;
@@ -127,7 +174,8 @@ fn import_exported(
             match name {
                 "traces.jsonl" => imported.spans += sent,
                 "logs.jsonl" => imported.logs += sent,
-                _ => imported.points += sent,
+                "metrics.jsonl" => imported.points += sent,
+                _ => imported.profiles += sent,
             }
             imported.refused += refused;
             line.clear();
@@ -136,21 +184,29 @@ fn import_exported(
     Ok(())
 }
 
-/// How many spans, logs, or metrics with one reading each, a request has.
+/// How many spans, logs, metrics with one reading each, or profiles a request has.
 fn items(request: &Value) -> u64 {
-    let of = |value: &Value, names: [&str; 3]| {
+    let of = |value: &Value, names: [&str; 4]| {
         let found = names.into_iter().find_map(|name| value[name].as_array());
         found.cloned().unwrap_or_default()
     };
     let resources = of(
         request,
-        ["resourceSpans", "resourceLogs", "resourceMetrics"],
+        [
+            "resourceSpans",
+            "resourceLogs",
+            "resourceMetrics",
+            "resourceProfiles",
+        ],
     );
-    let scopes = resources
-        .iter()
-        .flat_map(|resource| of(resource, ["scopeSpans", "scopeLogs", "scopeMetrics"]));
+    let scopes = resources.iter().flat_map(|resource| {
+        of(
+            resource,
+            ["scopeSpans", "scopeLogs", "scopeMetrics", "scopeProfiles"],
+        )
+    });
     scopes
-        .map(|scope| of(&scope, ["spans", "logRecords", "metrics"]).len() as u64)
+        .map(|scope| of(&scope, ["spans", "logRecords", "metrics", "profiles"]).len() as u64)
         .sum()
 }
 
@@ -167,6 +223,7 @@ struct Imported {
     spans: u64,
     logs: u64,
     points: u64,
+    profiles: u64,
     refused: u64,
 }
 

@@ -13,6 +13,7 @@ mod cli;
 mod collector;
 mod compare;
 mod export;
+mod flame;
 mod import;
 mod logs;
 mod mcp;
@@ -62,6 +63,7 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Metrics(arguments) => ask::metrics(&arguments),
+        Command::Flame(arguments) => flame::run(&arguments),
         Command::Query(arguments) => ask::query(&arguments),
         Command::Doctor(arguments) => ask::doctor(&arguments),
         Command::Top(arguments) => top::run(&arguments),

@@ -166,8 +166,20 @@ const TOOLS: [Tool; 11] = [
         arguments: &[FROM, TO],
     },
     Tool {
+        name: "flame",
+        what: "Where programs spend their time, from profiles: libraries by what is charged to them, functions by what they took themselves, and the tree of calls",
+        arguments: &[
+            ("type", false, "what is counted: cpu, wall, alloc_space ..."),
+            ("trace_id", false, "only within this trace"),
+            ("q", false, "text that the stacks contain"),
+            FROM,
+            TO,
+            SERVICE,
+        ],
+    },
+    Tool {
         name: "query",
-        what: "Answers a SELECT over the tables spans, logs and points; attributes['http.route'] is an attribute, durations are nanoseconds",
+        what: "Answers a SELECT over the tables spans, logs, points and profiles; attributes['http.route'] is an attribute, durations are nanoseconds",
         arguments: &[("statement", true, "the statement")],
     },
     Tool {
@@ -368,6 +380,12 @@ fn ask(
         ),
         "compare" => collector.get("compare", &others("")).map(brief),
         "services" => collector.get("map", &others("")),
+        "flame" => {
+            let mut parameters = others("");
+            // An agent reads rankings; of the tree it gets what is large.
+            parameters.push(("nodes", "300"));
+            collector.get("flame", &parameters)
+        }
         "metrics" if !value("name").is_empty() => collector.get(
             &format!("metrics/{}", encoded(value("name"))),
             &others("name"),

@@ -1,4 +1,4 @@
-//! `sonde trace`: one trace as a tree, with what was logged in it.
+//! `sonde trace`: one trace as a tree, with what was logged in it, and where its profile's samples are.
 
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     cli::{Format, TraceArguments},
     collector::{Collector, encoded},
+    flame,
     text::{self, list, member},
 };
 
@@ -21,7 +22,7 @@ pub fn run(arguments: &TraceArguments) -> anyhow::Result<String> {
     let answer = collector.get(&format!("traces/{}", encoded(&arguments.id)), &Vec::new())?;
     Ok(match arguments.format {
         Format::Json => text::json(&answer),
-        Format::Text => drawing(&answer),
+        Format::Text => drawing(&answer) + &flame::of_trace(&collector, &answer),
     })
 }
 

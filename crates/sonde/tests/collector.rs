@@ -6,6 +6,9 @@
     reason = "a test says what it expects by panicking"
 )]
 
+#[path = "collector/profiles.rs"]
+mod profiles;
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
@@ -465,11 +468,14 @@ fn what_was_exported_is_the_same_where_it_is_imported() {
     let file = here.path().join("session.zip");
     let file = file.to_str().unwrap();
     let written = first.json(&["export", file]);
-    assert_eq!(written, json!({"spans": 2, "logs": 1, "points": 1}));
+    assert_eq!(
+        written,
+        json!({"spans": 2, "logs": 1, "points": 1, "profiles": 0})
+    );
     let imported = second.json(&["import", file]);
     assert_eq!(
         imported,
-        json!({"spans": 2, "logs": 1, "points": 1, "refused": 0})
+        json!({"spans": 2, "logs": 1, "points": 1, "profiles": 0, "refused": 0})
     );
     for statement in [
         "SELECT * FROM spans ORDER BY span_id",

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod label;
+mod profiles;
 pub(crate) mod record;
 
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use arrow::{
 
 pub(crate) use self::attributes::{push_json, push_json_text};
 pub use self::record::object;
-use self::{attributes::AttributeColumns, label::LabelColumn};
+use self::{attributes::AttributeColumns, label::LabelColumn, profiles::ProfileColumns};
 use crate::{
-    row::{Attributes, LogRow, Origin, PointRow, SpanRow, Value},
+    row::{Attributes, LogRow, Origin, PointRow, SampleRow, SpanRow, Value},
     series,
     table::Table,
 };
@@ -37,6 +38,7 @@ pub struct Rows {
     spans: SpanColumns,
     logs: LogColumns,
     points: PointColumns,
+    profiles: ProfileColumns,
 }
 
 impl Rows {
@@ -55,9 +57,17 @@ impl Rows {
         self.points.push(row);
     }
 
+    /// Takes a sample of a profile.
+    pub fn sample(&mut self, row: &SampleRow<'_>) {
+        self.profiles.push(row);
+    }
+
     /// How many rows there are, in all tables.
     pub const fn len(&self) -> usize {
-        self.spans.shared.rows + self.logs.shared.rows + self.points.shared.rows
+        self.spans.shared.rows
+            + self.logs.shared.rows
+            + self.points.shared.rows
+            + self.profiles.shared.rows
     }
 
     /// Whether there are none.
@@ -72,6 +82,7 @@ impl Rows {
             self.spans.finish()?,
             self.logs.finish()?,
             self.points.finish()?,
+            self.profiles.finish()?,
         ] {
             if shared.rows > 0 {
                 batches.push((table, shared.batch(table, columns)?));

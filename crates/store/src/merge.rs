@@ -27,8 +27,8 @@ const ROWS_PER_VALUE_MAX: usize = 100;
 /// Most attribute columns of a segment.
 const ATTRIBUTES_MAX: usize = 200;
 
-/// The rows of `batches` in one, sorted: spans by trace, traces by their earliest start; logs by time; points by series
-/// and time.
+/// The rows of `batches` in one, sorted: spans by trace, traces by their earliest start; logs and profiles by time; points
+/// by series and time.
 pub(crate) fn merged(table: Table, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let kept = kept(batches, rows);
@@ -175,7 +175,7 @@ fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> 
     };
     let order = match table {
         Table::Spans => by_trace(&column("trace_id")?, &column("start_time")?),
-        Table::Logs => by(&[column("time")?])?,
+        Table::Logs | Table::Profiles => by(&[column("time")?])?,
         Table::Points => by(&[column("series")?, column("time")?])?,
     };
     take_record_batch(batch, &order)

@@ -79,6 +79,37 @@ pub struct LogRow<'a> {
     pub attributes: Attributes<'a>,
 }
 
+/// What a profiler saw, once or several times at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SampleRow<'a> {
+    /// What made it.
+    pub origin: Origin<'a>,
+    /// When, in nanoseconds since the Unix epoch; the start of the profile, where a sample has no time of its own.
+    pub time_unix_ns: i64,
+    /// How long the profile took that it is of, in nanoseconds; 0 for a moment.
+    pub duration_ns: i64,
+    /// The trace that the thread was in.
+    pub trace_id: Option<[u8; 16]>,
+    /// The span that the thread was in.
+    pub span_id: Option<[u8; 8]>,
+    /// What is counted: `cpu`, `alloc_space` ...
+    pub kind: &'a str,
+    /// What it is counted in: `nanoseconds`, `bytes`, `count` ...
+    pub unit: &'a str,
+    /// How much of it.
+    pub value: i64,
+    /// The thread's name or number; empty where it is not known.
+    pub thread: &'a str,
+    /// The library that the value is charged to.
+    pub library: &'a str,
+    /// The function that ran.
+    pub function: &'a str,
+    /// The frames, a line each, the first that called the others first; of one text however often it comes.
+    pub stack: &'a str,
+    /// Attributes.
+    pub attributes: Attributes<'a>,
+}
+
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointKind {

@@ -38,6 +38,9 @@ const GROUP_ROWS: usize = 262_144;
 const PAGE_ROWS: usize = 8_192;
 /// How often the filter of trace identifiers may say that a trace is there that is not.
 const FILTER_ERROR_RATE: f64 = 0.01;
+/// Most bytes of a row group's dictionary of stacks. Each stack is written once; beyond this they would be written row by
+/// row.
+const STACKS_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Rows handed to the writer at once, which bounds what it holds.
 const WRITE_ROWS: usize = 65_536;
 
@@ -174,14 +177,20 @@ fn properties(table: Table, schema: &Schema, rows: usize) -> WriterProperties {
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page);
+    // Of a span there may be many samples, but one row of spans.
+    let is_repeated = matches!(table, Table::Spans | Table::Profiles);
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
         properties = match (field.name().as_str(), field.data_type()) {
             ("trace_id", _) => properties
-                .set_column_dictionary_enabled(column.clone(), table == Table::Spans)
+                .set_column_dictionary_enabled(column.clone(), is_repeated)
                 .set_column_bloom_filter_enabled(column.clone(), true)
                 .set_column_bloom_filter_fpp(column.clone(), FILTER_ERROR_RATE)
                 .set_column_bloom_filter_max_ndv(column, rows.min(GROUP_ROWS) as u64),
+            ("span_id", _) if table == Table::Profiles => properties,
+            ("stack", _) => properties
+                .set_column_dictionary_page_size_limit(column.clone(), STACKS_BYTES_MAX)
+                .set_column_statistics_enabled(column, EnabledStatistics::None),
             ("span_id" | "parent_span_id", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_statistics_enabled(column, EnabledStatistics::None),

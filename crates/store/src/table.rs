@@ -22,11 +22,13 @@ pub enum Table {
     Logs = 2,
     /// Readings of metrics.
     Points = 3,
+    /// Samples of profiles.
+    Profiles = 4,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 3] = [Self::Spans, Self::Logs, Self::Points];
+    pub const ALL: [Self; 4] = [Self::Spans, Self::Logs, Self::Points, Self::Profiles];
 
     /// Its name in queries and in the data folder.
     pub const fn name(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Table {
             Self::Spans => "spans",
             Self::Logs => "logs",
             Self::Points => "points",
+            Self::Profiles => "profiles",
         }
     }
 
@@ -46,7 +49,7 @@ impl Table {
     pub const fn time_column(self) -> &'static str {
         match self {
             Self::Spans => "start_time",
-            Self::Logs | Self::Points => "time",
+            Self::Logs | Self::Points | Self::Profiles => "time",
         }
     }
 
@@ -91,6 +94,19 @@ impl Table {
                 number("count"),
                 text("distribution"),
                 text("exemplars"),
+            ],
+            Self::Profiles => vec![
+                number("time"),
+                number("duration"),
+                id("trace_id", 16, true),
+                id("span_id", 8, true),
+                label("type"),
+                label("unit"),
+                number("value"),
+                label("thread"),
+                label("library"),
+                label("function"),
+                label("stack"),
             ],
         };
         let shared = [

@@ -3,7 +3,7 @@
 #[path = "../../../crates/store/src/row.rs"]
 pub mod row;
 
-use row::{LogRow, PointRow, SpanRow};
+use row::{LogRow, PointRow, SampleRow, SpanRow};
 
 /// How many rows were taken.
 #[derive(Debug, Default)]
@@ -26,6 +26,13 @@ impl Rows {
     pub fn point(&mut self, row: &PointRow<'_>) {
         assert!(!row.name.is_empty());
         self.take(row.exemplars);
+    }
+
+    /// Takes a sample of a profile.
+    pub fn sample(&mut self, row: &SampleRow<'_>) {
+        assert!(!row.kind.is_empty() && !row.library.is_empty());
+        assert!(row.stack.lines().count() <= 1025 && row.span_id.is_none_or(|_| row.trace_id.is_some()));
+        self.take("");
     }
 
     fn take(&mut self, list: &str) {

@@ -9,6 +9,7 @@ import { SearchField, Service } from '../parts/bits';
 import { Page } from '../parts/shell';
 import { Await, CopyButton, Empty } from '../parts/states';
 import { WhyCard } from '../parts/why';
+import { profileOf } from '../profile/link';
 import { useQuery } from '../query';
 import { place, setParams, to, usePlace } from '../router';
 import { Detail } from '../waterfall/detail';
@@ -63,6 +64,11 @@ function Heading({ model }: { model: Model }): JSX.Element {
       <span>
         <a class="link" href={to('/logs', { trace_id: trace.trace_id })}>
           {plural(trace.logs.length, 'log')}
+        </a>
+      </span>
+      <span>
+        <a class="link" href={profileOf(trace)}>
+          flame graph
         </a>
       </span>
       <span class="muted">{moment(trace.start_ms)}</span>

@@ -18,6 +18,7 @@ export const PAGES: { path: string; words: string; icon: IconName; keys: string 
   { path: '/metrics', words: 'Metrics', icon: 'metrics', keys: 'g m' },
   { path: '/workers', words: 'Workers', icon: 'workers', keys: 'g w' },
   { path: '/engines', words: 'Engines', icon: 'engines', keys: 'g e' },
+  { path: '/flame', words: 'Profiles', icon: 'flame', keys: 'g f' },
   { path: '/map', words: 'Map', icon: 'map', keys: 'g p' },
   { path: '/sql', words: 'SQL', icon: 'sql', keys: 'g s' },
   { path: '/doctor', words: 'Doctor', icon: 'doctor', keys: 'g d' },

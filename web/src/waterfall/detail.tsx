@@ -6,6 +6,7 @@ import type { TraceLog } from '../api';
 import { clock, duration, moment, percent, plural } from '../format';
 import { AttributeTable, Service, said } from '../parts/bits';
 import { CopyButton } from '../parts/states';
+import { profileOf } from '../profile/link';
 import { to, withParams } from '../router';
 import { type Model, isError } from './model';
 
@@ -120,6 +121,9 @@ export function Detail({ box, model, index, onClose, onZoom }: Props): JSX.Eleme
         <button type="button" class="button plain small" onClick={onZoom} title="Zoom to the span">
           Zoom <kbd>f</kbd>
         </button>
+        <a class="button plain small" href={profileOf(model.trace, span.span_id)} title="Flame graph of the samples taken in this span">
+          Samples
+        </a>
         <button type="button" class="button plain small" onClick={onClose} title="Close the details">
           <span aria-hidden="true">✕</span>
           <span class="hidden-text">Close the details</span>

@@ -56,6 +56,7 @@ const fn since(now: Received, then: Received) -> Received {
         spans: now.spans - then.spans,
         logs: now.logs - then.logs,
         points: now.points - then.points,
+        samples: now.samples - then.samples,
         refused: now.refused - then.refused,
     }
 }

@@ -67,6 +67,15 @@ impl Params {
         Ok(params)
     }
 
+    /// Those that only say which time is asked for.
+    pub(super) fn within(from: Option<String>, to: Option<String>) -> Self {
+        Self {
+            from,
+            to,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn limit(&self, default: usize) -> usize {
         self.limit.unwrap_or(default).clamp(1, LIMIT_MAX)
     }

@@ -6,7 +6,7 @@ use axum::body::{Body, to_bytes};
 use http::Request;
 use radiosonde_store::{
     Config, Rows as StoreRows,
-    row::{LogRow, Origin, PointKind, PointRow, SpanRow, Value as Attribute},
+    row::{LogRow, Origin, PointKind, PointRow, SampleRow, SpanRow, Value as Attribute},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -154,7 +154,60 @@ fn rows() -> StoreRows {
         });
     }
     requests(&mut rows);
+    samples(&mut rows);
     rows
+}
+
+/// A sample every millisecond for 100 ms of a program that computes with torch for 60 of them, reads JSON for 30 and uses numpy
+/// for 10. Those of torch are in the first request. And what it had allocated.
+fn samples(rows: &mut StoreRows) {
+    let stacks = [
+        (
+            60,
+            "torch",
+            "mm",
+            "main\t/srv/app.py\nmm\t/venv/lib/python3.11/site-packages/torch/functional.py\nmemcpy\t\t\t/lib/libc.so.6",
+        ),
+        (
+            90,
+            "json",
+            "scan",
+            "main\t/srv/app.py\nscan\t/usr/lib/python3.11/json/scanner.py",
+        ),
+        (
+            100,
+            "numpy",
+            "dot",
+            "main\t/srv/app.py\ndot\t/venv/lib/python3.11/site-packages/numpy/linalg.py",
+        ),
+    ];
+    for ms in 0..100 {
+        let (_, library, function, stack) =
+            stacks.into_iter().find(|(until, ..)| ms < *until).unwrap();
+        let is_torch = library == "torch";
+        let row = SampleRow {
+            origin: origin("engine"),
+            time_unix_ns: START + ms * MS,
+            duration_ns: 100 * MS,
+            trace_id: is_torch.then_some([1; 16]),
+            span_id: is_torch.then_some([2; 8]),
+            kind: "cpu",
+            unit: "nanoseconds",
+            value: MS,
+            thread: if is_torch { "worker" } else { "main" },
+            library,
+            function,
+            stack,
+            attributes: &[],
+        };
+        rows.sample(&row);
+        rows.sample(&SampleRow {
+            kind: "alloc_space",
+            unit: "bytes",
+            value: 10,
+            ..row
+        });
+    }
 }
 
 /// A counter of requests, read every ten seconds.
@@ -506,7 +559,119 @@ fn what_is_wrong_with_a_question_is_said() {
 #[test]
 fn the_status_says_what_there_is() {
     let answer = System::new().get("/api/v1/status");
-    assert_eq!(answer["store"]["rows_in_memory"], 15);
+    assert_eq!(answer["store"]["rows_in_memory"], 215);
     assert_eq!(answer["received"]["spans"], 0);
     assert_eq!(answer["listening"]["otlp_http"], "http://127.0.0.1:4318");
+}
+
+#[test]
+fn a_flame_graph_ranks_libraries_and_functions() {
+    let system = System::new();
+    let answer = system.get(&format!("/api/v1/flame?{RANGE}"));
+    assert_eq!(
+        (answer["type"].as_str(), answer["unit"].as_str()),
+        (Some("cpu"), Some("nanoseconds"))
+    );
+    assert_eq!(
+        (
+            answer["total"].as_i64(),
+            answer["samples"].as_i64(),
+            answer["stacks"].as_i64()
+        ),
+        (Some(100 * MS), Some(100), Some(3))
+    );
+    let ranked: Vec<_> = answer["libraries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row["library"].as_str().unwrap(),
+                row["charged"].as_i64().unwrap() / MS,
+                row["own"].as_i64().unwrap() / MS,
+            )
+        })
+        .collect();
+    assert_eq!(
+        ranked[..3],
+        [("torch", 60, 0), ("json", 30, 30), ("numpy", 10, 10)]
+    );
+    assert_eq!(answer["functions"][0]["function"], "memcpy");
+    let nodes = &answer["nodes"];
+    assert_eq!(nodes["parent"], serde_json::json!([0, 0, 1, 2, 1, 1]));
+    assert_eq!(nodes["total"][1], 100 * MS);
+    assert!(nodes["b_total"].is_null() && answer["b_total"].is_null());
+    let types: Vec<_> = answer["types"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(types, ["alloc_space", "cpu"]);
+    let few = system.get(&format!("/api/v1/flame?{RANGE}&nodes=3&type=alloc_space"));
+    assert_eq!(
+        (
+            few["left_out"].as_i64(),
+            few["more"].as_bool(),
+            few["total"].as_i64()
+        ),
+        (Some(3), Some(true), Some(1000))
+    );
+}
+
+#[test]
+fn samples_are_chosen_by_trace_span_thread_and_text() {
+    let system = System::new();
+    let total = |query: &str| {
+        system.get(&format!("/api/v1/flame?{RANGE}&{query}"))["total"]
+            .as_i64()
+            .unwrap()
+            / MS
+    };
+    let trace = "01".repeat(16);
+    assert_eq!(total(&format!("trace_id={trace}")), 60);
+    assert_eq!(
+        total(&format!("trace_id={trace}&span_id=0202020202020202")),
+        60
+    );
+    assert_eq!(
+        total(&format!("trace_id={trace}&span_id=0303030303030303")),
+        0
+    );
+    assert_eq!(total("thread=main"), 40);
+    assert_eq!(total("q=SCAN"), 30);
+    assert_eq!(total("service=gateway"), 0);
+    assert_eq!(total("type=wall"), 0);
+    assert_eq!(system.refused("/api/v1/flame?trace_id=xyz").0, 400);
+    assert_eq!(system.refused("/api/v1/flame?colour=red").0, 400);
+}
+
+#[test]
+fn two_flame_graphs_are_laid_over_each_other() {
+    let system = System::new();
+    let answer = system.get(&format!(
+        "/api/v1/flame?{RANGE}&a_to=2026-11-28T00:00:00.080Z&b_from=2026-11-28T00:00:00.080Z"
+    ));
+    assert_eq!(
+        (answer["total"].as_i64(), answer["b_total"].as_i64()),
+        (Some(80 * MS), Some(20 * MS))
+    );
+    let of = |library: &str| {
+        let row = answer["libraries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["library"] == library)
+            .unwrap()
+            .clone();
+        (
+            row["charged"].as_i64().unwrap() / MS,
+            row["b_charged"].as_i64().unwrap() / MS,
+        )
+    };
+    assert_eq!(
+        [of("torch"), of("json"), of("numpy")],
+        [(60, 0), (20, 10), (0, 10)]
+    );
+    assert_eq!(answer["nodes"]["b_total"][0], 20 * MS);
 }

@@ -61,7 +61,9 @@ fn success_json(signal: Signal, outcome: &Outcome) -> Vec<u8> {
 pub(super) fn success(signal: Signal, encoding: Encoding, outcome: &Outcome) -> Response<Body> {
     match encoding {
         Encoding::Protobuf => with_body(PROTOBUF, success_protobuf(signal, outcome)),
-        Encoding::Json | Encoding::Zipkin => with_body(JSON, success_json(signal, outcome)),
+        Encoding::Json | Encoding::Zipkin | Encoding::Pprof | Encoding::Folded => {
+            with_body(JSON, success_json(signal, outcome))
+        }
     }
 }
 
@@ -69,7 +71,7 @@ pub(super) fn success(signal: Signal, encoding: Encoding, outcome: &Outcome) -> 
 pub(super) fn refused(encoding: Option<Encoding>, refusal: &Refusal) -> Response<Body> {
     let mut response = match encoding {
         Some(Encoding::Protobuf) => with_body(PROTOBUF, refusal.protobuf()),
-        Some(Encoding::Json | Encoding::Zipkin) => with_body(JSON, refusal.json()),
+        Some(_) => with_body(JSON, refusal.json()),
         None => with_body(
             "text/plain; charset=utf-8",
             format!("{}\n", refusal.message()).into_bytes(),

@@ -1,23 +1,29 @@
 //! Requests become rows: what is valid is kept, what is not is counted with the first reason and place.
 //!
 //! ```text
-//! protobuf ─┐
-//! json ─────┼▶ sink ─▶ rows
-//! zipkin ───┘
+//! protobuf ──────┐
+//! json ──────────┼▶ sink ─▶ rows
+//! zipkin ────────┤
+//! pprof, folded ─┘
 //! ```
 //!
 //! Nothing here waits, reads or writes anything but memory, so fuzz targets take this module as it is, with a store that
 //! only counts.
 
 mod attributes;
+mod folded;
+mod id;
 mod json;
 mod names;
 mod parts;
+mod pprof;
+mod profiles;
 mod protobuf;
 mod readings;
 mod reason;
 mod sink;
 pub(super) mod text;
+mod told;
 pub(super) mod wire;
 mod zipkin;
 
@@ -28,6 +34,7 @@ use radiosonde_store::Rows;
 
 use self::sink::Sink;
 pub(super) use self::sink::{Counts, Rejected, Unreadable};
+pub(super) use self::told::Told;
 
 /// How many lists and maps of an attribute may be in one another. JSON's reader allows 128 levels of its own, of which each
 /// of these takes four.
@@ -96,12 +103,17 @@ pub(super) enum Encoding {
     Json,
     /// Version 2, JSON.
     Zipkin,
+    /// A profile as pprof writes it.
+    Pprof,
+    /// Stacks as text.
+    Folded,
 }
 
-/// Makes rows of a request.
+/// Makes rows of a request, of which its address may say more.
 pub(super) fn decode(
     signal: Signal,
     encoding: Encoding,
+    told: &Told,
     request: &[u8],
     now_unix_ns: i64,
 ) -> Result<(Rows, Counts, Rejected), Unreadable> {
@@ -110,6 +122,8 @@ pub(super) fn decode(
         Encoding::Protobuf => protobuf::read(signal, request, &mut sink)?,
         Encoding::Json => json::read(signal, request, &mut sink)?,
         Encoding::Zipkin => zipkin::read(request, &mut sink)?,
+        Encoding::Pprof => pprof::read(request, told, &mut sink)?,
+        Encoding::Folded => folded::read(request, told, &mut sink)?,
     }
     Ok(sink.finish())
 }

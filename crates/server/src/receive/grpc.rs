@@ -1,4 +1,4 @@
-//! OTLP over gRPC: the three `Export` calls, each one message and one answer. By hand over HTTP/2 bodies, so that both ways
+//! OTLP over gRPC: the four `Export` calls, each one message and one answer. By hand over HTTP/2 bodies, so that both ways
 //! in share one decoder and one limit (gRPC over HTTP2, protocol specification).
 
 use std::{fmt::Write as _, sync::Arc};
@@ -15,8 +15,8 @@ use http_body_util::{BodyExt as _, Full};
 use super::{
     Intake, Outcome, Payload, answer,
     body::{self, ACCEPTED, Compression, Whole},
-    decode::{Encoding, Signal, text as json},
-    http::{host, is, sender, text, unimplemented},
+    decode::{Encoding, Signal, Told, text as json},
+    http::{host, is, sender, text},
     ledger::Sender,
     refusal::{Kind, Refusal},
 };
@@ -56,14 +56,13 @@ async fn serve(State(intake): State<Arc<Intake>>, request: Request) -> Response<
     let sender = sender(&request, "grpc", name);
     let (parts, mut body) = request.into_parts();
     let result = match called {
-        Some(Signal::Profiles) => Err(unimplemented()),
         Some(signal) => take(&intake, &sender, signal, &parts.headers, &mut body)
             .await
             .map(|outcome| (signal, outcome)),
         None => Err(Refusal::new(
             Kind::Path,
             "there is no such method",
-            "call Export of OTLP's TraceService, LogsService or MetricsService",
+            "call Export of OTLP's TraceService, LogsService, MetricsService or ProfilesService",
         )),
     };
     match result {
@@ -120,6 +119,7 @@ async fn take(
             bytes: message,
             share,
         },
+        told: Told::default(),
     };
     intake.take(sender, payload).await
 }

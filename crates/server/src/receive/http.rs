@@ -1,5 +1,7 @@
 //! OTLP over HTTP, and Zipkin's spans on the same port. Whoever comes the wrong way is told the right one.
 
+mod profiles;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
@@ -16,7 +18,7 @@ use axum::{
 use super::{
     Intake, Payload, answer,
     body::{self, ACCEPTED, Compression},
-    decode::{Encoding, Signal},
+    decode::{Encoding, Signal, Told},
     grpc,
     ledger::{self, Sender},
     refusal::{Kind, Refusal},
@@ -28,6 +30,7 @@ const ZIPKIN_PATH: &str = "/api/v2/spans";
 /// All that comes on the port of OTLP over HTTP.
 pub(super) fn router(intake: Arc<Intake>) -> Router {
     zipkin_router(Arc::clone(&intake))
+        .merge(profiles::router(Arc::clone(&intake)))
         .fallback(otlp)
         .with_state(intake)
 }
@@ -59,8 +62,7 @@ async fn otlp(State(intake): State<Arc<Intake>>, request: Request) -> Response<B
         Ok((signal, encoding)) => take(
             &intake,
             &sender,
-            signal,
-            encoding,
+            (signal, encoding, Told::default()),
             &parts.headers,
             &mut body,
         )
@@ -86,7 +88,8 @@ fn checked(
         return Err(Refusal::new(
             Kind::Path,
             "there is nothing at this path",
-            "send OTLP to /v1/traces, /v1/logs or /v1/metrics, and Zipkin's spans to /api/v2/spans",
+            "send OTLP to /v1/traces, /v1/logs, /v1/metrics or /v1development/profiles, Zipkin's spans to /api/v2/spans, and other \
+             profiles to /api/v1/profiles/pprof or /api/v1/profiles/folded",
         )
         .with_detail(path));
     };
@@ -98,22 +101,10 @@ fn checked(
             "set an exporter's endpoint to this address; the page that shows telemetry is on another port",
         ));
     }
-    if signal == Signal::Profiles {
-        return Err(unimplemented());
-    }
     let reason = "the content type is missing or is not one that is taken here";
     let mend = "send application/x-protobuf or application/json";
     let encoding = encoding.ok_or_else(|| Refusal::new(Kind::Unsupported, reason, mend))?;
     Ok((signal, encoding))
-}
-
-/// The answer to profiles.
-pub(super) fn unimplemented() -> Refusal {
-    Refusal::new(
-        Kind::Unimplemented,
-        "profiles are not taken yet",
-        "send traces, logs and metrics, and switch the exporter of profiles off",
-    )
 }
 
 fn wrong_port(intake: &Intake, uri: &Uri, headers: &HeaderMap) -> Refusal {
@@ -128,8 +119,7 @@ fn wrong_port(intake: &Intake, uri: &Uri, headers: &HeaderMap) -> Refusal {
 async fn take(
     intake: &Arc<Intake>,
     sender: &Sender,
-    signal: Signal,
-    encoding: Encoding,
+    (signal, encoding, told): (Signal, Encoding, Told),
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<super::Outcome, Refusal> {
@@ -139,6 +129,7 @@ async fn take(
         encoding,
         compression,
         whole: body::read(body, intake.share(), &intake.limits).await?,
+        told,
     };
     intake.take(sender, payload).await
 }
@@ -191,8 +182,7 @@ async fn zipkin(State(intake): State<Arc<Intake>>, request: Request) -> Response
         take(
             &intake,
             &sender,
-            Signal::Traces,
-            encoding,
+            (Signal::Traces, encoding, Told::default()),
             &parts.headers,
             &mut body,
         )

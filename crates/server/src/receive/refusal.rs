@@ -34,8 +34,6 @@ pub(super) enum Kind {
     Slow,
     /// There is no room now.
     Busy,
-    /// It is not taken yet.
-    Unimplemented,
     /// A fault of ours.
     Internal,
 }
@@ -166,7 +164,6 @@ impl Refusal {
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Slow => StatusCode::REQUEST_TIMEOUT,
             Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -177,7 +174,7 @@ impl Refusal {
             Kind::Malformed => 3,
             Kind::Slow => 4,
             Kind::TooLarge => 8,
-            Kind::Unsupported | Kind::Path | Kind::Method | Kind::Unimplemented => 12,
+            Kind::Unsupported | Kind::Path | Kind::Method => 12,
             Kind::Internal => 13,
             Kind::Busy => 14,
         }

@@ -48,6 +48,7 @@ fn payload(intake: &Intake, request: Vec<u8>) -> Payload {
             bytes: request.into(),
             share: intake.share(),
         },
+        told: Told::default(),
     }
 }
 
@@ -118,6 +119,7 @@ async fn the_ledger_says_who_sent_what_and_what_was_refused() {
         spans: 2,
         logs: 4,
         points: 0,
+        samples: 0,
         refused: 6,
     };
     assert_eq!(intake.received(), expected);

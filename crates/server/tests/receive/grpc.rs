@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceResponse,
     metrics::v1::ExportMetricsServiceResponse,
+    profiles::v1development::ExportProfilesServiceResponse,
     trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
 };
 use prost::Message;
@@ -16,7 +17,7 @@ use tonic::{
     transport::Endpoint,
 };
 
-use super::server::{Running, logs, metrics, traces};
+use super::server::{Running, logs, metrics, profiles, traces};
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -122,6 +123,9 @@ fn every_signal_is_kept_plain_and_compressed() {
         let answer: ExportMetricsServiceResponse =
             call(&url, METRICS, encoding, metrics(name)).unwrap();
         assert_eq!(answer, ExportMetricsServiceResponse::default());
+        let answer: ExportProfilesServiceResponse =
+            call(&url, PROFILES, encoding, profiles(name, false)).unwrap();
+        assert_eq!(answer, ExportProfilesServiceResponse::default());
     }
     let names = "SELECT name, count(*) FROM spans GROUP BY 1 ORDER BY 1";
     assert_eq!(running.ask(names), "gzip | 2\nplain | 2\nzstd | 2");
@@ -132,6 +136,10 @@ fn every_signal_is_kept_plain_and_compressed() {
     assert_eq!(
         running.ask("SELECT name FROM points ORDER BY 1"),
         "gzip\nplain\nzstd"
+    );
+    assert_eq!(
+        running.ask("SELECT function, sum(value), unit FROM profiles GROUP BY 1, 3 ORDER BY 1"),
+        "gzip | 10 | nanoseconds\nplain | 10 | nanoseconds\nzstd | 10 | nanoseconds"
     );
 }
 
@@ -148,6 +156,17 @@ fn what_is_not_kept_is_counted_to_its_sender() {
         "{partial:?}"
     );
     assert_eq!(running.ask("SELECT count(*) FROM spans"), "2");
+    let answer: ExportProfilesServiceResponse =
+        call(&running.grpc(), PROFILES, None, profiles("f", true)).unwrap();
+    let partial = answer.partial_success.unwrap();
+    assert_eq!(partial.rejected_profiles, 1);
+    assert!(
+        partial.error_message.contains(
+            "scope_profiles[0].profiles[1], it refers to an entry that its dictionary does not have"
+        ),
+        "{partial:?}"
+    );
+    assert_eq!(running.ask("SELECT count(*) FROM profiles"), "2");
 }
 
 #[test]
@@ -200,12 +219,6 @@ fn a_wrong_call_is_told_what_is_right() {
     let call = |path| {
         call::<_, ExportTraceServiceResponse>(&running.grpc(), path, None, traces("a", 1, &[]))
     };
-    let refused = call(PROFILES).unwrap_err();
-    assert_eq!(refused.code(), Code::Unimplemented);
-    assert!(
-        refused.message().contains("profiles are not taken"),
-        "{refused:?}"
-    );
     let refused = call("/grpc.health.v1.Health/Check").unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented);
 }

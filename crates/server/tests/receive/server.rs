@@ -10,12 +10,17 @@ use std::{
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        profiles::v1development::ExportProfilesServiceRequest,
         trace::v1::ExportTraceServiceRequest,
     },
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
     metrics::v1::{
         Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
         number_data_point::Value,
+    },
+    profiles::v1development::{
+        Function, Line, Location, Profile, ProfilesDictionary, ResourceProfiles, Sample,
+        ScopeProfiles, Stack, ValueType,
     },
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
@@ -146,6 +151,58 @@ pub fn metrics(name: &str) -> ExportMetricsServiceRequest {
             scope_metrics: vec![group],
             ..ResourceMetrics::default()
         }],
+    }
+}
+
+/// A profile of two samples of one function, which has this name; with `is_broken`, and one whose samples lead nowhere.
+pub fn profiles(name: &str, is_broken: bool) -> ExportProfilesServiceRequest {
+    let strings = ["", "cpu", "nanoseconds", name];
+    let profile = |stack_index| Profile {
+        sample_type: Some(ValueType {
+            type_strindex: 1,
+            unit_strindex: 2,
+        }),
+        samples: vec![
+            Sample {
+                stack_index,
+                values: vec![5],
+                ..Sample::default()
+            };
+            2
+        ],
+        time_unix_nano: now_unix_ns(),
+        ..Profile::default()
+    };
+    let location = Location {
+        lines: vec![Line {
+            function_index: 1,
+            ..Line::default()
+        }],
+        ..Location::default()
+    };
+    let function = Function {
+        name_strindex: 3,
+        ..Function::default()
+    };
+    let stack = Stack {
+        location_indices: vec![1],
+    };
+    let group = ScopeProfiles {
+        profiles: (1..=1 + i32::from(is_broken)).map(profile).collect(),
+        ..ScopeProfiles::default()
+    };
+    ExportProfilesServiceRequest {
+        resource_profiles: vec![ResourceProfiles {
+            scope_profiles: vec![group],
+            ..ResourceProfiles::default()
+        }],
+        dictionary: Some(ProfilesDictionary {
+            string_table: strings.map(str::to_owned).to_vec(),
+            location_table: vec![Location::default(), location],
+            function_table: vec![Function::default(), function],
+            stack_table: vec![Stack::default(), stack],
+            ..ProfilesDictionary::default()
+        }),
     }
 }
 

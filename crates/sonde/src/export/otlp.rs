@@ -188,7 +188,7 @@ fn links(kept: &Value) -> Vec<Value> {
 }
 
 /// A JSON object, as the store has attributes, as OTLP's list of keys and values.
-fn key_values(object: &Value, redaction: &Redaction) -> Vec<Value> {
+pub(super) fn key_values(object: &Value, redaction: &Redaction) -> Vec<Value> {
     let object: Map<String, Value> = object
         .as_str()
         .and_then(|text| serde_json::from_str(text).ok())
@@ -231,7 +231,7 @@ fn any_value(key: &str, value: &Value, redaction: &Redaction) -> Value {
     }
 }
 
-fn redacted(text: &Value, redaction: &Redaction) -> String {
+pub(super) fn redacted(text: &Value, redaction: &Redaction) -> String {
     redaction
         .text(text.as_str().unwrap_or_default())
         .into_owned()
@@ -243,7 +243,7 @@ fn number_of(word: &Value, words: &[&str]) -> usize {
 }
 
 /// A whole number of 64 bits as OTLP's JSON has it: as text.
-fn decimal(number: &Value) -> Value {
+pub(super) fn decimal(number: &Value) -> Value {
     match number {
         Value::Null => json!("0"),
         number => json!(number.to_string()),

@@ -9,7 +9,7 @@ use radiosonde_core::ids::TraceId;
 use radiosonde_store::{
     Config, Rows, Store, Table,
     query::{Cell, Limits},
-    row::{LogRow, Origin, PointKind, PointRow, SpanRow, Value},
+    row::{LogRow, Origin, PointKind, PointRow, SampleRow, SpanRow, Value},
 };
 
 const ORIGIN: Origin<'static> = Origin {
@@ -18,7 +18,7 @@ const ORIGIN: Origin<'static> = Origin {
     scope: "model",
 };
 
-/// A span, a log and a reading; attributes have other names and types from flush to flush.
+/// A span, a log, a reading and a sample; attributes have other names and types from flush to flush.
 fn rows(number: u64) -> Rows {
     let mut rows = Rows::default();
     let (own, time) = (
@@ -73,6 +73,25 @@ fn rows(number: u64) -> Rows {
         exemplars: "",
         attributes: &[("device", Value::Text("cuda:0"))],
     });
+    rows.sample(&SampleRow {
+        origin: ORIGIN,
+        time_unix_ns: time,
+        duration_ns: 0,
+        trace_id: Some(trace_id),
+        span_id: Some([7; 8]),
+        kind: "cpu",
+        unit: "nanoseconds",
+        value: number as i64,
+        thread: "worker",
+        library: "torch",
+        function: "leaf",
+        stack: if number.is_multiple_of(3) {
+            "main\nleaf"
+        } else {
+            "main\nother\nleaf"
+        },
+        attributes: &attributes,
+    });
     rows
 }
 
@@ -81,6 +100,7 @@ fn seen(store: &Store) -> Vec<Vec<Vec<Cell>>> {
         "SELECT trace_id, span_id, name, start_time, attributes['number'], attributes['mixed'], attributes['own.3'] FROM spans ORDER BY start_time",
         "SELECT time, trace_id, span_id, body, attributes['number'], attributes['mixed'] FROM logs ORDER BY time",
         "SELECT time, series, value, attributes['device'] FROM points ORDER BY time",
+        "SELECT time, trace_id, span_id, type, unit, value, thread, library, function, stack, attributes['own.3'] FROM profiles ORDER BY time",
     ];
     statements
         .map(|statement| store.sql(statement, Limits::default()).unwrap().rows)
@@ -103,7 +123,7 @@ fn small_segments_become_one_and_nothing_else_changes() {
     }
     // Of each table two of the next level, and what is left over.
     let deadline = Instant::now() + Duration::from_secs(60);
-    while store.segments().len() > 3 * (2 + 5) {
+    while store.segments().len() > 4 * (2 + 5) {
         assert!(Instant::now() < deadline, "{:#?}", store.segments());
         thread::sleep(Duration::from_millis(20));
     }

@@ -13,7 +13,7 @@ use std::{
 use radiosonde_store::{
     Config, Rows, Store,
     query::{Cell, Limits},
-    row::{Origin, SpanRow},
+    row::{Origin, SampleRow, SpanRow},
 };
 
 /// Where the child finds its folder, and from which number on it appends.
@@ -38,12 +38,28 @@ fn config(folder: &Path) -> Config {
 
 fn rows(number: u64) -> Rows {
     let mut rows = Rows::default();
+    let origin = Origin {
+        service: "killed",
+        resource: "{}",
+        scope: "",
+    };
+    rows.sample(&SampleRow {
+        origin,
+        time_unix_ns: number as i64,
+        duration_ns: 0,
+        trace_id: None,
+        span_id: None,
+        kind: "cpu",
+        unit: "nanoseconds",
+        value: 1,
+        thread: "",
+        library: "work",
+        function: "work",
+        stack: "main\nwork",
+        attributes: &[],
+    });
     rows.span(&SpanRow {
-        origin: Origin {
-            service: "killed",
-            resource: "{}",
-            scope: "",
-        },
+        origin,
         trace_id: u128::from(number / 8 + 1).to_be_bytes(),
         span_id: (number + 1).to_be_bytes(),
         parent_span_id: None,
@@ -129,6 +145,10 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_twice() {
         let rows = number(&store, "SELECT count(*) FROM spans");
         let distinct = number(&store, "SELECT count(DISTINCT span_id) FROM spans");
         assert_eq!(rows, distinct, "round {round}: there is a row twice");
+        // Of what is appended together, all is there or nothing.
+        let samples = number(&store, "SELECT count(DISTINCT time) FROM profiles");
+        let all_samples = number(&store, "SELECT count(*) FROM profiles");
+        assert_eq!((samples, all_samples), (rows, rows), "round {round}");
         // One more may have been written whose acknowledgement never came.
         assert!(
             (acknowledged..=acknowledged + 1).contains(&rows),

@@ -10,5 +10,6 @@ mod broken;
 mod compacting;
 mod kill;
 mod power;
+mod profiles;
 mod reading;
 mod several;

@@ -6,6 +6,7 @@
 
 mod logs;
 mod metrics;
+mod profiles;
 pub(super) mod scalars;
 mod traces;
 mod values;
@@ -35,6 +36,7 @@ pub(super) fn read(signal: Signal, request: &[u8], sink: &mut Sink) -> Result<()
         (Signal::Traces, request.resource_spans),
         (Signal::Logs, request.resource_logs),
         (Signal::Metrics, request.resource_metrics),
+        (Signal::Profiles, request.resource_profiles),
     ];
     let own = groups
         .iter()
@@ -57,8 +59,7 @@ pub(super) fn read(signal: Signal, request: &[u8], sink: &mut Sink) -> Result<()
         Signal::Traces => traces::read(own, sink),
         Signal::Logs => logs::read(own, sink),
         Signal::Metrics => metrics::read(own, sink),
-        // Their answer is given before a request is read.
-        Signal::Profiles => Ok(()),
+        Signal::Profiles => profiles::read(own, request.dictionary, sink),
     }
 }
 
@@ -79,9 +80,14 @@ struct Request<'a> {
     resource_logs: Option<&'a RawValue>,
     #[serde(borrow, default)]
     resource_metrics: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    resource_profiles: Option<&'a RawValue>,
+    /// Of profiles.
+    #[serde(borrow, default)]
+    dictionary: Option<&'a RawValue>,
 }
 
-/// `ResourceSpans`, `ResourceLogs` or `ResourceMetrics`.
+/// `ResourceSpans`, `ResourceLogs`, `ResourceMetrics` or `ResourceProfiles`.
 #[derive(Deserialize)]
 #[serde(expecting = "what one resource sent, which is an object")]
 struct ResourceGroup<'a> {
@@ -92,7 +98,8 @@ struct ResourceGroup<'a> {
         default,
         alias = "scopeSpans",
         alias = "scopeLogs",
-        alias = "scopeMetrics"
+        alias = "scopeMetrics",
+        alias = "scopeProfiles"
     )]
     scopes: Option<&'a RawValue>,
 }
@@ -103,7 +110,7 @@ struct Resource<'a> {
     attributes: Option<&'a RawValue>,
 }
 
-/// `ScopeSpans`, `ScopeLogs` or `ScopeMetrics`.
+/// `ScopeSpans`, `ScopeLogs`, `ScopeMetrics` or `ScopeProfiles`.
 #[derive(Deserialize)]
 #[serde(expecting = "what one scope sent, which is an object")]
 struct ScopeGroup<'a> {
@@ -114,7 +121,8 @@ struct ScopeGroup<'a> {
         default,
         alias = "spans",
         alias = "logRecords",
-        alias = "metrics"
+        alias = "metrics",
+        alias = "profiles"
     )]
     items: Option<&'a RawValue>,
 }
@@ -129,13 +137,23 @@ struct Scope<'a> {
 fn items<'a, T: Deserialize<'a>>(
     groups: Option<&'a RawValue>,
     sink: &mut Sink,
+    each: impl FnMut(&mut Sink, &Source, T) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    items_with(groups, sink, values::take, each)
+}
+
+/// The same, where `take` takes the attributes of resources.
+fn items_with<'a, T: Deserialize<'a>>(
+    groups: Option<&'a RawValue>,
+    sink: &mut Sink,
+    take: impl Fn(&mut Attributes<'a>, Option<&'a RawValue>) -> Result<(), Unreadable>,
     mut each: impl FnMut(&mut Sink, &Source, T) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     let mut attributes = Attributes::default();
     let mut source = Source::default();
     list(groups, |resource_at, group: ResourceGroup<'a>| {
         attributes.clear();
-        values::take(
+        take(
             &mut attributes,
             group.resource.and_then(|resource| resource.attributes),
         )?;

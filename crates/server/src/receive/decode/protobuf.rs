@@ -5,6 +5,7 @@
 
 mod logs;
 mod metrics;
+mod profiles;
 mod traces;
 
 use std::borrow::Cow;
@@ -25,8 +26,7 @@ pub(super) fn read(signal: Signal, request: &[u8], sink: &mut Sink) -> Result<()
         Signal::Traces => traces::read(request, sink),
         Signal::Logs => logs::read(request, sink),
         Signal::Metrics => metrics::read(request, sink),
-        // Their answer is given before a request is read.
-        Signal::Profiles => Ok(()),
+        Signal::Profiles => profiles::read(request, sink),
     }
 }
 
@@ -35,6 +35,16 @@ pub(super) fn read(signal: Signal, request: &[u8], sink: &mut Sink) -> Result<()
 fn items<'a>(
     request: &'a [u8],
     sink: &mut Sink,
+    each: impl FnMut(&mut Sink, &Source, &'a [u8]) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    items_with(request, sink, key_value, each)
+}
+
+/// The same, where `entry` takes the attributes of resources.
+fn items_with<'a>(
+    request: &'a [u8],
+    sink: &mut Sink,
+    entry: impl Fn(&mut Attributes<'a>, &'a [u8]) -> Result<(), Malformed>,
     mut each: impl FnMut(&mut Sink, &Source, &'a [u8]) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     let mut attributes = Attributes::default();
@@ -42,7 +52,7 @@ fn items<'a>(
     let mut resources = Messages::new(request, 1);
     let mut resource_at = 0;
     while let Some(group) = resources.next()? {
-        resource(group, &mut attributes, &mut source)?;
+        resource(group, &mut attributes, &mut source, &entry)?;
         let mut scopes = Messages::new(group, 2);
         let mut scope_at = 0;
         while let Some(group) = scopes.next()? {
@@ -93,13 +103,14 @@ fn resource<'a>(
     group: &'a [u8],
     attributes: &mut Attributes<'a>,
     source: &mut Source,
+    take: impl Fn(&mut Attributes<'a>, &'a [u8]) -> Result<(), Malformed>,
 ) -> Result<(), Unreadable> {
     attributes.clear();
     let mut resources = Messages::new(group, 1);
     while let Some(resource) = resources.next()? {
         let mut entries = Messages::new(resource, 1);
         while let Some(entry) = entries.next()? {
-            key_value(attributes, entry)?;
+            take(attributes, entry)?;
         }
     }
     if attributes.has_too_many() {
@@ -125,7 +136,7 @@ fn scope(group: &[u8], source: &mut Source) -> Result<(), Malformed> {
 
 /// Bytes as text.
 #[inline]
-fn utf8(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn utf8(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
@@ -197,6 +208,23 @@ impl<'a> AnyValue<'a> {
         }
         Ok(())
     }
+}
+
+/// The numbers in these fields of a message.
+pub(super) fn numbers<const N: usize>(
+    message: &[u8],
+    wanted: [u32; N],
+) -> Result<[i64; N], Malformed> {
+    let mut found = [0; N];
+    let mut fields = Reader::new(message);
+    while let Some((number, field)) = fields.field()? {
+        if let Field::Varint(value) = field
+            && let Some(at) = wanted.iter().position(|wanted| *wanted == number)
+        {
+            found[at] = value.cast_signed();
+        }
+    }
+    Ok(found)
 }
 
 /// `KeyValue{key=1, value=2}`.

@@ -21,6 +21,12 @@ pub(crate) enum Reason {
     Value,
     /// A histogram whose counts and bounds do not belong together.
     Buckets,
+    /// A place that is in none of a dictionary's tables.
+    Index,
+    /// A profile of nothing.
+    SampleType,
+    /// A sample whose values and times do not belong together.
+    Sample,
 }
 
 impl Reason {
@@ -35,6 +41,11 @@ impl Reason {
             Self::Name => "its metric has no name",
             Self::Value => "it has no value",
             Self::Buckets => "its bucket counts are not one more than its bounds",
+            Self::Index => "it refers to an entry that its dictionary does not have",
+            Self::SampleType => "its sample type has no name",
+            Self::Sample => {
+                "a sample has neither values nor times, or not as many of the one as of the other"
+            }
         }
     }
 
@@ -49,6 +60,9 @@ impl Reason {
             Self::Name => "name the metric",
             Self::Value => "send a value, or the flag that there is none",
             Self::Buckets => "send one count more than bounds, or none of both",
+            Self::Index => "send the dictionary that the profile was written with",
+            Self::SampleType => "say what is counted, such as cpu in nanoseconds",
+            Self::Sample => "send a value for each time, or only one of both",
         }
     }
 }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 use radiosonde_store::{
     Rows,
-    row::{LogRow, PointKind, PointRow, SpanRow},
+    row::{LogRow, PointKind, PointRow, SampleRow, SpanRow},
 };
 
+pub(super) use super::id::Id;
 pub(crate) use super::reason::Reason;
 use super::{
     Encoding, Signal,
     attributes::{Attributes, Source, find_text},
-    text,
     wire::Malformed,
 };
 
@@ -40,47 +40,6 @@ pub(crate) enum Unreadable {
 impl From<Malformed> for Unreadable {
     fn from(Malformed(why): Malformed) -> Self {
         Self::Malformed(why.to_owned())
-    }
-}
-
-/// An identifier as it was given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Id<const N: usize> {
-    /// None, or all zero, which says the same.
-    #[default]
-    Missing,
-    /// Something else.
-    Wrong,
-    /// This one.
-    Is([u8; N]),
-}
-
-impl<const N: usize> Id<N> {
-    /// From bytes, as protobuf has it.
-    #[inline]
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
-        match <[u8; N]>::try_from(bytes) {
-            Ok(id) if id != [0; N] => Self::Is(id),
-            Err(_) if !bytes.is_empty() => Self::Wrong,
-            _ => Self::Missing,
-        }
-    }
-
-    /// From hexadecimal text, as JSON has it.
-    pub(super) fn from_hex(text: &str) -> Self {
-        match text::from_hex::<N>(text) {
-            Some(id) => Self::from_bytes(&id),
-            None if text.is_empty() => Self::Missing,
-            None => Self::Wrong,
-        }
-    }
-
-    /// The identifier, where there is one.
-    pub(super) const fn get(self) -> Option<[u8; N]> {
-        match self {
-            Self::Is(id) => Some(id),
-            Self::Missing | Self::Wrong => None,
-        }
     }
 }
 
@@ -148,6 +107,10 @@ pub(crate) struct Counts {
     pub(crate) spans: u64,
     pub(crate) logs: u64,
     pub(crate) points: u64,
+    /// Samples of profiles.
+    pub(crate) samples: u64,
+    /// Profiles that were kept, which is no table.
+    pub(crate) profiles: u64,
 }
 
 /// Items that were not kept.
@@ -216,6 +179,8 @@ impl Sink {
         // Writing to a string does not fail.
         let _ = match self.signal {
             _ if self.encoding == Encoding::Zipkin => write!(place, "[{item}]"),
+            _ if self.encoding == Encoding::Pprof => write!(place, "sample_type[{item}]"),
+            _ if self.encoding == Encoding::Folded => write!(place, "line {}", item + 1),
             Signal::Traces => write!(
                 place,
                 "resource_spans[{resource}].scope_spans[{scope}].spans[{item}]"
@@ -239,14 +204,37 @@ impl Sink {
     /// Makes room for a row with so many bytes of text.
     #[inline]
     fn reserve(&mut self, bytes: usize) -> Result<(), Unreadable> {
-        self.bytes += bytes;
         if self.rows.len() >= ROWS_MAX {
             return Err(Unreadable::TooMuch("it has more than 262144 records"));
         }
+        self.reserve_bytes(bytes)
+    }
+
+    /// Makes room for text that rows will share.
+    pub(super) fn reserve_bytes(&mut self, bytes: usize) -> Result<(), Unreadable> {
+        self.bytes += bytes;
         if self.bytes > ROWS_BYTES_MAX {
             return Err(Unreadable::TooMuch("its records take more than 256 MiB"));
         }
         Ok(())
+    }
+
+    /// When the request came.
+    pub(super) const fn now_unix_ns(&self) -> i64 {
+        self.now_unix_ns
+    }
+
+    /// Takes a sample of a profile, which has so many bytes of text.
+    pub(super) fn sample(&mut self, row: &SampleRow<'_>, bytes: usize) -> Result<(), Unreadable> {
+        self.reserve(bytes)?;
+        self.rows.sample(row);
+        self.counts.samples += 1;
+        Ok(())
+    }
+
+    /// Counts a profile whose samples were taken.
+    pub(super) const fn kept_profile(&mut self) {
+        self.counts.profiles += 1;
     }
 
     /// Takes a span. Where it is kept, its events may follow.
@@ -312,7 +300,7 @@ impl Sink {
 
     /// A time that can be.
     #[inline]
-    fn time(&self, unix_ns: u64) -> Option<i64> {
+    pub(super) fn time(&self, unix_ns: u64) -> Option<i64> {
         let time = i64::try_from(unix_ns).ok()?;
         let distance = time.abs_diff(self.now_unix_ns);
         (distance <= YEARS_MAX as u64 * NS_PER_YEAR as u64).then_some(time)

@@ -22,19 +22,30 @@ use proptest::prelude::*;
 use prost::Message as _;
 use radiosonde_core::ids::TraceId;
 use radiosonde_store::{
-    Config, Store,
+    Config, Rows, Store,
     query::{Cell, Limits},
 };
 use tempfile::TempDir;
 
 use super::{
-    Counts, DEPTH_MAX, Encoding, Rejected, Signal, Unreadable, decode,
+    Counts, DEPTH_MAX, Encoding, Rejected, Signal, Told, Unreadable,
     sink::{ROWS_MAX, Reason},
 };
 
 mod any;
 mod forms;
 mod model;
+mod profiles;
+
+/// Makes rows of a request of which its address says nothing more.
+fn decode(
+    signal: Signal,
+    encoding: Encoding,
+    request: &[u8],
+    now_unix_ns: i64,
+) -> Result<(Rows, Counts, Rejected), Unreadable> {
+    super::decode(signal, encoding, &Told::default(), request, now_unix_ns)
+}
 
 /// When requests arrive: 2027-01-15T08:00:00Z.
 const NOW: i64 = 1_800_000_000_000_000_000;
@@ -80,16 +91,23 @@ impl Kept {
 
     fn everything(&self) -> Vec<String> {
         let of = |table: &str| self.ask(&format!("SELECT * FROM {table}"));
-        ["spans", "logs", "points"].map(of).to_vec()
+        ["spans", "logs", "points", "profiles"].map(of).to_vec()
     }
 }
 
 /// Reads a request in every way that there is: whatever it is, it has an answer.
 fn check(request: &[u8]) {
-    for encoding in [Encoding::Protobuf, Encoding::Json, Encoding::Zipkin] {
-        for signal in [Signal::Traces, Signal::Logs, Signal::Metrics] {
+    let encodings = [
+        Encoding::Protobuf,
+        Encoding::Json,
+        Encoding::Zipkin,
+        Encoding::Pprof,
+        Encoding::Folded,
+    ];
+    for encoding in encodings {
+        for signal in Signal::ALL {
             if let Ok((rows, counts, rejected)) = decode(signal, encoding, request, NOW) {
-                let all = counts.spans + counts.logs + counts.points;
+                let all = counts.spans + counts.logs + counts.points + counts.samples;
                 assert_eq!(rows.len() as u64, all);
                 assert_eq!(rejected.items == 0, rejected.first.is_none());
             }
@@ -248,7 +266,7 @@ fn a_span_is_a_row_and_its_events_are_rows_of_logs() {
     let expected = Counts {
         spans: 1,
         logs: 2,
-        points: 0,
+        ..Counts::default()
     };
     assert_eq!(
         (kept.counts, &kept.rejected),
@@ -785,7 +803,10 @@ fn requests_that_end_anywhere_or_have_one_bit_wrong_are_answered() {
         body: text("", "x").value,
         ..LogRecord::default()
     }]);
-    for request in [of_traces, of_metrics, of_logs, json.into_bytes()] {
+    let of_profiles = profiles::a_request().encode_to_vec();
+    let pprof = profiles::a_pprof();
+    let json = json.into_bytes();
+    for request in [of_traces, of_metrics, of_logs, json, of_profiles, pprof] {
         for at in 0..request.len() {
             check(&request[..at]);
             for bit in 0..8 {
@@ -861,6 +882,18 @@ proptest! {
         let json = Kept::new(Signal::Metrics, Encoding::Json, forms::metrics(&request).as_bytes());
         prop_assert_eq!(json.everything(), kept.everything());
         prop_assert_eq!((json.counts, &json.rejected), (kept.counts, &kept.rejected));
+    }
+
+    #[test]
+    fn profiles_are_the_same_rows_in_both_encodings(request in any::profiles()) {
+        let kept = Kept::new(Signal::Profiles, Encoding::Protobuf, &request.encode_to_vec());
+        let json = Kept::new(Signal::Profiles, Encoding::Json, forms::profiles(&request).as_bytes());
+        prop_assert_eq!(json.everything(), kept.everything());
+        prop_assert_eq!((json.counts, &json.rejected), (kept.counts, &kept.rejected));
+        // Whatever places it has: a profile is kept whole or not at all.
+        let profiles = profiles::all(&request);
+        prop_assert_eq!(kept.counts.profiles + kept.rejected.items, profiles.len() as u64);
+        prop_assert_eq!(kept.counts.profiles, profiles.iter().filter(|profile| profiles::is_sound(profile, &request)).count() as u64);
     }
 
     #[test]

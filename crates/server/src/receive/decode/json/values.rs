@@ -10,7 +10,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    super::{DEPTH_MAX, TOO_DEEP, attributes::Attributes, sink::Unreadable, text},
+    super::{DEPTH_MAX, TOO_DEEP, attributes::Attributes, profiles::Given, sink::Unreadable, text},
     list, malformed, parse,
     scalars::{Double, Integer, Text},
 };
@@ -81,6 +81,26 @@ pub(in super::super) fn take<'a>(
         }
         Ok(())
     })
+}
+
+/// An `AnyValue` on its own.
+pub(in super::super) fn given<'a>(raw: &'a RawValue) -> Result<Given<'a>, Unreadable> {
+    let value: AnyValue<'a> = parse(raw.get())?;
+    let number = value.int_value.map(|value| Given::Int(value.signed()));
+    let plain = value
+        .string_value
+        .map(|text| Given::Text(text.0))
+        .or_else(|| value.bool_value.map(Given::Bool))
+        .or(number)
+        .or_else(|| value.double_value.map(|value| Given::Float(value.0)));
+    match plain {
+        Some(given) => Ok(given),
+        None => {
+            let mut json = String::new();
+            write(&mut json, raw)?;
+            Ok(Given::Json(json))
+        }
+    }
 }
 
 /// A log's body as text: itself, or JSON where it is none.

@@ -3,6 +3,7 @@
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        profiles::v1development::ExportProfilesServiceRequest,
         trace::v1::ExportTraceServiceRequest,
     },
     common::v1::{
@@ -14,6 +15,10 @@ use opentelemetry_proto::tonic::{
         HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary,
         SummaryDataPoint, exemplar, exponential_histogram_data_point::Buckets, metric::Data,
         number_data_point, summary_data_point::ValueAtQuantile,
+    },
+    profiles::v1development::{
+        Function, KeyValueAndUnit, Line, Link, Location, Mapping, Profile, ProfilesDictionary,
+        ResourceProfiles, Sample, ScopeProfiles, Stack, ValueType,
     },
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span},
@@ -394,4 +399,155 @@ pub(super) fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
             schema_url: String::new(),
         });
     vec(group, 0..3).prop_map(|resource_metrics| ExportMetricsServiceRequest { resource_metrics })
+}
+
+/// A place in a table: mostly one that is there.
+fn place() -> impl Strategy<Value = i32> {
+    prop_oneof![60 => 0..3_i32, 1 => -1..6_i32]
+}
+
+fn places(most: usize) -> impl Strategy<Value = Vec<i32>> {
+    vec(place(), 0..most)
+}
+
+fn location() -> impl Strategy<Value = Location> {
+    let line = (place(), 0..100_i64).prop_map(|(function_index, line)| Line {
+        function_index,
+        line,
+        column: 3,
+    });
+    (place(), any::<u64>(), vec(line, 0..3), places(2)).prop_map(
+        |(mapping_index, address, lines, attribute_indices)| Location {
+            mapping_index,
+            address,
+            lines,
+            attribute_indices,
+        },
+    )
+}
+
+fn function() -> impl Strategy<Value = Function> {
+    [place(), place(), place()].prop_map(
+        |[name_strindex, system_name_strindex, filename_strindex]| Function {
+            name_strindex,
+            system_name_strindex,
+            filename_strindex,
+            start_line: 1,
+        },
+    )
+}
+
+fn dictionary() -> impl Strategy<Value = ProfilesDictionary> {
+    let mapping = place().prop_map(|filename_strindex| Mapping {
+        filename_strindex,
+        ..Mapping::default()
+    });
+    let link = (id(16), prop_oneof![9 => id(8), 1 => id(3)])
+        .prop_map(|(trace_id, span_id)| Link { trace_id, span_id });
+    let reference = place().prop_map(|place| AnyValue {
+        value: Some(Value::StringValueStrindex(place)),
+    });
+    let attribute = (place(), option::of(prop_oneof![value(), reference.boxed()]));
+    let attribute = attribute.prop_map(|(key_strindex, value)| KeyValueAndUnit {
+        key_strindex,
+        value,
+        unit_strindex: 0,
+    });
+    let stack = places(5).prop_map(|location_indices| Stack { location_indices });
+    let strings = prop_oneof![
+        4 => text().boxed(),
+        1 => Just("profile.frame.type".to_owned()).boxed(),
+        1 => Just("thread.name".to_owned()).boxed(),
+        1 => Just("count".to_owned()).boxed(),
+        1 => Just("nanoseconds".to_owned()).boxed(),
+    ];
+    (
+        (vec(mapping, 3), vec(location(), 3), vec(function(), 3)),
+        (
+            vec(link, 3),
+            vec(strings, 3),
+            vec(attribute, 3),
+            vec(stack, 3),
+        ),
+    )
+        .prop_map(
+            |((mappings, locations, functions), (links, strings, attributes, stacks))| {
+                ProfilesDictionary {
+                    mapping_table: mappings,
+                    location_table: locations,
+                    function_table: functions,
+                    link_table: links,
+                    string_table: strings,
+                    attribute_table: attributes,
+                    stack_table: stacks,
+                }
+            },
+        )
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    // Values alone, times alone, or both; sometimes neither, or what does not belong together.
+    let observed = prop_oneof![
+        4 => vec(any::<i64>(), 1..3).prop_map(|values| (values, Vec::new())),
+        4 => vec(time(), 1..3).prop_map(|times| (Vec::new(), times)),
+        4 => vec((any::<i64>(), time()), 1..3).prop_map(|both| both.into_iter().unzip()),
+        1 => (vec(any::<i64>(), 0..3), vec(time(), 0..3)),
+    ];
+    (place(), place(), places(2), observed).prop_map(
+        |(stack_index, link_index, attribute_indices, (values, timestamps_unix_nano))| Sample {
+            stack_index,
+            attribute_indices,
+            link_index,
+            values,
+            timestamps_unix_nano,
+        },
+    )
+}
+
+fn profile() -> impl Strategy<Value = Profile> {
+    let counted = || {
+        (place(), place()).prop_map(|(type_strindex, unit_strindex)| ValueType {
+            type_strindex,
+            unit_strindex,
+        })
+    };
+    let of_samples = (vec(sample(), 0..4), places(2), 0..3_u32);
+    let period = (option::of(counted()), 0..1000_i64);
+    (counted(), period, time(), 0..1_000_000_u64, of_samples).prop_map(
+        |(sample_type, (period_type, period), time_unix_nano, duration_nano, samples)| {
+            let (samples, attribute_indices, dropped_attributes_count) = samples;
+            Profile {
+                sample_type: Some(sample_type),
+                samples,
+                time_unix_nano,
+                duration_nano,
+                period_type,
+                period,
+                profile_id: vec![7; 16],
+                dropped_attributes_count,
+                attribute_indices,
+                ..Profile::default()
+            }
+        },
+    )
+}
+
+pub(super) fn profiles() -> impl Strategy<Value = ExportProfilesServiceRequest> {
+    let group = (source(), vec(profile(), 0..4)).prop_map(|((resource, scope), profiles)| {
+        ResourceProfiles {
+            resource,
+            scope_profiles: vec![ScopeProfiles {
+                scope,
+                profiles,
+                schema_url: String::new(),
+            }],
+            schema_url: String::new(),
+        }
+    });
+    (vec(group, 0..3), dictionary()).prop_map(|(resource_profiles, dictionary)| {
+        ExportProfilesServiceRequest {
+            resource_profiles,
+            dictionary: Some(dictionary),
+        }
+    })
 }

@@ -3,6 +3,7 @@
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        profiles::v1development::ExportProfilesServiceRequest,
         trace::v1::ExportTraceServiceRequest,
     },
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value as Any},
@@ -12,6 +13,7 @@ use opentelemetry_proto::tonic::{
         SummaryDataPoint, exemplar, exponential_histogram_data_point::Buckets, metric::Data,
         number_data_point,
     },
+    profiles::v1development::{Profile, ProfilesDictionary, ValueType},
     resource::v1::Resource,
     trace::v1::{Span, span},
 };
@@ -48,7 +50,8 @@ fn base64(bytes: &[u8]) -> String {
 
 fn value(value: &AnyValue) -> Value {
     match &value.value {
-        None | Some(Any::StringValueStrindex(_)) => json!({}),
+        None => json!({}),
+        Some(Any::StringValueStrindex(place)) => json!({"stringValueStrindex": place}),
         Some(Any::StringValue(text)) => json!({"stringValue": text}),
         Some(Any::BoolValue(value)) => json!({"boolValue": value}),
         Some(Any::IntValue(value)) => json!({"intValue": value.to_string()}),
@@ -64,6 +67,9 @@ fn value(value: &AnyValue) -> Value {
 
 fn attributes(entries: &[KeyValue]) -> Value {
     let entry = |entry: &KeyValue| match &entry.value {
+        Some(given) if entry.key.is_empty() => {
+            json!({"keyStrindex": entry.key_strindex, "value": value(given)})
+        }
         Some(given) => json!({"key": entry.key, "value": value(given)}),
         None => json!({"key": entry.key}),
     };
@@ -268,4 +274,83 @@ pub(super) fn metrics(request: &ExportMetricsServiceRequest) -> String {
         json!({"resource": resource(group.resource.as_ref()), "scopeMetrics": scopes.collect::<Vec<_>>()})
     });
     json!({"resourceMetrics": groups.collect::<Vec<_>>()}).to_string()
+}
+
+fn value_type(given: Option<&ValueType>) -> Value {
+    given.map_or(
+        Value::Null,
+        |given| json!({"typeStrindex": given.type_strindex, "unitStrindex": given.unit_strindex}),
+    )
+}
+
+fn profile(profile: &Profile) -> Value {
+    let samples = profile.samples.iter().map(|sample| {
+        let values: Vec<String> = sample.values.iter().map(ToString::to_string).collect();
+        let times: Vec<Value> = sample.timestamps_unix_nano.iter().map(|time| number(*time)).collect();
+        json!({
+            "stackIndex": sample.stack_index, "linkIndex": sample.link_index, "attributeIndices": sample.attribute_indices,
+            "values": values, "timestampsUnixNano": times,
+        })
+    });
+    json!({
+        "sampleType": value_type(profile.sample_type.as_ref()), "samples": samples.collect::<Vec<_>>(),
+        "timeUnixNano": number(profile.time_unix_nano), "durationNano": number(profile.duration_nano),
+        "periodType": value_type(profile.period_type.as_ref()), "period": profile.period.to_string(),
+        "profileId": hex(&profile.profile_id), "attributeIndices": profile.attribute_indices,
+        "droppedAttributesCount": profile.dropped_attributes_count,
+    })
+}
+
+fn dictionary(tables: &ProfilesDictionary) -> Value {
+    let mappings = tables.mapping_table.iter().map(|mapping| {
+        json!({"memoryStart": number(mapping.memory_start), "filenameStrindex": mapping.filename_strindex})
+    });
+    let locations = tables.location_table.iter().map(|location| {
+        let lines = location.lines.iter();
+        let lines = lines.map(
+            |line| json!({"functionIndex": line.function_index, "line": line.line.to_string()}),
+        );
+        json!({
+            "mappingIndex": location.mapping_index, "address": number(location.address),
+            "lines": lines.collect::<Vec<_>>(), "attributeIndices": location.attribute_indices,
+        })
+    });
+    let functions = tables.function_table.iter().map(|function| {
+        json!({
+            "nameStrindex": function.name_strindex, "systemNameStrindex": function.system_name_strindex,
+            "filenameStrindex": function.filename_strindex, "startLine": function.start_line.to_string(),
+        })
+    });
+    let links = tables
+        .link_table
+        .iter()
+        .map(|link| json!({"traceId": hex(&link.trace_id), "spanId": hex(&link.span_id)}));
+    let attributes = tables.attribute_table.iter().map(|entry| {
+        let value = entry.value.as_ref().map(value);
+        json!({"keyStrindex": entry.key_strindex, "value": value, "unitStrindex": entry.unit_strindex})
+    });
+    let stacks = tables
+        .stack_table
+        .iter()
+        .map(|stack| json!({"locationIndices": stack.location_indices}));
+    json!({
+        "mappingTable": mappings.collect::<Vec<_>>(), "locationTable": locations.collect::<Vec<_>>(),
+        "functionTable": functions.collect::<Vec<_>>(), "linkTable": links.collect::<Vec<_>>(),
+        "stringTable": tables.string_table, "attributeTable": attributes.collect::<Vec<_>>(),
+        "stackTable": stacks.collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn profiles(request: &ExportProfilesServiceRequest) -> String {
+    let groups = request.resource_profiles.iter().map(|group| {
+        let scopes = group.scope_profiles.iter().map(|group| {
+            let profiles: Vec<Value> = group.profiles.iter().map(profile).collect();
+            json!({"scope": scope(group.scope.as_ref()), "profiles": profiles})
+        });
+        json!({"resource": resource(group.resource.as_ref()), "scopeProfiles": scopes.collect::<Vec<_>>()})
+    });
+    json!({
+        "resourceProfiles": groups.collect::<Vec<_>>(), "dictionary": request.dictionary.as_ref().map(dictionary),
+    })
+    .to_string()
 }
