@@ -26,7 +26,7 @@ use crate::row::Row;
 pub struct Case {
     /// What is measured and by whom, for instance `counter.radiosonde`.
     pub name: &'static str,
-    /// Measures and [`print`]s.
+    /// Measures, and tells what by [`print()`].
     pub run: fn(),
 }
 

@@ -54,7 +54,7 @@ const VERSION: (&str, bool, &str) = ("version", false, "only this service.versio
 const LIMIT: (&str, bool, &str) = ("limit", false, "at most so many");
 const TRACE_ID: (&str, bool, &str) = ("trace_id", true, "32 hexadecimal digits");
 
-const TOOLS: [Tool; 11] = [
+const TOOLS: &[Tool] = &[
     Tool {
         name: "overview",
         what: "Requests, errors, latency quantiles and tokens by service and operation",

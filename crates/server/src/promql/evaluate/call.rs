@@ -133,31 +133,8 @@ impl Evaluator {
                 absent(is_there, of)
             }
             (Own::Timestamp, [of]) => self.timestamps(of, at)?,
-            (Own::Clamp, [of, ..]) => {
-                let (least, most) = (scalar(1)?, scalar(2)?);
-                if least > most {
-                    Vec::new()
-                } else {
-                    self.each(function, of, at, &|value| {
-                        largest(least, smallest(most, value))
-                    })?
-                }
-            }
-            (Own::ClampMax, [of, ..]) => {
-                let most = scalar(1)?;
-                self.each(function, of, at, &|value| smallest(most, value))?
-            }
-            (Own::ClampMin, [of, ..]) => {
-                let least = scalar(1)?;
-                self.each(function, of, at, &|value| largest(least, value))?
-            }
-            (Own::Round, [of, rest @ ..]) => {
-                let nearest = if rest.is_empty() { 1.0 } else { scalar(1)? };
-                // Divided by the inverse, as Prometheus does, because 0.1 is no binary fraction.
-                let inverse = 1.0 / nearest;
-                self.each(function, of, at, &|value| {
-                    (value * inverse + 0.5).floor() / inverse
-                })?
+            (Own::Clamp | Own::ClampMax | Own::ClampMin | Own::Round, [of, rest @ ..]) => {
+                self.bounded(own, function, of, rest, at)?
             }
             (Own::Sort | Own::SortDescending, [of]) => {
                 sorted(self.vector(of, at)?, own == Own::SortDescending)
@@ -177,6 +154,48 @@ impl Evaluator {
             _ => Vec::new(),
         };
         Ok(Value::Vector(unique(elements)?))
+    }
+
+    /// `clamp`, its halves and `round`: each number moved by what the further arguments say.
+    fn bounded(
+        &self,
+        own: Own,
+        function: &Function,
+        of: &Expression,
+        rest: &[Expression],
+        at: i64,
+    ) -> Result<Vec<Element>, Error> {
+        let bound = |place: usize| match rest.get(place) {
+            Some(argument) => self.scalar(argument, at),
+            None => Ok(f64::NAN),
+        };
+        match own {
+            Own::Clamp => {
+                let (least, most) = (bound(0)?, bound(1)?);
+                if least > most {
+                    return Ok(Vec::new());
+                }
+                self.each(function, of, at, &|value| {
+                    largest(least, smallest(most, value))
+                })
+            }
+            Own::ClampMax => {
+                let most = bound(0)?;
+                self.each(function, of, at, &|value| smallest(most, value))
+            }
+            Own::ClampMin => {
+                let least = bound(0)?;
+                self.each(function, of, at, &|value| largest(least, value))
+            }
+            _ => {
+                let nearest = if rest.is_empty() { 1.0 } else { bound(0)? };
+                // Divided by the inverse, as Prometheus does, because 0.1 is no binary fraction.
+                let inverse = 1.0 / nearest;
+                self.each(function, of, at, &|value| {
+                    (value * inverse + 0.5).floor() / inverse
+                })
+            }
+        }
     }
 
     /// As in Prometheus, what is no histogram is left out.
