@@ -73,8 +73,8 @@ pub fn of(frame: &Frame<'_>) -> String {
         return KERNEL.to_owned();
     }
     let is_python =
-        frame.kind == "cpython" || file.ends_with(".py") || file.starts_with("<frozen ");
-    let is_go = frame.kind == "go" || file.ends_with(".go");
+        frame.kind == "cpython" || has_extension(&file, "py") || file.starts_with("<frozen ");
+    let is_go = frame.kind == "go" || has_extension(&file, "go");
     let found = packaged(&file)
         .or_else(|| packaged(&module))
         .or_else(|| is_python.then(|| python(&file)))
@@ -246,4 +246,10 @@ fn program(module: &str) -> Option<String> {
         .bytes()
         .all(|byte| byte == b'.' || byte.is_ascii_digit());
     is_python.then(|| PYTHON.to_owned())
+}
+
+/// Whether a file's name ends with this after its last full stop, as compilers and interpreters spell it.
+fn has_extension(file: &str, extension: &str) -> bool {
+    file.rsplit_once('.')
+        .is_some_and(|(_, last)| last == extension)
 }

@@ -118,93 +118,96 @@ fn a_function_that_calls_itself_counts_once() {
     assert_eq!((walk.own, walk.total, walk.b_total), (8, 8, None));
 }
 
+/// Frames as [`stack`] reads them, and their libraries.
+const LIBRARIES: &[(&str, &str)] = &[
+    // Python.
+    (
+        "forward@/opt/venv/lib/python3.11/site-packages/torch/nn/modules/linear.py",
+        "torch",
+    ),
+    ("open@/usr/lib/python3/dist-packages/PIL/Image.py", "pillow"),
+    ("six@/venv/lib/python3.12/site-packages/six.py", "six"),
+    ("iterencode@/usr/lib/python3.11/json/encoder.py", "json"),
+    (
+        "scan!/usr/lib/python3.11/lib-dynload/_json.cpython-311-x86_64-linux-gnu.so",
+        "json",
+    ),
+    ("_find@<frozen importlib._bootstrap>#cpython", "importlib"),
+    ("main@/srv/train.py#cpython", OWN_NAME),
+    ("encode@json/encoder.py", "json"),
+    ("open@PIL/Image.py", "pillow"),
+    ("main@train.py", OWN_NAME),
+    (
+        "at::native::add!/venv/lib/python3.11/site-packages/torch/lib/libtorch_cpu.so",
+        "torch",
+    ),
+    (
+        "dgemm!/venv/lib/python3.11/site-packages/numpy.libs/libopenblas64_p-r0-0cf96a72.3.23.so",
+        "numpy",
+    ),
+    (
+        "_PyEval_EvalFrameDefault!/usr/bin/python3.11#native",
+        "python",
+    ),
+    (
+        "_PyEval_EvalFrameDefault!/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0",
+        "python",
+    ),
+    // Rust.
+    (
+        "from_str@/usr/local/cargo/registry/src/index.crates.io-6f17d22bba15001f/serde_json-1.0.108/src/de.rs",
+        "serde_json",
+    ),
+    (
+        "poll@/usr/local/cargo/git/checkouts/tokio-rs-0a1b2c3d/9f8e7d6/tokio/src/lib.rs",
+        "tokio-rs",
+    ),
+    (
+        "push@/rustc/82e1608dfa6e0b5569232559e3d385fea5a93112/library/alloc/src/vec/mod.rs",
+        "alloc",
+    ),
+    ("go@vendor/rand_core-0.9.3/src/lib.rs", "rand_core"),
+    ("serde_json::de::from_str!/srv/app#native", "serde_json"),
+    (
+        "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop!/srv/app",
+        "alloc",
+    ),
+    // Others.
+    ("memcpy!/usr/lib/x86_64-linux-gnu/libc.so.6", "libc"),
+    ("read!/lib/libc-2.31.so", "libc"),
+    (
+        "cudaLaunchKernel!/usr/local/cuda/lib64/libcudart.so.12.4",
+        "libcudart",
+    ),
+    ("__x64_sys_read![kernel.kallsyms]", "kernel"),
+    ("do_futex#kernel", "kernel"),
+    (
+        "github.com/gin-gonic/gin.(*Engine).ServeHTTP!/srv/app#go",
+        "github.com/gin-gonic/gin",
+    ),
+    (
+        "runtime.mallocgc@/usr/local/go/src/runtime/malloc.go!/srv/app",
+        "runtime",
+    ),
+    ("main.main@/src/app/main.go!/srv/app", OWN_NAME),
+    (
+        "ServeHTTP@/go/pkg/mod/github.com/gin-gonic/gin@v1.9.1/gin.go",
+        "github.com/gin-gonic/gin",
+    ),
+    (
+        "render@/app/node_modules/@scope/name/dist/index.js",
+        "@scope/name",
+    ),
+    ("main!/srv/app#native", OWN_NAME),
+    ("0x7f", library::UNKNOWN),
+];
+
 #[test]
 fn a_frame_is_of_the_library_that_its_place_says() {
-    for (frame, expected) in [
-        // Python.
-        (
-            "forward@/opt/venv/lib/python3.11/site-packages/torch/nn/modules/linear.py",
-            "torch",
-        ),
-        ("open@/usr/lib/python3/dist-packages/PIL/Image.py", "pillow"),
-        ("six@/venv/lib/python3.12/site-packages/six.py", "six"),
-        ("iterencode@/usr/lib/python3.11/json/encoder.py", "json"),
-        (
-            "scan!/usr/lib/python3.11/lib-dynload/_json.cpython-311-x86_64-linux-gnu.so",
-            "json",
-        ),
-        ("_find@<frozen importlib._bootstrap>#cpython", "importlib"),
-        ("main@/home/me/train.py#cpython", OWN_NAME),
-        ("encode@json/encoder.py", "json"),
-        ("open@PIL/Image.py", "pillow"),
-        ("main@train.py", OWN_NAME),
-        (
-            "at::native::add!/venv/lib/python3.11/site-packages/torch/lib/libtorch_cpu.so",
-            "torch",
-        ),
-        (
-            "dgemm!/venv/lib/python3.11/site-packages/numpy.libs/libopenblas64_p-r0-0cf96a72.3.23.so",
-            "numpy",
-        ),
-        (
-            "_PyEval_EvalFrameDefault!/usr/bin/python3.11#native",
-            "python",
-        ),
-        (
-            "_PyEval_EvalFrameDefault!/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0",
-            "python",
-        ),
-        // Rust.
-        (
-            "from_str@/home/me/.cargo/registry/src/index.crates.io-6f17d22bba15001f/serde_json-1.0.108/src/de.rs",
-            "serde_json",
-        ),
-        (
-            "poll@/root/.cargo/git/checkouts/tokio-rs-0a1b2c3d/9f8e7d6/tokio/src/lib.rs",
-            "tokio-rs",
-        ),
-        (
-            "push@/rustc/82e1608dfa6e0b5569232559e3d385fea5a93112/library/alloc/src/vec/mod.rs",
-            "alloc",
-        ),
-        ("go@vendor/rand_core-0.9.3/src/lib.rs", "rand_core"),
-        ("serde_json::de::from_str!/srv/app#native", "serde_json"),
-        (
-            "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop!/srv/app",
-            "alloc",
-        ),
-        // Others.
-        ("memcpy!/usr/lib/x86_64-linux-gnu/libc.so.6", "libc"),
-        ("read!/lib/libc-2.31.so", "libc"),
-        (
-            "cudaLaunchKernel!/usr/local/cuda/lib64/libcudart.so.12.4",
-            "libcudart",
-        ),
-        ("__x64_sys_read![kernel.kallsyms]", "kernel"),
-        ("do_futex#kernel", "kernel"),
-        (
-            "github.com/gin-gonic/gin.(*Engine).ServeHTTP!/srv/app#go",
-            "github.com/gin-gonic/gin",
-        ),
-        (
-            "runtime.mallocgc@/usr/local/go/src/runtime/malloc.go!/srv/app",
-            "runtime",
-        ),
-        ("main.main@/src/app/main.go!/srv/app", OWN_NAME),
-        (
-            "ServeHTTP@/go/pkg/mod/github.com/gin-gonic/gin@v1.9.1/gin.go",
-            "github.com/gin-gonic/gin",
-        ),
-        (
-            "render@/app/node_modules/@scope/name/dist/index.js",
-            "@scope/name",
-        ),
-        ("main!/srv/app#native", OWN_NAME),
-        ("0x7f", library::UNKNOWN),
-    ] {
+    for (frame, expected) in LIBRARIES {
         let text = stack(&[frame]);
         let frame = frames(&text).next().unwrap();
-        assert_eq!(library::of(&frame), expected, "{frame:?}");
+        assert_eq!(library::of(&frame), *expected, "{frame:?}");
     }
 }
 

@@ -88,6 +88,10 @@ pub(super) struct FlameAnswer {
 
 /// Of a comparison's second side.
 #[derive(Debug, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they stand beside those of the first side, which have no prefix"
+)]
 struct Second {
     b_total: i64,
     b_samples: i64,
@@ -153,7 +157,7 @@ impl FlameParams {
             (selection, is_given)
         };
         let of = &self;
-        let (a, is_a_given) = side([
+        let (first, with_first) = side([
             of.a_from.clone(),
             of.a_to.clone(),
             of.a_service.clone(),
@@ -162,7 +166,7 @@ impl FlameParams {
             of.a_thread.clone(),
             of.a_q.clone(),
         ]);
-        let (b, is_b_given) = side([
+        let (second, with_second) = side([
             of.b_from.clone(),
             of.b_to.clone(),
             of.b_service.clone(),
@@ -171,7 +175,7 @@ impl FlameParams {
             of.b_thread.clone(),
             of.b_q.clone(),
         ]);
-        (a, (is_a_given || is_b_given).then_some(b))
+        (first, (with_first || with_second).then_some(second))
     }
 }
 

@@ -120,9 +120,7 @@ impl<'r> Dictionary<'r> {
         };
         let attributes: Vec<usize> = key_values(&row[10], self.redaction)
             .into_iter()
-            .map(|mut pair| {
-                self.attribute(text(&pair["key"]).to_owned().as_str(), pair["value"].take())
-            })
+            .map(|pair| self.attribute(text(&pair["key"]), &pair["value"]))
             .collect();
         json!({
             "stackIndex": self.stack(text(&row[1])),
@@ -133,7 +131,7 @@ impl<'r> Dictionary<'r> {
         })
     }
 
-    fn attribute(&mut self, key: &str, value: Value) -> usize {
+    fn attribute(&mut self, key: &str, value: &Value) -> usize {
         let key = self.string(key);
         self.attributes
             .place(json!({"keyStrindex": key, "value": value}))
@@ -163,7 +161,7 @@ impl<'r> Dictionary<'r> {
         };
         let kind = match &*frame.kind {
             "" => Vec::new(),
-            kind => vec![self.attribute(FRAME_TYPE, json!({"stringValue": kind}))],
+            kind => vec![self.attribute(FRAME_TYPE, &json!({"stringValue": kind}))],
         };
         self.locations.place(json!({
             "mappingIndex": mapping,

@@ -101,8 +101,8 @@ fn the_library_that_is_the_bottleneck_is_told_and_after_kill_9() {
         );
         let tree = collector.text(&["flame", "--service", "trainer"]);
         assert!(tree.contains("main") && tree.contains("matmul"), "{tree}");
-        let folded = collector.text(&["flame", "--by", "folded"]);
-        assert!(folded.contains("main;matmul;memcpy 60000000\n"), "{folded}");
+        let stacks = collector.text(&["flame", "--by", "folded"]);
+        assert!(stacks.contains("main;matmul;memcpy 60000000\n"), "{stacks}");
         let trace = collector.text(&["trace", TRACE]);
         assert!(
             trace.contains("generate [engine]") && trace.contains("torch"),

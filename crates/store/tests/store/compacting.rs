@@ -74,6 +74,14 @@ fn rows(number: u64) -> Rows {
         attributes: &[("device", Value::Text("cuda:0"))],
     });
     rows.sample(&SampleRow {
+        attributes: &attributes,
+        ..sample(number, time, trace_id)
+    });
+    rows
+}
+
+fn sample(number: u64, time: i64, trace_id: [u8; 16]) -> SampleRow<'static> {
+    SampleRow {
         origin: ORIGIN,
         time_unix_ns: time,
         duration_ns: 0,
@@ -90,9 +98,8 @@ fn rows(number: u64) -> Rows {
         } else {
             "main\nother\nleaf"
         },
-        attributes: &attributes,
-    });
-    rows
+        attributes: &[],
+    }
 }
 
 fn seen(store: &Store) -> Vec<Vec<Vec<Cell>>> {

@@ -146,7 +146,7 @@ fn parts(frame: &str) -> Parts<'_> {
             Some((file, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) => (file, line),
             _ => (place, ""),
         };
-        let is_library = file.contains(".so") || file.ends_with(".dylib");
+        let is_library = file.contains(".so") || file.contains(".dylib");
         return Parts {
             function,
             file: if is_library { "" } else { file },

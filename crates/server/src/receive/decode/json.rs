@@ -69,10 +69,6 @@ pub(super) fn read(signal: Signal, request: &[u8], sink: &mut Sink) -> Result<()
     rename_all = "camelCase",
     expecting = "an Export request, which is an object"
 )]
-#[expect(
-    clippy::struct_field_names,
-    reason = "fields have the names that OTLP gives them"
-)]
 struct Request<'a> {
     #[serde(borrow, default)]
     resource_spans: Option<&'a RawValue>,

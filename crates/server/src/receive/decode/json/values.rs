@@ -93,14 +93,12 @@ pub(in super::super) fn given<'a>(raw: &'a RawValue) -> Result<Given<'a>, Unread
         .or_else(|| value.bool_value.map(Given::Bool))
         .or(number)
         .or_else(|| value.double_value.map(|value| Given::Float(value.0)));
-    match plain {
-        Some(given) => Ok(given),
-        None => {
-            let mut json = String::new();
-            write(&mut json, raw)?;
-            Ok(Given::Json(json))
-        }
+    if let Some(given) = plain {
+        return Ok(given);
     }
+    let mut json = String::new();
+    write(&mut json, raw)?;
+    Ok(Given::Json(json))
 }
 
 /// A log's body as text: itself, or JSON where it is none.

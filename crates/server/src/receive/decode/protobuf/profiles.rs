@@ -139,7 +139,7 @@ fn location(message: &[u8], dictionary: &mut Dictionary<'_>) -> Result<(), Unrea
             (4, field) => {
                 let mut places = Vec::new();
                 repeated_varint(field, |place| {
-                    push_bounded(&mut places, place.cast_signed())
+                    push_bounded(&mut places, place.cast_signed());
                 })?;
                 for place in places {
                     dictionary.count()?;
@@ -197,7 +197,7 @@ fn stack(message: &[u8], dictionary: &mut Dictionary<'_>) -> Result<(), Unreadab
         if number == 1 {
             let mut places = Vec::new();
             repeated_varint(field, |place| {
-                push_bounded(&mut places, place.cast_signed())
+                push_bounded(&mut places, place.cast_signed());
             })?;
             for place in places {
                 dictionary.count()?;

@@ -15,85 +15,76 @@ use super::{
     *,
 };
 
-/// Two frames of Python, of which the inner one calls into a library, in a span.
-pub(super) fn a_request() -> ExportProfilesServiceRequest {
-    let strings = [
-        "",
-        "cpu",
-        "nanoseconds",
-        "main",
-        "/srv/train.py",
-        "matmul",
-        "/venv/lib/python3.11/site-packages/torch/functional.py",
-        "thread.name",
-        "worker-1",
-        "profile.frame.type",
-        "/usr/lib/x86_64-linux-gnu/libc.so.6",
-        "cpython",
-        "service.name",
-    ];
+const STRINGS: [&str; 13] = [
+    "",
+    "cpu",
+    "nanoseconds",
+    "main",
+    "/srv/train.py",
+    "matmul",
+    "/venv/lib/python3.11/site-packages/torch/functional.py",
+    "thread.name",
+    "worker-1",
+    "profile.frame.type",
+    "/usr/lib/x86_64-linux-gnu/libc.so.6",
+    "cpython",
+    "service.name",
+];
+
+/// The tables of [`a_request`]: each begins with what stands for none.
+fn a_dictionary() -> ProfilesDictionary {
     let function = |name_strindex, filename_strindex| Function {
         name_strindex,
         filename_strindex,
         ..Function::default()
     };
-    let location = |mapping_index, address, function_index| Location {
-        mapping_index,
-        address,
-        lines: (function_index > 0)
-            .then(|| Line {
-                function_index,
-                line: 10 * i64::from(function_index),
-                column: 0,
-            })
-            .into_iter()
-            .collect(),
-        attribute_indices: if function_index > 0 {
-            vec![2]
-        } else {
-            Vec::new()
-        },
+    let location = |function_index| Location {
+        lines: vec![Line {
+            function_index,
+            line: 10 * i64::from(function_index),
+            column: 0,
+        }],
+        attribute_indices: vec![2],
+        ..Location::default()
+    };
+    let nameless = Location {
+        mapping_index: 1,
+        address: 0x1234,
+        ..Location::default()
     };
     let attribute = |key_strindex, value| KeyValueAndUnit {
         key_strindex,
         value: Some(AnyValue { value: Some(value) }),
         unit_strindex: 0,
     };
-    let dictionary = ProfilesDictionary {
-        mapping_table: vec![
-            Mapping::default(),
-            Mapping {
-                filename_strindex: 10,
-                ..Mapping::default()
-            },
-        ],
-        location_table: vec![
-            Location::default(),
-            location(0, 0, 1),
-            location(0, 0, 2),
-            location(1, 0x1234, 0),
-        ],
+    let library = Mapping {
+        filename_strindex: 10,
+        ..Mapping::default()
+    };
+    let link = Link {
+        trace_id: TRACE.to_vec(),
+        span_id: SPAN.to_vec(),
+    };
+    let stack = Stack {
+        location_indices: vec![3, 2, 1],
+    };
+    ProfilesDictionary {
+        mapping_table: vec![Mapping::default(), library],
+        location_table: vec![Location::default(), location(1), location(2), nameless],
         function_table: vec![Function::default(), function(3, 4), function(5, 6)],
-        link_table: vec![
-            Link::default(),
-            Link {
-                trace_id: TRACE.to_vec(),
-                span_id: SPAN.to_vec(),
-            },
-        ],
-        string_table: strings.map(str::to_owned).to_vec(),
+        link_table: vec![Link::default(), link],
+        string_table: STRINGS.map(str::to_owned).to_vec(),
         attribute_table: vec![
             KeyValueAndUnit::default(),
             attribute(7, Any::StringValueStrindex(8)),
             attribute(9, Any::StringValue("cpython".to_owned())),
         ],
-        stack_table: vec![
-            Stack::default(),
-            Stack {
-                location_indices: vec![3, 2, 1],
-            },
-        ],
-    };
+        stack_table: vec![Stack::default(), stack],
+    }
+}
+
+/// Two frames of Python, of which the inner one calls into a library, in a span.
+pub(super) fn a_request() -> ExportProfilesServiceRequest {
     let sample = |values: Vec<i64>, timestamps_unix_nano| Sample {
         stack_index: 1,
         attribute_indices: vec![1],
@@ -101,15 +92,13 @@ pub(super) fn a_request() -> ExportProfilesServiceRequest {
         values,
         timestamps_unix_nano,
     };
+    let times = vec![NOW as u64 + 1, NOW as u64 + 2];
     let profile = Profile {
         sample_type: Some(ValueType {
             type_strindex: 1,
             unit_strindex: 2,
         }),
-        samples: vec![
-            sample(vec![7, 8], vec![NOW as u64 + 1, NOW as u64 + 2]),
-            sample(vec![9], Vec::new()),
-        ],
+        samples: vec![sample(vec![7, 8], times), sample(vec![9], Vec::new())],
         time_unix_nano: NOW as u64,
         duration_nano: 1_000,
         ..Profile::default()
@@ -134,7 +123,7 @@ pub(super) fn a_request() -> ExportProfilesServiceRequest {
             }],
             ..ResourceProfiles::default()
         }],
-        dictionary: Some(dictionary),
+        dictionary: Some(a_dictionary()),
     }
 }
 
