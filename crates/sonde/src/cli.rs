@@ -1,16 +1,22 @@
 //! The command line.
 
 pub mod compare;
+pub mod flame;
+pub mod queue;
+pub mod serve;
 mod units;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use self::{
     compare::CompareArguments,
-    units::{bytes, duration},
+    flame::FlameArguments,
+    queue::{QueueArguments, Semconv},
+    serve::ServeArguments,
+    units::duration,
 };
 
 /// Radiosonde beside your program: what it is doing, now and last week.
@@ -31,14 +37,6 @@ Exit codes:
   1  there is no answer: no collector, no such trace, a file that cannot be read ...
   2  the command line is wrong
   sonde run ends as the program that it ran; 127 where that could not be started";
-
-const SERVE_HELP: &str = "\
-Examples:
-  sonde serve                                    on this machine alone, with the standard ports
-  sonde serve --data ./telemetry --max-size 10GiB
-  RADIOSONDE_TOKEN=$(openssl rand -hex 32) sonde serve --otlp-http 0.0.0.0:4318
-
-Then: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -77,16 +75,6 @@ Examples:
   sonde logs --severity warn --from -1d
   sonde logs --follow --service trainer";
 
-const FLAME_HELP: &str = "\
-Examples:
-  sonde flame --service trainer                     where its time goes, as a tree
-  sonde flame --by library                          which library is the bottleneck
-  sonde flame --trace 0af7651916cd43dd8448eb211c80319c    within one trace
-  sonde flame --from -10m --against-from -70m --against-to -60m    against an hour ago
-  sonde flame --by folded > stacks.folded           for other tools
-
-What is charged to a library is its own time and what the kernel, the C library, an interpreter and the like took for it.";
-
 const EXPORT_HELP: &str = "\
 Example:
   sonde export --from -15m session.zip    then, elsewhere: sonde import session.zip";
@@ -104,7 +92,7 @@ Example (the configuration of an agent):
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Receive telemetry, keep it, and show it on a page.
-    #[command(after_help = SERVE_HELP)]
+    #[command(after_help = serve::HELP)]
     Serve(ServeArguments),
     /// Run a program under observation, and report.
     #[command(after_help = RUN_HELP)]
@@ -126,8 +114,17 @@ pub enum Command {
     /// List metrics, or show the readings of one.
     Metrics(MetricsArguments),
     /// Show where programs spend their time, from profiles.
-    #[command(after_help = FLAME_HELP)]
+    #[command(after_help = flame::HELP)]
     Flame(FlameArguments),
+    /// Say how many wait, who has waited longest, whether the numbers agree, what is stuck, and when a queue is full.
+    #[command(after_help = queue::HELP)]
+    Queue(QueueArguments),
+    /// Say which names services use for what OpenTelemetry has names for.
+    Semconv {
+        /// What about them.
+        #[command(subcommand)]
+        what: Semconv,
+    },
     /// Ask in SQL.
     #[command(after_help = QUERY_HELP)]
     Query(QueryArguments),
@@ -181,29 +178,6 @@ pub struct RangeArguments {
         allow_hyphen_values = true
     )]
     pub to: String,
-}
-
-/// The command line of `sonde serve`.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ServeArguments {
-    /// Keep telemetry in this folder [environment: RADIOSONDE_DATA_DIR; default: a folder among the user's data].
-    #[arg(long, value_name = "FOLDER")]
-    pub data: Option<PathBuf>,
-    /// Receive OTLP over gRPC here [default: 127.0.0.1:4317].
-    #[arg(long, value_name = "ADDRESS")]
-    pub otlp_grpc: Option<SocketAddr>,
-    /// Receive OTLP over HTTP, and Zipkin's spans, here [default: 127.0.0.1:4318].
-    #[arg(long, value_name = "ADDRESS")]
-    pub otlp_http: Option<SocketAddr>,
-    /// Show the page here [default: 127.0.0.1:4319].
-    #[arg(long, value_name = "ADDRESS")]
-    pub page: Option<SocketAddr>,
-    /// Keep at most so much; the oldest goes first [default: 2GiB].
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub max_size: Option<u64>,
-    /// Keep telemetry for so long [default: 7d].
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub max_age: Option<Duration>,
 }
 
 /// The command line of `sonde run`.
@@ -369,65 +343,6 @@ pub struct MetricsArguments {
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-/// The command line of `sonde flame`.
-#[derive(Debug, Args)]
-pub struct FlameArguments {
-    /// Text that the stacks contain.
-    pub text: Option<String>,
-    /// What is shown.
-    #[arg(long, value_enum, default_value_t = By::Tree)]
-    pub by: By,
-    /// Samples of this service.
-    #[arg(long, value_name = "NAME")]
-    pub service: Option<String>,
-    /// What is counted: cpu, wall, alloc_space ... [default: cpu where there is any].
-    #[arg(long = "type", value_name = "TYPE")]
-    pub kind: Option<String>,
-    /// Samples of this trace.
-    #[arg(long, value_name = "ID")]
-    pub trace: Option<String>,
-    /// Samples of this span.
-    #[arg(long, value_name = "ID")]
-    pub span: Option<String>,
-    /// Samples of this thread.
-    #[arg(long, value_name = "NAME")]
-    pub thread: Option<String>,
-    /// Compare with what was since this time.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub against_from: Option<String>,
-    /// Compare with what was until this time.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub against_to: Option<String>,
-    /// Compare with this service.
-    #[arg(long, value_name = "NAME")]
-    pub against_service: Option<String>,
-    /// Compare with this trace.
-    #[arg(long, value_name = "ID")]
-    pub against_trace: Option<String>,
-    /// Which time.
-    #[command(flatten)]
-    pub range: RangeArguments,
-    /// Which collector.
-    #[command(flatten)]
-    pub collector: CollectorArguments,
-    /// For people or for programs.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-}
-
-/// How stacks are added up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum By {
-    /// Each function under those that called it.
-    Tree,
-    /// Libraries, by what is charged to them.
-    Library,
-    /// Functions, by what they took themselves.
-    Function,
-    /// A line for each stack: root;child;leaf and a number.
-    Folded,
 }
 
 /// The command line of `sonde query`.

@@ -8,7 +8,10 @@ use radiosonde_answers::units::{Bytes, Nanoseconds};
 use serde_json::Value;
 
 use crate::{
-    cli::{By, FlameArguments, Format},
+    cli::{
+        Format,
+        flame::{By, FlameArguments},
+    },
     collector::{Collector, Parameters},
     text::{self, Side, list, member, table},
 };
