@@ -421,8 +421,40 @@ export interface ServiceMap {
   edges: MapEdge[];
 }
 
+export type Source = 'gauge' | 'counter' | 'histogram' | 'items' | 'balance';
+
+export interface Rate {
+  per_s: number;
+  source: Source;
+}
+
+export interface Queue {
+  service: string;
+  queue: string;
+  attributes: Attributes;
+  depth: { now: number; time_unix_ns: string; mean: number; max: number; points: [time_ms: number, depth: number][]; source: Source } | null;
+  capacity: number | null;
+  oldest: { age_ns: number; is_at_most: boolean; trace_id: string | null } | null;
+  arrival: Rate | null;
+  service_rate: Rate | null;
+  wait: { count: number; mean_ns: number; max_ns: number | null; source: Source } | null;
+  utilisation: number | null;
+  workers: number | null;
+  little: { kind: 'assessed'; l: number; lambda_w: number; tolerance: number; holds: boolean } | { kind: 'not_assessed'; because: string };
+  ahead: { item: string; trace_id: string | null; enqueued_unix_ns: string; age_ns: number }[];
+  ahead_more: number;
+  saturation: { what: string; now: number; growth_per_s: number; limit: number | null; in_s: number | null; in_interval_s: [number, number] | null }[];
+  stuck: { worker: string | null; item: string | null; trace_id: string | null; for_ns: number; words: string }[];
+  not_assessed: { what: string; because: string }[];
+}
+
+export interface Queues {
+  queues: Queue[];
+  more: boolean;
+  text: string;
+}
+
 export interface Workers {
-  queues: { service: string; queue: string; attributes: Attributes; depth: number | null; time_ms: number }[];
   memory: { service: string; name: string; attributes: Attributes; points: [time_ms: number, bytes: number][] }[];
   calls: {
     time_ms: number;

@@ -220,13 +220,51 @@ export function workers(now) {
     message: number % 2 ? 'expected a tensor of shape (1, 4096), found (1, 4097)' : 'CUDA out of memory. Tried to allocate 1.25 GiB',
     trace_id: traceId(number),
   }));
-  const queues = [
-    ['engine', 'prefill', 3],
-    ['engine', 'decode', 18],
-    ['python-worker', 'jobs.summarize', 142],
-    ['python-worker', 'pool', 0],
-  ].map(([service, queue, depth]) => ({ service, queue, attributes: null, depth, time_ms: now - 900 }));
-  return { queues, memory, calls, errors };
+  return { memory, calls, errors };
+}
+
+/** Four queues: a busy one that grows and has a stuck worker, one of an engine, one whose numbers disagree, an empty one. */
+export function queues(now) {
+  const rate = (per_s, source = 'items') => ({ per_s, source });
+  const one = (service, queue, depth, more) => ({
+    service,
+    queue,
+    attributes: {},
+    depth: { now: depth, time_unix_ns: `${now}000000`, mean: depth * 0.9, max: depth * 1.3, points: [], source: 'gauge' },
+    capacity: null,
+    oldest: depth > 0 ? { age_ns: depth * 310e6, is_at_most: true, trace_id: null } : null,
+    arrival: rate(2.4, 'balance'),
+    service_rate: rate(2.4, 'counter'),
+    wait: { count: 900, mean_ns: depth * 155e6, max_ns: null, source: 'histogram' },
+    utilisation: 0.72,
+    workers: 8,
+    little: { kind: 'assessed', l: depth * 0.9, lambda_w: depth * 0.88, tolerance: depth * 0.1, holds: true },
+    ahead: [],
+    ahead_more: 0,
+    saturation: [],
+    stuck: [],
+    not_assessed: [],
+    ...more,
+  });
+  const ahead = Array.from({ length: 8 }, (_, number) => ({ item: `order-${4100 + number}`, trace_id: traceId(number), enqueued_unix_ns: `${now - 44_000 + number * 900}000000`, age_ns: (44_000 - number * 900) * 1e6 }));
+  const list = [
+    one('python-worker', 'jobs.summarize', 142, {
+      capacity: 500,
+      oldest: { age_ns: 44e9, is_at_most: false, trace_id: traceId(0) },
+      arrival: rate(5.1),
+      service_rate: rate(3.9),
+      utilisation: 1,
+      little: { kind: 'not_assessed', because: 'those who wait at the start and at the end of the time weigh too much; the queue is not steady, or the time too short' },
+      ahead,
+      ahead_more: 134,
+      saturation: [{ what: 'depth', now: 142, growth_per_s: 1.2, limit: 500, in_s: 298, in_interval_s: [240, 391] }],
+      stuck: [{ worker: 'worker-3', item: 'order-3987', trace_id: traceId(2), for_ns: 61e9, words: 'worker worker-3, at order-3987, has not ended for 1 min 01 s; of 212 items before, none took longer than 4.210 s' }],
+    }),
+    one('engine', 'llama-3', 18, {}),
+    one('engine', 'prefill', 3, { little: { kind: 'assessed', l: 3, lambda_w: 1.4, tolerance: 0.2, holds: false } }),
+    one('python-worker', 'pool', 0, { utilisation: null, arrival: null, service_rate: null, wait: null, little: { kind: 'not_assessed', because: 'nothing received says how long items wait' } }),
+  ];
+  return { queues: list, more: false, text: '' };
 }
 
 const PHASES = [

@@ -123,7 +123,9 @@ export class Fixture {
       case 'map':
         return empty ? { nodes: [], edges: [] } : data.serviceMap();
       case 'workers':
-        return empty ? { queues: [], memory: [], calls: [], errors: [] } : data.workers(now);
+        return empty ? { memory: [], calls: [], errors: [] } : data.workers(now);
+      case 'queues':
+        return empty ? { queues: [], more: false, text: '' } : data.queues(now);
       case 'engines':
         return empty ? { engines: [] } : data.engines();
       case 'why':

@@ -4,10 +4,12 @@
 //! * [`why`]: where the time of a request went, and what made it slow, or why that cannot be told.
 //! * [`compare`]: what is different between two sides of anything, and what makes the difference.
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
+//! * [`queue`]: the depth, the waiters, the rates and the future of a queue.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
 //! * [`flame`]: profiles as a tree of functions, and rankings of functions and libraries.
+//! * [`semconv`]: what the names of other times and makers are called here.
 //! * [`weights`]: a model's tensors as a tree that sums to the file.
 
 #![forbid(unsafe_code)]
@@ -19,7 +21,9 @@ pub mod flame;
 pub mod latency;
 pub mod memory;
 mod natural;
+pub mod queue;
 pub mod requests;
+pub mod semconv;
 pub mod units;
 pub mod weights;
 pub mod why;

@@ -7,6 +7,7 @@ mod gpu;
 mod memory;
 mod model;
 mod own;
+mod queue;
 mod worker;
 
 use serde::{Serialize, Serializer};
@@ -15,6 +16,7 @@ pub use gpu::*;
 pub use memory::*;
 pub use model::*;
 pub use own::*;
+pub use queue::*;
 pub use worker::*;
 
 pub use crate::custom::CustomMetric;
@@ -96,6 +98,9 @@ built_in! {
     PoolCheckedIn,
     PoolSized,
     PoolViolated,
+    QueueEnqueued,
+    QueueStarted,
+    QueueFinished,
     Serialized,
     WorkerCrashed,
     WorkerHeartbeatMissed,

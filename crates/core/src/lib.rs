@@ -69,6 +69,7 @@ pub mod panics;
 pub mod propagation;
 pub mod provenance;
 pub mod pump;
+pub mod queue;
 mod random;
 mod record;
 mod ring;

@@ -80,7 +80,7 @@ pub use radiosonde_core as core;
 pub use radiosonde_core::__private;
 pub use radiosonde_core::{
     catalogue, custom_event, custom_metric, event, event::Event, event_macro, events, handlers,
-    macros, profile, record,
+    macros, profile, queue, record,
 };
 pub use radiosonde_macros::{
     EventFromRadiosonde as Event, instrument_from_radiosonde as instrument,

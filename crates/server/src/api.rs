@@ -14,8 +14,10 @@ mod metrics;
 mod overview;
 mod params;
 mod prometheus;
+mod queues;
 mod rows;
 mod selection;
+mod semconv;
 mod status;
 mod trace;
 mod traces;
@@ -113,6 +115,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/map", get(map))
         .route("/api/v1/flame", get(flame))
         .route("/api/v1/workers", get(workers))
+        .route("/api/v1/queues", get(queues))
+        .route("/api/v1/semconv", get(semconv))
         .route("/api/v1/engines", get(engines))
         .route("/api/v1/sql", post(sql))
         .route("/api/v1/doctor", get(doctor))
@@ -195,6 +199,14 @@ async fn flame(State(api): State<Arc<Api>>, uri: Uri) -> Response {
 
 async fn workers(State(api): State<Arc<Api>>, uri: Uri) -> Response {
     with_params(api, &uri, |api, params| workers::answer(api, &params)).await
+}
+
+async fn queues(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| queues::answer(api, &params)).await
+}
+
+async fn semconv(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| semconv::answer(api, &params)).await
 }
 
 async fn engines(State(api): State<Arc<Api>>, uri: Uri) -> Response {

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::access::Token;
+use crate::{access::Token, receive::scrape::Target};
 
 /// Where OTLP over gRPC is received, as the specification has it.
 pub const OTLP_GRPC_PORT: u16 = 4317;
@@ -13,6 +13,8 @@ pub const OTLP_GRPC_PORT: u16 = 4317;
 pub const OTLP_HTTP_PORT: u16 = 4318;
 /// Where the page and the API are: the next port after OTLP's two.
 pub const PAGE_PORT: u16 = 4319;
+/// Where StatsD's datagrams are received by convention.
+pub const STATSD_PORT: u16 = 8125;
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -25,6 +27,11 @@ pub struct Config {
     pub otlp_http: SocketAddr,
     /// Where the page and the API are.
     pub page: SocketAddr,
+    /// Whose metrics are asked for.
+    pub scrape: Vec<Target>,
+    /// Where StatsD's datagrams are received, of this machine alone; nowhere unless somebody asks for it, because the port is
+    /// another agent's on many machines, and whoever sends cannot show a token.
+    pub statsd: Option<SocketAddr>,
     /// What everybody has to show; without one, every address has to be of this machine alone.
     pub token: Option<Token>,
 }
@@ -38,6 +45,8 @@ impl Config {
             otlp_grpc: here(OTLP_GRPC_PORT),
             otlp_http: here(OTLP_HTTP_PORT),
             page: here(PAGE_PORT),
+            scrape: Vec::new(),
+            statsd: None,
             token: None,
         }
     }

@@ -25,12 +25,22 @@ mod receive;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
-use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    runtime::Runtime,
+    sync::watch,
+    task::JoinSet,
+};
 
 use radiosonde_store::Store;
 
-pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT};
-use self::{access::Token, api::Api, receive::Intake};
+pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT};
+pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
+use self::{
+    access::Token,
+    api::Api,
+    receive::{Intake, scrape, statsd},
+};
 
 /// How long whatever still runs may take when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(7);
@@ -44,6 +54,8 @@ pub struct Addresses {
     pub otlp_http: SocketAddr,
     /// The page and the API.
     pub page: SocketAddr,
+    /// StatsD's datagrams, where they are received.
+    pub statsd: Option<SocketAddr>,
 }
 
 /// A server that runs. Dropping it stops it: listeners close, requests that were begun are answered, and what is in memory
@@ -67,6 +79,11 @@ pub enum StartError {
         "{0} can be reached from other machines, and there is no token to keep others out; listen on 127.0.0.1, or give a token"
     )]
     Unprotected(SocketAddr),
+    /// Datagrams show no token, so nothing can keep others out.
+    #[error(
+        "StatsD cannot be received at {0}, which other machines can reach: datagrams show no token; listen on 127.0.0.1"
+    )]
+    OpenDatagrams(SocketAddr),
     /// The store in the data folder cannot be opened.
     #[error(transparent)]
     Store(#[from] radiosonde_store::OpenError),
@@ -97,6 +114,9 @@ impl Server {
         if let (Some(address), None) = (open, &config.token) {
             return Err(StartError::Unprotected(address));
         }
+        if let Some(address) = config.statsd.filter(|address| !address.ip().is_loopback()) {
+            return Err(StartError::OpenDatagrams(address));
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("radiosonde-server")
             .enable_all()
@@ -113,6 +133,14 @@ impl Server {
             addresses.otlp_http,
             addresses.otlp_grpc,
         ));
+        let mut tasks = JoinSet::new();
+        let entered = runtime.enter();
+        for target in config.scrape {
+            tasks.spawn(scrape::run(Arc::clone(&intake), target, stopping.clone()));
+        }
+        if let Some(socket) = listeners.statsd {
+            tasks.spawn(statsd::run(Arc::clone(&intake), socket, stopping.clone()));
+        }
         let api = Api::new(
             Arc::clone(&store),
             folder,
@@ -120,8 +148,6 @@ impl Server {
             addresses,
             stopping.clone(),
         );
-        let mut tasks = JoinSet::new();
-        let entered = runtime.enter();
         let routers = [
             (listeners.otlp_grpc, receive::otlp_grpc(Arc::clone(&intake))),
             (listeners.otlp_http, receive::otlp_http(intake)),
@@ -171,6 +197,7 @@ struct Listeners {
     otlp_grpc: TcpListener,
     otlp_http: TcpListener,
     page: TcpListener,
+    statsd: Option<UdpSocket>,
 }
 
 impl Listeners {
@@ -178,17 +205,36 @@ impl Listeners {
         let (otlp_grpc, grpc) = bind("OTLP over gRPC", config.otlp_grpc).await?;
         let (otlp_http, http) = bind("OTLP over HTTP", config.otlp_http).await?;
         let (page, shown) = bind("the page", config.page).await?;
+        let statsd = match config.statsd {
+            Some(address) => Some(bind_datagrams(address).await?),
+            None => None,
+        };
         Ok(Self {
             addresses: Addresses {
                 otlp_grpc: grpc,
                 otlp_http: http,
                 page: shown,
+                statsd: statsd.as_ref().map(|(_, address)| *address),
             },
             otlp_grpc,
             otlp_http,
             page,
+            statsd: statsd.map(|(socket, _)| socket),
         })
     }
+}
+
+async fn bind_datagrams(address: SocketAddr) -> Result<(UdpSocket, SocketAddr), StartError> {
+    let bound = async {
+        let socket = UdpSocket::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
+    };
+    bound.await.map_err(|source| StartError::Listen {
+        what: "StatsD",
+        address,
+        source,
+    })
 }
 
 async fn bind(

@@ -1,10 +1,11 @@
-//! Receives telemetry: OTLP over HTTP and over gRPC, Zipkin's spans, and profiles as profilers write them
+//! Receives telemetry: OTLP over HTTP and over gRPC, Zipkin's spans, profiles as profilers write them, what targets answer that
+//! are scraped, and StatsD
 //! (docs/receivers.md).
 //!
 //! ```text
-//! http ─┐
-//! grpc ─┴▶ body (limits, decompression) ─▶ decode (what is valid becomes rows) ─▶ store
-//!                                    └─ ledger (who sent what, what was refused and why)
+//! http ──┐
+//! grpc ──┴▶ body (limits, decompression) ─▶ decode (what is valid becomes rows) ─▶ store
+//! scrape, statsd ──────────────────────────┘ └─ ledger (who sent what, what was refused and why)
 //! ```
 //!
 //! Invariants: an answer that is a success is given after the rows are on the disk; a request costs memory in proportion
@@ -18,6 +19,8 @@ mod grpc;
 mod http;
 mod ledger;
 mod refusal;
+pub(crate) mod scrape;
+pub(crate) mod statsd;
 
 #[cfg(test)]
 mod tests;
@@ -176,6 +179,12 @@ impl Intake {
     /// Takes a request, and answers when its rows are on the disk.
     async fn take(&self, sender: &Sender, payload: Payload) -> Result<Outcome, Refusal> {
         let (counts, outcome) = self.keep(payload).await?;
+        self.count(sender, counts, &outcome);
+        Ok(outcome)
+    }
+
+    /// Notes what became of items.
+    fn count(&self, sender: &Sender, counts: Counts, outcome: &Outcome) {
         let rejected = outcome.rejected.items;
         self.ledger.sent(sender, outcome.accepted, rejected);
         if let Some((reason, _)) = &outcome.rejected.first {
@@ -191,7 +200,6 @@ impl Intake {
                 received.refused += rejected;
             });
         }
-        Ok(outcome)
     }
 
     async fn keep(&self, payload: Payload) -> Result<(Counts, Outcome), Refusal> {
@@ -270,6 +278,7 @@ fn mend(encoding: Encoding, request: &[u8]) -> &'static str {
         Encoding::Pprof => "send a profile as pprof writes it: profile.proto, with gzip or without",
         Encoding::Folded => "send a stack a line: root;child;leaf 42",
         Encoding::Zipkin => "send a list of spans in Zipkin's JSON, version 2",
+        Encoding::Exposition => "answer with Prometheus' text format or OpenMetrics",
     }
 }
 

@@ -262,8 +262,41 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<String> {
             &senders.iter().map(row).collect::<Vec<_>>(),
         ));
     }
+    out.push_str(&scrapes(list(&answer, "scrapes")));
     out.push_str(&refusals(list(&answer, "refusals")));
     Ok(out)
+}
+
+/// How the targets are that are scraped; nothing where there are none.
+fn scrapes(scrapes: &[Value]) -> String {
+    if scrapes.is_empty() {
+        return String::new();
+    }
+    let row = |scrape: &Value| {
+        let state = if scrape["is_up"] == true {
+            "up"
+        } else {
+            "DOWN"
+        };
+        vec![
+            state.to_owned(),
+            member(scrape, "job"),
+            member(scrape, "url"),
+            member(scrape, "samples"),
+            text::time(&scrape["last_ms"]),
+            member(scrape, "error"),
+        ]
+    };
+    let headings = [
+        ("target", Side::Left),
+        ("job", Side::Left),
+        ("address", Side::Left),
+        ("readings", Side::Right),
+        ("last (UTC)", Side::Left),
+        ("why", Side::Left),
+    ];
+    let table = table(&headings, &scrapes.iter().map(row).collect::<Vec<_>>());
+    format!("\nWhat is scraped:\n{table}")
 }
 
 fn refusals(refusals: &[Value]) -> String {

@@ -2,9 +2,11 @@
 
 pub mod compare;
 pub mod flame;
+pub mod queue;
+pub mod serve;
 mod units;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -12,7 +14,9 @@ use clap_complete::Shell;
 use self::{
     compare::CompareArguments,
     flame::FlameArguments,
-    units::{bytes, duration},
+    queue::{QueueArguments, Semconv},
+    serve::ServeArguments,
+    units::duration,
 };
 
 /// Radiosonde beside your program: what it is doing, now and last week.
@@ -33,14 +37,6 @@ Exit codes:
   1  there is no answer: no collector, no such trace, a file that cannot be read ...
   2  the command line is wrong
   sonde run ends as the program that it ran; 127 where that could not be started";
-
-const SERVE_HELP: &str = "\
-Examples:
-  sonde serve                                    on this machine alone, with the standard ports
-  sonde serve --data ./telemetry --max-size 10GiB
-  RADIOSONDE_TOKEN=$(openssl rand -hex 32) sonde serve --otlp-http 0.0.0.0:4318
-
-Then: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -96,7 +92,7 @@ Example (the configuration of an agent):
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Receive telemetry, keep it, and show it on a page.
-    #[command(after_help = SERVE_HELP)]
+    #[command(after_help = serve::HELP)]
     Serve(ServeArguments),
     /// Run a program under observation, and report.
     #[command(after_help = RUN_HELP)]
@@ -120,6 +116,15 @@ pub enum Command {
     /// Show where programs spend their time, from profiles.
     #[command(after_help = flame::HELP)]
     Flame(FlameArguments),
+    /// Say how many wait, who has waited longest, whether the numbers agree, what is stuck, and when a queue is full.
+    #[command(after_help = queue::HELP)]
+    Queue(QueueArguments),
+    /// Say which names services use for what OpenTelemetry has names for.
+    Semconv {
+        /// What about them.
+        #[command(subcommand)]
+        what: Semconv,
+    },
     /// Ask in SQL.
     #[command(after_help = QUERY_HELP)]
     Query(QueryArguments),
@@ -173,29 +178,6 @@ pub struct RangeArguments {
         allow_hyphen_values = true
     )]
     pub to: String,
-}
-
-/// The command line of `sonde serve`.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ServeArguments {
-    /// Keep telemetry in this folder [environment: RADIOSONDE_DATA_DIR; default: a folder among the user's data].
-    #[arg(long, value_name = "FOLDER")]
-    pub data: Option<PathBuf>,
-    /// Receive OTLP over gRPC here [default: 127.0.0.1:4317].
-    #[arg(long, value_name = "ADDRESS")]
-    pub otlp_grpc: Option<SocketAddr>,
-    /// Receive OTLP over HTTP, and Zipkin's spans, here [default: 127.0.0.1:4318].
-    #[arg(long, value_name = "ADDRESS")]
-    pub otlp_http: Option<SocketAddr>,
-    /// Show the page here [default: 127.0.0.1:4319].
-    #[arg(long, value_name = "ADDRESS")]
-    pub page: Option<SocketAddr>,
-    /// Keep at most so much; the oldest goes first [default: 2GiB].
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub max_size: Option<u64>,
-    /// Keep telemetry for so long [default: 7d].
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub max_age: Option<Duration>,
 }
 
 /// The command line of `sonde run`.

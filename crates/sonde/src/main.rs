@@ -17,8 +17,10 @@ mod flame;
 mod import;
 mod logs;
 mod mcp;
+mod queue;
 mod recording;
 mod run;
+mod semconv;
 mod serve;
 mod text;
 mod top;
@@ -32,7 +34,7 @@ use std::{
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, queue::Semconv};
 
 fn main() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
@@ -64,6 +66,10 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Flame(arguments) => flame::run(&arguments),
+        Command::Queue(arguments) => queue::run(&arguments),
+        Command::Semconv {
+            what: Semconv::Report(arguments),
+        } => semconv::report(&arguments),
         Command::Query(arguments) => ask::query(&arguments),
         Command::Doctor(arguments) => ask::doctor(&arguments),
         Command::Top(arguments) => top::run(&arguments),

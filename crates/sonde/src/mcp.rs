@@ -161,6 +161,16 @@ const TOOLS: &[Tool] = &[
         ],
     },
     Tool {
+        name: "queue",
+        what: "Says of each queue how many wait and since when, how many arrive and are done, whether L = λW (Little's law), who is ahead by trace, what is stuck and when it is full, and what cannot be told",
+        arguments: &[("q", false, "part of the queue's name"), FROM, TO, SERVICE],
+    },
+    Tool {
+        name: "semconv",
+        what: "Which names each service uses for what OpenTelemetry has names for, and what those are called here",
+        arguments: &[FROM, TO, SERVICE],
+    },
+    Tool {
         name: "services",
         what: "Which services there are and who calls whom, with errors and latency",
         arguments: &[FROM, TO],
@@ -386,6 +396,7 @@ fn ask(
             parameters.push(("nodes", "300"));
             collector.get("flame", &parameters)
         }
+        "queue" => collector.get("queues", &others("")),
         "metrics" if !value("name").is_empty() => collector.get(
             &format!("metrics/{}", encoded(value("name"))),
             &others("name"),

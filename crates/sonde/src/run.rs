@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use self::{child::Child, report::Run};
 use crate::{
-    cli::{RunArguments, ServeArguments},
+    cli::{RunArguments, serve::ServeArguments},
     collector::{Collector, variable},
     serve,
 };

@@ -6,15 +6,18 @@ use std::{
 };
 
 use anyhow::Context as _;
-use radiosonde_server::{Config, Server, access::Token};
+use radiosonde_server::{Config, ScrapeTarget, Server, access::Token};
 
 use crate::{
-    cli::ServeArguments,
+    cli::serve::ServeArguments,
     collector::{TOKEN_VARIABLE, variable},
 };
 
 /// The environment's variable with the data folder.
 const DATA_VARIABLE: &str = "RADIOSONDE_DATA_DIR";
+
+/// The environment's variable with what is scraped.
+const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(arguments: &ServeArguments) -> anyhow::Result<String> {
@@ -38,10 +41,24 @@ pub fn config(arguments: &ServeArguments) -> anyhow::Result<Config> {
     config.page = arguments.page.unwrap_or(config.page);
     config.store.size_bytes_max = arguments.max_size.unwrap_or(config.store.size_bytes_max);
     config.store.age_max = arguments.max_age.unwrap_or(config.store.age_max);
+    config.scrape = scrape(arguments)?;
+    config.statsd = arguments.statsd;
     config.token = variable(TOKEN_VARIABLE)
         .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
         .transpose()?;
     Ok(config)
+}
+
+/// What is to be scraped: by the command line, or else by the environment.
+fn scrape(arguments: &ServeArguments) -> anyhow::Result<Vec<ScrapeTarget>> {
+    if !arguments.scrape.is_empty() {
+        return Ok(arguments.scrape.clone());
+    }
+    let targets = variable(SCRAPE_VARIABLE).unwrap_or_default();
+    let targets = targets.split_ascii_whitespace().map(str::parse);
+    targets
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{SCRAPE_VARIABLE} is wrong"))
 }
 
 /// Where data of the user goes on this system, as its conventions have it (XDG Base Directory Specification; Apple's File
@@ -73,6 +90,9 @@ fn announce(server: &Server) {
     let _ = writeln!(err, "sonde: page       http://{}", addresses.page);
     let _ = writeln!(err, "sonde: OTLP/HTTP  http://{}", addresses.otlp_http);
     let _ = writeln!(err, "sonde: OTLP/gRPC  http://{}", addresses.otlp_grpc);
+    if let Some(statsd) = addresses.statsd {
+        let _ = writeln!(err, "sonde: StatsD     udp://{statsd}");
+    }
     let recovery = server.store().recovery();
     if let Some(words) = recovery.words() {
         let _ = writeln!(err, "sonde: {words}");

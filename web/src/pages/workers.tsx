@@ -2,60 +2,17 @@
 
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { type Workers, address } from '../api';
-import { ago, bytes, count, duration } from '../format';
+import { type Queues, type Workers, address } from '../api';
+import { bytes, duration } from '../format';
 import { HUES } from '../palette';
-import { Service, Share, Time } from '../parts/bits';
+import { Service, Time } from '../parts/bits';
 import { Chart, type ChartSeries } from '../parts/chart';
 import { align, labels } from '../parts/series';
 import { Page } from '../parts/shell';
 import { Await, Command, Empty } from '../parts/states';
 import { useQuery } from '../query';
-import { to } from '../router';
 import { useRange } from '../time';
-
-function Queues({ queues }: { queues: Workers['queues'] }): JSX.Element {
-  const deepest = Math.max(1, ...queues.map((queue) => queue.depth ?? 0));
-  const names = labels(queues.map((queue) => ({ ...queue, service: queue.queue })));
-  const sorted = queues.map((queue, index) => ({ ...queue, label: names[index] })).sort((a, b) => (b.depth ?? 0) - (a.depth ?? 0));
-  return (
-    <section class="card table-card" aria-label="Queues">
-      <header>
-        <h2>Queues</h2>
-      </header>
-      {queues.length === 0 ? (
-        <p class="nothing">No queue was reported.</p>
-      ) : (
-        <table>
-          <thead>
-            <tr>
-              <th>Queue</th>
-              <th class="optional">Service</th>
-              <th class="number">Depth</th>
-              <th class="number optional">Read</th>
-            </tr>
-          </thead>
-          <tbody>
-            {sorted.map((queue) => (
-                <tr key={`${queue.service} ${queue.queue} ${JSON.stringify(queue.attributes)}`}>
-                  <td class="fill" title={queue.label}>
-                    {queue.label}
-                  </td>
-                  <td class="optional">
-                    <Service name={queue.service} />
-                  </td>
-                  <td class="number">
-                    {count(queue.depth)} waiting <Share part={queue.depth ?? 0} whole={deepest} />
-                  </td>
-                  <td class="number muted optional">{ago(queue.time_ms)}</td>
-                </tr>
-              ))}
-          </tbody>
-        </table>
-      )}
-    </section>
-  );
-}
+import { Ahead, QueueTable, TraceLink } from './queues';
 
 function Memory({ memory }: { memory: Workers['memory'] }): JSX.Element {
   const names = labels(memory);
@@ -86,15 +43,6 @@ function Memory({ memory }: { memory: Workers['memory'] }): JSX.Element {
         )}
       </div>
     </section>
-  );
-}
-
-function TraceLink({ id, words }: { id: string | null; words: string }): JSX.Element {
-  if (!id) return <>{words}</>;
-  return (
-    <a class="cover" data-row href={to(`/traces/${id}`)}>
-      {words}
-    </a>
   );
 }
 
@@ -196,16 +144,25 @@ function NoWorkers(): JSX.Element {
 export function WorkersPage(): JSX.Element {
   const range = useRange();
   const answer = useQuery<Workers>(address('workers', { from: range.from, to: range.to }), { live: range.live });
+  const queues = useQuery<Queues>(address('queues', { from: range.from, to: range.to }), { live: range.live });
+  const isEmpty = (workers: Workers) => workers.memory.length + workers.calls.length + workers.errors.length === 0;
   return (
     <Page title="Workers">
       <Await answer={answer}>
         {(workers) =>
-          Object.values(workers).every((list: unknown) => Array.isArray(list) && list.length === 0) ? (
+          isEmpty(workers) && (queues.data?.queues ?? []).length === 0 ? (
             <NoWorkers />
           ) : (
             <>
+              <Await answer={queues}>
+                {({ queues: all, more }) => (
+                  <div class="grid">
+                    <QueueTable queues={all} more={more} />
+                  </div>
+                )}
+              </Await>
               <div class="grid halves">
-                <Queues queues={workers.queues} />
+                <Ahead queues={queues.data?.queues ?? []} />
                 <Memory memory={workers.memory} />
               </div>
               <div class="grid">

@@ -6,10 +6,10 @@
 //!
 //! A name is a column of spans (`name`, `service`, `kind`, `status`, `status_message`, `scope`, `duration`, `trace_id`,
 //! `span_id`), an attribute of the resource after `resource.`, or an attribute. `=` and `!=` compare text, numbers and truth
-//! values, `<`, `<=`, `>` and `>=` numbers and durations (`100ms`), `~` asks whether text is contained. Text in quotes may
+//! values, whichever of its names an attribute was sent by (`radiosonde_answers::semconv`), `<`, `<=`, `>` and `>=` numbers and durations (`100ms`), `~` asks whether text is contained. Text in quotes may
 //! have anything in it; a word without a comparison is asked for in the span's name.
 
-use super::rows::literal;
+use super::{rows::literal, semconv::attribute};
 use crate::problem::Problem;
 
 /// Deepest nesting of parentheses.
@@ -295,7 +295,7 @@ fn column(name: &str) -> String {
     }
     match name.strip_prefix("resource.") {
         Some(name) => format!("resource[{}]", literal(name)),
-        None => format!("attributes[{}]", literal(name)),
+        None => attribute(name),
     }
 }
 

@@ -7,6 +7,7 @@ mod series;
 
 use std::collections::HashMap;
 
+use radiosonde_answers::semconv;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -14,7 +15,7 @@ use self::series::{Point, Reading, Series};
 use super::{
     Api,
     params::{Params, Range},
-    rows::{Row, joined, literal, ms, split},
+    rows::{Row, joined, literals, ms, split},
 };
 use crate::problem::Problem;
 
@@ -35,6 +36,8 @@ pub(super) struct Metrics {
 #[derive(Debug, Serialize)]
 struct Metric {
     name: String,
+    /// What it is asked for by, where that is another name.
+    canonical: Option<&'static str>,
     unit: String,
     kind: String,
     series: i64,
@@ -50,12 +53,17 @@ pub(super) fn list(api: &Api, params: &Params) -> Result<Metrics, Problem> {
         range.contains("time"),
         params.of_service()
     );
-    let metric = |mut row: Row| Metric {
-        name: row.text(),
-        unit: row.text(),
-        kind: row.text(),
-        series: row.int(),
-        services: split(&row.text()),
+    let metric = |mut row: Row| {
+        let name = row.text();
+        let known = semconv::metric(&name).map(|known| known.canonical);
+        Metric {
+            canonical: known.filter(|canonical| *canonical != name),
+            name,
+            unit: row.text(),
+            kind: row.text(),
+            series: row.int(),
+            services: split(&row.text()),
+        }
     };
     Ok(Metrics {
         metrics: api.rows(&statement, METRICS_MAX)?.map(metric).collect(),
@@ -107,10 +115,11 @@ pub(super) fn one(api: &Api, name: &str, params: &Params) -> Result<OneMetric, P
         from_ns: range.from_ns.saturating_sub(step_ns.max(LOOK_BACK_NS)),
         ..range
     };
+    let names = names(name);
     let statement = format!(
         "SELECT series, CAST(time AS BIGINT) AS at, CAST(start_time AS BIGINT) AS since, value, count, distribution, exemplars, \
-         service, attributes, unit, kind FROM points WHERE name = {} AND {}{} ORDER BY 1, 2 LIMIT {READINGS_MAX}",
-        literal(name),
+         service, attributes, unit, kind, name FROM points WHERE name IN ({}) AND {}{} ORDER BY 1, 2 LIMIT {READINGS_MAX}",
+        literals(names.iter().map(|(name, _)| name)),
         before.contains("time"),
         params.of_service()
     );
@@ -127,10 +136,15 @@ pub(super) fn one(api: &Api, name: &str, params: &Params) -> Result<OneMetric, P
     let mut known: HashMap<i64, (String, Box<RawValue>, Series)> = HashMap::new();
     for mut row in rows {
         let id = row.int();
-        let reading = reading(&mut row);
+        let mut reading = reading(&mut row);
         answer.take_exemplars(&row.text(), range);
         let (service, attributes) = (row.text(), row.json());
         (answer.unit, answer.kind) = (row.text(), row.text());
+        let sent_as = row.text();
+        if let Some((_, times)) = names.iter().find(|(name, _)| *name == sent_as) {
+            reading.scale(*times);
+            unit_scaled(&mut answer.unit, *times);
+        }
         let is_delta = attributes.get().contains(DELTA);
         let series = known.entry(id).or_insert_with(|| {
             let series = Series::new(&answer.kind, is_delta, range, step_ns);
@@ -158,6 +172,28 @@ pub(super) fn one(api: &Api, name: &str, params: &Params) -> Result<OneMetric, P
     answer.more |= answer.series.len() > SERIES_MAX;
     answer.series.truncate(SERIES_MAX);
     Ok(answer)
+}
+
+/// The names by which a metric is found, and what their values are multiplied by: all that stand for a canonical name, and one
+/// that stands for another alone, as it was sent.
+fn names(name: &str) -> Vec<(&str, f64)> {
+    match semconv::metric(name) {
+        Some(known) if known.canonical != name => vec![(name, 1.0)],
+        _ => semconv::names_of_metric(name),
+    }
+}
+
+/// The unit of values that were multiplied.
+fn unit_scaled(unit: &mut String, times: f64) {
+    let scaled = match (unit.as_str(), times) {
+        (_, 1.0) => return,
+        ("ms" | "us", _) => "s",
+        ("%", _) => "1",
+        ("MiBy", _) => "By",
+        ("mJ", _) => "J",
+        _ => "",
+    };
+    scaled.clone_into(unit);
 }
 
 /// How far back the reading before the first is sought: more than the minute that OpenTelemetry's SDKs export at.

@@ -8,6 +8,7 @@ use super::{
     Api,
     params::{Params, Range},
     rows::{Row, ms, quantile},
+    semconv::attribute,
 };
 use crate::problem::Problem;
 
@@ -20,12 +21,9 @@ const SERVICES_MAX: usize = 1000;
 const IS_REQUEST: &str =
     "(kind IN ('server', 'consumer') OR parent_span_id IS NULL) AND scope <> 'sonde::run'";
 
-/// The attributes in which GenAI spans count tokens: OpenTelemetry's names of today, then those of before.
-const TOKENS_INPUT: [&str; 2] = ["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"];
-const TOKENS_OUTPUT: [&str; 2] = [
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-];
+/// The attributes in which spans of models count tokens, by whichever name (`radiosonde_answers::semconv`).
+const TOKENS_INPUT: &str = "gen_ai.usage.input_tokens";
+const TOKENS_OUTPUT: &str = "gen_ai.usage.output_tokens";
 
 #[derive(Debug, Serialize)]
 pub(super) struct Overview {
@@ -135,8 +133,8 @@ fn series(api: &Api, range: Range, step_ns: i64, spans: &str) -> Result<Series, 
     }
     let tokens = format!(
         "SELECT {step}, sum({}), sum({}) {spans} GROUP BY 1",
-        tokens(&TOKENS_INPUT),
-        tokens(&TOKENS_OUTPUT)
+        tokens(TOKENS_INPUT),
+        tokens(TOKENS_OUTPUT)
     );
     for mut row in api.rows(&tokens, steps)? {
         let Some(step) = at(&mut row) else { continue };
@@ -146,11 +144,8 @@ fn series(api: &Api, range: Range, step_ns: i64, spans: &str) -> Result<Series, 
     Ok(series)
 }
 
-fn tokens(names: &[&str]) -> String {
-    let values = names
-        .iter()
-        .map(|name| format!("TRY_CAST(attributes['{name}'] AS DOUBLE)"));
-    format!("coalesce({})", values.collect::<Vec<_>>().join(", "))
+fn tokens(name: &str) -> String {
+    format!("TRY_CAST({} AS DOUBLE)", attribute(name))
 }
 
 fn services(

@@ -21,6 +21,7 @@ struct Listening {
     page: String,
     otlp_http: String,
     otlp_grpc: String,
+    statsd: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -43,6 +44,10 @@ pub(super) fn answer(api: &Api) -> Status {
             page: format!("http://{}", api.addresses.page),
             otlp_http: format!("http://{}", api.addresses.otlp_http),
             otlp_grpc: format!("http://{}", api.addresses.otlp_grpc),
+            statsd: api
+                .addresses
+                .statsd
+                .map(|address| format!("udp://{address}")),
         },
         store: Kept {
             folder: api.config.folder.clone(),

@@ -14,7 +14,9 @@ use tower::ServiceExt as _;
 
 use super::*;
 
+mod queues;
 mod selections;
+mod vocabularies;
 
 /// 2026-11-28T00:00:00Z.
 const START: i64 = 1_795_824_000_000_000_000;
@@ -43,6 +45,7 @@ impl System {
             otlp_grpc: here,
             otlp_http: here,
             page: here,
+            statsd: None,
         };
         let (stop, stopping) = watch::channel(false);
         let intake = Arc::new(Intake::new(Arc::clone(&store), here, here));

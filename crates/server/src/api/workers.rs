@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use radiosonde_answers::semconv::{metric, names_of_metric};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -12,21 +13,13 @@ use super::{
 };
 use crate::problem::Problem;
 
-/// What is a queue's depth: our workers' pools, any program's `queue.depth`, vLLM's and Triton's.
-const QUEUES: [&str; 6] = [
-    "worker.pool.queue.depth",
-    "queue.depth",
-    "vllm:num_requests_waiting",
-    "vllm.num_requests_waiting",
-    "nv_inference_pending_request_count",
-    "messaging.queue.depth",
-];
-/// What is memory: devices' (OpenTelemetry, DCGM), allocators', processes'.
-const MEMORY: [&str; 5] = [
+/// What is a queue's depth, by whichever name (`radiosonde_answers::semconv`).
+const QUEUE_DEPTH: &str = "queue.depth";
+/// What is memory: devices', allocators', processes'.
+const MEMORY: [&str; 4] = [
     "hw.gpu.memory.usage",
     "radiosonde.gpu.allocator.allocated",
     "radiosonde.gpu.process.memory.usage",
-    "DCGM_FI_DEV_FB_USED",
     "process.memory.usage",
 ];
 /// Most readings of a series of memory.
@@ -101,7 +94,11 @@ fn queues(api: &Api, range: Range, of_service: &str) -> Result<Vec<Queue>, Probl
         "SELECT series, max(service), max(name), max(attributes), last_value(value ORDER BY time), \
          max(CAST(time AS BIGINT)) AS at FROM points WHERE name IN ({}) AND {}{of_service} \
          GROUP BY 1 ORDER BY 2, 3, 4 LIMIT {SERIES_MAX}",
-        literals(QUEUES),
+        literals(
+            names_of_metric(QUEUE_DEPTH)
+                .into_iter()
+                .map(|(name, _)| name)
+        ),
         range.contains("time")
     );
     let queue = |mut row: Row| {
@@ -121,7 +118,12 @@ fn memory(api: &Api, range: Range, of_service: &str) -> Result<Vec<Memory>, Prob
     let statement = format!(
         "SELECT series, service, name, attributes, CAST(time AS BIGINT) AS at, value FROM points \
          WHERE name IN ({}) AND {}{of_service} ORDER BY time DESC LIMIT {}",
-        literals(MEMORY),
+        literals(
+            MEMORY
+                .into_iter()
+                .flat_map(names_of_metric)
+                .map(|(name, _)| name)
+        ),
         range.contains("time"),
         READINGS_MAX * SERIES_MAX
     );
@@ -129,7 +131,8 @@ fn memory(api: &Api, range: Range, of_service: &str) -> Result<Vec<Memory>, Prob
     for mut row in api.rows(&statement, READINGS_MAX * SERIES_MAX)? {
         let id = row.int();
         let (service, name, attributes) = (row.text(), row.text(), row.json());
-        let (time_ms, value) = (ms(row.int()), row.number());
+        let times = metric(&name).map_or(1.0, |known| known.times);
+        let (time_ms, value) = (ms(row.int()), row.number().map(|value| value * times));
         if series.len() == SERIES_MAX && !series.contains_key(&id) {
             continue;
         }

@@ -61,9 +61,11 @@ fn success_json(signal: Signal, outcome: &Outcome) -> Vec<u8> {
 pub(super) fn success(signal: Signal, encoding: Encoding, outcome: &Outcome) -> Response<Body> {
     match encoding {
         Encoding::Protobuf => with_body(PROTOBUF, success_protobuf(signal, outcome)),
-        Encoding::Json | Encoding::Zipkin | Encoding::Pprof | Encoding::Folded => {
-            with_body(JSON, success_json(signal, outcome))
-        }
+        Encoding::Json
+        | Encoding::Zipkin
+        | Encoding::Pprof
+        | Encoding::Folded
+        | Encoding::Exposition => with_body(JSON, success_json(signal, outcome)),
     }
 }
 

@@ -1,16 +1,18 @@
 //! Requests become rows: what is valid is kept, what is not is counted with the first reason and place.
 //!
 //! ```text
-//! protobuf ──────┐
-//! json ──────────┼▶ sink ─▶ rows
-//! zipkin ────────┤
-//! pprof, folded ─┘
+//! protobuf ────────┐
+//! json ────────────┼▶ sink ─▶ rows
+//! zipkin ──────────┤
+//! pprof, folded ───┤
+//! scrapes, statsd ─┘
 //! ```
 //!
 //! Nothing here waits, reads or writes anything but memory, so fuzz targets take this module as it is, with a store that
 //! only counts.
 
 mod attributes;
+pub(super) mod exposition;
 mod folded;
 mod id;
 mod json;
@@ -22,6 +24,7 @@ mod protobuf;
 mod readings;
 mod reason;
 mod sink;
+pub(super) mod statsd;
 pub(super) mod text;
 mod told;
 pub(super) mod wire;
@@ -107,6 +110,8 @@ pub(super) enum Encoding {
     Pprof,
     /// Stacks as text.
     Folded,
+    /// Prometheus' text or OpenMetrics, which is asked for and not sent ([`exposition`]).
+    Exposition,
 }
 
 /// Makes rows of a request, of which its address may say more.
@@ -124,6 +129,8 @@ pub(super) fn decode(
         Encoding::Zipkin => zipkin::read(request, &mut sink)?,
         Encoding::Pprof => pprof::read(request, told, &mut sink)?,
         Encoding::Folded => folded::read(request, told, &mut sink)?,
+        // Nobody sends it.
+        Encoding::Exposition => return Err(Unreadable::Malformed("it is no OTLP".to_owned())),
     }
     Ok(sink.finish())
 }

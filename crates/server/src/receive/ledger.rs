@@ -4,7 +4,7 @@
 //! are one.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -23,7 +23,7 @@ const CLIENT_BYTES_MAX: usize = 80;
 pub(crate) struct Sender {
     /// Its address, without the port.
     pub(crate) peer: String,
-    /// `grpc`, `http/protobuf`, `http/json` or `zipkin/json`; `http` where it cannot be told.
+    /// `grpc`, `http/protobuf`, `http/json`, `zipkin/json`, `scrape` or `statsd`; `http` where it cannot be told.
     pub(crate) protocol: &'static str,
     /// `traces`, `logs`, `metrics` or `profiles`; empty where it cannot be told.
     pub(crate) signal: &'static str,
@@ -63,6 +63,23 @@ pub(crate) struct RefusalEntry {
     pub(crate) count: u64,
 }
 
+/// How the last scrape of a target went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ScrapeEntry {
+    /// What is asked.
+    pub(crate) url: String,
+    /// Whose metrics they are.
+    pub(crate) job: String,
+    /// Whether it answered.
+    pub(crate) is_up: bool,
+    /// When, in milliseconds since the Unix epoch.
+    pub(crate) last_ms: u64,
+    /// Readings that it brought.
+    pub(crate) samples: u64,
+    /// Why it failed, and what to do about it; empty where it did not.
+    pub(crate) error: String,
+}
+
 /// What the ledger has; the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Doctor {
@@ -70,6 +87,8 @@ pub(crate) struct Doctor {
     pub(crate) senders: Vec<SenderEntry>,
     /// What was refused.
     pub(crate) refusals: Vec<RefusalEntry>,
+    /// How targets that are scraped are, by their address.
+    pub(crate) scrapes: Vec<ScrapeEntry>,
 }
 
 /// See the module.
@@ -83,9 +102,28 @@ struct State {
     senders: HashMap<Sender, SenderEntry>,
     /// The newest last.
     refusals: VecDeque<RefusalEntry>,
+    /// By address; as many as are configured.
+    scrapes: BTreeMap<String, ScrapeEntry>,
 }
 
 impl Ledger {
+    /// Notes how a target is.
+    pub(super) fn scraped(&self, url: &str, job: &str, outcome: Result<u64, String>) {
+        let (is_up, samples, error) = match outcome {
+            Ok(samples) => (true, samples, String::new()),
+            Err(error) => (false, 0, error),
+        };
+        let entry = ScrapeEntry {
+            url: url.to_owned(),
+            job: job.to_owned(),
+            is_up,
+            last_ms: now_ms(),
+            samples,
+            error,
+        };
+        self.lock().scrapes.insert(url.to_owned(), entry);
+    }
+
     /// Notes what became of a request.
     pub(super) fn sent(&self, sender: &Sender, accepted: u64, refused: u64) {
         self.sent_at(sender, accepted, refused, now_ms());
@@ -156,6 +194,7 @@ impl Ledger {
         Doctor {
             senders,
             refusals: state.refusals.iter().rev().cloned().collect(),
+            scrapes: state.scrapes.values().cloned().collect(),
         }
     }
 
@@ -255,6 +294,7 @@ mod tests {
             "refusals": [{
                 "time_ms": 10, "peer": "10.0.0.1", "protocol": "grpc", "reason": "why", "mend": "what to do", "count": 1,
             }],
+            "scrapes": [],
         });
         assert_eq!(serde_json::to_value(ledger.doctor()).unwrap(), expected);
     }

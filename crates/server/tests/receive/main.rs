@@ -8,5 +8,7 @@
 
 mod grpc;
 mod http;
+mod scrape;
 mod sdk;
 mod server;
+mod statsd;

@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 /// The headings of each tab's table, and how wide each column is; the last takes what is left.
-pub const HEADINGS: [&[(&str, u16)]; 5] = [
+pub const HEADINGS: [&[(&str, u16)]; 6] = [
     &[
         ("count", 9),
         ("errors", 8),
@@ -51,6 +51,15 @@ pub const HEADINGS: [&[(&str, u16)]; 5] = [
         ("p99", 11),
         ("bytes", 12),
         ("share", 7),
+        ("what else", 0),
+    ],
+    &[
+        ("queue", 34),
+        ("waiting", 9),
+        ("oldest", 14),
+        ("in/s", 9),
+        ("out/s", 9),
+        ("busy", 8),
         ("what else", 0),
     ],
     &[
@@ -197,6 +206,138 @@ fn push_rows(root: &str, rows: &[Value], open: &BTreeSet<String>, lines: &mut Ve
             ..Line::default()
         });
     }
+}
+
+/// Queues, and below those that are open who waits in them.
+pub fn queues(answer: &Value, open: &BTreeSet<String>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for queue in list(answer, "queues") {
+        let name = queue_name(queue);
+        let path = format!("queue {name}");
+        let is_open = open.contains(&path);
+        let stuck = list(queue, "stuck");
+        let per_s = |name: &str| number(&queue[name]["per_s"], 2);
+        let busy = queue["utilisation"].as_f64();
+        lines.push(Line {
+            cells: vec![
+                format!("{} {name}", mark(is_open)),
+                number(&queue["depth"]["now"], 0),
+                oldest(&queue["oldest"]),
+                per_s("arrival"),
+                per_s("service_rate"),
+                busy.map(|share| format!("{:.1} %", share * 100.0))
+                    .unwrap_or_default(),
+                queue_notes(queue),
+            ],
+            is_bad: !stuck.is_empty(),
+            path: Some(path),
+            trace: None,
+        });
+        if is_open {
+            push_waiting(queue, stuck, &mut lines);
+        }
+    }
+    lines
+}
+
+fn push_waiting(queue: &Value, stuck: &[Value], lines: &mut Vec<Line>) {
+    let line = |first: String, age: String, what: String, trace: Option<&str>| Line {
+        cells: vec![
+            first,
+            String::new(),
+            age,
+            String::new(),
+            String::new(),
+            String::new(),
+            what,
+        ],
+        trace: trace.map(str::to_owned),
+        ..Line::default()
+    };
+    for stuck in stuck {
+        let words = text::plain(&member(stuck, "words"));
+        lines.push(Line {
+            is_bad: true,
+            ..line(
+                "    stuck".to_owned(),
+                text::duration(&stuck["for_ns"]),
+                words,
+                stuck["trace_id"].as_str(),
+            )
+        });
+    }
+    for ahead in list(queue, "ahead") {
+        let item = format!("    {}", text::plain(&member(ahead, "item")));
+        let trace = ahead["trace_id"].as_str();
+        let what = trace.map(|id| format!("trace {id}")).unwrap_or_default();
+        lines.push(line(item, text::duration(&ahead["age_ns"]), what, trace));
+    }
+    if let Some(more) = queue["ahead_more"].as_u64().filter(|more| *more > 0) {
+        lines.push(line(
+            format!("    and {more} more"),
+            String::new(),
+            String::new(),
+            None,
+        ));
+    }
+}
+
+/// The service, the queue, and what tells it from others.
+fn queue_name(queue: &Value) -> String {
+    let attributes = text::attributes(&queue["attributes"]);
+    let name = format!(
+        "{} {} {attributes}",
+        member(queue, "service"),
+        member(queue, "queue")
+    );
+    text::plain(name.trim_end())
+}
+
+fn oldest(oldest: &Value) -> String {
+    let age = text::duration(&oldest["age_ns"]);
+    if oldest["is_at_most"] == true {
+        format!("≤ {age}")
+    } else {
+        age
+    }
+}
+
+/// What is stuck, whether the numbers agree, what runs out.
+fn queue_notes(queue: &Value) -> String {
+    let mut notes = Vec::new();
+    if !list(queue, "stuck").is_empty() {
+        notes.push("STUCK".to_owned());
+    }
+    let little = &queue["little"];
+    if little["kind"] == "assessed" {
+        let sign = if little["holds"] == true { "=" } else { "≠" };
+        notes.push(format!(
+            "L {} {sign} λW {}",
+            number(&little["l"], 2),
+            number(&little["lambda_w"], 2)
+        ));
+    }
+    for saturation in list(queue, "saturation") {
+        let what = text::plain(&member(saturation, "what"));
+        let ns = saturation["in_s"]
+            .as_f64()
+            .map(|seconds| (seconds * 1e9) as u64);
+        notes.push(match ns {
+            Some(ns) => format!(
+                "{what} full in {}",
+                radiosonde_answers::units::Nanoseconds(ns)
+            ),
+            None => format!("{what} grows"),
+        });
+    }
+    notes.join("   ")
+}
+
+fn number(value: &Value, decimals: usize) -> String {
+    let number = value.as_f64();
+    number
+        .map(|number| format!("{number:.decimals$}"))
+        .unwrap_or_default()
 }
 
 const fn mark(is_open: bool) -> &'static str {

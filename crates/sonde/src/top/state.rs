@@ -44,7 +44,7 @@ pub struct Tab {
 }
 
 /// The tabs, in the order of their keys.
-pub const TABS: [Tab; 5] = [
+pub const TABS: [Tab; 6] = [
     Tab {
         title: "Operations",
         answer: "overview",
@@ -60,6 +60,10 @@ pub const TABS: [Tab; 5] = [
     Tab {
         title: "Engines",
         answer: "engines",
+    },
+    Tab {
+        title: "Queues",
+        answer: "queues",
     },
     Tab {
         title: "Doctor",
@@ -78,7 +82,7 @@ pub struct State {
     answers: BTreeMap<&'static str, Value>,
     /// The selected line of each tab.
     selected: [usize; TABS.len()],
-    /// Lines of engines that are open, by their path.
+    /// Lines of engines and queues that are open, by their path.
     open: BTreeSet<String>,
     /// The trace that is open, and its account when it has come.
     trace: Option<(String, Option<String>)>,
@@ -139,6 +143,7 @@ impl State {
             1 => rows::traces(answer),
             2 => rows::logs(answer),
             3 => rows::engines(answer, &self.open),
+            4 => rows::queues(answer, &self.open),
             _ => rows::doctor(answer),
         })
     }

@@ -20,10 +20,10 @@ const SIDEBAR_WIDTH: u16 = 30;
 /// Narrowest screen that has room for it.
 const SIDEBAR_FROM: u16 = 100;
 
-const KEYS: &str = "1-5 tabs   j/k move   Enter open   s services   p pause   ? help   q quit";
+const KEYS: &str = "1-6 tabs   j/k move   Enter open   s services   p pause   ? help   q quit";
 
 const HELP: &str = "\
-1-5, Tab     another tab
+1-6, Tab     another tab
 j k ↓ ↑      move; PageUp, PageDown, g, G
 Enter →      open a trace's account, or what is below a row
 Esc ←        back
@@ -158,11 +158,12 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &State) {
 }
 
 /// What to do where there is nothing to show.
-const EMPTY: [&str; 5] = [
+const EMPTY: [&str; 6] = [
     "Nothing has arrived yet.\n\nStart a program by `sonde run -- PROGRAM`, or set OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 for it.",
     "There are no traces of this time.",
     "There are no logs of this time.",
     "No engine tells of its phases and memory. radiosonde's collectors do: `radiosonde::latency` and `radiosonde::memory`.",
+    "No queue was reported. `radiosonde::queue` reports any by three lines; vLLM, SGLang and Triton are scraped by `sonde serve --scrape URL`.",
     "Nothing has been sent to this collector since it started.",
 ];
 
@@ -259,9 +260,28 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_opens_to_who_waits() {
+        let mut state = filled();
+        state.take(Update::Answer(
+            "queues",
+            json!({"queues": [{"service": "engine", "queue": "orders", "attributes": {"engine": "0"}, "depth": {"now": 3.0, "mean": 2.5},
+                "oldest": {"age_ns": 4_000_000_000_u64, "is_at_most": true}, "arrival": {"per_s": 2.0}, "service_rate": {"per_s": 1.5},
+                "utilisation": 0.75, "little": {"kind": "assessed", "holds": true, "l": 2.5, "lambda_w": 2.4},
+                "ahead": [{"item": "item-1", "trace_id": "0af7", "age_ns": 4_000_000_000_u64}], "ahead_more": 2,
+                "stuck": [{"words": "worker a has not ended"}],
+                "saturation": [{"what": "depth", "in_s": 90.0}]}]}),
+        ));
+        press(&mut state, [KeyCode::Char('s'), KeyCode::Char('5')]);
+        press(&mut state, [KeyCode::Enter, KeyCode::Down, KeyCode::Down]);
+        insta::assert_snapshot!(screen(&state, 120, 8));
+        press(&mut state, [KeyCode::Enter]);
+        assert_eq!(state.wanted().trace.as_deref(), Some("0af7"));
+    }
+
+    #[test]
     fn a_screen_of_one_character_is_no_reason_to_panic() {
         let mut state = filled();
-        for tab in ['1', '2', '3', '4', '5', '?'] {
+        for tab in ['1', '2', '3', '4', '5', '6', '?'] {
             press(&mut state, [KeyCode::Char(tab)]);
             screen(&state, 1, 1);
             screen(&state, 3, 2);

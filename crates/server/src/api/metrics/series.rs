@@ -29,6 +29,25 @@ pub(super) enum Point {
     Histogram(f64, f64, f64, Option<f64>, Option<f64>, Option<f64>),
 }
 
+impl Reading {
+    /// Multiplies what was measured, such as milliseconds as seconds.
+    pub(super) fn scale(&mut self, times: f64) {
+        self.value *= times;
+        // What is multiplied by one is as it was, whatever its form.
+        if (times - 1.0).abs() < f64::EPSILON {
+            return;
+        }
+        self.distribution = match self.distribution.take() {
+            Some(Distribution::Explicit { mut bounds, counts }) => {
+                bounds.iter_mut().for_each(|bound| *bound *= times);
+                Some(Distribution::Explicit { bounds, counts })
+            }
+            // Its bounds are powers of a base: of others nothing would be exact.
+            _ => None,
+        };
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Gauge,

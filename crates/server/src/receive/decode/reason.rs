@@ -27,6 +27,10 @@ pub(crate) enum Reason {
     SampleType,
     /// A sample whose values and times do not belong together.
     Sample,
+    /// A line that is none of the format.
+    Line,
+    /// OpenMetrics without its end.
+    End,
 }
 
 impl Reason {
@@ -46,6 +50,8 @@ impl Reason {
             Self::Sample => {
                 "a sample has neither values nor times, or not as many of the one as of the other"
             }
+            Self::Line => "a line is no sample",
+            Self::End => "it does not end with `# EOF`, so some of it is missing",
         }
     }
 
@@ -63,6 +69,10 @@ impl Reason {
             Self::Index => "send the dictionary that the profile was written with",
             Self::SampleType => "say what is counted, such as cpu in nanoseconds",
             Self::Sample => "send a value for each time, or only one of both",
+            Self::Line => {
+                "write `name{label=\"value\"} 1` as Prometheus' text format or OpenMetrics have it"
+            }
+            Self::End => "let the target write all of it, or answer with Prometheus' text format",
         }
     }
 }

@@ -181,6 +181,7 @@ impl Sink {
             _ if self.encoding == Encoding::Zipkin => write!(place, "[{item}]"),
             _ if self.encoding == Encoding::Pprof => write!(place, "sample_type[{item}]"),
             _ if self.encoding == Encoding::Folded => write!(place, "line {}", item + 1),
+            _ if self.encoding == Encoding::Exposition => write!(place, "line {item}"),
             Signal::Traces => write!(
                 place,
                 "resource_spans[{resource}].scope_spans[{scope}].spans[{item}]"

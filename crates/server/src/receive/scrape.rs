@@ -1,0 +1,256 @@
+//! Asks targets for their metrics, again and again: whatever answers Prometheus' text or OpenMetrics, such as vLLM, SGLang,
+//! Triton and DCGM's exporter.
+//!
+//! Invariants: a target that hangs, is huge or answers nonsense costs bounded memory and time, and no other target anything;
+//! a redirect is not followed, so that a target cannot send us elsewhere; every failure is noted with its reason in the
+//! [`ledger`](super::Ledger), and as the reading `up` = 0.
+
+mod target;
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher as _,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+
+pub use self::target::{Target, TargetError};
+use super::{
+    Intake, Outcome,
+    decode::{
+        Counts, Signal,
+        exposition::{self, Form, Origin, Scraped},
+    },
+    ledger::Sender,
+    now_unix_ns,
+};
+
+/// Most bytes of an answer. A large engine's are half a megabyte.
+const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What is asked for: OpenMetrics where there is a choice, for its exemplars and starts.
+const ACCEPT: &str =
+    "application/openmetrics-text;version=1.0.0;q=1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+/// By how much of its interval each scrape is moved at most, so that targets are not all asked at once.
+const JITTER: f64 = 0.05;
+
+/// Why a scrape brought nothing, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failure {
+    reason: String,
+    mend: &'static str,
+}
+
+/// An answer.
+struct Answer {
+    form: Form,
+    text: Vec<u8>,
+}
+
+/// Asks a target until the server stops.
+pub(crate) async fn run(intake: Arc<Intake>, target: Target, mut stopping: watch::Receiver<bool>) {
+    let target = Arc::new(target);
+    // The first soon, so that whoever starts a collector sees at once whether it works.
+    let mut pause = target
+        .interval()
+        .min(Duration::from_secs(1))
+        .mul_f64(random());
+    loop {
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = stopping.wait_for(|stops| *stops) => return,
+        }
+        let began = Instant::now();
+        once(&intake, &target).await;
+        let jitter = 1.0 + JITTER * (2.0 * random() - 1.0);
+        pause = target
+            .interval()
+            .mul_f64(jitter)
+            .saturating_sub(began.elapsed());
+    }
+}
+
+/// From 0 up to 1.
+fn random() -> f64 {
+    // Its keys are random, so what it makes of nothing is too.
+    let bits = RandomState::new().hash_one(0_u8);
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Asks once, and keeps what was answered.
+async fn once(intake: &Arc<Intake>, target: &Arc<Target>) {
+    let (taker, asked) = (Arc::clone(intake), Arc::clone(target));
+    let done = spawn_blocking(move || {
+        let began = Instant::now();
+        let answer = ask(&asked);
+        let duration_s = began.elapsed().as_secs_f64();
+        taker.keep_scrape(&asked, answer, duration_s)
+    });
+    let sender = Sender {
+        peer: target.instance().to_owned(),
+        protocol: "scrape",
+        signal: Signal::Metrics.name(),
+        client: super::ledger::client(target.job()),
+    };
+    let outcome = done.await.unwrap_or_else(|_| {
+        Err(Failure {
+            reason: "reading the answer failed".to_owned(),
+            mend: "report this as a fault of Radiosonde",
+        })
+    });
+    let noted = match &outcome {
+        Ok((counts, outcome)) => {
+            intake.count(&sender, *counts, outcome);
+            Ok(counts.points)
+        }
+        Err(failure) => {
+            intake.ledger.sent(&sender, 0, 1);
+            intake
+                .ledger
+                .refused(&sender, &failure.reason, failure.mend, 1);
+            intake
+                .received
+                .send_modify(|received| received.refused += 1);
+            Err(format!("{}; {}", failure.reason, failure.mend))
+        }
+    };
+    intake.ledger.scraped(target.url(), target.job(), noted);
+}
+
+fn ask(target: &Target) -> Result<Answer, Failure> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(target.timeout()))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(concat!("sonde/", env!("CARGO_PKG_VERSION")))
+        // A target is asked itself, whatever proxy the environment has for the world.
+        .proxy(None)
+        .build()
+        .into();
+    let response = agent
+        .get(target.url())
+        .header("accept", ACCEPT)
+        .header(
+            "x-prometheus-scrape-timeout-seconds",
+            target.timeout().as_secs_f64().to_string(),
+        )
+        .call()
+        .map_err(failure)?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(refused(status));
+    }
+    let kind = response.headers().get("content-type");
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let form = if kind
+        .trim_start()
+        .starts_with("application/openmetrics-text")
+    {
+        Form::OpenMetrics
+    } else {
+        Form::Prometheus
+    };
+    let mut body = response.into_body();
+    let text = body
+        .with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .read_to_vec()
+        .map_err(failure)?;
+    Ok(Answer { form, text })
+}
+
+fn refused(status: ureq::http::StatusCode) -> Failure {
+    let mend = match status.as_u16() {
+        300..=399 => "name the address itself: redirects are not followed",
+        401 | 403 => {
+            "let the collector read the metrics without a password, or put both behind one proxy"
+        }
+        404 => "name the path, which usually is /metrics",
+        _ => "look at the target's own log",
+    };
+    Failure {
+        reason: format!("the target answered {status}"),
+        mend,
+    }
+}
+
+fn failure(error: ureq::Error) -> Failure {
+    let (reason, mend) = match error {
+        ureq::Error::Timeout(_) => (
+            "the target did not answer in time".to_owned(),
+            "give it more with `timeout=`, or ask a smaller page",
+        ),
+        ureq::Error::BodyExceedsLimit(bytes) => (
+            format!("the answer has more than {bytes} bytes"),
+            "let the target show fewer series",
+        ),
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => (
+            "nothing listens there".to_owned(),
+            "start the target, or name the port at which it shows its metrics",
+        ),
+        other => (
+            other.to_string(),
+            "look whether the target runs, and whether it can be reached",
+        ),
+    };
+    Failure { reason, mend }
+}
+
+impl Intake {
+    /// Writes what a target answered, or that it did not. Where it did not, what is given is why.
+    fn keep_scrape(
+        &self,
+        target: &Target,
+        answer: Result<Answer, Failure>,
+        duration_s: f64,
+    ) -> Result<(Counts, Outcome), Failure> {
+        let origin = Origin {
+            job: target.job(),
+            instance: target.instance(),
+        };
+        let scraped = |is_up| Scraped { is_up, duration_s };
+        let read = |form, text: &[u8], is_up| {
+            exposition::read(&origin, form, text, scraped(is_up), now_unix_ns())
+        };
+        let unreadable = |error| Failure {
+            reason: match error {
+                super::decode::Unreadable::Malformed(what) => {
+                    format!("the answer is no metrics: {what}")
+                }
+                super::decode::Unreadable::TooMuch(what) => {
+                    format!("the answer is too much: {what}")
+                }
+            },
+            mend: "name the path at which the target shows Prometheus' text format or OpenMetrics",
+        };
+        let (decoded, failed) = match answer {
+            Ok(answer) => match read(answer.form, &answer.text, true) {
+                Ok((_, counts, rejected)) if counts.points <= NOTED && rejected.items > 0 => {
+                    let place = rejected.first.map_or_else(String::new, |(_, place)| place);
+                    let what = format!("nothing in it is a sample ({place})");
+                    let error = super::decode::Unreadable::Malformed(what);
+                    (read(Form::Prometheus, b"", false), Some(unreadable(error)))
+                }
+                Ok(decoded) => (Ok(decoded), None),
+                Err(error) => (read(Form::Prometheus, b"", false), Some(unreadable(error))),
+            },
+            Err(failure) => (read(Form::Prometheus, b"", false), Some(failure)),
+        };
+        let (rows, counts, rejected) = decoded.map_err(unreadable)?;
+        self.store.append(rows).map_err(|error| Failure {
+            reason: format!("the answer could not be written: {error}"),
+            mend: "look at the data folder: the disk may be full",
+        })?;
+        let outcome = Outcome {
+            accepted: counts.points,
+            rejected,
+        };
+        failed.map_or(Ok((counts, outcome)), Err)
+    }
+}
+
+/// Readings that are noted of every scrape.
+const NOTED: u64 = 3;

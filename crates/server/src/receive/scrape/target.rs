@@ -1,0 +1,193 @@
+//! What is scraped, as it is written: `http://127.0.0.1:8000/metrics,job=vllm,interval=5s`.
+
+use std::{str::FromStr, time::Duration};
+
+use http::Uri;
+
+/// How often a target is asked unless it says otherwise.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
+/// The shortest and the longest time between two scrapes.
+const INTERVAL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3600)];
+/// How long a target may take to answer unless it says otherwise, or is asked more often.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Longest name of a job, in bytes.
+const JOB_BYTES_MAX: usize = 200;
+
+/// An address that shows metrics, whose they are, and how often it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    url: String,
+    instance: String,
+    job: String,
+    interval: Duration,
+    timeout: Duration,
+}
+
+/// A target is not written as one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is no scrape target: {why}; write http://HOST:PORT/metrics,job=NAME,interval=15s,timeout=10s"
+)]
+pub struct TargetError {
+    text: String,
+    why: String,
+}
+
+impl Target {
+    /// What is asked.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Host and port, which become `service.instance.id`.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Whose metrics they are: what becomes `service.name`. Host and port unless it was named.
+    pub fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// How often it is asked.
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// How long it may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.min(self.interval)
+    }
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        read(text).map_err(|why| TargetError {
+            // An address may have a password in it.
+            text: text
+                .split_once('@')
+                .map_or(text, |(_, shown)| shown)
+                .to_owned(),
+            why,
+        })
+    }
+}
+
+fn read(text: &str) -> Result<Target, String> {
+    let mut parts = text.trim().split(',');
+    let url = parts.next().unwrap_or_default().trim();
+    let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("it does not begin with http:// or https://".to_owned());
+    }
+    let authority = uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .unwrap_or_default();
+    if authority.is_empty() || authority.contains('@') {
+        return Err("it needs a host, without a user".to_owned());
+    }
+    let mut target = Target {
+        url: if uri.path() == "/" {
+            format!("{}/metrics", url.trim_end_matches('/'))
+        } else {
+            url.to_owned()
+        },
+        instance: authority.to_owned(),
+        job: authority.to_owned(),
+        interval: INTERVAL_DEFAULT,
+        timeout: TIMEOUT_DEFAULT,
+    };
+    for part in parts {
+        let (key, value) = part
+            .split_once('=')
+            .ok_or_else(|| format!("`{part}` is no `key=value`"))?;
+        match (key.trim(), value.trim()) {
+            ("job", job) if !job.is_empty() && job.len() <= JOB_BYTES_MAX => {
+                job.clone_into(&mut target.job);
+            }
+            ("interval", value) => {
+                target.interval = duration(value)?.clamp(INTERVAL[0], INTERVAL[1]);
+            }
+            ("timeout", value) => target.timeout = duration(value)?.max(Duration::from_millis(1)),
+            (key, value) => return Err(format!("`{key}={value}` is not known")),
+        }
+    }
+    Ok(target)
+}
+
+/// `500ms`, `15s`, `1m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration such as 15s, 500ms or 1m");
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let number: u64 = text[..end].parse().map_err(|_| wrong())?;
+    let unit_ms = match &text[end..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        _ => return Err(wrong()),
+    };
+    number
+        .checked_mul(unit_ms)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_job_an_interval_and_a_timeout() {
+        let target: Target = "http://127.0.0.1:8000/metrics,job=vllm,interval=5s,timeout=900ms"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            (target.url(), target.instance(), target.job()),
+            ("http://127.0.0.1:8000/metrics", "127.0.0.1:8000", "vllm")
+        );
+        assert_eq!(
+            (target.interval(), target.timeout()),
+            (Duration::from_secs(5), Duration::from_millis(900))
+        );
+        let target: Target = "http://gpu-1:9400".parse().unwrap();
+        assert_eq!(
+            (target.url(), target.job()),
+            ("http://gpu-1:9400/metrics", "gpu-1:9400")
+        );
+        assert_eq!(
+            (target.interval(), target.timeout()),
+            (INTERVAL_DEFAULT, TIMEOUT_DEFAULT)
+        );
+        // It is never asked again before it has answered or has not.
+        let target: Target = "http://a/m,interval=0s".parse().unwrap();
+        assert_eq!(
+            (target.interval(), target.timeout()),
+            (INTERVAL[0], INTERVAL[0])
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_a_password() {
+        for (text, words) in [
+            ("127.0.0.1:8000/metrics", "begin with http://"),
+            ("ftp://a/metrics", "begin with http://"),
+            ("http://", "no scrape target"),
+            ("http://a/metrics,jobs=b", "`jobs=b` is not known"),
+            ("http://a/metrics,job=", "`job=` is not known"),
+            ("http://a/metrics,15s", "no `key=value`"),
+            ("http://a/metrics,interval=15", "no duration"),
+            ("http://me:secret@a/metrics", "without a user"),
+        ] {
+            let error = text.parse::<Target>().unwrap_err().to_string();
+            assert!(
+                error.contains(words) && !error.contains("secret"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! A datagram of StatsD's: the body says what holds for any bytes.
+
+#![no_main]
+
+#[path = "../bodies/statsd.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));
