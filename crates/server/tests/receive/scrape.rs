@@ -100,6 +100,30 @@ fn vllm(n: u64) -> String {
     response(PROMETHEUS, &text)
 }
 
+/// Phases have their canonical names, and last as long as [`vllm`] says.
+fn has_phases_of_vllm(running: &Running) {
+    for (name, seconds) in [
+        ("radiosonde.gen_ai.prefill.duration", 0.5),
+        ("radiosonde.gen_ai.decode.duration", 1.0),
+        ("gen_ai.server.time_to_first_token", 2.5),
+    ] {
+        let metric = get(running, &format!("metrics/{name}"));
+        assert_eq!(
+            (&metric["kind"], &metric["unit"]),
+            (&"histogram".into(), &"s".into())
+        );
+        let points = metric["series"][0]["points"].as_array().unwrap();
+        let (count, sum) = (
+            points[0][1].as_f64().unwrap(),
+            points[0][2].as_f64().unwrap(),
+        );
+        assert!(
+            count > 0.0 && (sum / count - seconds).abs() < 1e-6,
+            "{name}: {metric}"
+        );
+    }
+}
+
 #[test]
 fn vllm_is_scraped_and_its_queue_cache_and_phases_are_shown() {
     let (url, asked) = target(vllm);
@@ -120,27 +144,7 @@ fn vllm_is_scraped_and_its_queue_cache_and_phases_are_shown() {
         queue["service_rate"]["per_s"].as_f64() > Some(0.0)
             && queue["arrival"]["per_s"].as_f64() > Some(0.0)
     );
-    // Phases by their canonical names, the cache as a share, tokens as a rate.
-    for (name, seconds) in [
-        ("radiosonde.gen_ai.prefill.duration", 0.5),
-        ("radiosonde.gen_ai.decode.duration", 1.0),
-        ("gen_ai.server.time_to_first_token", 2.5),
-    ] {
-        let metric = get(&running, &format!("metrics/{name}"));
-        assert_eq!(
-            (&metric["kind"], &metric["unit"]),
-            (&"histogram".into(), &"s".into())
-        );
-        let points = metric["series"][0]["points"].as_array().unwrap();
-        let (count, sum) = (
-            points[0][1].as_f64().unwrap(),
-            points[0][2].as_f64().unwrap(),
-        );
-        assert!(
-            count > 0.0 && (sum / count - seconds).abs() < 1e-6,
-            "{name}: {metric}"
-        );
-    }
+    has_phases_of_vllm(&running);
     let cache = get(&running, "metrics/radiosonde.gen_ai.kv_cache.utilization");
     assert_eq!(cache["series"][0]["points"][0][1], 0.85);
     let tokens = get(&running, "metrics/radiosonde.gen_ai.output_tokens");
