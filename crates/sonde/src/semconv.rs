@@ -77,5 +77,9 @@ fn names(names: &[Value]) -> String {
         ("seen", Side::Left),
     ];
     let table = table(&headings, &names.iter().map(row).collect::<Vec<_>>());
-    table.lines().map(|line| format!("    {line}\n")).collect()
+    let mut indented = String::with_capacity(table.len() * 2);
+    for line in table.lines() {
+        indented.extend(["    ", line, "\n"]);
+    }
+    indented
 }
