@@ -101,7 +101,8 @@ impl Store {
         &self.recovery
     }
 
-    /// Keeps `rows`, all of them or none. When this returns `Ok` they survive a loss of power, and queries see them.
+    /// Keeps `rows`, all of them or none, unless the process is killed meanwhile: then rows of one table may be kept and those of
+    /// another not. When this returns `Ok` they survive a loss of power, and queries see them.
     pub fn append(&self, rows: Rows) -> Result<(), AppendError> {
         self.shared.append(rows)
     }
