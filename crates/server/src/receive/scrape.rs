@@ -154,6 +154,12 @@ fn ask(target: &Target) -> Result<Answer, Failure> {
         Form::Prometheus
     };
     let mut body = response.into_body();
+    if body
+        .content_length()
+        .is_some_and(|bytes| bytes > ANSWER_BYTES_MAX)
+    {
+        return Err(failure(ureq::Error::BodyExceedsLimit(ANSWER_BYTES_MAX)));
+    }
     let text = body
         .with_config()
         .limit(ANSWER_BYTES_MAX)

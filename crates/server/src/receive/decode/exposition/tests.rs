@@ -75,11 +75,11 @@ fn the_older_form_becomes_rows() {
             r#"disk |  | gauge | 1458255915 | 0 |  | {"error":"Cannot find:\n\"FILE.TXT\"","path":"C:\\DIR\\FILE.TXT"}"#,
             r#"http_requests_total |  | counter | 1027 | 0 |  | {"code":"200","method":"post"}"#,
             r#"http_requests_total |  | counter | 3 | 0 |  | {"code":"400","method":"post"}"#,
-            "metric_without_time_or_labels |  | gauge | 12.47 | 0 |  | {}",
+            "metric_without_time_or_labels |  | gauge | 12.47 | 0 |  | -",
             r#"rpc_seconds | s | gauge | 3102 | 0 |  | {"quantile":0.01}"#,
-            "rpc_seconds_count |  | counter | 2693 | 0 |  | {}",
-            "rpc_seconds_sum | s | counter | 17560473 | 0 |  | {}",
-            r#"took_seconds | s | histogram | 53423 | 144320 | {"bucket_counts":[24054,9390,110876],"explicit_bounds":[0.05,0.1]} | {}"#,
+            "rpc_seconds_count |  | counter | 2693 | 0 |  | -",
+            "rpc_seconds_sum | s | counter | 17560473 | 0 |  | -",
+            r#"took_seconds | s | histogram | 53423 | 144320 | {"bucket_counts":[24054,9390,110876],"explicit_bounds":[0.05,0.1]} | -"#,
         ]
     );
     // The one whose time is before 1970.
@@ -155,7 +155,7 @@ fn buckets_that_fall_are_refused_and_the_last_may_be_missing() {
     );
     assert_eq!(
         rows,
-        [r#"h |  | histogram | 1 | 5 | {"bucket_counts":[1,3,1],"explicit_bounds":[1,2]} | {}"#]
+        [r#"h |  | histogram | 1 | 5 | {"bucket_counts":[1,3,1],"explicit_bounds":[1.0,2.0]} | -"#]
     );
 }
 

@@ -53,13 +53,13 @@ fn lines_are_added_up_by_kind_and_tags() {
     assert_eq!(
         rows(&mut aggregate),
         [
-            "statsd | fuel |  | gauge | 294 | 0 | {}",
-            r#"statsd | jobs |  | counter | 5 | 0 | {"a":"1","b":"2","flag":"true","radiosonde.temporality":"delta"}"#,
+            "statsd | fuel |  | gauge | 294 | 0 | -",
+            r#"statsd | jobs |  | counter | 5 | 0 | {"radiosonde.temporality":"delta","a":"1","b":"2","flag":"true"}"#,
             r#"statsd | jobs |  | counter | 5 | 0 | {"radiosonde.temporality":"delta"}"#,
             r#"shop | of |  | counter | 1 | 0 | {"env":"live","radiosonde.temporality":"delta"}"#,
             r#"statsd | size |  | histogram | 2 | 2 | {"radiosonde.temporality":"delta"}"#,
             r#"statsd | took | ms | histogram | 3226 | 12 | {"radiosonde.temporality":"delta"}"#,
-            "statsd | users |  | gauge | 2 | 0 | {}",
+            "statsd | users |  | gauge | 2 | 0 | -",
         ]
     );
 }
@@ -74,7 +74,7 @@ fn counters_begin_again_and_gauges_keep_their_value() {
     assert_eq!(
         rows(&mut aggregate),
         [
-            "statsd | fuel |  | gauge | 15 | 0 | {}",
+            "statsd | fuel |  | gauge | 15 | 0 | -",
             r#"statsd | jobs |  | counter | 1 | 0 | {"radiosonde.temporality":"delta"}"#,
         ]
     );
