@@ -61,6 +61,12 @@ fn child() {
             assert!(panicked.join().is_err());
             std::process::abort();
         }
+        "panic where nothing can unwind" => {
+            let _guard = builder.init().unwrap();
+            assert!(std::panic::catch_unwind(|| panic!("caught")).is_err());
+            log();
+            callback();
+        }
         "rows" => {
             let _guard = builder.init().unwrap();
             let step = radiosonde::latency::Collector::install();
@@ -82,6 +88,11 @@ fn child() {
         }
         other => signalled(other, builder),
     }
+}
+
+/// As C calls a function of the program.
+extern "C" fn callback() {
+    panic!("in a callback");
 }
 
 /// What a signal ends.
@@ -348,6 +359,20 @@ fn a_panic_is_delivered_before_the_process_aborts() {
         .find(|line| line.contains("no such model"))
         .expect("the panic is in the file");
     assert!(panic.contains("\"span_name\":\"doomed\""), "{panic}");
+}
+
+#[test]
+fn a_panic_that_ends_the_process_is_delivered_right_after_one_that_was_caught() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "panic where nothing can unwind";
+    let status = start(scenario, folder.path(), &[]).wait().unwrap();
+    assert_eq!(status.signal(), Some(6));
+    assert_eq!(work_lines(folder.path()), LINES);
+    let text = lines(folder.path()).join("\n");
+    assert!(
+        text.contains("in a callback"),
+        "the panic itself is missing"
+    );
 }
 
 #[test]

@@ -260,6 +260,31 @@ fn a_name_or_series_that_is_taken_is_refused_and_counted() {
 }
 
 #[test]
+fn series_of_one_metric_that_become_the_same_are_refused_and_counted() {
+    let registry = Registry::new();
+    let counter = registry.counter("calls").build();
+    let histogram = registry.histogram("size").bounds(&[]).build();
+    let sets: [&[(&str, &str)]; 6] = [
+        &[("a.b", "x")],
+        &[("a_b", "x")],
+        &[("a_b", "y")],
+        &[("c", "")],
+        &[],
+        &[("c", ""), ("d", "z")],
+    ];
+    for labels in sets {
+        counter.with(labels).add(1);
+        histogram.with(labels).record(1.0);
+    }
+    let before = loss::total(Lost::MetricConflict);
+    let text = text(&registry.snapshot(&Arc::default()), Options::default());
+    let samples = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!(samples("calls_total"), 4, "{text}");
+    assert_eq!(samples("size_sum"), 4, "{text}");
+    assert!(loss::total(Lost::MetricConflict) - before >= 4);
+}
+
+#[test]
 fn a_measurement_below_zero_leaves_no_sum_that_falls() {
     let registry = Registry::new();
     registry.histogram("change").handle().record(-1.0);

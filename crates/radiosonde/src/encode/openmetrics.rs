@@ -12,6 +12,7 @@
 
 mod buckets;
 mod names;
+mod twins;
 mod write;
 
 use std::{collections::HashSet, sync::LazyLock};
@@ -168,21 +169,6 @@ impl View<'_> {
         (&self.family.name, self.is_alias)
     }
 
-    /// The label sets as shown.
-    fn label_sets(&self) -> Vec<Vec<u8>> {
-        let shown = |labels: &[(Text, Value)]| {
-            let mut out = Vec::new();
-            LabelWriter::default().push(&mut out, labels);
-            out
-        };
-        match &self.metric.data {
-            Data::Counter(series) | Data::UpDownCounter(series) | Data::Gauge(series) => {
-                series.iter().map(|series| shown(&series.labels)).collect()
-            }
-            Data::Histogram(series) => series.iter().map(|series| shown(&series.labels)).collect(),
-        }
-    }
-
     fn lines(&self) -> usize {
         match &self.metric.data {
             Data::Counter(series) | Data::UpDownCounter(series) | Data::Gauge(series) => {
@@ -245,9 +231,9 @@ impl Encoder<'_> {
         if others.is_empty() {
             return;
         }
-        let mut shown: HashSet<_> = first.label_sets().into_iter().collect();
+        let mut shown: HashSet<_> = twins::label_sets(first.metric).into_iter().collect();
         for view in others {
-            let sets = view.label_sets();
+            let sets = twins::label_sets(view.metric);
             if view.family.kind != first.family.kind || sets.iter().any(|set| shown.contains(set)) {
                 loss::count(Lost::MetricConflict, 1);
                 continue;
@@ -300,18 +286,21 @@ impl Encoder<'_> {
     }
 
     fn series(&mut self, view: &View<'_>) {
+        let twins = twins::of(view.metric);
+        loss::count(Lost::MetricConflict, twins.len() as u64);
+        let is_shown = |place: usize| twins.is_empty() || !twins.contains(&place);
         let exposed = format!("{}{}", view.family.name, view.family.kind.sample_suffix());
         let mut labels = LabelWriter::default();
         match &view.metric.data {
             Data::Counter(series) => {
-                for series in series {
+                for (_, series) in (0..).zip(series).filter(|&(place, _)| is_shown(place)) {
                     let exemplar = series.exemplars.first();
                     self.number(&exposed, &mut labels, series, view.times);
                     self.end(exemplar, view.times);
                 }
             }
             Data::UpDownCounter(series) | Data::Gauge(series) => {
-                for series in series {
+                for (_, series) in (0..).zip(series).filter(|&(place, _)| is_shown(place)) {
                     self.number(&exposed, &mut labels, series, view.times);
                     self.out.push(b'\n');
                 }
@@ -322,7 +311,7 @@ impl Encoder<'_> {
                 let mut labels = LabelWriter::reserving("le");
                 let names =
                     HistogramNames::new(&view.family.name, &grid, view.times, self.is_open());
-                for series in series {
+                for (_, series) in (0..).zip(series).filter(|&(place, _)| is_shown(place)) {
                     let mut shown = Vec::with_capacity(64);
                     labels.push(&mut shown, &series.labels);
                     self.histogram(&names, &shown, series, (&grid, view.times));

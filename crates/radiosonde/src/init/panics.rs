@@ -2,8 +2,8 @@
 //! abort.
 //!
 //! Invariant: the hook that was there before is always called, and the hook itself waits at most [`FLUSH_TIMEOUT`],
-//! at most once per [`FLUSH_INTERVAL`], so that a program that panics often is not slowed down. On threads that telemetry
-//! passes through it waits for nothing.
+//! at most once per [`FLUSH_INTERVAL`] unless the process is about to abort, so that a program that panics often is not
+//! slowed down. On threads that telemetry passes through it waits for nothing.
 
 use std::{
     backtrace::Backtrace,
@@ -57,9 +57,22 @@ fn record(info: &PanicHookInfo<'_>) {
         "panic"
     );
     // An exporter that panics would be waited for by its own flush, and lives on.
-    if !radiosonde_core::is_silent() && flush_is_due() {
+    if !radiosonde_core::is_silent() && (aborts(info) || flush_is_due()) {
         running.pump.flush(FLUSH_TIMEOUT);
     }
+}
+
+/// Whether the process aborts once the hook is done.
+fn aborts(info: &PanicHookInfo<'_>) -> bool {
+    // `PanicHookInfo::can_unwind` is not stable; these are the texts of every panic of the standard library that cannot.
+    const CANNOT_UNWIND: [&str; 2] = [
+        "panic in a function that cannot unwind",
+        "panic in a destructor during cleanup",
+    ];
+    cfg!(panic = "abort")
+        || info
+            .payload_as_str()
+            .is_some_and(|text| CANNOT_UNWIND.contains(&text))
 }
 
 fn flush_is_due() -> bool {

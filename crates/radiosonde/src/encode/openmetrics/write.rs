@@ -135,7 +135,7 @@ impl LabelWriter {
     }
 }
 
-fn label_name(name: &str, reserved: Option<&str>) -> Vec<u8> {
+pub(super) fn label_name(name: &str, reserved: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len() + 9);
     push_label_name(&mut out, name);
     // Names that begin so are Prometheus' own, and one of them makes it refuse the whole page.
