@@ -21,7 +21,7 @@ use radiosonde_core::{
     catalogue::METRIC_ALIASES,
     loss::{self, Lost},
     metrics::snapshot::{Data, Exemplar, Histogram, Metric, Number, Series, Snapshot},
-    model::{Text, Value},
+    model::Text,
 };
 
 use self::{

@@ -35,7 +35,7 @@ pub(super) fn of(metric: &Metric) -> HashSet<usize> {
 }
 
 /// What is quick to see of the label sets: all of one metric tend to have the same names, and then none are alike.
-fn may_have_any<'a>(all: &mut dyn Iterator<Item = &'a Labels>) -> bool {
+fn may_have_any(all: &mut dyn Iterator<Item = &Labels>) -> bool {
     let mut lists: HashMap<Vec<Vec<u8>>, &Labels> = HashMap::new();
     let mut last: Option<&Labels> = None;
     for labels in all {
