@@ -8,11 +8,7 @@ mod frame;
 mod log;
 mod span;
 
-use std::{
-    borrow::Cow,
-    fmt, mem,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use self::frame::Frame;
 use crate::{
@@ -68,31 +64,6 @@ impl Counts {
     }
 }
 
-/// The memory of a batch that is gone, for the next one. Memory that is new is memory that the operating system clears
-/// first, page by page, which costs more than all else that is done with most batches.
-static SPARE: Mutex<Vec<u64>> = Mutex::new(Vec::new());
-/// Memory beyond that of a usual batch is given up: 2 MiB.
-const SPARE_WORDS_MAX: usize = 1 << 18;
-
-/// Memory for the words of a batch.
-pub(crate) fn spare_words() -> Vec<u64> {
-    mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        let mut words = mem::take(&mut self.words);
-        if words.capacity() > SPARE_WORDS_MAX {
-            return;
-        }
-        words.clear();
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.capacity() > spare.capacity() {
-            *spare = words;
-        }
-    }
-}
-
 impl Batch {
     /// A batch without records.
     pub fn new(resource: Arc<Resource>) -> Self {
@@ -109,6 +80,13 @@ impl Batch {
             words,
             counts,
         }
+    }
+
+    /// The memory, empty, for the next batch; given up where it grew far beyond a usual batch.
+    pub(crate) fn into_words(mut self) -> Vec<u64> {
+        self.words.clear();
+        self.words.shrink_to(1 << 18);
+        self.words
     }
 
     /// What produced the records.

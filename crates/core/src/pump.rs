@@ -1,6 +1,6 @@
 //! The pump: one thread that empties every lane, turns ticks into time and hands batches on.
 //!
-//! It wakes by a timed park, the sooner the faster lanes fill, and where a lane is half full ([`crate::ring`]). Lanes are read at each
+//! It wakes by a timed park, the sooner the faster lanes fill; recording threads never wake it. Lanes are read at each
 //! wake-up, so that they have room; what was read is handed on some times a second, because each time those who take it
 //! find nothing of theirs in the processor's caches, which costs a busy program more than a hundred records do.
 //! [`Pump::flush`] does. Invariants: a flush that returns `true` means that everything recorded before it was handed to
@@ -22,20 +22,25 @@ use std::{
 
 use self::reading::{convert, reader, waiting_in_lanes};
 use crate::{
-    batch::{Batch, Counts, spare_words},
+    batch::{Batch, Counts},
     clock::Clock,
     lane::{self, Lane},
     loss::{self, Lost},
     model::Resource,
     panics::drop_caught,
-    ring::{self, RING_WORDS},
+    ring::RING_WORDS,
 };
 
 /// Shortest park.
 const PARK_MIN: Duration = Duration::from_millis(1);
-/// Longest park. Each wake-up costs a program that computes more than a hundred records do; what comes all at once after a
-/// quiet time wakes the pump.
+/// Longest park while little comes: a program that is quiet may write anything next, and has the time to wake the pump often.
+/// A lane of [`RING_WORDS`] words takes a third of a million records a second that come then.
+const PARK_QUIET_MAX: Duration = Duration::from_millis(20);
+/// Longest park while much comes all the time. Each wake-up costs a program that computes more than a hundred records do,
+/// and one that records steadily has shown how fast it does.
 const PARK_MAX: Duration = Duration::from_millis(50);
+/// Words of the fullest lane below which little came.
+const QUIET_WORDS: usize = RING_WORDS / 64;
 /// By how much of itself the park grows each time little came. A program that has written much at once will again, and
 /// what is read soon is read from the processor's caches: for some tenths of a second it is.
 const PARK_GROWTH: u32 = 8;
@@ -201,7 +206,6 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
         .name("radiosonde-pump".to_owned())
         .spawn(move || worker.live())
         .map_err(StartError::Thread)?;
-    ring::set_pump(Some(thread.thread().clone()));
     lane::set_recording(true);
     *running = true;
     Ok(Pump {
@@ -267,9 +271,7 @@ impl Pump {
             loss::count(Lost::ShutdownDeadline, left as u64);
             shared.left_behind.store(left, Relaxed);
         }
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        ring::set_pump(None);
-        *running = false;
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = false;
         delivered
     }
 }
@@ -380,10 +382,10 @@ impl Worker {
             if most >= PRESSED_WORDS || asked.is_some() {
                 continue;
             }
-            park = if most < BUSY_WORDS {
-                (park + park / PARK_GROWTH).min(PARK_MAX)
-            } else {
-                PARK_MIN
+            park = match most {
+                BUSY_WORDS.. => PARK_MIN,
+                QUIET_WORDS.. => (park + park / PARK_GROWTH).min(PARK_MAX),
+                _ => (park + park / PARK_GROWTH).min(PARK_QUIET_MAX),
             };
             thread::park_timeout(park);
         }
@@ -447,9 +449,10 @@ impl Worker {
         self.shared.in_hand.store(batch.len(), Relaxed);
         self.each(|consumer| consumer.consume(&batch));
         self.shared.in_hand.store(0, Relaxed);
-        // Its memory serves the next batch where every consumer is done with it, else a later one.
-        drop(batch);
-        self.words = spare_words();
+        // When every consumer is done with it, its memory serves the next batch.
+        if let Some(batch) = Arc::into_inner(batch) {
+            self.words = batch.into_words();
+        }
     }
 
     /// Calls every consumer; one that panics is set aside and counted.

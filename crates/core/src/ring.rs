@@ -5,18 +5,9 @@
 //! writer's; `head` is stored with Release after the words, `tail` with Release after they were read.
 //! When there is no room the frame that is being written is given up whole; the caller counts it.
 //!
-//! A writer that finds the ring half full wakes the pump ([`wake`]): a burst after a quiet time is read while there is
-//! room for the other half of it. That is the one call of the operating system on the record path, made once in
-//! thousands of records, by a writer that would soon have to give records up.
-//!
 //! A frame that runs code of users while it is written is [opened](Ring::open): until it is done the ring has no room
 //! for any other, so that a value that records something while it is formatted cannot write over it. What costs is
 //! paid by such frames; all others see a ring that is full.
-
-use std::{
-    sync::{Mutex, PoisonError},
-    thread::Thread,
-};
 
 use crate::{
     fields::{Full, Words},
@@ -39,32 +30,9 @@ pub(crate) struct Ring {
     words: &'static [AtomicU64; RING_WORDS],
     head: &'static AtomicU64,
     tail: &'static AtomicU64,
-    /// How far the writer may go before it looks at `tail` again, so that it touches the pump's cache line twice a lap;
+    /// How far the writer may go by its last look at `tail`, so that it touches the pump's cache line once a lap;
     /// [`OPEN`] while a frame is open.
     limit: AtomicU64,
-}
-
-/// Words from which on a writer wakes the pump. A frame of any length fits an empty ring below it.
-const WAKE_WORDS: u64 = (RING_WORDS / 2) as u64;
-
-/// The thread that empties the rings.
-static PUMP: Mutex<Option<Thread>> = Mutex::new(None);
-
-/// Says who is woken where a ring is half full.
-pub(crate) fn set_pump(pump: Option<Thread>) {
-    *PUMP.lock().unwrap_or_else(PoisonError::into_inner) = pump;
-}
-
-/// Wakes the pump. Where somebody else does so at this moment, that one is enough: nothing here waits.
-#[cold]
-fn wake() {
-    // Loom has threads of its own, and no pump that sleeps.
-    if !cfg!(loom)
-        && let Ok(pump) = PUMP.try_lock()
-        && let Some(pump) = &*pump
-    {
-        pump.unpark();
-    }
 }
 
 impl Ring {
@@ -73,7 +41,7 @@ impl Ring {
         head: &'static AtomicU64,
         tail: &'static AtomicU64,
     ) -> Self {
-        let limit = AtomicU64::new(tail.load(Ordering::Acquire) + WAKE_WORDS);
+        let limit = AtomicU64::new(tail.load(Ordering::Acquire) + RING_WORDS as u64);
         Self {
             words,
             head,
@@ -188,12 +156,7 @@ impl Writer<'_> {
         if self.is_too_large || !self.is_open && self.ring.is_open() {
             return;
         }
-        let tail = self.ring.tail.load(Ordering::Acquire);
-        self.limit = tail + WAKE_WORDS;
-        if self.at + count as u64 > self.limit {
-            wake();
-            self.limit = tail + RING_WORDS as u64;
-        }
+        self.limit = self.ring.tail.load(Ordering::Acquire) + RING_WORDS as u64;
         if !self.is_open {
             self.ring.limit.store(self.limit, Ordering::Relaxed);
         }
@@ -327,23 +290,6 @@ mod tests {
         out.clear();
         ring.drain(&mut out);
         assert_eq!(out, [7; 5]);
-    }
-
-    #[test]
-    fn a_writer_that_finds_the_ring_half_full_wakes_the_pump() {
-        let ring = ring();
-        let (say, said) = std::sync::mpsc::channel();
-        let pump = std::thread::spawn(move || {
-            std::thread::park();
-            say.send(()).unwrap();
-        });
-        set_pump(Some(pump.thread().clone()));
-        assert!((0..4).all(|_| write(&ring, &vec![7; RING_WORDS / 8])));
-        assert!(write(&ring, &[7]), "there is room for as much again");
-        said.recv_timeout(std::time::Duration::from_mins(1))
-            .expect("it was woken");
-        set_pump(None);
-        pump.join().unwrap();
     }
 
     #[test]

@@ -6,9 +6,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Deserialize;
+use radiosonde_answers::distribution::Distribution;
 
-use crate::promql::{Histogram, Point, go_number};
+use crate::{
+    api::metrics::distribution,
+    promql::{Histogram, Point, go_number},
+};
 
 /// Finest scale of bounds that are made of exponential buckets: each is a twelfth above the one before.
 const SCALE_MAX: i32 = 3;
@@ -34,53 +37,23 @@ pub(super) enum Buckets {
     Exponential(Histogram),
 }
 
-/// A histogram as receivers keep it, under the names of OTLP's messages.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Json {
-    explicit_bounds: Vec<f64>,
-    bucket_counts: Vec<f64>,
-    scale: Option<i32>,
-    zero_count: f64,
-    positive: Side,
-    negative: Side,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Side {
-    offset: i32,
-    bucket_counts: Vec<f64>,
-}
-
-impl Side {
-    fn counts(&self) -> BTreeMap<i32, f64> {
-        let counts = self.bucket_counts.iter().copied().enumerate();
-        let indexed =
-            counts.map(|(place, count)| (self.offset.saturating_add(place as i32), count));
-        indexed.filter(|(_, count)| *count > 0.0).collect()
-    }
-}
-
 impl Buckets {
     pub(super) fn read(json: &str, sum: f64) -> Option<Self> {
-        if json.is_empty() {
-            return None;
-        }
-        let json: Json = serde_json::from_str(json).ok()?;
-        match json.scale {
-            Some(scale) => Some(Self::Exponential(Histogram {
+        Some(match distribution(json)? {
+            Distribution::Exponential {
+                scale,
+                zero,
+                positive,
+                negative,
+            } => Self::Exponential(Histogram {
                 scale,
                 sum,
-                zero: json.zero_count,
-                positive: json.positive.counts(),
-                negative: json.negative.counts(),
-            })),
-            None if json.bucket_counts.len() == json.explicit_bounds.len() + 1 => {
-                Some(Self::Explicit(json.explicit_bounds, json.bucket_counts))
-            }
-            None => None,
-        }
+                zero,
+                positive,
+                negative,
+            }),
+            Distribution::Explicit { bounds, counts } => Self::Explicit(bounds, counts),
+        })
     }
 
     fn plus(&self, other: &Self) -> Option<Self> {

@@ -18,7 +18,8 @@ use crate::{
     problem::Problem,
 };
 
-/// Into how many steps the time is divided; of each series the last reading of a step counts.
+/// Into how many steps the time from the first reading to the last is divided; of each series the last reading of a step
+/// counts.
 const STEPS: usize = 240;
 /// Most rows that an answer is made of.
 const ROWS_MAX: usize = 60_000;
@@ -110,6 +111,9 @@ pub(super) fn read(
 ) -> Result<(), Problem> {
     let mut roles: BTreeMap<(Key, Role), Parts> = BTreeMap::new();
     let mut resources: BTreeMap<(String, Option<String>), BTreeMap<Role, Parts>> = BTreeMap::new();
+    let Some(range) = extent(api, range, of_service)? else {
+        return Ok(());
+    };
     for mut row in api.rows(&statement(range, of_service), ROWS_MAX)? {
         let series = row.int();
         let at = row.int();
@@ -152,18 +156,43 @@ pub(super) fn read(
     Ok(())
 }
 
-fn statement(range: Range, of_service: &str) -> String {
+/// Which readings of any queue there are in a time.
+fn condition(range: Range, of_service: &str) -> String {
     let names = ROLES.iter().flat_map(|(name, _)| names_of_metric(name));
     let names = literals(names.map(|(name, _)| name));
+    format!(
+        "name IN ({names}) AND {}{of_service}",
+        range.contains("time")
+    )
+}
+
+/// From the first reading to the last; `None` where there is none. Of a queue that is a minute old an hour's steps would
+/// show four readings.
+fn extent(api: &Api, range: Range, of_service: &str) -> Result<Option<Range>, Problem> {
+    let statement = format!(
+        "SELECT min(CAST(time AS BIGINT)), max(CAST(time AS BIGINT)), count(*) FROM points WHERE {}",
+        condition(range, of_service)
+    );
+    let row = api.rows(&statement, 1)?.next();
+    Ok(row.and_then(|mut row| {
+        let (from_ns, last_ns, count) = (row.int(), row.int(), row.int());
+        (count > 0).then_some(Range {
+            from_ns,
+            to_ns: last_ns.saturating_add(1),
+        })
+    }))
+}
+
+fn statement(range: Range, of_service: &str) -> String {
     let step_ns = range.step_ns(STEPS);
     // `service.instance.id` tells apart what is of one service and has one name.
     format!(
         "SELECT series, (CAST(time AS BIGINT) - {}) / {step_ns} AS step, max(service), max(name), \
          max(resource['service.instance.id']), max(attributes), max(CAST(time AS BIGINT)), \
          last_value(value ORDER BY time), last_value(count ORDER BY time), sum(value), sum(count) \
-         FROM points WHERE name IN ({names}) AND {}{of_service} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {ROWS_MAX}",
+         FROM points WHERE {} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {ROWS_MAX}",
         range.from_ns,
-        range.contains("time")
+        condition(range, of_service)
     )
 }
 

@@ -207,6 +207,33 @@ fn an_engines_readings_answer_for_its_queue() {
 }
 
 #[test]
+fn a_queue_that_is_young_is_read_as_closely_as_one_that_is_old() {
+    let system = System::new();
+    let mut rows = StoreRows::default();
+    for at in 0..60_i64 {
+        rows.point(&PointRow {
+            origin: origin("engine"),
+            name: "queue.depth",
+            unit: "",
+            kind: PointKind::Gauge,
+            time_unix_ns: START + at * S,
+            start_unix_ns: 0,
+            value: at as f64,
+            count: 0,
+            distribution: "",
+            exemplars: "",
+            attributes: &[("queue", Attribute::Text("young"))],
+        });
+    }
+    system.api.store.append(rows).unwrap();
+    let answer = system.get("/api/v1/queues?from=2026-11-27T00:00:00Z&to=2026-11-29T00:00:00Z");
+    let young = queue(&answer, "young");
+    assert_eq!(young["depth"]["now"], 59.0);
+    let mean = young["depth"]["mean"].as_f64().unwrap();
+    assert!((mean - 29.5).abs() <= 0.5, "{mean}");
+}
+
+#[test]
 fn messages_wait_from_their_producer_to_their_consumer() {
     let system = System::new();
     let mut rows = StoreRows::default();
