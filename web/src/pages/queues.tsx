@@ -51,8 +51,10 @@ function Findings({ queues, names }: { queues: Queue[]; names: string[] }): JSX.
           <span class={`badge ${isBad ? 'error' : 'warn'}`}>{isBad ? 'stuck' : 'grows'}</span> <b>{name}</b>: {words}
           {trace && (
             <>
-              {' '}
-              <a href={to(`/traces/${trace}`)}>its trace</a>
+              {', '}
+              <a class="link" href={to(`/traces/${trace}`)}>
+                in this trace
+              </a>
             </>
           )}
         </li>
