@@ -22,7 +22,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::encode::time;
+use crate::{encode::time, redact::Redaction};
 
 /// Most checks kept; further names are refused.
 pub const CHECKS_MAX: usize = 256;
@@ -88,14 +88,15 @@ impl Health {
         Self::default()
     }
 
-    /// Sets the check of this name. Says whether it was kept: a new name is not once there are [`CHECKS_MAX`].
+    /// Sets the check of this name; secrets in `message` are replaced. Says whether it was kept: a new name is not once there are [`CHECKS_MAX`].
     pub fn update(
         &self,
         name: impl Into<Cow<'static, str>>,
         status: Status,
         message: impl Into<String>,
     ) -> bool {
-        let (mut name, mut message) = (name.into(), message.into());
+        let (mut name, message) = (name.into(), message.into());
+        let mut message = Redaction::default().text(&message).into_owned();
         if name.len() > TEXT_BYTES_MAX {
             let end = name.floor_char_boundary(TEXT_BYTES_MAX);
             name.to_mut().truncate(end);

@@ -1,9 +1,11 @@
 //! Secrets are replaced before anything leaves the process: attribute values by the attribute's name, and what
-//! looks like a secret inside any text.
+//! looks like a secret inside any text. Names that code gives are looked at where a value may make them, in `otel.name`; those
+//! of events, metrics, labels and targets are taken to be names.
 //!
 //! Invariant: what is replaced never reaches an exporter's bytes, not even in part. Text without a secret is
 //! borrowed, never copied; `Traits` of a text rule most texts out before any pattern is tried.
 
+mod labels;
 mod names;
 mod patterns;
 
@@ -14,6 +16,7 @@ use radiosonde_core::{
     model::{Attributes, Record, Status, Value},
 };
 
+pub(crate) use labels::snapshot;
 pub(crate) use names::Sensitivity;
 pub(crate) use patterns::Traits;
 
@@ -82,24 +85,35 @@ impl Redaction {
 
     /// What to write in place of the attribute's value, or `None` to write the value itself.
     pub fn attribute(&self, name: &str, value: ValueRef<'_>) -> Option<String> {
-        let sensitivity = self.sensitivity(name);
+        self.replacement(self.sensitivity(name), value)
+            .map(Cow::into_owned)
+    }
+
+    /// The same, where it is known what the name says.
+    #[inline]
+    pub(crate) fn replacement(
+        &self,
+        sensitivity: Sensitivity,
+        value: ValueRef<'_>,
+    ) -> Option<Cow<'static, str>> {
         match value {
             ValueRef::Bool(_) => None,
-            ValueRef::Str(_) if sensitivity != Sensitivity::Open => Some(REDACTED.to_owned()),
+            ValueRef::Str(_) if sensitivity != Sensitivity::Open => Some(Cow::Borrowed(REDACTED)),
             ValueRef::Str(text) => match self.text(text) {
                 Cow::Borrowed(_) => None,
-                Cow::Owned(clean) => Some(clean),
+                Cow::Owned(clean) => Some(Cow::Owned(clean)),
             },
-            _ => (sensitivity == Sensitivity::Secret).then(|| REDACTED.to_owned()),
+            _ => (sensitivity == Sensitivity::Secret).then_some(Cow::Borrowed(REDACTED)),
         }
     }
 
     /// `text` without secrets of a known shape; borrowed where it has none.
+    #[inline]
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.on {
-            self.text_with(text, Traits::of(text))
-        } else {
+        if !self.on || patterns::is_short_and_plain(text) {
             Cow::Borrowed(text)
+        } else {
+            self.text_with(text, Traits::of(text))
         }
     }
 

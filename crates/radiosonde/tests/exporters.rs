@@ -26,7 +26,10 @@ use radiosonde::{
         pump::{self, Consumer, Pump},
         subscriber::Subscriber,
     },
-    encode::json::{Identifiers, JsonEncoder},
+    encode::{
+        json::{Identifiers, JsonEncoder},
+        otlp::Encoder,
+    },
     exporter::{
         Batching, Condition, ExportError, Exporter,
         channel::{self, Channel},
@@ -330,13 +333,32 @@ fn a_field_that_comes_twice_stands_once() {
     );
 }
 
+/// Keeps what would be sent as OTLP.
+struct OtlpBytes(Encoder, Shared);
+
+impl Exporter for OtlpBytes {
+    fn name(&self) -> &'static str {
+        "bytes"
+    }
+
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        let Self(encoder, out) = self;
+        encoder.batch(batch, |request| {
+            out.write_all(request.body).unwrap();
+        });
+        Ok(())
+    }
+}
+
 #[test]
 fn secrets_never_reach_any_sinks_bytes() {
     let (lines, human, json) = (Shared::default(), Shared::default(), Shared::default());
+    let protobuf = Shared::default();
     let session = session(vec![
         json_to(&lines, JsonEncoder::default()),
         console_to(&human, Format::Human),
         console_to(&json, Format::Json),
+        Box::new(OtlpBytes(Encoder::default(), protobuf.clone())),
     ]);
     let span = info_span!(
         "login",
@@ -355,9 +377,11 @@ fn secrets_never_reach_any_sinks_bytes() {
     });
     drop(span);
     assert!(session.flush());
-    for sink in [lines, human, json] {
-        let text = sink.text();
-        assert_eq!(text.lines().count(), 3);
+    for sink in [&lines, &human, &json] {
+        assert_eq!(sink.text().lines().count(), 3);
+    }
+    for sink in [lines, human, json, protobuf] {
+        let text = String::from_utf8_lossy(&sink.0.lock().unwrap()).into_owned();
         for secret in [
             "hunter2",
             "tok-51",

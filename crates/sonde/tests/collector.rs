@@ -6,6 +6,8 @@
     reason = "a test says what it expects by panicking"
 )]
 
+#[path = "collector/library.rs"]
+mod library;
 #[path = "collector/profiles.rs"]
 mod profiles;
 

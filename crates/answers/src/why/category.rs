@@ -1,6 +1,6 @@
 //! What kind of time a span is, told from OpenTelemetry's conventions, an explicit attribute, or its name.
 //!
-//! Precedence: the attribute [`PHASE_ATTRIBUTE`]; `gpu.` names; semantic conventions (`db.*`, `http.*`, `rpc.*`,
+//! Precedence: the attribute [`PHASE_ATTRIBUTE`]; the words of `gpu.` names; semantic conventions (`db.*`, `http.*`, `rpc.*`,
 //! `messaging.*`, span kind); a closed table of names. Names are matched whole, so that `process queue items` is work
 //! and not waiting. What nothing recognises is a named phase. A `gpu.*` attribute says which device is meant, not that
 //! it computes, so it says nothing about the time. A CPU reading has more weight than anything that is only recognised:
@@ -153,7 +153,7 @@ pub(super) fn classify(span: &Span) -> Classified {
             declared: true,
         };
     }
-    let category = gpu(span)
+    let category = gpu(&span.name)
         .or_else(|| convention(span))
         .unwrap_or_else(|| by_name(&span.name));
     Classified {
@@ -162,23 +162,63 @@ pub(super) fn classify(span: &Span) -> Classified {
     }
 }
 
-fn gpu(span: &Span) -> Option<Category> {
-    let name = span.name.to_ascii_lowercase();
-    let named = name
-        .strip_prefix("gpu")
-        .is_some_and(|rest| rest.starts_with(['.', ' ', '_', ':', '/']));
-    if !named {
-        return None;
-    }
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    Some(if has(&["wait", "sync"]) {
-        Category::GpuWait
-    } else if has(&[
-        "copy", "memcpy", "transfer", "upload", "download", "h2d", "d2h",
-    ]) {
-        Category::Transfer
-    } else {
-        Category::GpuBusy
+/// Words of a name that begins with `gpu`, by what they say of the time. Whole words: `async` is not `sync`.
+const GPU_WORDS: &[(Category, &[&str])] = &[
+    (
+        Category::GpuWait,
+        &["wait", "waiting", "sync", "synchronize", "synchronise"],
+    ),
+    (
+        Category::Transfer,
+        &[
+            "copy", "memcpy", "transfer", "upload", "download", "h2d", "d2h",
+        ],
+    ),
+    (
+        Category::GpuBusy,
+        &[
+            "op",
+            "kernel",
+            "kernels",
+            "compute",
+            "busy",
+            "execute",
+            "execution",
+            "forward",
+            "backward",
+            "matmul",
+            "gemm",
+            "sgemm",
+            "hgemm",
+            "attention",
+            "sdpa",
+            "softmax",
+            "prefill",
+            "decode",
+            "inference",
+        ],
+    ),
+];
+
+/// What a name that begins with `gpu` says; `None` where it says nothing that is known.
+fn gpu(name: &str) -> Option<Category> {
+    let name = normalized(name);
+    let rest = name.strip_prefix("gpu_")?;
+    // A queue before a GPU is a queue, and compiling kernels is done by a CPU.
+    let known = named(rest).filter(|category| {
+        matches!(
+            category,
+            Category::Queue
+                | Category::Lock
+                | Category::Startup
+                | Category::Serialization
+                | Category::Deserialization
+        )
+    });
+    let has = |words: &[&str]| rest.split('_').any(|word| words.contains(&word));
+    known.or_else(|| {
+        let found = GPU_WORDS.iter().find(|(_, words)| has(words));
+        found.map(|(category, _)| *category)
     })
 }
 
@@ -271,7 +311,10 @@ const NAMES: &[(Category, &[&str])] = &[
             "weights_load",
             "warmup",
             "warm_up",
-            "compile",
+            "compile_model",
+            "model_compile",
+            "compile_graph",
+            "graph_compile",
             "jit_compile",
             "compile_kernels",
             "kernel_compile",
@@ -396,6 +439,30 @@ mod tests {
             ("", Category::Phase),
         ] {
             assert_eq!(by_name(name), category, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_gpu_says_what_its_words_say_and_no_more() {
+        for (name, category) in [
+            ("gpu.op", Category::GpuBusy),
+            ("gpu attention", Category::GpuBusy),
+            ("gpu.kernel.softmax", Category::GpuBusy),
+            ("gpu.wait_for_fence", Category::GpuWait),
+            ("gpu/memcpy_h2d", Category::Transfer),
+            ("gpu.download", Category::Transfer),
+            ("gpu.queue", Category::Queue),
+            ("gpu.queue_wait", Category::Queue),
+            ("gpu.lock", Category::Lock),
+            ("gpu.compile_kernels", Category::Startup),
+            ("gpu.async_submit", Category::Phase),
+            ("gpu.prepare", Category::Phase),
+            ("gpubench", Category::Phase),
+            ("regex.compile", Category::Phase),
+            ("model.compile", Category::Startup),
+        ] {
+            let said = gpu(name).unwrap_or_else(|| by_name(name));
+            assert_eq!(said, category, "{name}");
         }
     }
 }

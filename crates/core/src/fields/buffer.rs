@@ -1,7 +1,8 @@
 //! Fields that keep coming: what a span holds beside its slot, however often it is recorded on.
 //!
 //! Invariants: a buffer holds whole fields; it never grows beyond what a record can carry; of a name that is recorded
-//! over and over it keeps the last value, at the latest when it would double.
+//! over and over it keeps the last value, at the latest when it would double, and is full before that would take long:
+//! looking for repetitions costs each field a few words, however many there are.
 
 use std::cell::Cell;
 
@@ -10,6 +11,9 @@ use crate::{batch::HEADER_WORDS, ring::FRAME_WORDS_MAX, slab::SLOT_WORDS};
 
 /// Most words of fields beside a slot, so that a span always fits a lane.
 pub(crate) const FIELD_WORDS_MAX: usize = FRAME_WORDS_MAX.saturating_sub(HEADER_WORDS + SLOT_WORDS);
+/// Words without which a buffer is full although nothing in it repeats: in fewer, names that repeat would have it looked
+/// through for every few of them.
+const SPARE_WORDS: usize = FIELD_WORDS_MAX / 16;
 /// Words below which repetitions are left in.
 const COMPACT_FROM: usize = 256;
 /// Tracing allows 32 fields a callsite.
@@ -23,15 +27,21 @@ pub(crate) struct FieldBuffer {
     words: Vec<u64>,
     /// Where repetitions are looked for next.
     compact_at: usize,
+    /// There is no room, and nothing that repeats.
+    is_full: bool,
 }
 
 impl FieldBuffer {
     /// Appends whole fields, or nothing where they are too much.
     pub(crate) fn append(&mut self, fields: &[u64]) -> Result<(), Full> {
+        if self.is_full {
+            return Err(Full);
+        }
         if self.words.len() + fields.len() > self.compact_at.max(COMPACT_FROM) {
             compact(&mut self.words);
             let length = self.words.len() + fields.len();
-            if length > FIELD_WORDS_MAX {
+            self.is_full = self.words.len() > FIELD_WORDS_MAX - SPARE_WORDS;
+            if self.is_full || length > FIELD_WORDS_MAX {
                 return Err(Full);
             }
             self.compact_at = (length * 2).min(FIELD_WORDS_MAX);
@@ -48,6 +58,7 @@ impl FieldBuffer {
     pub(crate) fn clear(&mut self) {
         self.words.clear();
         self.compact_at = 0;
+        self.is_full = false;
     }
 
     /// Words that fit without asking for memory.
@@ -58,6 +69,8 @@ impl FieldBuffer {
 
 /// Removes every field of a callsite's name that a later one replaces.
 fn compact(words: &mut Vec<u64>) {
+    #[cfg(all(test, not(loom)))]
+    tests::LOOKED_AT.set(tests::LOOKED_AT.get() + words.len());
     let mut last = [0; NAMES_MAX];
     let mut at = 0;
     while let Some(&head) = words.get(at) {
@@ -102,6 +115,11 @@ mod tests {
     use super::*;
     use crate::fields::{FieldReader, FieldWriter, KEY_LINK, RawField, ValueRef};
 
+    thread_local! {
+        /// Words in which repetitions were looked for.
+        pub(super) static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+    }
+
     fn field(key: u16, value: u64) -> Vec<u64> {
         let mut words = Vec::new();
         FieldWriter(&mut words).u64(key, value).unwrap();
@@ -133,9 +151,23 @@ mod tests {
         let kept = (0..=FIELD_WORDS_MAX)
             .take_while(|_| buffer.append(&link).is_ok())
             .count();
-        assert_eq!(kept, FIELD_WORDS_MAX / link.len());
+        assert!(kept * link.len() > FIELD_WORDS_MAX - SPARE_WORDS - link.len());
         assert_eq!(buffer.append(&link), Err(Full), "and stays as it is");
         assert_eq!(FieldReader(buffer.words()).count(), kept);
+    }
+
+    #[test]
+    fn a_full_buffer_costs_no_more_than_one_with_room() {
+        let (mut link, mut buffer) = (Vec::new(), FieldBuffer::default());
+        FieldWriter(&mut link).u64s(KEY_LINK, &[1, 2, 3]).unwrap();
+        LOOKED_AT.set(0);
+        let appended = 200_000;
+        for number in 0..appended {
+            let _ = buffer.append(&link);
+            let _ = buffer.append(&field(0, number));
+        }
+        let each = LOOKED_AT.get() / appended as usize;
+        assert!(each <= 16, "{each} words looked at for each field");
     }
 
     #[test]

@@ -30,6 +30,8 @@ mod wire;
 
 use wire::Wire;
 
+use crate::redact::Redaction;
+
 /// Uncompressed bytes after which a request is closed and another one begun: a quarter of the 4 MiB that gRPC
 /// servers accept by default.
 pub const REQUEST_BYTES_MAX_DEFAULT: usize = 1024 * 1024;
@@ -83,6 +85,7 @@ pub struct Encoder {
     resource: Vec<u8>,
     resource_of: Option<Arc<Resource>>,
     callsites: callsites::Callsites,
+    redaction: Redaction,
 }
 
 impl Default for Encoder {
@@ -100,7 +103,18 @@ impl Encoder {
             resource: Vec::new(),
             resource_of: None,
             callsites: callsites::Callsites::default(),
+            redaction: Redaction::default(),
         }
+    }
+
+    /// Replaces what `redaction` says in spans, logs and events; the default is [`Redaction::default`]. Labels of metrics and
+    /// attributes of the resource are sent as they are.
+    #[must_use]
+    pub fn with_redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        // They know what the names of fields say.
+        self.callsites = callsites::Callsites::default();
+        self
     }
 
     /// Hands every request that `batch` makes to `send`: spans first, then logs and events.
@@ -149,7 +163,7 @@ fn grouped<'a, R: Copy>(
     signal: Signal,
     records: impl Iterator<Item = R>,
     target: impl Fn(R) -> &'a str,
-    write: impl Fn(&mut Wire, &mut callsites::Callsites, R),
+    write: impl Fn(&mut Wire, &mut callsites::Callsites, &Redaction, R),
     send: &mut impl FnMut(Request<'_>),
 ) {
     let Encoder {
@@ -157,6 +171,7 @@ fn grouped<'a, R: Copy>(
         request_bytes_max,
         resource,
         callsites,
+        redaction,
         ..
     } = encoder;
     let mut records = records.peekable();
@@ -174,7 +189,7 @@ fn grouped<'a, R: Copy>(
             while (count == 0 || wire.len() < *request_bytes_max)
                 && let Some(record) = records.next_if(|&record| same_text(target(record), name))
             {
-                write(wire, callsites, record);
+                write(wire, callsites, redaction, record);
                 count += 1;
             }
             wire.close(scope);

@@ -27,6 +27,7 @@ use crate::{
     exporter::{ExportError, rows::RowFile, runner::Exporters},
     host::Host,
     memory,
+    redact::{self, Redaction},
 };
 
 /// How often losses and the clock are looked at: each reason that grew is said once in that time.
@@ -125,7 +126,9 @@ pub(super) fn metrics(
         // At the start there is nothing to send yet.
         at_once: false,
         run: Box::new(move || {
-            exporters.send_metrics(&Arc::new(metrics::snapshot(&resource)));
+            let snapshot = metrics::snapshot(&resource);
+            let snapshot = redact::snapshot(&Redaction::default(), snapshot);
+            exporters.send_metrics(&Arc::new(snapshot));
         }),
     };
     Thread::start("radiosonde-metrics", vec![collector], share).map(Some)

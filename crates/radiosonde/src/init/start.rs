@@ -27,6 +27,7 @@ use crate::{
     exporter::runner::FanOut,
     health::Health,
     log_bridge,
+    redact::{self, Redaction},
     repeat::Thinning,
     report::{Tally, TallyConsumer},
     rows, signals,
@@ -167,7 +168,7 @@ fn serve(
         return Ok(None);
     };
     let resource = Arc::clone(resource);
-    let snapshot = move || metrics::snapshot(&resource);
+    let snapshot = move || redact::snapshot(&Redaction::default(), metrics::snapshot(&resource));
     let endpoint = Endpoint::serve(listener, endpoint, health.clone(), snapshot);
     endpoint.map(Some).map_err(InitError::Thread)
 }
@@ -245,10 +246,12 @@ fn describe(config: &Config, attributes: Vec<(Text, Value)>) -> Resource {
         .iter()
         .filter(|(name, _)| !(name_wins && name == "service.name"))
         .map(|(name, value)| (Text::Owned(name.clone()), Value::from(value.clone())));
-    resource::describe(
+    let mut resource = resource::describe(
         config.service.name.clone(),
         configured.chain(attributes).collect(),
-    )
+    );
+    Redaction::default().attributes(&mut resource.attributes);
+    resource
 }
 
 #[cfg(test)]

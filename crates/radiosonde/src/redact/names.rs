@@ -36,6 +36,9 @@ const SECRET_WORDS: [&str; 17] = [
     "dsn",
 ];
 
+/// Ends of words that make a name secret: `PGPASSWORD`.
+const SECRET_ENDS: [&str; 2] = ["password", "passwd"];
+
 /// Words that make `key` after them secret.
 const KEY_WORDS: [&str; 9] = [
     "api",
@@ -83,6 +86,7 @@ pub(crate) fn sensitivity(name: &str) -> Sensitivity {
     let mut last = Word::default();
     for word in words(name) {
         if SECRET_WORDS.contains(&word.text())
+            || SECRET_ENDS.iter().any(|end| word.text().ends_with(end))
             || (word.text() == "key" && KEY_WORDS.contains(&last.text()))
         {
             return Sensitivity::Secret;
@@ -163,6 +167,7 @@ mod tests {
             "apikey",
             "aws.secret_access_key",
             "set-cookie",
+            "PGPASSWORD",
         ] {
             assert_eq!(sensitivity(name), Sensitivity::Secret, "{name}");
         }

@@ -1,5 +1,7 @@
 //! What a secret looks like inside a text.
 
+mod values;
+
 use std::ops::Range;
 
 use super::names::{self, Sensitivity};
@@ -147,6 +149,34 @@ impl Traits {
     }
 }
 
+/// Whether `text` is short and has none of the characters without which short texts have no secret: quicker to tell than all
+/// its traits.
+#[inline]
+pub(crate) fn is_short_and_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.len() >= SHAPE_BYTES_MIN {
+        return false;
+    }
+    let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (
+            bytes
+                .iter()
+                .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+            0,
+        ),
+    };
+    // A byte is zero where it was the one that is looked for: the highest bit of it is set then, and maybe of those above it
+    // (Warren, Hacker's Delight, section 6.1).
+    let has = |word: u64, byte: u8| {
+        const LOW: u64 = 0x0101_0101_0101_0101;
+        let word = word ^ LOW * u64::from(byte);
+        word.wrapping_sub(LOW) & !word & LOW << 7
+    };
+    let found = |word| has(word, b'@') | has(word, b'=') | has(word, b':') | has(word, b' ');
+    found(first) | found(last) == 0
+}
+
 /// The secrets in `text`, in order, without overlap.
 pub(crate) fn secrets(text: &str, traits: Traits) -> Vec<Range<usize>> {
     let mut found = Vec::new();
@@ -192,31 +222,51 @@ const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'+' | b'/' | b'=')
 }
 
-const fn ends_value(byte: u8) -> bool {
-    byte.is_ascii_whitespace()
-        || matches!(
-            byte,
-            b',' | b';' | b'&' | b'"' | b'\'' | b')' | b']' | b'}' | b'>' | b'<'
-        )
-}
-
-/// `user:password` in `scheme://user:password@host` (RFC 3986, section 3.2.1).
+/// `user:password` in `scheme://user:password@host` (RFC 3986, section 3.2.1). A password may have a `/` that was not
+/// encoded: then what is before it is no host with a port.
 fn connection_strings(text: &str, found: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    let ends_word = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<');
+    // Of the word that was looked at last: where it ends, and its last `@`.
+    let (mut word_end, mut word_at) = (0, None);
+    let mut done_to = 0;
     for (at, mark) in text.match_indices("://") {
         let start = at + mark.len();
-        let rest = &text.as_bytes()[start..];
-        let authority = run(rest, |byte| {
-            !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b'?' | b'#' | b'"')
+        if start < done_to {
+            continue;
+        }
+        if start >= word_end {
+            word_end = start + run(&bytes[start..], |byte| !ends_word(byte));
+            word_at = bytes[start..word_end]
+                .iter()
+                .rposition(|&byte| byte == b'@')
+                .map(|at| start + at);
+        }
+        let rest = &bytes[start..word_end];
+        let authority = &rest[..run(rest, |byte| !matches!(byte, b'/' | b'?' | b'#'))];
+        let user = authority.iter().rposition(|&byte| byte == b'@');
+        let end = user.map(|at| start + at).or_else(|| {
+            let (_, password) = split_at_byte(authority, b':')?;
+            let is_port = password.iter().all(u8::is_ascii_digit);
+            word_at.filter(|&at| !is_port && at > start)
         });
-        if let Some(user) = rest[..authority].iter().rposition(|&byte| byte == b'@') {
-            found.push(start..start + user);
+        if let Some(end) = end {
+            found.push(start..end);
+            done_to = end;
         }
     }
 }
 
-/// E-mail addresses: the common subset of RFC 5322's addr-spec, and any letters beyond ASCII.
+fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|&other| other == byte)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
+}
+
+/// E-mail addresses: the common subset of RFC 5322's addr-spec, and any letters beyond ASCII. Not where `found`, in order
+/// and without overlap, has what is before the `@`.
 fn addresses(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
+    let passwords = found.len();
     let is_local = |byte: u8| {
         byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte)
     };
@@ -226,7 +276,9 @@ fn addresses(text: &str, found: &mut Vec<Range<usize>>) {
         let local = run_back(&bytes[..at], is_local);
         let host = run(&bytes[at + 1..], is_host);
         let labels = text[at + 1..at + 1 + host].trim_end_matches('.');
-        let is_password = found.iter().any(|range| range.end == at);
+        let is_password = found[..passwords]
+            .binary_search_by_key(&at, |range| range.end)
+            .is_ok();
         if local > 0 && !is_password && labels.contains('.') && !labels.starts_with('.') {
             found.push(at - local..at + 1 + labels.len());
         }
@@ -237,35 +289,28 @@ fn addresses(text: &str, found: &mut Vec<Range<usize>>) {
 fn assignments(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let mut done_to = 0;
     for (at, byte) in bytes.iter().enumerate() {
-        if !matches!(byte, b'=' | b':') {
+        if at < done_to || !matches!(byte, b'=' | b':') {
             continue;
         }
         let gap = run_back(&bytes[..at], |byte| {
-            matches!(byte, b' ' | b'"' | b'\'' | b'\\')
+            matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'\\')
         });
         let name = run_back(&bytes[..at - gap], is_name);
-        let sensitivity = names::sensitivity(&text[at - gap - name..at - gap]);
+        let name = &text[at - gap - name..at - gap];
+        let sensitivity = names::sensitivity(name);
         if sensitivity == Sensitivity::Open {
             continue;
         }
-        let mut start = at
-            + 1
-            + run(&bytes[at + 1..], |byte| {
-                matches!(byte, b' ' | b'"' | b'\'' | b'\\')
-            });
-        let mut length = run(&bytes[start..], |byte| !ends_value(byte));
-        for scheme in ["bearer", "basic", "digest", "token"] {
-            if text[start..start + length].eq_ignore_ascii_case(scheme) {
-                start += length + run(&bytes[start + length..], |byte| byte == b' ');
-                length = run(&bytes[start..], |byte| !ends_value(byte));
-            }
-        }
+        let value = values::after(bytes, at + 1, values::is_header(name));
         // In prose "token:" introduces a word more often than a credential.
-        let is_prose =
-            sensitivity == Sensitivity::SecretText && start > at + 1 && length < SHAPE_BYTES_MIN;
-        if length > 0 && !is_prose {
-            found.push(start..start + length);
+        let is_prose = sensitivity == Sensitivity::SecretText
+            && value.start > at + 1
+            && value.len() < SHAPE_BYTES_MIN;
+        if !value.is_empty() && !is_prose {
+            done_to = value.end;
+            found.push(value);
         }
     }
 }
@@ -274,20 +319,25 @@ fn assignments(text: &str, found: &mut Vec<Range<usize>>) {
 fn schemes(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     for (at, _) in text.match_indices(' ') {
+        let word = run_back(&bytes[..at], |byte| byte.is_ascii_alphabetic());
+        let scheme = &text[at - word..at];
+        let is_exact = scheme == "Bearer" || scheme == "BEARER";
+        if !is_exact
+            && !scheme.eq_ignore_ascii_case("bearer")
+            && !scheme.eq_ignore_ascii_case("basic")
+        {
+            continue;
+        }
         let start = at + run(&bytes[at..], |byte| byte == b' ');
         let length = run(&bytes[start..], is_token_byte);
         let token = &bytes[start..start + length];
-        let word = run_back(&bytes[..at], |byte| byte.is_ascii_alphabetic());
-        let scheme = &text[at - word..at];
         let looks_random = token.iter().any(|byte| {
             byte.is_ascii_digit() || byte.is_ascii_uppercase() || matches!(byte, b'=' | b'_' | b'+')
         });
-        let is_secret = if scheme == "Bearer" || scheme == "BEARER" {
+        let is_secret = if is_exact {
             length >= 4
-        } else if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("basic") {
-            length >= 6 && looks_random
         } else {
-            false
+            length >= 6 && looks_random
         };
         if is_secret {
             found.push(start..start + length);
@@ -299,11 +349,18 @@ fn schemes(text: &str, found: &mut Vec<Range<usize>>) {
 fn shapes(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     for shape in &SHAPES {
+        // Where the run of token characters ends that the last match stands in: the next one may stand in it too.
+        let mut end = 0;
         for (at, _) in text.match_indices(shape.prefix) {
             let starts_word = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
-            let length = run(&bytes[at..], is_token_byte);
-            if starts_word && length >= shape.bytes_min {
-                found.push(at..at + length);
+            if !starts_word {
+                continue;
+            }
+            if at >= end {
+                end = at + run(&bytes[at..], is_token_byte);
+            }
+            if end - at >= shape.bytes_min {
+                found.push(at..end);
             }
         }
     }
@@ -365,6 +422,39 @@ mod tests {
             ),
             ("hf_abcdefghijklmnopqrstuvwx0", "[redacted]"),
             (
+                r#"{"password": "correct horse battery staple", "n": 1}"#,
+                r#"{"password": "[redacted]", "n": 1}"#,
+            ),
+            (
+                r#"password="a,b;c&d" next"#,
+                r#"password="[redacted]" next"#,
+            ),
+            (r#"password="a\"b" next"#, r#"password="[redacted]" next"#),
+            (
+                r#"said {\"password\": \"two words\"} to"#,
+                r#"said {\"password\": \"[redacted]\"} to"#,
+            ),
+            (r#"password: "" next"#, r#"password: "" next"#),
+            (
+                r#"User { password: "two words" }"#,
+                r#"User { password: "[redacted]" }"#,
+            ),
+            (
+                "Cookie: theme=dark; sessionid=38afes7a8\nHost: x",
+                "Cookie: [redacted]\nHost: x",
+            ),
+            (
+                r#"{"apiKey":["abc","d]f"], "n": 1}"#,
+                r#"{"apiKey":[redacted], "n": 1}"#,
+            ),
+            (
+                "postgres://user:p/ss@host/db",
+                "postgres://[redacted]@host/db",
+            ),
+            ("PGPASSWORD=hunter2", "PGPASSWORD=[redacted]"),
+            ("PASSWORD\t=\thunter2", "PASSWORD\t=\t[redacted]"),
+            ("password='never closed", "password='[redacted]"),
+            (
                 "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- tail",
                 "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY----- tail",
             ),
@@ -380,6 +470,7 @@ mod tests {
             "next token: the",
             "loaded 30 blocks in 12:34:56, ratio=0.5",
             "https://example.org/@scope/package",
+            "https://example.org:8080/@scope/package",
             "@instrument fn main()",
             "a@b",
             "task-0123456789012345 disk-usage",
@@ -388,6 +479,50 @@ mod tests {
         ] {
             assert_eq!(clean(text), text);
         }
+    }
+
+    /// Half a megabyte of each; with the square of it this would take minutes.
+    #[test]
+    fn time_grows_with_the_length_of_a_text_and_no_faster() {
+        for repeated in [
+            " ",
+            "sk-",
+            "-eyJ",
+            "pwd=",
+            "pwd: ",
+            "pwd=[",
+            "a@",
+            "x://a:b",
+            "x://a@",
+            "x://a:b/",
+            "token: ",
+            "bearer ",
+            "cookie: a;",
+            "\\\"",
+            "pwd=\"\\",
+            "PRIVATE KEY-----",
+            "://",
+        ] {
+            let text = format!("bear {}@", repeated.repeat(500_000 / repeated.len()));
+            assert!(clean(&text).len() > 1, "{repeated}");
+        }
+    }
+
+    #[test]
+    fn what_is_short_and_plain_has_no_secret() {
+        for text in ["", "a", "softmax", "Qwen2.5-0.5B-It", "\u{e9}t\u{e9}"] {
+            assert!(is_short_and_plain(text), "{text}");
+        }
+        for mark in ['@', '=', ':', ' '] {
+            for length in 1..SHAPE_BYTES_MIN {
+                for at in 0..length {
+                    let mut text = "\u{1}".repeat(length);
+                    text.replace_range(at..=at, mark.encode_utf8(&mut [0; 4]));
+                    assert!(!is_short_and_plain(&text), "{text:?}");
+                }
+            }
+        }
+        assert!(!is_short_and_plain("sixteen_bytes_of"));
     }
 
     #[test]

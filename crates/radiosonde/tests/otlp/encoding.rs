@@ -20,6 +20,7 @@ use radiosonde::{
         model::{Link, Resource, Value},
     },
     encode::otlp::{Encoder, Signal},
+    redact::Redaction,
 };
 
 macro_rules! described {
@@ -277,7 +278,7 @@ proptest! {
         request_bytes_max in prop_oneof![Just(300_usize), Just(5_000), Just(1 << 20)],
     ) {
         let batch = batch(&resource(), &records);
-        let mut encoder = Encoder::new(request_bytes_max);
+        let mut encoder = Encoder::new(request_bytes_max).with_redaction(Redaction::off());
         let (mut spans, mut logs, mut counted) = (Vec::new(), Vec::new(), 0);
         encoder.batch(&batch, |request| {
             counted += request.records;

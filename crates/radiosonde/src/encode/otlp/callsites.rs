@@ -5,13 +5,17 @@
 
 use std::collections::HashMap;
 
-use radiosonde_core::{ValueRef, model::Severity};
+use radiosonde_core::{ValueRef, hash::FoldState, model::Severity};
 use tracing::Metadata;
 
 use super::{key::Key, values::key_value, wire::Wire};
+use crate::redact::{Redaction, Sensitivity};
 
 /// Callsites remembered; more than that start over.
 const CALLSITES_MAX: usize = 4096;
+/// Names of attributes whose sensitivity is remembered; more than that start over.
+const NAMES_MAX: usize = 4096;
+
 /// A callsite's spans.
 #[derive(Debug)]
 pub(super) struct Callsite {
@@ -26,7 +30,7 @@ pub(super) struct Callsite {
 }
 
 impl Callsite {
-    fn new(metadata: &'static Metadata<'static>) -> Self {
+    fn new(metadata: &'static Metadata<'static>, redaction: &Redaction) -> Self {
         let mut wire = Wire::default();
         wire.text_field(super::spans::NAME, metadata.name());
         let name = wire.written().to_vec();
@@ -39,7 +43,7 @@ impl Callsite {
         let keys: Vec<Key> = metadata
             .fields()
             .iter()
-            .map(|field| Key::new(super::spans::ATTRIBUTES, field.name()))
+            .map(|field| Key::new(super::spans::ATTRIBUTES, field.name(), redaction))
             .collect();
         Self {
             address: std::ptr::from_ref(metadata).addr(),
@@ -58,6 +62,7 @@ pub(super) struct Callsites {
     by_address: HashMap<usize, usize>,
     /// The last index for each lowest part of an address: most lookups end here.
     recent: Vec<u16>,
+    sensitivities: HashMap<Box<str>, Sensitivity, FoldState>,
 }
 
 /// Entries of the first table; a power of two.
@@ -65,7 +70,11 @@ const RECENT: usize = 256;
 
 impl Callsites {
     #[inline]
-    pub(super) fn get(&mut self, metadata: &'static Metadata<'static>) -> &Callsite {
+    pub(super) fn get(
+        &mut self,
+        metadata: &'static Metadata<'static>,
+        redaction: &Redaction,
+    ) -> &Callsite {
         let address = std::ptr::from_ref(metadata).addr();
         // Metadata is aligned to words, and its size of more than 64 bytes keeps neighbours apart.
         let slot = (address >> 5) % RECENT;
@@ -75,24 +84,45 @@ impl Callsites {
             .map_or(usize::MAX, |&index| usize::from(index));
         let index = match self.entries.get(guess) {
             Some(entry) if entry.address == address => guess,
-            _ => self.find(metadata, address, slot),
+            _ => {
+                self.recent.resize(RECENT, u16::MAX);
+                let index = self.find(metadata, address, redaction);
+                self.recent[slot] = index as u16;
+                index
+            }
         };
         &self.entries[index]
     }
 
+    /// What the name of an attribute says about its value.
+    #[inline]
+    pub(super) fn sensitivity(&mut self, name: &str, redaction: &Redaction) -> Sensitivity {
+        if let Some(&known) = self.sensitivities.get(name) {
+            return known;
+        }
+        if self.sensitivities.len() == NAMES_MAX {
+            self.sensitivities.clear();
+        }
+        let sensitivity = redaction.sensitivity(name);
+        self.sensitivities.insert(name.into(), sensitivity);
+        sensitivity
+    }
+
     #[cold]
-    fn find(&mut self, metadata: &'static Metadata<'static>, address: usize, slot: usize) -> usize {
-        self.recent.resize(RECENT, u16::MAX);
-        let index = self.by_address.get(&address).copied().unwrap_or_else(|| {
+    fn find(
+        &mut self,
+        metadata: &'static Metadata<'static>,
+        address: usize,
+        redaction: &Redaction,
+    ) -> usize {
+        self.by_address.get(&address).copied().unwrap_or_else(|| {
             if self.entries.len() == CALLSITES_MAX {
                 self.entries.clear();
                 self.by_address.clear();
             }
-            self.entries.push(Callsite::new(metadata));
+            self.entries.push(Callsite::new(metadata, redaction));
             self.by_address.insert(address, self.entries.len() - 1);
             self.entries.len() - 1
-        });
-        self.recent[slot] = index as u16;
-        index
+        })
     }
 }

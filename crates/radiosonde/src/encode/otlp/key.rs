@@ -5,6 +5,8 @@
 
 use radiosonde_core::ValueRef;
 
+use crate::redact::{Redaction, Sensitivity};
+
 use super::{
     values::{BOOL, DOUBLE, INT, STRING, key_value_write},
     wire::{BYTES, FIXED64, Tail, VARINT, VARINT_BYTES_MAX, put_varint, tag},
@@ -26,6 +28,7 @@ pub(super) struct Key {
     used: usize,
     field: u32,
     name: &'static str,
+    sensitivity: Sensitivity,
 }
 
 #[expect(
@@ -34,7 +37,7 @@ pub(super) struct Key {
 )]
 impl Key {
     /// The name of an attribute in the repeated `field`.
-    pub(super) fn new(field: u32, name: &'static str) -> Self {
+    pub(super) fn new(field: u32, name: &'static str, redaction: &Redaction) -> Self {
         let mut head = [0; HEAD_BYTES];
         let mut used = 0;
         if name.len() <= HEAD_BYTES - AROUND_BYTES {
@@ -50,6 +53,7 @@ impl Key {
             used,
             field,
             name,
+            sensitivity: redaction.sensitivity(name),
         }
     }
 
@@ -58,9 +62,14 @@ impl Key {
         self.name
     }
 
-    /// Appends an attribute of this name.
+    /// Appends an attribute of this name, without secrets.
     #[inline]
-    pub(super) fn write(&self, tail: &mut Tail<'_>, value: ValueRef<'_>) {
+    pub(super) fn write(&self, tail: &mut Tail<'_>, value: ValueRef<'_>, redaction: &Redaction) {
+        if (self.sensitivity != Sensitivity::Open || matches!(value, ValueRef::Str(_)))
+            && let Some(clean) = redaction.replacement(self.sensitivity, value)
+        {
+            return self.write_any(tail, ValueRef::Str(&clean));
+        }
         match value {
             _ if self.used == 0 => self.write_any(tail, value),
             ValueRef::I64(number) => self.number(tail, number as u64),
@@ -139,7 +148,7 @@ mod tests {
         let long = "n".repeat(HEAD_BYTES + 2);
         for name_bytes in 0..long.len() {
             let name: &'static str = String::leak(long[..name_bytes].to_owned());
-            let key = Key::new(9, name);
+            let key = Key::new(9, name, &Redaction::default());
             let text = "t".repeat(200);
             let numbers = (0..64).flat_map(|bits| [1_u64 << bits, (1 << bits) - 1]);
             let values = numbers
@@ -153,7 +162,7 @@ mod tests {
             for value in values {
                 let (mut expected, mut wire) = (Wire::default(), Wire::default());
                 expected.append(0, |tail| key_value_write(tail, 9, name, &value));
-                wire.append(0, |tail| key.write(tail, value));
+                wire.append(0, |tail| key.write(tail, value, &Redaction::default()));
                 assert_eq!(wire.written(), expected.written(), "{name} = {value:?}");
             }
         }

@@ -8,11 +8,13 @@ use radiosonde_core::{
     model::{EVENT_TYPE_ATTRIBUTE, Severity},
 };
 
+use crate::redact::Redaction;
+
 use super::{
     Encoder, Request, Signal,
     callsites::Callsites,
     grouped,
-    values::{delimited, key_value},
+    values::{attribute, delimited, key_value},
     wire::{FIXED32, FIXED64, VARINT, Wire, tag},
 };
 
@@ -54,14 +56,15 @@ pub(super) fn encode(encoder: &mut Encoder, batch: &Batch, send: &mut impl FnMut
         RecordRef::Event(event) => Some(LogOrEvent::Event(event)),
         RecordRef::Span(_) => None,
     });
-    let write = |wire: &mut Wire, _: &mut Callsites, record: LogOrEvent<'_>| {
-        let open = wire.open(2, RECORD_LENGTH_BYTES);
-        match record {
-            LogOrEvent::Log(record) => log(wire, record),
-            LogOrEvent::Event(record) => event(wire, record),
-        }
-        wire.close(open);
-    };
+    let write =
+        |wire: &mut Wire, names: &mut Callsites, redaction: &Redaction, record: LogOrEvent<'_>| {
+            let open = wire.open(2, RECORD_LENGTH_BYTES);
+            match record {
+                LogOrEvent::Log(record) => log(wire, names, redaction, record),
+                LogOrEvent::Event(record) => event(wire, names, redaction, record),
+            }
+            wire.close(open);
+        };
     grouped(
         encoder,
         Signal::Logs,
@@ -72,20 +75,20 @@ pub(super) fn encode(encoder: &mut Encoder, batch: &Batch, send: &mut impl FnMut
     );
 }
 
-fn log(wire: &mut Wire, log: LogRef<'_>) {
+fn log(wire: &mut Wire, names: &mut Callsites, redaction: &Redaction, log: LogRef<'_>) {
     head(
         wire,
         log.time_unix_ns(),
         Severity::from(*log.metadata().level()),
     );
     let message = log.message();
+    let message = redaction.text(&message);
     wire.length_field(field::BODY, delimited(message.len()));
     wire.bytes_field(1, message.as_bytes());
-    for (name, value) in log.attributes() {
-        key_value(wire, field::ATTRIBUTES, name, &value);
-    }
+    attributes(wire, names, redaction, log.attributes());
     tail(
         wire,
+        redaction,
         log.thread(),
         log.correlation_id(),
         log.flags(),
@@ -93,22 +96,39 @@ fn log(wire: &mut Wire, log: LogRef<'_>) {
     );
 }
 
-fn event(wire: &mut Wire, event: EventRef<'_>) {
+fn event(wire: &mut Wire, names: &mut Callsites, redaction: &Redaction, event: EventRef<'_>) {
     let descriptor = event.descriptor();
     head(wire, event.time_unix_ns(), descriptor.severity);
-    for (name, value) in event.fields() {
-        key_value(wire, field::ATTRIBUTES, name, &value);
-    }
+    attributes(wire, names, redaction, event.fields());
     let type_name = ValueRef::Str(descriptor.type_name);
     key_value(wire, field::ATTRIBUTES, EVENT_TYPE_ATTRIBUTE, &type_name);
     tail(
         wire,
+        redaction,
         event.thread(),
         event.correlation_id(),
         event.flags(),
         event.place(),
     );
     wire.text_field(field::EVENT_NAME, descriptor.name);
+}
+
+fn attributes<'a>(
+    wire: &mut Wire,
+    names: &mut Callsites,
+    redaction: &Redaction,
+    attributes: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+) {
+    for (name, value) in attributes {
+        let sensitivity = names.sensitivity(name, redaction);
+        attribute(
+            wire,
+            field::ATTRIBUTES,
+            (name, value),
+            sensitivity,
+            redaction,
+        );
+    }
 }
 
 fn head(wire: &mut Wire, time_unix_ns: u64, severity: Severity) {
@@ -125,6 +145,7 @@ fn head(wire: &mut Wire, time_unix_ns: u64, severity: Severity) {
 
 fn tail(
     wire: &mut Wire,
+    redaction: &Redaction,
     thread: u32,
     correlation_id: Option<Arc<str>>,
     flags: u8,
@@ -137,7 +158,7 @@ fn tail(
             wire,
             field::ATTRIBUTES,
             "correlation.id",
-            &ValueRef::Str(&id),
+            &ValueRef::Str(&redaction.text(&id)),
         );
     }
     if flags != 0 {

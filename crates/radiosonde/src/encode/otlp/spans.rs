@@ -8,6 +8,8 @@ use radiosonde_core::{
     model::SpanKind,
 };
 
+use crate::redact::Redaction;
+
 use super::{
     Encoder, Request, Signal,
     callsites::Callsites,
@@ -49,8 +51,8 @@ const COMMON_BYTES: usize = 128;
 /// written twice.
 const WORD_BYTES: usize = 64;
 
-fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
-    let callsite = callsites.get(span.metadata());
+fn span(wire: &mut Wire, callsites: &mut Callsites, redaction: &Redaction, span: SpanRef<'_>) {
+    let callsite = callsites.get(span.metadata(), redaction);
     let overrides = if callsite.overridable {
         span.overrides()
     } else {
@@ -67,7 +69,7 @@ fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
         match overrides.name {
             // proto3 leaves out what is empty.
             Some("") => {}
-            Some(name) => tail.bytes_field(NAME, name.as_bytes()),
+            Some(name) => tail.bytes_field(NAME, redaction.text(name).as_bytes()),
             None => tail.put_slice(&callsite.name),
         }
         kind_and_times(tail, span, overrides.kind.unwrap_or_default());
@@ -76,12 +78,17 @@ fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
                 if let Some(key) = callsite.keys.get(index)
                     && !(callsite.overridable && is_override(key.name()))
                 {
-                    key.write(tail, value);
+                    key.write(tail, value, redaction);
                 }
             }
             FieldKey::Named(name) if is_override(name) => {}
             FieldKey::Named(name) => {
-                tail.aside(move |tail| key_value_write(tail, ATTRIBUTES, name, &value));
+                tail.aside(move |tail| match redaction.attribute(name, value) {
+                    None => key_value_write(tail, ATTRIBUTES, name, &value),
+                    Some(clean) => {
+                        key_value_write(tail, ATTRIBUTES, name, &ValueRef::Str(&clean));
+                    }
+                });
             }
             FieldKey::Link => has_links.set(true),
         });
@@ -92,13 +99,15 @@ fn span(wire: &mut Wire, callsites: &mut Callsites, span: SpanRef<'_>) {
         }
     });
     if let Some(id) = span.correlation_id() {
+        let id = redaction.text(&id);
         key_value(wire, ATTRIBUTES, "correlation.id", &ValueRef::Str(&id));
     }
     if has_links.get() {
         links(wire, span);
     }
     if let Some(ok) = overrides.ok {
-        status(wire, ok, overrides.message);
+        let message = redaction.text(overrides.message.unwrap_or_default());
+        status(wire, ok, &message);
     }
     wire.close(open);
 }
@@ -164,10 +173,10 @@ fn links(wire: &mut Wire, span: SpanRef<'_>) {
 }
 
 /// `Status`: OK is 1, error 2 with a message.
-fn status(wire: &mut Wire, ok: bool, message: Option<&str>) {
+fn status(wire: &mut Wire, ok: bool, message: &str) {
     let open = wire.open(field::STATUS, 1);
     if !ok {
-        wire.text_field(2, message.unwrap_or_default());
+        wire.text_field(2, message);
     }
     wire.varint_field(3, if ok { 1 } else { 2 });
     wire.close(open);

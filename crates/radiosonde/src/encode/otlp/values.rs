@@ -8,6 +8,8 @@ use radiosonde_core::{
     model::{Resource, Value},
 };
 
+use crate::redact::{Redaction, Sensitivity};
+
 use super::wire::{FIELD_BYTES_MAX, Tail, VARINT, Wire, tag, varint_bytes};
 
 /// `AnyValue` field numbers.
@@ -177,7 +179,22 @@ pub(super) fn key_value(wire: &mut Wire, field: u32, key: &str, value: &impl Any
     wire.append(bytes, |tail| key_value_write(tail, field, key, value));
 }
 
-/// The same at a tail.
+/// Appends `key` and `value` as the `KeyValue` in `field`, with what stands in place of a secret.
+#[inline]
+pub(super) fn attribute(
+    wire: &mut Wire,
+    field: u32,
+    (key, value): (&str, ValueRef<'_>),
+    sensitivity: Sensitivity,
+    redaction: &Redaction,
+) {
+    match redaction.replacement(sensitivity, value) {
+        None => key_value(wire, field, key, &value),
+        Some(clean) => key_value(wire, field, key, &ValueRef::Str(&clean)),
+    }
+}
+
+/// Appends a `KeyValue` at a tail.
 #[inline]
 pub(super) fn key_value_write(tail: &mut Tail<'_>, field: u32, key: &str, value: &impl Any) {
     let value_size = value.size();
