@@ -223,7 +223,11 @@ pub(super) fn not_assessed(
             because,
         });
     };
-    if sums.with_cpu == 0 {
+    let mut notes = Notes::default();
+    for (trace, _) in &records.traces {
+        notes.merge(&trace.notes);
+    }
+    if sums.with_cpu == 0 && notes.impossible_cpu.is_none() {
         say(
             "on-CPU and off-CPU time",
             format!(
@@ -248,10 +252,6 @@ pub(super) fn not_assessed(
                 "no record says so; what there was is inside {place}. The attribute `{PHASE_ATTRIBUTE}` names it"
             ),
         );
-    }
-    let mut notes = Notes::default();
-    for (trace, _) in &records.traces {
-        notes.merge(&trace.notes);
     }
     about_the_tree(&notes, records.traces.len(), &mut say);
     all
@@ -324,6 +324,12 @@ pub(crate) fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(
         notes.outside.as_ref(),
         "spans outside of their parent",
         "outside of the parent's time: clocks differ, or it was started to run later",
+        say,
+    );
+    shifted(
+        notes.impossible_cpu.as_ref(),
+        "impossible CPU readings",
+        "claimed more CPU time than passed; such readings are not used",
         say,
     );
 }
