@@ -82,7 +82,10 @@ mod sync;
 pub const COMPILED_IN: bool = cfg!(feature = "recording");
 
 pub use crate::{
-    custom::{NAMES_MAX as CUSTOM_NAMES_MAX, custom_event, custom_metric},
+    custom::{
+        NAME_BYTES_MAX as CUSTOM_NAME_BYTES_MAX, NAMES_MAX as CUSTOM_NAMES_MAX, custom_event,
+        custom_metric,
+    },
     event::Event,
     fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
     lane::{

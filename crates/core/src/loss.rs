@@ -72,7 +72,7 @@ reasons! {
     MetricConflict = "metric_conflict",
     /// A measurement was not a finite number, or negative where the metric only grows.
     InvalidMeasurement = "invalid_measurement",
-    /// A table of names had as many entries as its limit.
+    /// A table of names had as many entries as its limit, or the name was too long for it.
     NameLimit = "name_limit",
     /// The rows of latency or memory had as many phases, steps, pools or tensors as their limit.
     RowLimit = "row_limit",
