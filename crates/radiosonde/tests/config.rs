@@ -457,6 +457,23 @@ fn what_opening_would_wait_for_is_refused() {
     drop(reader);
 }
 
+#[test]
+fn a_database_that_is_no_file_is_refused() {
+    let told = |value: &str| errors(environment(&[("RADIOSONDE_SQLITE_PATH", value)]));
+    insta::assert_snapshot!(
+        told(":memory:"),
+        @r#"environment: RADIOSONDE_SQLITE_PATH = ":memory:": cannot be written: it is no file, and what is written to it would be gone at the end; name a file, such as "run.sqlite""#
+    );
+    insta::assert_snapshot!(
+        told("file:x?mode=memory"),
+        @r#"environment: RADIOSONDE_SQLITE_PATH = "file:x?mode=memory": cannot be written: it is a URI and not the name of a file; name a file, such as "run.sqlite""#
+    );
+    insta::assert_snapshot!(
+        errors(toml("[sqlite]\npath = \"\"")),
+        @r#"radiosonde.toml, line 2: sqlite.path = "": is empty; leave the key out instead"#
+    );
+}
+
 const DATABASE: &str = "RADIOSONDE_TEST_DATABASE";
 
 /// The child, which may not write to the folder of the database.

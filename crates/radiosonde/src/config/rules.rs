@@ -19,8 +19,8 @@ use super::{
     value::Setting,
     written::Source,
 };
-use crate::exporter::refuse_special;
 use crate::exporter::spool::SPOOL_BYTES_MIN;
+use crate::exporter::{refuse_no_file, refuse_special};
 
 /// Shortest time between two readings of GPU devices.
 const GPU_INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -393,6 +393,10 @@ fn holds_something_else(path: &Path) -> std::io::Result<bool> {
 /// Whether `path` could be a database that is written to, found out without leaving anything behind; else what is in
 /// the way, and what to do about it.
 fn database_can_be_written(path: &Path) -> Result<(), (String, &'static str)> {
+    refuse_no_file(path).map_err(|error| {
+        let problem = format!("cannot be written: {error}");
+        (problem, "name a file, such as \"run.sqlite\"")
+    })?;
     file_can_be_written(path, false).map_err(|error| {
         let problem = format!("cannot be written: {error}");
         (problem, "name a file in a folder that can be")
