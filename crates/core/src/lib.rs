@@ -89,7 +89,7 @@ pub use crate::{
     event::Event,
     fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
     lane::{
-        Aloud, LANES_MAX, Silence, aloud, count as lane_count, is_silent,
+        Aloud, LANES_MAX, Silence, aloud, count as lane_count, count_open_spans, is_silent,
         recording as is_recording, silence, thread_name,
     },
     record::{WhenFull, record, wait_for_lane, when_full},

@@ -48,6 +48,8 @@ reasons! {
     Damaged = "damaged",
     /// A thread had more spans open at once than its slab holds.
     SlabFull = "slab_full",
+    /// A span was open when recording ended. Where recording begins anew before the span ends, it is recorded after all.
+    SpanOpen = "span_open",
     /// An exporter's queue was full.
     QueueFull = "queue_full",
     /// The destination refused the record and said not to try again.
