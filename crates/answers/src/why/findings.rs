@@ -189,7 +189,7 @@ fn largest_gap(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Option<F
     let trace = &records.traces[number].0;
     let name = |child: usize| format!("`{}`", trace.nodes[child].member);
     let suspect = records.suspect().filter(|suspect| {
-        trace.nodes[suspect.node].parent == Some(node) && suspect.number == number
+        suspect.number == number && trace.nodes[suspect.node].parent == Some(node)
     });
     let place = match (hole.after.map(name), hole.before.map(name)) {
         (Some(after), Some(before)) => format!("between {after} and {before}"),
@@ -308,6 +308,11 @@ pub(crate) fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(
             ),
         );
     }
+    about_times(notes, say);
+}
+
+/// What of the spans' times cannot be as it was recorded.
+fn about_times(notes: &Notes, say: &mut impl FnMut(&str, String)) {
     shifted(
         notes.outlived.as_ref(),
         "work that went on",
