@@ -1,8 +1,8 @@
 //! Events and metrics whose names are known only when the program runs.
 //!
 //! Where the name is known when the program is written, [`event!`](crate::event!) and [`metrics`](crate::metrics) cost
-//! less. Invariant: the names that are kept are bounded; an event with a new name beyond the bound is recorded as
-//! `custom.other` with its name as a field, and counted under [`Lost::NameLimit`].
+//! less. Invariant: the names that are kept are bounded in number and length; an event with a new name beyond the bounds
+//! is recorded as `custom.other` with its name as a field, and counted under [`Lost::NameLimit`].
 
 use std::{
     collections::HashMap,
@@ -22,10 +22,13 @@ use crate::{
 /// Most names of custom events that are kept.
 pub const NAMES_MAX: usize = 1000;
 
+/// Longest name of a custom event that is kept, in bytes.
+pub const NAME_BYTES_MAX: usize = 255;
+
 static NAMES: LazyLock<RwLock<HashMap<&'static str, &'static Descriptor>>> =
     LazyLock::new(RwLock::default);
 
-/// An event whose name came too late to be kept.
+/// An event whose name came too late to be kept, or is too long.
 static OTHER: Descriptor = Descriptor::ad_hoc("custom.other", Severity::Info, &[]);
 
 /// A metric whose name is known only at run time was set.
@@ -70,6 +73,9 @@ pub fn custom_metric(name: &str, value: f64) {
 
 /// The description of the event of this name, made when it is first seen.
 fn descriptor(name: &str) -> Option<&'static Descriptor> {
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let known = NAMES.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(descriptor) = known.get(name) {
         return Some(descriptor);
@@ -82,7 +88,7 @@ fn descriptor(name: &str) -> Option<&'static Descriptor> {
     if names.len() == NAMES_MAX {
         return None;
     }
-    // Kept for good, because records point to it: at most `NAMES_MAX` of them.
+    // Kept for good, because records point to it: at most `NAMES_MAX` of `NAME_BYTES_MAX`.
     let name: &'static str = Box::leak(name.into());
     let descriptor: &'static Descriptor =
         Box::leak(Box::new(Descriptor::ad_hoc(name, Severity::Info, &[])));
@@ -105,6 +111,10 @@ mod tests {
             catalogue::find("test.custom").map(std::ptr::from_ref),
             first
         );
+        let longest = "n".repeat(NAME_BYTES_MAX);
+        assert!(descriptor(&longest).is_some());
+        assert_eq!(descriptor(&format!("{longest}n")), None);
+        assert_eq!(catalogue::find(&format!("{longest}n")).map(|_| ()), None);
         for number in 0..2 * NAMES_MAX {
             descriptor(&format!("test.many.{number}"));
         }

@@ -290,6 +290,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Lane> {
         .filter_map(OnceLock::get)
 }
 
+/// Counts the spans that are open as lost, once nothing is recorded any more and for good, and says how many they are. One
+/// that was counted before is not counted again.
+pub fn count_open_spans() -> u64 {
+    let open = all().map(|lane| lane.slab.count_open()).sum();
+    loss::count(Lost::SpanOpen, open);
+    open
+}
+
 /// How many lanes exist, in use or waiting for the next thread.
 pub fn count() -> usize {
     COUNT.load(Ordering::Relaxed) as usize

@@ -82,11 +82,14 @@ mod sync;
 pub const COMPILED_IN: bool = cfg!(feature = "recording");
 
 pub use crate::{
-    custom::{NAMES_MAX as CUSTOM_NAMES_MAX, custom_event, custom_metric},
+    custom::{
+        NAME_BYTES_MAX as CUSTOM_NAME_BYTES_MAX, NAMES_MAX as CUSTOM_NAMES_MAX, custom_event,
+        custom_metric,
+    },
     event::Event,
     fields::{Shapes, TEXT_BYTES_MAX, ValueRef},
     lane::{
-        Aloud, LANES_MAX, Silence, aloud, count as lane_count, is_silent,
+        Aloud, LANES_MAX, Silence, aloud, count as lane_count, count_open_spans, is_silent,
         recording as is_recording, silence, thread_name,
     },
     record::{WhenFull, record, wait_for_lane, when_full},

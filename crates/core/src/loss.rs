@@ -48,6 +48,8 @@ reasons! {
     Damaged = "damaged",
     /// A thread had more spans open at once than its slab holds.
     SlabFull = "slab_full",
+    /// A span was open when recording ended. Where recording begins anew before the span ends, it is recorded after all.
+    SpanOpen = "span_open",
     /// An exporter's queue was full.
     QueueFull = "queue_full",
     /// The destination refused the record and said not to try again.
@@ -72,7 +74,7 @@ reasons! {
     MetricConflict = "metric_conflict",
     /// A measurement was not a finite number, or negative where the metric only grows.
     InvalidMeasurement = "invalid_measurement",
-    /// A table of names had as many entries as its limit.
+    /// A table of names had as many entries as its limit, or the name was too long for it.
     NameLimit = "name_limit",
     /// The rows of latency or memory had as many phases, steps, pools or tensors as their limit.
     RowLimit = "row_limit",

@@ -130,7 +130,7 @@ pub const fn __plain<const BYTES: usize>(key: &str) -> [u8; BYTES] {
 #[macro_export]
 macro_rules! profile {
     ($name:expr, $($($key:ident).+ = $value:expr,)* $block:block $(,)?) => {{
-        let _span = $crate::__span!($name, $($($key).+ = $value),*);
+        let __rs_span = $crate::__span!($name, $($($key).+ = $value),*);
         $block
     }};
 }
@@ -152,9 +152,9 @@ macro_rules! profile {
 #[macro_export]
 macro_rules! __scope {
     ($name:expr $(, $($fields:tt)*)?) => {
-        // The name cannot meet one of the caller's, and the statement is the caller's, so the guard lives as long
+        // The binding cannot meet one of the caller's, and the statement is the caller's, so the guard lives as long
         // as the caller's block.
-        let _span = $crate::__span!($name $(, $($fields)*)?);
+        let __rs_span = $crate::__span!($name $(, $($fields)*)?);
     };
 }
 
@@ -221,7 +221,7 @@ macro_rules! __event_macro {
             };
             ($d($d field:ident = $d value:expr,)* $d block:block) => {{
                 $d(let $d field = $d value;)*
-                let _span = $crate::__span!(
+                let __rs_span = $crate::__span!(
                     <$event as $crate::__private::Event>::DESCRIPTOR.name,
                     $d($d field = $crate::__shown!($d field)),*
                 );

@@ -31,6 +31,7 @@ mod registry;
 pub mod self_metrics;
 mod shard;
 pub mod snapshot;
+mod source;
 
 use std::sync::{Arc, LazyLock};
 

@@ -41,7 +41,7 @@ const START: usize = 8;
 const INLINE_WORDS: usize = 9;
 const HAS_EXTRA: usize = 10;
 const NEXT_FREE: usize = 11;
-/// The thread's number, and [`AMENDED`].
+/// The thread's number, [`AMENDED`] and [`COUNTED`].
 const THREAD: usize = 12;
 const FIELDS: usize = 13;
 /// Words for fields inside a slot.
@@ -49,6 +49,8 @@ const FIELD_WORDS: usize = SLOT_WORDS - FIELDS;
 
 /// Set beside the thread's number once a field was appended to an open span.
 const AMENDED: u64 = 1 << 32;
+/// Set beside the thread's number once an open span was counted as lost.
+const COUNTED: u64 = 1 << 33;
 
 const GENERATION_BITS: u32 = 28;
 const SLOT_BITS: u32 = 20;
@@ -209,6 +211,31 @@ impl Slab {
                 index,
             },
         ))
+    }
+
+    /// How many spans are open that would be recorded and were not counted before, from any thread. Spans may close
+    /// meanwhile, and are among them or not; none may open.
+    pub(crate) fn count_open(&self) -> u64 {
+        let chunks = self.chunk_count.load(Ordering::Relaxed) as usize + 1;
+        let mut is_free = vec![false; chunks * CHUNK_SLOTS];
+        for list in [&self.free, &self.returned] {
+            let mut link = list.load(Ordering::Acquire);
+            // It only grows at its front where no span opens, and has an end whatever else happens.
+            while let Some(place) = is_free.get_mut((link as usize).wrapping_sub(1))
+                && !std::mem::replace(place, true)
+            {
+                let slot = self.slot(link as usize - 1);
+                link = slot.map_or(0, |slot| slot[NEXT_FREE].load(Ordering::Relaxed));
+            }
+        }
+        let taken = (0..is_free.len()).filter(|&index| !is_free[index]);
+        let counted = taken.filter(|&index| {
+            self.slot(index).is_some_and(|slot| {
+                slot[FLAGS].load(Ordering::Relaxed) & 1 != 0
+                    && slot[THREAD].fetch_or(COUNTED, Ordering::Relaxed) & COUNTED == 0
+            })
+        });
+        counted.count() as u64
     }
 
     #[cold]
@@ -467,6 +494,27 @@ mod tests {
         place: [1, 2, 3, 0, 0, 1],
         thread: 9,
     };
+
+    #[test]
+    fn open_spans_are_counted_once_and_closed_or_unsampled_ones_never() {
+        let slab = slab();
+        let open = || slab.open(&OPENING).unwrap().1;
+        // Into a second chunk, so that none is passed over.
+        let spans: Vec<_> = (0..CHUNK_SLOTS + 10).map(|_| open()).collect();
+        spans[1].close(true);
+        spans[2].close(false);
+        spans[3].set_sampled(false);
+        spans[4].amend();
+        assert_eq!(slab.count_open(), CHUNK_SLOTS as u64 + 7);
+        assert_eq!(slab.count_open(), 0);
+        assert!(spans[4].is_amended());
+        assert_eq!(spans[4].thread(), OPENING.thread);
+        let again = open();
+        assert_eq!(slab.count_open(), 1);
+        again.close(true);
+        spans.iter().skip(4).for_each(|span| span.close(true));
+        assert_eq!(slab.count_open(), 0);
+    }
 
     #[test]
     fn a_closed_span_is_not_found_and_its_slot_serves_the_next() {

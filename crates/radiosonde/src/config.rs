@@ -56,6 +56,7 @@ use self::{environment::FILE_VARIABLE, raw::Resolver};
 pub struct Config {
     settings: Settings,
     sources: Vec<(&'static str, Source)>,
+    passed_over: Vec<ConfigError>,
 }
 
 impl Deref for Config {
@@ -78,13 +79,18 @@ impl Config {
     }
 
     fn resolve(raw: RawConfig, with_files: bool) -> Result<Self, ConfigErrors> {
+        let passed_over = raw.passed_over.clone();
         let mut resolver = Resolver::new(raw);
         let settings = Settings::resolve(&mut resolver);
+        let broken = rules::check(&settings, &resolver, with_files);
         let mut errors = resolver.errors;
-        let sources = resolver.sources;
-        errors.extend(rules::check(&settings, &sources, with_files));
+        errors.extend(broken);
         if errors.is_empty() {
-            Ok(Self { settings, sources })
+            Ok(Self {
+                settings,
+                sources: resolver.sources,
+                passed_over,
+            })
         } else {
             Err(ConfigErrors(errors))
         }
@@ -121,6 +127,12 @@ impl Config {
             .iter()
             .filter(|(path, source)| *source != Source::Default && !self.has_effect(path))
             .map(|(path, source)| (*path, source))
+    }
+
+    /// What OpenTelemetry's variables for samplers and propagators say that is not known here. Other programs read the same
+    /// variables and may know it, so it counts as not set (OpenTelemetry specification, Environment Variables: Enum).
+    pub fn passed_over(&self) -> &[ConfigError] {
+        &self.passed_over
     }
 
     fn has_effect(&self, path: &str) -> bool {

@@ -180,6 +180,20 @@ pub(crate) fn refuse_special(path: &Path, accepts_streams: bool) -> io::Result<(
     Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
+/// An error where SQLite would take `path` for something else than the name of a file: a database that is gone when it is
+/// closed, or a URI, which may name one (SQLite, "In-Memory Databases" and "Uniform Resource Identifiers").
+pub(crate) fn refuse_no_file(path: &Path) -> io::Result<()> {
+    let name = path.as_os_str().as_encoded_bytes();
+    let what = if name.is_empty() || name == b":memory:" {
+        "it is no file, and what is written to it would be gone at the end"
+    } else if name.starts_with(b"file:") {
+        "it is a URI and not the name of a file"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
 #[cfg(unix)]
 fn is_stream(path: &Path, found: &fs::Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt as _;

@@ -62,6 +62,7 @@ pub(crate) fn deliver_last(signal: i32) {
         tracing::warn!(target: "radiosonde", signal, "a signal ends the process");
         // Else exporters that are quick would have more of what comes meanwhile than others.
         running.pump.close();
+        radiosonde_core::count_open_spans();
         let timeout = running.config.export.shutdown_timeout;
         let deadline = pump::deadline_in(timeout);
         running.export_now(timeout.saturating_sub(END_RESERVE_MAX.min(timeout / 2)));

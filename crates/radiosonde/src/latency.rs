@@ -126,10 +126,11 @@ pub struct Collector {
 
 impl Collector {
     /// Begins a forward step. An installed collector is set aside until this one is dropped, in whatever order they
-    /// are.
+    /// are. On a thread that is ending, whose values are being dropped, it may find no place; its phases are not timed.
     pub fn install() -> Self {
         let step = STEPS.fetch_add(1, Relaxed);
-        OPEN.with_borrow_mut(|open| {
+        let _ = OPEN.try_with(|open| {
+            let open = &mut *open.borrow_mut();
             let base = (open.path.len(), open.phases.len());
             let outer_block = open.block.take();
             open.collectors.push(Installed {
@@ -357,6 +358,32 @@ mod tests {
         OPEN.with_borrow(|open| assert_eq!((open.collectors.len(), open.path.len()), (1, 0)));
         drop(step);
         assert_eq!(here(), None);
+    }
+
+    #[test]
+    fn a_thread_that_is_ending_installs_a_collector_that_times_nothing() {
+        thread_local! {
+            static LAST: AtEnd = const { AtEnd(std::cell::Cell::new(None)) };
+        }
+        struct AtEnd(std::cell::Cell<Option<std::sync::mpsc::Sender<bool>>>);
+        impl Drop for AtEnd {
+            fn drop(&mut self) {
+                let step = Collector::install();
+                let phase = step.phase("late");
+                if let Some(sender) = self.0.take() {
+                    let _ = sender.send(phase.start.is_some());
+                }
+            }
+        }
+        record();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            // Values are dropped in the reverse order of their first use, so the collectors' place is gone by then.
+            LAST.with(|last| last.0.set(Some(sender)));
+            drop(Collector::install());
+        });
+        thread.join().unwrap();
+        assert_eq!(receiver.recv(), Ok(false));
     }
 
     #[test]

@@ -68,10 +68,15 @@ impl Collector {
         }
     }
 
-    /// Allocations minus releases of all pools, in bytes; negative when more was released than allocated.
+    /// Allocations minus releases of all pools, in bytes; negative when more was released than allocated. The nearest
+    /// number there is where the sum does not fit.
     pub fn outstanding_bytes(&self) -> i64 {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.values().map(|pool| pool.load(Relaxed)).sum()
+        let sum: i128 = pools
+            .values()
+            .map(|pool| i128::from(pool.load(Relaxed)))
+            .sum();
+        sum.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 
     /// The KV caches of this device hold `tokens` tokens in `bytes` bytes.
@@ -114,9 +119,17 @@ impl Collector {
     }
 
     /// Until the guard is dropped, this thread's allocations on this device count towards the phase called `name`,
-    /// inside the phase that is open. A `/` in the name becomes `_`, because it separates phases.
+    /// inside the phase that is open. A `/` in the name becomes `_`, because it separates phases. On a thread that is
+    /// ending, whose values are being dropped, it may count nothing and is not recorded.
     pub fn phase(&self, name: &str) -> Phase {
-        PHASES.with_borrow_mut(|phases| {
+        let mut phase = Phase {
+            number: 0,
+            place: 0,
+            inner_len: 0,
+            thread: PhantomData,
+        };
+        let _ = PHASES.try_with(|phases| {
+            let phases = &mut *phases.borrow_mut();
             phases.next += 1;
             let open = OpenPhase {
                 number: phases.next,
@@ -132,13 +145,10 @@ impl Collector {
                 .path
                 .extend(name.chars().map(|c| if c == '/' { '_' } else { c }));
             phases.open.push(open);
-            Phase {
-                number: phases.next,
-                place: phases.open.len() - 1,
-                inner_len: phases.path.len(),
-                thread: PhantomData,
-            }
-        })
+            (phase.number, phase.place, phase.inner_len) =
+                (phases.next, phases.open.len() - 1, phases.path.len());
+        });
+        phase
     }
 }
 
@@ -227,7 +237,7 @@ impl Drop for Allocation {
 struct Phases {
     path: String,
     open: Vec<OpenPhase>,
-    /// A number for each open phase, never used twice on a thread.
+    /// A number for each open phase, never used twice on a thread, from 1.
     next: u64,
 }
 
@@ -278,5 +288,44 @@ impl Drop for Phase {
             phases.open.truncate(self.place);
             phases.path.truncate(outer_len);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_ending_opens_a_phase_that_counts_nothing() {
+        thread_local! {
+            static LAST: AtEnd = const { AtEnd(std::cell::Cell::new(None)) };
+        }
+        struct AtEnd(std::cell::Cell<Option<std::sync::mpsc::Sender<u64>>>);
+        impl Drop for AtEnd {
+            fn drop(&mut self) {
+                let phase = Collector::new(HOST).phase("late");
+                if let Some(sender) = self.0.take() {
+                    let _ = sender.send(phase.number);
+                }
+            }
+        }
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            // Values are dropped in the reverse order of their first use, so the phases are gone by then.
+            LAST.with(|last| last.0.set(Some(sender)));
+            drop(Collector::new(HOST).phase("early"));
+        });
+        thread.join().unwrap();
+        assert_eq!(receiver.recv(), Ok(0));
+    }
+
+    #[test]
+    fn what_is_outstanding_in_all_pools_is_the_largest_number_where_it_does_not_fit() {
+        let host = Collector::new(HOST);
+        host.pool("a").allocated(u64::MAX);
+        host.pool("b").allocated(1);
+        assert_eq!(host.outstanding_bytes(), i64::MAX);
+        host.pool("c").released(2);
+        assert_eq!(host.outstanding_bytes(), i64::MAX - 1);
     }
 }

@@ -379,8 +379,8 @@ path = {below_a_file:?}
     radiosonde.toml, line 10: otlp.protocol = "grcp": is not known; did you mean "grpc"?; write one of http/protobuf, http, grpc
     radiosonde.toml, line 9: otlp.headers = [redacted]: is not a table; write { name = "value" }
     radiosonde.toml, line 8: otlp.timeout = "5 parsecs": is not a duration; write numbers with units (ns, us, ms, s, m, h, d) such as "5s" or "1m30s", or "00:05:00"
-    environment: RADIOSONDE_RECORDING_SAMPLE_RATE = 1.5: is out of range; write a number from 0 (nothing) to 1 (everything)
-    radiosonde.toml, line 15: gpu.profiler_interval_ms = "99ms": is too short; write at least "100ms"
+    environment: RADIOSONDE_RECORDING_SAMPLE_RATE = "1.5": is out of range; write a number from 0 (nothing) to 1 (everything)
+    radiosonde.toml, line 15: gpu.profiler_interval_ms = 99: is too short; write at least "100ms"
     radiosonde.toml, line 4: telemetry.endpoint = "collector:4318": is not an HTTP address; write one such as "http://localhost:4318"
     radiosonde.toml, line 17: http.listen = "0.0.0.0:9464": can be reached from other machines without a token; set http.token, or listen on 127.0.0.1 or [::1]
     radiosonde.toml, line 19: json_lines.path = "DIR/file/events.jsonl": cannot be written: DIR/file is not a folder; name a file in a folder that can be
@@ -455,6 +455,23 @@ fn what_opening_would_wait_for_is_refused() {
     from_environment(&[("RADIOSONDE_JSON_LINES_PATH", &inherited)]);
     drop(JsonLines::open(Path::new(&inherited), JsonEncoder::default()).unwrap());
     drop(reader);
+}
+
+#[test]
+fn a_database_that_is_no_file_is_refused() {
+    let told = |value: &str| errors(environment(&[("RADIOSONDE_SQLITE_PATH", value)]));
+    insta::assert_snapshot!(
+        told(":memory:"),
+        @r#"environment: RADIOSONDE_SQLITE_PATH = ":memory:": cannot be written: it is no file, and what is written to it would be gone at the end; name a file, such as "run.sqlite""#
+    );
+    insta::assert_snapshot!(
+        told("file:x?mode=memory"),
+        @r#"environment: RADIOSONDE_SQLITE_PATH = "file:x?mode=memory": cannot be written: it is a URI and not the name of a file; name a file, such as "run.sqlite""#
+    );
+    insta::assert_snapshot!(
+        errors(toml("[sqlite]\npath = \"\"")),
+        @r#"radiosonde.toml, line 2: sqlite.path = "": is empty; leave the key out instead"#
+    );
 }
 
 const DATABASE: &str = "RADIOSONDE_TEST_DATABASE";
@@ -632,9 +649,68 @@ fn a_duration_that_no_clock_can_show_is_too_long() {
     insta::assert_snapshot!(errors(environment), @r#"
     environment: RADIOSONDE_OTLP_TIMEOUT_SECS = "-1": is no length of time; write a number from 0
     environment: RADIOSONDE_METRICS_INTERVAL = "366d": is too long; write at most "365d"
-    environment: RADIOSONDE_EXPORT_TIMEOUT_SECS = "18446744073709551615999999999ns": is too long; write at most "365d"
-    environment: RADIOSONDE_EXPORT_SHUTDOWN_TIMEOUT_SECS = "10000000000000000000s": is too long; write at most "365d"
+    environment: RADIOSONDE_EXPORT_TIMEOUT_SECS = "1e30": is too long; write at most "365d"
+    environment: RADIOSONDE_EXPORT_SHUTDOWN_TIMEOUT_SECS = "1e19": is too long; write at most "365d"
     "#);
+}
+
+#[test]
+fn a_value_that_breaks_a_rule_is_shown_as_it_was_written() {
+    let environment = environment(&[
+        ("METRICS_LOG_INTERVAL_SECS", "1e400"),
+        ("RADIOSONDE_METRICS_INTERVAL_SECS", "0"),
+        ("RADIOSONDE_RECORDING_PROPAGATORS", "tracecontext,xray"),
+    ]);
+    let file = toml("[otlp]\ntimeout_ms = 0\n[calls]\nhandlers = [\"loger\"]");
+    insta::assert_snapshot!(errors(file.overlaid_by(environment)), @r#"
+    environment: RADIOSONDE_METRICS_INTERVAL_SECS = "0": is too short; write at least "10ms"
+    environment: METRICS_LOG_INTERVAL_SECS = "1e400": is too long; write at most "365d"
+    radiosonde.toml, line 2: otlp.timeout_ms = 0: is too short; write at least "10ms"
+    environment: RADIOSONDE_RECORDING_PROPAGATORS = "tracecontext,xray": unknown propagator `xray`; known ones are tracecontext, baggage, b3, b3multi, none
+    radiosonde.toml, line 4: calls.handlers = ["loger"]: names the unknown handler "loger"; write any of logger, metrics
+    "#);
+}
+
+#[test]
+fn what_opentelemetrys_variables_say_and_nobody_here_knows_is_passed_over() {
+    let variables = [
+        ("OTEL_PROPAGATORS", "xray, b3,jaeger"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"),
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "endpoint=http://localhost:14250,initialSamplingRate=0.25",
+        ),
+    ];
+    let config = from_environment(&variables);
+    assert_eq!(config.recording.propagators, ["b3"]);
+    assert_eq!(
+        config.recording.sampler,
+        Config::default().recording.sampler
+    );
+    assert!((config.sample_ratio() - 1.0).abs() < f64::EPSILON);
+    let said: Vec<_> = config
+        .passed_over()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    environment: OTEL_PROPAGATORS = "xray, b3,jaeger": unknown propagator `xray`; known ones are tracecontext, baggage, b3, b3multi, none
+    environment: OTEL_TRACES_SAMPLER = "parentbased_jaeger_remote": is not known; write one of parentbased_always_on, parentbased_always_off, parentbased_traceidratio, always_on, always_off, traceidratio
+    environment: OTEL_TRACES_SAMPLER_ARG = "endpoint=http://localhost:14250,initialSamplingRate=0.25": is not a share of traces; write a number from 0 to 1
+    "#);
+    // Nothing is left, so a weaker source speaks.
+    let file = toml("[recording]\npropagators = [\"tracecontext\"]\nsample_rate = 0.5");
+    let others = environment(&[
+        ("OTEL_PROPAGATORS", "xray"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+    ]);
+    let config = Config::new(file.overlaid_by(others)).unwrap();
+    assert_eq!(config.recording.propagators, ["tracecontext"]);
+    assert!((config.sample_ratio() - 0.5).abs() < f64::EPSILON);
+    assert_eq!(config.passed_over().len(), 2);
+    // Ours are nobody else's.
+    let ours = environment(&[("RADIOSONDE_RECORDING_SAMPLER", "xray")]);
+    assert!(Config::new(ours).is_err());
 }
 
 #[test]

@@ -65,6 +65,16 @@ fn quiet() -> Builder {
 }
 
 impl Keep {
+    /// The names of spans.
+    fn spans(&self) -> Vec<String> {
+        let records = self.0.lock().unwrap();
+        let names = records.iter().filter_map(|record| match record {
+            Record::Span(span) => Some(span.name.to_string()),
+            _ => None,
+        });
+        names.collect()
+    }
+
     fn logs(&self) -> Vec<radiosonde::core::model::Log> {
         let records = self.0.lock().unwrap();
         records
@@ -154,6 +164,37 @@ fn a_recording_may_follow_another_one() {
     drop(guard);
     assert_eq!((keep.logs().len(), second.logs().len()), (1, 1));
     assert_eq!(second.logs()[0].message, "second");
+}
+
+#[test]
+fn spans_that_are_open_when_recording_ends_are_counted_as_lost_once() {
+    let (_turn, guard, first) = recording();
+    let again = || {
+        let keep = Keep::default();
+        (quiet().exporter(keep.clone()).init().unwrap(), keep)
+    };
+    let before = loss::total(Lost::SpanOpen);
+    let lost = || loss::total(Lost::SpanOpen) - before;
+    let long = info_span!("long");
+    let other = info_span!("other");
+    info_span!("short").in_scope(|| ());
+    let elsewhere = std::thread::spawn(|| info_span!("elsewhere"));
+    let elsewhere = elsewhere.join().unwrap();
+    drop(guard);
+    assert_eq!(lost(), 3);
+    drop((other, elsewhere));
+    let (guard, second) = again();
+    let later = info_span!("later");
+    drop(guard);
+    assert_eq!(lost(), 4);
+    // One that lives on is recorded when it ends.
+    let (guard, third) = again();
+    drop((long, later));
+    drop(guard);
+    assert_eq!(lost(), 4);
+    assert_eq!(first.spans(), ["short"]);
+    assert!(second.spans().is_empty());
+    assert_eq!(third.spans(), ["long", "later"]);
 }
 
 #[test]

@@ -285,6 +285,26 @@ fn series_of_one_metric_that_become_the_same_are_refused_and_counted() {
 }
 
 #[test]
+fn series_that_become_the_same_by_the_names_that_they_get_are_refused() {
+    let registry = Registry::new();
+    let histogram = registry.histogram("size").bounds(&[]).build();
+    let counter = registry.counter("calls").build();
+    for name in ["le", "exported_le"] {
+        histogram.with(&[(name, "x")]).record(1.0);
+        counter.with(&[(name, "x")]).add(1);
+    }
+    // Other names are in another order.
+    let gauge = registry.gauge("level").build();
+    gauge.with(&[("a.x", "1"), ("a_b", "2")]).set(1.0);
+    gauge.with(&[("a_b", "2"), ("a_x", "1")]).set(2.0);
+    let text = text(&registry.snapshot(&Arc::default()), Options::default());
+    let samples = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!(samples("size_sum"), 1, "{text}");
+    assert_eq!(samples("calls_total"), 2, "{text}");
+    assert_eq!(samples("level{"), 1, "{text}");
+}
+
+#[test]
 fn a_measurement_below_zero_leaves_no_sum_that_falls() {
     let registry = Registry::new();
     registry.histogram("change").handle().record(-1.0);

@@ -79,7 +79,7 @@ fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;
     };
-    let mut file = RowFile::create(folder.as_ref(), 0, "memory").unwrap();
+    let [_, mut file] = RowFile::create(folder.as_ref(), 0, ["latency", "memory"]).unwrap();
     let rows = vec!["x".repeat(1000); 10];
     let written = (0..10).filter(|_| file.append(&rows).is_ok()).count();
     assert_eq!(written, 3);

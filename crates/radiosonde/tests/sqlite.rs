@@ -242,3 +242,12 @@ fn what_is_no_recording_says_what_it_is_and_what_to_do() {
         ]
     );
 }
+
+#[test]
+fn a_database_in_memory_is_refused() {
+    for path in ["", ":memory:", "file::memory:", "file:x?mode=memory"] {
+        let error = Sqlite::open(Path::new(path), Redaction::default()).unwrap_err();
+        assert!(error.to_string().contains("name a SQLite file"), "{error}");
+        assert!(!Path::new(path).exists());
+    }
+}

@@ -5,12 +5,26 @@
 //! have waited for another one at the same time: work of other threads is on the path for no longer than the reading
 //! leaves room for, counted from the end, where a thread waits for what it started.
 //!
-//! Invariant: the CPU time in the pieces of the spans of one reading adds up to no more than that reading.
+//! Invariants: no reading is of more time than its span lasted; the CPU time in the pieces of the spans of one reading
+//! adds up to no more than that reading.
 
 use super::{
     tile::Piece,
-    trace::{Node, Trace},
+    trace::{Node, Trace, note, tolerance_ns},
 };
+
+/// Takes readings away that cannot be: a thread computes for no longer than time passes, but for how exactly both are
+/// known.
+pub(super) fn leave_out_impossible(trace: &mut Trace<'_>) {
+    for node in &mut trace.nodes {
+        let ns = node.duration_ns();
+        let is_impossible = |cpu_ns: &mut u64| cpu_ns.saturating_sub(ns) > tolerance_ns(ns);
+        if let Some(cpu_ns) = node.cpu_ns.take_if(is_impossible) {
+            let by_ns = cpu_ns.saturating_sub(ns);
+            note(&mut trace.notes.impossible_cpu, &node.member, by_ns);
+        }
+    }
+}
 
 /// How much of a node's own time its thread computed.
 #[derive(Clone, Copy, Debug)]

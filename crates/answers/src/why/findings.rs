@@ -189,7 +189,7 @@ fn largest_gap(records: &Records<'_>, sums: &Sums, duration_ns: u64) -> Option<F
     let trace = &records.traces[number].0;
     let name = |child: usize| format!("`{}`", trace.nodes[child].member);
     let suspect = records.suspect().filter(|suspect| {
-        trace.nodes[suspect.node].parent == Some(node) && suspect.number == number
+        suspect.number == number && trace.nodes[suspect.node].parent == Some(node)
     });
     let place = match (hole.after.map(name), hole.before.map(name)) {
         (Some(after), Some(before)) => format!("between {after} and {before}"),
@@ -223,7 +223,11 @@ pub(super) fn not_assessed(
             because,
         });
     };
-    if sums.with_cpu == 0 {
+    let mut notes = Notes::default();
+    for (trace, _) in &records.traces {
+        notes.merge(&trace.notes);
+    }
+    if sums.with_cpu == 0 && notes.impossible_cpu.is_none() {
         say(
             "on-CPU and off-CPU time",
             format!(
@@ -248,10 +252,6 @@ pub(super) fn not_assessed(
                 "no record says so; what there was is inside {place}. The attribute `{PHASE_ATTRIBUTE}` names it"
             ),
         );
-    }
-    let mut notes = Notes::default();
-    for (trace, _) in &records.traces {
-        notes.merge(&trace.notes);
     }
     about_the_tree(&notes, records.traces.len(), &mut say);
     all
@@ -308,6 +308,11 @@ pub(crate) fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(
             ),
         );
     }
+    about_times(notes, say);
+}
+
+/// What of the spans' times cannot be as it was recorded.
+fn about_times(notes: &Notes, say: &mut impl FnMut(&str, String)) {
     shifted(
         notes.outlived.as_ref(),
         "work that went on",
@@ -324,6 +329,12 @@ pub(crate) fn about_the_tree(notes: &Notes, traces: usize, say: &mut impl FnMut(
         notes.outside.as_ref(),
         "spans outside of their parent",
         "outside of the parent's time: clocks differ, or it was started to run later",
+        say,
+    );
+    shifted(
+        notes.impossible_cpu.as_ref(),
+        "impossible CPU readings",
+        "claimed more CPU time than passed; such readings are not used",
         say,
     );
 }

@@ -6,7 +6,8 @@
 //! 3. A child that ends after its parent may not have been waited for and has no part in the parent's time, unless the
 //!    excess is within [`tolerance_ns`] or the child is another process's answer, whose clock may differ; then it is cut.
 //! 4. A child's time before its parent began is cut off.
-//! 5. Phases reported by events become nodes under the span in which they were reported, unless spans of the same
+//! 5. A CPU reading of more time than its span lasted is none.
+//! 6. Phases reported by events become nodes under the span in which they were reported, unless spans of the same
 //!    name exist.
 //!
 //! Every rule that leaves something out says so in [`Notes`]. The order of the input has no influence.
@@ -24,7 +25,7 @@ use radiosonde_core::{
 
 use super::{
     category::{self, Category, Classified},
-    reported,
+    cpu, reported,
     root::{Root, UNRECORDED, Unrecorded, distinct},
 };
 
@@ -89,6 +90,8 @@ pub(crate) struct Notes {
     pub(super) early: Option<Note>,
     /// Children that do not touch their parent's time at all.
     pub(super) outside: Option<Note>,
+    /// CPU readings that are longer than their span.
+    pub(super) impossible_cpu: Option<Note>,
     /// Other roots of the same trace.
     pub(super) other_roots: u64,
 }
@@ -113,6 +116,7 @@ impl Notes {
             (&mut self.outlived, &other.outlived),
             (&mut self.early, &other.early),
             (&mut self.outside, &other.outside),
+            (&mut self.impossible_cpu, &other.impossible_cpu),
         ] {
             if let Some(more) = more {
                 note(place, &more.name, more.by_ns);
@@ -124,7 +128,7 @@ impl Notes {
     }
 }
 
-fn note(place: &mut Option<Note>, name: &str, by_ns: u64) {
+pub(super) fn note(place: &mut Option<Note>, name: &str, by_ns: u64) {
     let known = place.get_or_insert_with(|| Note {
         count: 0,
         name: name.to_owned(),
@@ -158,7 +162,7 @@ pub(crate) struct Trace<'a> {
 
 /// How much later than its parent a child may seem to end: 1 % of the parent, at least 50 µs. Ends are stamped one
 /// after the other, and threads are descheduled in between.
-const fn tolerance_ns(parent_ns: u64) -> u64 {
+pub(super) const fn tolerance_ns(parent_ns: u64) -> u64 {
     let share = parent_ns / 100;
     if share > 50_000 { share } else { 50_000 }
 }
@@ -189,6 +193,7 @@ impl<'a> Trace<'a> {
             complete: matches!(root, Root::Span(_)),
         };
         trace.grow(&spans, root, &parents);
+        cpu::leave_out_impossible(&mut trace);
         reported::attach(&mut trace, &records.events);
         trace.inherit();
         trace.admit_children();

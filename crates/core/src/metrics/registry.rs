@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     marker::PhantomData,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::Location,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -22,36 +22,31 @@ use super::{
     read,
     shard::{self, NumberReader},
     snapshot::{Metric, Snapshot},
+    source::Sources,
 };
 use crate::{
     clock::now_unix_ns,
     event::Descriptor,
     fields::ValueRef,
-    lane,
     loss::{self, Lost},
     model::{Resource, Text},
-    panics::{drop_caught, panic_text},
 };
 
 /// Most metrics of a registry. A program that makes names out of data is stopped here.
 pub const METRICS_MAX: usize = 4096;
 
+/// Longest name of a metric (OpenTelemetry metrics API, instrument name syntax).
+const NAME_BYTES_MAX: usize = 255;
+
 /// How long a series that nobody holds a handle of may stay the same before it is forgotten, unless set otherwise.
 pub const IDLE_DEFAULT: Duration = Duration::from_mins(15);
-
-type Read = dyn Fn(&mut Vec<Metric>) + Send + Sync;
-
-/// Gives metrics that are read from elsewhere when a snapshot is taken.
-struct Source {
-    added_at: &'static Location<'static>,
-    read: Box<Read>,
-}
 
 /// A set of metrics. Programs use the [global](super::global) one; a test may make its own.
 pub struct Registry {
     instruments: RwLock<BTreeMap<Text, Arc<Instrument>>>,
-    sources: Mutex<Vec<Arc<Source>>>,
-    reported: Mutex<BTreeSet<Text>>,
+    sources: Sources,
+    /// Beginnings of names, so that these are bounded as well.
+    reported: Mutex<BTreeSet<String>>,
     start_unix_ns: u64,
     idle_ns: AtomicU64,
 }
@@ -137,7 +132,7 @@ impl Registry {
     pub fn new() -> Self {
         Self {
             instruments: RwLock::default(),
-            sources: Mutex::default(),
+            sources: Sources::default(),
             reported: Mutex::default(),
             start_unix_ns: now_unix_ns(),
             idle_ns: AtomicU64::new(IDLE_DEFAULT.as_nanos() as u64),
@@ -175,13 +170,10 @@ impl Registry {
     }
 
     /// Adds metrics that `source` reads from elsewhere each time a snapshot is taken. One that panics is said once and
-    /// not asked again.
+    /// not asked again. A snapshot that a source itself takes of this registry has nothing from sources.
     #[track_caller]
     pub fn add_source(&self, source: impl Fn(&mut Vec<Metric>) + Send + Sync + 'static) {
-        lock(&self.sources).push(Arc::new(Source {
-            added_at: Location::caller(),
-            read: Box::new(source),
-        }));
+        self.sources.add(Location::caller(), Box::new(source));
     }
 
     /// How long a series that nobody holds a handle of may stay the same before it is forgotten.
@@ -214,35 +206,13 @@ impl Registry {
                 instrument.forget(|series| series.is_idle(now_unix_ns, idle_ns));
             }
         }
-        self.ask_sources(&mut metrics);
+        self.sources.ask(&mut metrics);
         metrics.sort_by(|left, right| left.name.cmp(&right.name));
         Snapshot {
             resource: Arc::clone(resource),
             start_unix_ns: self.start_unix_ns,
             time_unix_ns: now_unix_ns,
             metrics,
-        }
-    }
-
-    fn ask_sources(&self, metrics: &mut Vec<Metric>) {
-        // Asked without the lock: a source may add another one, and one that hangs holds up nobody else.
-        let sources = lock(&self.sources).clone();
-        for source in sources {
-            let complete = metrics.len();
-            let asked = catch_unwind(AssertUnwindSafe(|| (source.read)(metrics)));
-            let Err(panic) = asked else { continue };
-            metrics.truncate(complete);
-            lock(&self.sources).retain(|other| !Arc::ptr_eq(other, &source));
-            // A source fails once and is gone, so this cannot feed itself.
-            let _aloud = lane::aloud();
-            tracing::error!(
-                target: "radiosonde",
-                added_at = %source.added_at,
-                error = panic_text(panic.as_ref()),
-                "a source of metrics panicked and is not asked again"
-            );
-            drop_caught(panic);
-            drop_caught(source);
         }
     }
 
@@ -291,7 +261,8 @@ impl Registry {
         };
         loss::count(reason, 1);
         let mut reported = lock(&self.reported);
-        if reported.len() < METRICS_MAX && reported.insert(name.clone()) {
+        let short = name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned();
+        if reported.len() < METRICS_MAX && reported.insert(short) {
             drop(reported);
             tracing::warn!(target: "radiosonde", "{error}");
         }
@@ -304,7 +275,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// OpenTelemetry metrics API, instrument name syntax.
 fn is_name(name: &str) -> bool {
-    name.len() <= 255
+    name.len() <= NAME_BYTES_MAX
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name
             .bytes()
@@ -523,31 +494,6 @@ mod tests {
             registry.counter("1st").try_build(),
             Err(MetricError::Name { .. })
         ));
-    }
-
-    #[test]
-    fn a_source_that_panics_is_set_aside_and_harms_no_other() {
-        let registry = Registry::new();
-        let metric = |name: &'static str| Metric {
-            name: name.into(),
-            description: "".into(),
-            unit: "".into(),
-            data: super::super::snapshot::Data::Gauge(Vec::new()),
-        };
-        let asked = Arc::new(AtomicU64::new(0));
-        let asks = Arc::clone(&asked);
-        registry.add_source(move |metrics| {
-            asks.fetch_add(1, Relaxed);
-            metrics.push(metric("half.read"));
-            panic!("the device is gone");
-        });
-        registry.add_source(move |metrics| metrics.push(metric("whole")));
-        for _ in 0..2 {
-            let snapshot = registry.snapshot(&Arc::default());
-            let names: Vec<_> = snapshot.metrics.iter().map(|read| &*read.name).collect();
-            assert_eq!(names, ["whole"]);
-        }
-        assert_eq!(asked.load(Relaxed), 1);
     }
 
     #[test]

@@ -7,12 +7,16 @@
 
 use std::ffi::OsString;
 
+use radiosonde_core::propagation::Formats;
+
 use super::{
     ConfigError, RawConfig,
+    choice::Sampler,
     duration::Unit,
     nearest::nearest,
     raw::{Entry, find, is_secret, leave_it_out, names, shown_of_unknown},
     settings::{How, KEYS},
+    value::{Problem, Setting as _},
     written::{Source, Written},
 };
 
@@ -104,14 +108,22 @@ impl RawConfig {
                 if is_empty(value) && *how != How::Present {
                     continue;
                 }
-                let (value, unit) = meaning(*how, value);
+                let source = Source::Environment {
+                    variable: variable.to_owned(),
+                };
+                let (known, problem) = known(*how, value);
+                if let Some(Problem { what, mend }) = problem {
+                    let shown = value.to_string();
+                    let error = ConfigError::new(source.clone(), variable, shown, what, mend);
+                    self.passed_over.push(error);
+                }
+                let Some(known) = known else { continue };
+                let (value, unit) = meaning(*how, &known);
                 self.entries.push(Entry {
                     path: key.path,
                     value,
                     unit,
-                    source: Source::Environment {
-                        variable: variable.to_owned(),
-                    },
+                    source,
                 });
             }
         }
@@ -165,6 +177,39 @@ fn is_empty(value: &Written) -> bool {
     matches!(value, Written::Raw(text) if text.is_empty())
 }
 
+/// What of `value` is known here, and what is wrong with the rest where that is to be passed over.
+fn known(how: How, value: &Written) -> (Option<Written>, Option<Problem>) {
+    let read = match (how, value) {
+        (How::Propagators, Written::Raw(text)) => return propagators(text),
+        (How::Sampler, Written::Raw(_)) => Sampler::read(value, Unit::None).map(drop),
+        (How::Ratio, Written::Raw(_)) => match f64::read(value, Unit::None) {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
+            _ => Err(Problem::new(
+                "is not a share of traces",
+                "write a number from 0 to 1",
+            )),
+        },
+        _ => Ok(()),
+    };
+    match read {
+        Ok(()) => (Some(value.clone()), None),
+        Err(problem) => (None, Some(problem)),
+    }
+}
+
+fn propagators(text: &str) -> (Option<Written>, Option<Problem>) {
+    let names = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    let (known, unknown): (Vec<_>, Vec<_>) = names.partition(|name| Formats::parse(name).is_ok());
+    let problem = Formats::parse(&unknown.join(","))
+        .err()
+        .map(|error| Problem::new(error.to_string(), ""));
+    let known = (!known.is_empty()).then(|| Written::Raw(known.join(",")));
+    (known, problem)
+}
+
 fn meaning(how: How, value: &Written) -> (Written, Unit) {
     let text = match value {
         Written::Raw(text) => text.as_str(),
@@ -172,7 +217,7 @@ fn meaning(how: How, value: &Written) -> (Written, Unit) {
         _ => "",
     };
     match how {
-        How::Plain => (value.clone(), Unit::None),
+        How::Plain | How::Sampler | How::Ratio | How::Propagators => (value.clone(), Unit::None),
         How::Millis => (value.clone(), Unit::Millis),
         How::Seconds => (value.clone(), Unit::Seconds),
         How::Present => (Written::Bool(true), Unit::None),

@@ -18,6 +18,8 @@ pub struct RawConfig {
     pub(super) entries: Vec<Entry>,
     /// What was wrong with it already as written: unknown keys.
     pub(super) errors: Vec<ConfigError>,
+    /// What was wrong with it and is to be passed over.
+    pub(super) passed_over: Vec<ConfigError>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,7 @@ impl RawConfig {
     pub fn overlaid_by(mut self, stronger: Self) -> Self {
         self.entries.extend(stronger.entries);
         self.errors.extend(stronger.errors);
+        self.passed_over.extend(stronger.passed_over);
         self
     }
 
@@ -249,6 +252,8 @@ impl From<Vec<(String, String)>> for Given {
 pub(super) struct Resolver {
     raw: RawConfig,
     pub(super) sources: Vec<(&'static str, Source)>,
+    /// What files and variables say, as it stands there; lists and tables have other words for it.
+    pub(super) written: Vec<(&'static str, String)>,
     pub(super) errors: Vec<ConfigError>,
 }
 
@@ -258,6 +263,7 @@ impl Resolver {
             errors: std::mem::take(&mut raw.errors),
             raw,
             sources: Vec::new(),
+            written: Vec::new(),
         }
     }
 
@@ -269,7 +275,13 @@ impl Resolver {
         };
         self.sources.push((path, entry.source.clone()));
         match S::read(&entry.value, entry.unit) {
-            Ok(value) => value,
+            Ok(value) => {
+                let is_code = matches!(entry.source, Source::Code { .. });
+                if !is_code && !matches!(entry.value, Written::List(_) | Written::Table(_)) {
+                    self.written.push((path, entry.value.to_string()));
+                }
+                value
+            }
             Err(problem) => {
                 let Problem { what, mend } = match &entry.value {
                     Written::Path(path) if path.to_str().is_none() => Problem::not_utf8(),

@@ -14,13 +14,13 @@ use super::{
     ConfigError,
     choice::{OtlpProtocol, Sampler},
     pem,
-    raw::is_secret,
+    raw::{Resolver, is_secret},
     settings::Settings,
     value::Setting,
     written::Source,
 };
-use crate::exporter::refuse_special;
 use crate::exporter::spool::SPOOL_BYTES_MIN;
+use crate::exporter::{refuse_no_file, refuse_special};
 
 /// Shortest time between two readings of GPU devices.
 const GPU_INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -30,14 +30,15 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Longest of all durations. Nothing that is waited for takes longer, and every sum of two fits every clock.
 const DURATION_MAX: Duration = Duration::from_hours(24 * 365);
 
-/// What is wrong with `settings`. `with_files` tries whether files can be read and folders written to.
+/// What is wrong with `settings`, which were read by `resolver`. `with_files` tries whether files can be read and folders
+/// written to.
 pub(super) fn check(
     settings: &Settings,
-    sources: &[(&'static str, Source)],
+    resolver: &Resolver,
     with_files: bool,
 ) -> Vec<ConfigError> {
     let mut rules = Rules {
-        sources,
+        resolver,
         errors: Vec::new(),
     };
     rules.numbers(settings);
@@ -53,7 +54,7 @@ pub(super) fn check(
 }
 
 struct Rules<'a> {
-    sources: &'a [(&'static str, Source)],
+    resolver: &'a Resolver,
     errors: Vec<ConfigError>,
 }
 
@@ -65,15 +66,15 @@ impl Rules<'_> {
         problem: impl Into<String>,
         mend: impl Into<String>,
     ) {
-        let source = self
-            .sources
-            .iter()
+        let mut sources = self.resolver.sources.iter();
+        let source = sources
             .find(|(known, _)| *known == path)
             .map_or(Source::Default, |(_, source)| source.clone());
-        let shown = if is_secret(path) {
-            "[redacted]".to_owned()
-        } else {
-            value.show().unwrap_or_default()
+        let mut written = self.resolver.written.iter();
+        let shown = match written.find(|(known, _)| *known == path) {
+            _ if is_secret(path) => "[redacted]".to_owned(),
+            Some((_, written)) => written.clone(),
+            None => value.show().unwrap_or_default(),
         };
         let key = source.key_or(path).to_owned();
         self.errors
@@ -393,6 +394,10 @@ fn holds_something_else(path: &Path) -> std::io::Result<bool> {
 /// Whether `path` could be a database that is written to, found out without leaving anything behind; else what is in
 /// the way, and what to do about it.
 fn database_can_be_written(path: &Path) -> Result<(), (String, &'static str)> {
+    refuse_no_file(path).map_err(|error| {
+        let problem = format!("cannot be written: {error}");
+        (problem, "name a file, such as \"run.sqlite\"")
+    })?;
     file_can_be_written(path, false).map_err(|error| {
         let problem = format!("cannot be written: {error}");
         (problem, "name a file in a folder that can be")

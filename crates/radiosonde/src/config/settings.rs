@@ -49,6 +49,12 @@ pub(super) enum How {
     Port,
     /// Names of OpenTelemetry exporters: `none` means `false`.
     Exporter,
+    /// The value, where it is a sampler that is known here; others are passed over.
+    Sampler,
+    /// The value, where it is a share from 0 to 1; other arguments of samplers are passed over.
+    Ratio,
+    /// Those of the names that are propagators known here; others are passed over.
+    Propagators,
 }
 
 /// Keys and sections that are checked and shown, and that nothing in this version reads.
@@ -132,11 +138,11 @@ settings! {
         /// Whether anything is recorded.
         enabled: bool = true, variables ["OTEL_SDK_DISABLED": Inverted], also ["enabled"];
         /// Which traces are recorded.
-        sampler: Sampler = Sampler::ParentBasedRatio, variables ["OTEL_TRACES_SAMPLER": Plain];
+        sampler: Sampler = Sampler::ParentBasedRatio, variables ["OTEL_TRACES_SAMPLER": Sampler];
         /// The share of traces that is recorded, from 0 to 1, where they are sampled by ratio. Saying it is enough.
-        sample_rate: f64 = 1.0, variables ["OTEL_TRACES_SAMPLER_ARG": Plain], also ["sample_rate"];
+        sample_rate: f64 = 1.0, variables ["OTEL_TRACES_SAMPLER_ARG": Ratio], also ["sample_rate"];
         /// Where trace context is read from and written to in headers and variables.
-        propagators: Vec<String> = ["tracecontext", "baggage", "b3"].map(str::to_owned).to_vec(), variables ["OTEL_PROPAGATORS": Plain];
+        propagators: Vec<String> = ["tracecontext", "baggage", "b3"].map(str::to_owned).to_vec(), variables ["OTEL_PROPAGATORS": Propagators];
         /// What happens to a record for which a thread's lane, or an exporter's queue, has no room.
         when_full: WhenFull = WhenFull::Refuse;
         /// The share of one processor that the library's own collectors and the program's may take together.

@@ -104,6 +104,7 @@ impl Sqlite {
     /// Opens the database at `path`; makes it, and the folders above it, where they are missing. Commits once a
     /// second.
     pub fn open(path: &Path, redaction: Redaction) -> Result<Self, ExportError> {
+        super::refuse_no_file(path).map_err(|source| unwritable(path, source))?;
         super::refuse_special(path, false).map_err(|source| unwritable(path, source))?;
         if let Some(folder) = path
             .parent()

@@ -255,8 +255,7 @@ fn row_files(config: &Config, rows: &SharedRows) -> Result<Collector, ExportErro
         records: 0,
     })?;
     let start_unix_ns = now_unix_ns();
-    let mut latency = RowFile::create(folder, start_unix_ns, "latency")?;
-    let mut memory = RowFile::create(folder, start_unix_ns, "memory")?;
+    let [mut latency, mut memory] = RowFile::create(folder, start_unix_ns, ["latency", "memory"])?;
     let rows = rows.clone();
     let run = move || {
         // Writing may block, and the pump waits for this lock.

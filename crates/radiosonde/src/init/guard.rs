@@ -169,6 +169,9 @@ impl Guard {
         let left = || deadline.saturating_duration_since(Instant::now());
         // Code of the program that hangs must leave time for delivering what is there.
         collectors.stop(pump::deadline_in(timeout / 4));
+        // Before the last metrics, which say it.
+        running.pump.close();
+        radiosonde_core::count_open_spans();
         let read = running.read_metrics(left());
         collectors.stop_metrics(Instant::now());
         let delivered = pump.stop(left());

@@ -123,6 +123,9 @@ fn consumers(
 
 /// Tells a user what was started that they may not expect.
 fn say(config: &Config, endpoint: Option<&Endpoint>) {
+    for error in config.passed_over() {
+        tracing::warn!(target: "radiosonde", %error, "this is not known here and counts as not set");
+    }
     for (key, source) in config.without_effect() {
         tracing::warn!(target: "radiosonde", key, %source, "this setting has no effect in this version");
     }

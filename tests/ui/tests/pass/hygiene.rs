@@ -68,6 +68,7 @@ fn drop() {}
 const event: u8 = 1;
 const probe: u8 = 2;
 const value: u8 = 3;
+const _span: u64 = 5;
 const __span: u8 = 4;
 const __call: u8 = 5;
 const __value: u8 = 6;
@@ -171,7 +172,6 @@ renamed::event_macro! {
 
 fn main() {
     let name = 1_u64;
-    let _span = 5;
     ::radiosonde_core::record!(Happened {
         text: "a",
         anything: name + GATE,

@@ -160,3 +160,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_reading_of_more_time_than_passed_is_not_used_and_said() {
+    for cpu_ns in [u64::MAX, 92 * MS] {
+        let mut s = Script::new(100);
+        let work = s.span(1, "work", 5, 95);
+        s.with(work, CPU_ATTRIBUTE, cpu_ns);
+        let account = s.account();
+        assert_eq!(on_cpu(&account), 0, "{account}");
+        let text = account.to_string();
+        assert!(
+            text.contains("1 span claimed more CPU time than passed;"),
+            "{text}"
+        );
+        assert!(!text.contains("no span carries"), "{text}");
+    }
+    // Clocks differ by a little.
+    let mut s = Script::new(100);
+    let work = s.span(1, "work", 5, 95);
+    s.with(work, CPU_ATTRIBUTE, 90 * MS + MS / 2);
+    assert_eq!(on_cpu(&s.account()), 90);
+}

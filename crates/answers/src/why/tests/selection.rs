@@ -139,6 +139,25 @@ fn what_was_picked_is_accounted_for_alone_and_once() {
     assert_eq!(selection.account.spans, 6);
 }
 
+#[test]
+fn what_ended_late_in_one_request_is_not_looked_for_in_another() {
+    let mut late = Script::new(10);
+    late.span(1, "first", 1, 2);
+    late.span(1, "late", 5, 2000);
+    let mut records = Records::default();
+    for (trace, script) in [(1, Script::new(1000)), (2, late)] {
+        for mut span in script.spans {
+            span.trace_id = TraceId::new(trace).unwrap();
+            records.spans.push((Arc::default(), span));
+        }
+    }
+    let spans = records.spans();
+    let text = selection(&records.side("", &spans), Some("all"))
+        .unwrap()
+        .to_string();
+    assert!(text.contains("with nothing inside"), "{text}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

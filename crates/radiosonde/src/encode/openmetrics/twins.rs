@@ -14,18 +14,35 @@ type Labels = [(Text, Value)];
 
 /// The label sets of `metric` as a reader understands them, in the order of its series.
 pub(super) fn label_sets(metric: &Metric) -> Vec<Vec<u8>> {
+    let reserved = reserved(metric);
     let read = |labels: &Labels| {
         let mut out = Vec::new();
-        let labels = labels.iter().filter(|(_, value)| !is_empty(value));
-        LabelWriter::default().push(&mut out, &labels.cloned().collect::<Vec<_>>());
+        let mut labels: Vec<_> = labels
+            .iter()
+            .filter(|(_, value)| !is_empty(value))
+            .cloned()
+            .collect();
+        // The order of names that changed may have changed as well.
+        labels.sort_by_cached_key(|(name, _)| label_name(name, reserved));
+        reserved
+            .map_or_else(LabelWriter::default, LabelWriter::reserving)
+            .push(&mut out, &labels);
         out
     };
     each(metric, |all| all.map(read).collect())
 }
 
+/// The label that samples of `metric` need for themselves.
+const fn reserved(metric: &Metric) -> Option<&'static str> {
+    match metric.data {
+        Data::Histogram(_) => Some("le"),
+        Data::Counter(_) | Data::UpDownCounter(_) | Data::Gauge(_) => None,
+    }
+}
+
 /// The series of `metric`, by their place, that a reader would take for one before them.
 pub(super) fn of(metric: &Metric) -> HashSet<usize> {
-    if !each(metric, |all| may_have_any(all)) {
+    if !each(metric, |all| may_have_any(all, reserved(metric))) {
         return HashSet::new();
     }
     let mut shown = HashSet::new();
@@ -35,7 +52,7 @@ pub(super) fn of(metric: &Metric) -> HashSet<usize> {
 }
 
 /// What is quick to see of the label sets: all of one metric tend to have the same names, and then none are alike.
-fn may_have_any(all: &mut dyn Iterator<Item = &Labels>) -> bool {
+fn may_have_any(all: &mut dyn Iterator<Item = &Labels>, reserved: Option<&str>) -> bool {
     let mut lists: HashMap<Vec<Vec<u8>>, &Labels> = HashMap::new();
     let mut last: Option<&Labels> = None;
     for labels in all {
@@ -48,7 +65,7 @@ fn may_have_any(all: &mut dyn Iterator<Item = &Labels>) -> bool {
         last = Some(labels);
         let mut names: Vec<_> = labels
             .iter()
-            .map(|(name, _)| label_name(name, None))
+            .map(|(name, _)| label_name(name, reserved))
             .collect();
         names.sort_unstable();
         names.dedup();
