@@ -550,12 +550,16 @@ export type Params = Record<string, string | number | null | undefined>;
 
 /** The address of a question, without the parameters that are empty. */
 export function address(path: string, params: Params = {}): string {
+  return addressUnder('/api/v1/', path, params);
+}
+
+export function addressUnder(root: string, path: string, params: Params): string {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
     if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
   }
   const text = search.toString();
-  return `/api/v1/${path}${text === '' ? '' : `?${text}`}`;
+  return `${root}${path}${text === '' ? '' : `?${text}`}`;
 }
 
 /** The body of an answer as text, so that an answer like the last one costs no parsing. */
@@ -575,7 +579,9 @@ export async function ask(url: string, init: RequestInit): Promise<string> {
 
 function refusal(response: Response, text: string): ApiError {
   try {
-    const body = JSON.parse(text) as { error?: { message?: string; mend?: string | null } };
+    const body = JSON.parse(text) as { error?: string | { message?: string; mend?: string | null } };
+    // Prometheus' API says it in one text.
+    if (typeof body.error === 'string') return new ApiError(response.status, body.error, null);
     if (body.error?.message) return new ApiError(response.status, body.error.message, body.error.mend ?? null);
   } catch {
     // Not the API's form: something between the page and the server answered.

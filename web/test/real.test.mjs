@@ -51,6 +51,13 @@ function profiles(traceId, now) {
   return { resourceProfiles: [{ resource, scopeProfiles: [{ scope, profiles: [profile] }] }], dictionary };
 }
 
+/** A queue that is 3 deep, and one that is 5 deep. */
+function metrics(now) {
+  const depth = (queue, value) => ({ timeUnixNano: ns(now), asInt: String(value), attributes: [attribute('queue', queue)] });
+  const gauge = { dataPoints: [depth('decode', 3), depth('prefill', 5)] };
+  return { resourceMetrics: [{ resource, scopeMetrics: [{ scope, metrics: [{ name: 'page.test.depth', unit: '{request}', gauge }] }] }] };
+}
+
 describe('a real server', { skip: SKIP_REAL }, () => {
   let browser;
   let otlp;
@@ -126,6 +133,24 @@ describe('a real server', { skip: SKIP_REAL }, () => {
     await page.getByText('3 rows').waitFor();
     await page.getByRole('link', { name: traceId }).first().click();
     await page.waitForURL(new RegExp(`/traces/${traceId}`));
+    await page.close();
+  });
+
+  test('PromQL is answered as lines and as values, and says where it is wrong', async () => {
+    await send('metrics', metrics(Date.now()));
+    const { page, faults } = await open(browser);
+    const card = page.getByRole('region', { name: 'PromQL' });
+    await visit(page, `${BASE}/metrics?range=5m`);
+    await card.getByRole('listitem').first().waitFor();
+    await visit(page, `${BASE}/metrics?range=5m&query=page_test_depth`);
+    await card.locator('.legend-toggle').first().waitFor();
+    assert.deepEqual(await card.locator('.legend-toggle').allTextContents(), ['queue=decode', 'queue=prefill']);
+    await visit(page, `${BASE}/metrics?range=5m&view=values&query=${encodeURIComponent('sum(page_test_depth)')}`);
+    assert.equal(await card.locator('tbody tr').textContent(), '8');
+    assertNoFaults(faults, 'PromQL');
+    await page.goto(`${BASE}/metrics?range=5m&query=${encodeURIComponent('sum(page_test_depth))')}`);
+    await card.getByText('Line 1, column 21').waitFor();
+    assert.equal(await card.locator('mark').textContent(), ')');
     await page.close();
   });
 

@@ -36,6 +36,7 @@ const SHOTS = [
   ['profile-narrow', '/flame', SIZES.narrow, 'light'],
   ['logs', '/logs', SIZES.wide, 'dark'],
   ['metrics', '/metrics?name=gen_ai.server.request.duration', SIZES.wide, 'light'],
+  ['promql', '/metrics?query=sum+by+(model)+(rate(radiosonde_gen_ai_output_tokens_total%5B5m%5D))', SIZES.wide, 'dark'],
   ['workers', '/workers', SIZES.wide, 'light'],
   ['engines', '/engines', SIZES.wide, 'light'],
   ['map', '/map', SIZES.wide, 'dark'],
