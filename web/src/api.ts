@@ -518,6 +518,39 @@ export interface SqlAnswer {
   elapsed_ms: number;
 }
 
+export interface Mistake {
+  file: string;
+  line: number | null;
+  key: string;
+  message: string;
+  mend: string;
+}
+
+export interface Dashboards {
+  folder: string | null;
+  dashboards: { name: string; title: string; description: string; panels: number; mistakes: Mistake[] }[];
+  left_out: number;
+  mistake: Mistake | null;
+}
+
+export interface Panel {
+  title: string;
+  kind: 'lines' | 'number' | 'table' | 'text';
+  width: number;
+  promql: string | null;
+  sql: string | null;
+  text: string | null;
+  unit: string | null;
+}
+
+export interface Dashboard {
+  name: string;
+  title: string;
+  description: string;
+  panels: Panel[];
+  mistakes: Mistake[];
+}
+
 export interface Doctor {
   senders: {
     peer: string;
@@ -589,12 +622,11 @@ function refusal(response: Response, text: string): ApiError {
   return new ApiError(response.status, `The answer was ${response.status} ${response.statusText}.`, null);
 }
 
+/** As `ask`, of a statement in SQL instead of an address. */
+export function askSql(statement: string, init: RequestInit): Promise<string> {
+  return ask('/api/v1/sql', { ...init, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ statement }) });
+}
+
 export async function sql(statement: string, signal: AbortSignal): Promise<SqlAnswer> {
-  const text = await ask('/api/v1/sql', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ statement }),
-    signal,
-  });
-  return JSON.parse(text) as SqlAnswer;
+  return JSON.parse(await askSql(statement, { signal })) as SqlAnswer;
 }

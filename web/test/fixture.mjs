@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './fixture-data.mjs';
+import { dashboards } from './fixture-dashboards.mjs';
 import { profile } from './fixture-profile.mjs';
 import { promql } from './fixture-promql.mjs';
 import { large, request, why } from './fixture-trace.mjs';
@@ -37,6 +38,8 @@ export class Fixture {
   arrived = 0;
   /** Made-up logs and traces end here, so that they stay the same while the fixture runs. */
   born = Date.now();
+  /** What the title of a dashboard's file says now. */
+  title = 'Inference';
   streams = new Set();
   cache = new Map();
 
@@ -135,6 +138,8 @@ export class Fixture {
         return ANSWERS.why;
       case 'compare':
         return ANSWERS.compare;
+      case 'dashboards':
+        return dashboards(id, { none: empty, title: this.title });
       case 'doctor':
         return empty ? { senders: [], refusals: [] } : data.doctor(now);
       default:

@@ -29,6 +29,8 @@ const PAGES = {
   map: '/map',
   sql: '/sql?statement=SELECT+1',
   doctor: '/doctor',
+  dashboards: '/dashboards',
+  broken: '/dashboards/broken',
 };
 
 describe('pages', { skip: SKIP }, () => {
@@ -62,7 +64,7 @@ describe('pages', { skip: SKIP }, () => {
   test('an empty store says on every page what to do next', async () => {
     fixture.mode = 'empty';
     const { page, faults } = await open(browser);
-    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers']) {
+    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers', '/dashboards']) {
       await visit(page, fixture.url + path);
       await page.waitForSelector('.empty .command');
     }

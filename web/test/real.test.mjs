@@ -169,6 +169,22 @@ describe('a real server', { skip: SKIP_REAL }, () => {
     await page.close();
   });
 
+  test('every panel of the example dashboard is answered', async (context) => {
+    const { dashboards } = await fetch(`${BASE}/api/v1/dashboards`).then((answer) => answer.json());
+    if (!dashboards.some((board) => board.name === 'inference')) return context.skip('start `sonde serve --dashboards examples/dashboards`');
+    for (const [size, theme] of [['wide', 'light'], ['narrow', 'dark']]) {
+      const { page, faults } = await open(browser, { size: SIZES[size], theme });
+      await visit(page, `${BASE}/dashboards/inference`);
+      await page.getByRole('region', { name: 'Slowest operations' }).locator('tbody tr').first().waitFor();
+      assert.equal(await page.locator('.problem').count(), 0, 'a panel has a problem');
+      await assertFits(page, `the dashboard (${size})`);
+      await assertAccessible(page, `the dashboard (${size})`);
+      assertNoFaults(faults, 'the dashboard');
+      await page.close();
+    }
+    return undefined;
+  });
+
   for (const [sizeName, size] of Object.entries(SIZES)) {
     test(`every page renders ${sizeName}`, async () => {
       const { page, faults } = await open(browser, { size, theme: 'dark' });

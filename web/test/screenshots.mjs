@@ -37,6 +37,8 @@ const SHOTS = [
   ['logs', '/logs', SIZES.wide, 'dark'],
   ['metrics', '/metrics?name=gen_ai.server.request.duration', SIZES.wide, 'light'],
   ['promql', '/metrics?query=sum+by+(model)+(rate(radiosonde_gen_ai_output_tokens_total%5B5m%5D))', SIZES.wide, 'dark'],
+  ['dashboard', '/dashboards/inference', TALL, 'light'],
+  ['dashboard-narrow', '/dashboards/inference', SIZES.narrow, 'dark'],
   ['workers', '/workers', SIZES.wide, 'light'],
   ['engines', '/engines', SIZES.wide, 'light'],
   ['map', '/map', SIZES.wide, 'dark'],

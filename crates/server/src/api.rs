@@ -4,6 +4,7 @@
 //! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
 
 mod compare;
+mod dashboards;
 mod engines;
 mod filter;
 mod flame;
@@ -45,7 +46,7 @@ use radiosonde_store::{
 };
 
 use self::{flame::FlameParams, params::Params, rows::Rows};
-use crate::{Addresses, problem::Problem, receive::Intake};
+use crate::{Addresses, dashboards::Dashboards, problem::Problem, receive::Intake};
 
 /// Answers that are being made at once.
 const ANSWERS_MAX: usize = 8;
@@ -64,6 +65,7 @@ pub(crate) struct Api {
     started: SystemTime,
     turns: Semaphore,
     /// Of those that are made of the records of many traces.
+    dashboards: Arc<Dashboards>,
     large: Arc<Semaphore>,
     /// Turns true when the server stops, which is when streams end.
     stopping: watch::Receiver<bool>,
@@ -79,6 +81,7 @@ impl Api {
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
+        dashboards: Arc<Dashboards>,
             config,
             intake,
             addresses,
@@ -86,6 +89,7 @@ impl Api {
             turns: Semaphore::new(ANSWERS_MAX),
             large: Arc::new(Semaphore::new(1)),
             stopping,
+            dashboards,
         })
     }
 
@@ -123,6 +127,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
         .merge(prometheus::router())
+        .route("/api/v1/dashboards", get(all_dashboards))
+        .route("/api/v1/dashboards/{name}", get(one_dashboard))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }
@@ -222,6 +228,14 @@ async fn doctor(State(api): State<Arc<Api>>) -> Response {
 #[serde(deny_unknown_fields)]
 struct Statement {
     statement: String,
+async fn all_dashboards(State(api): State<Arc<Api>>) -> Response {
+    answer(api, |api| Ok(dashboards::list(api))).await
+}
+
+async fn one_dashboard(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Response {
+    answer(api, move |api| dashboards::one(api, &name)).await
+}
+
 }
 
 /// The answer to a statement.
