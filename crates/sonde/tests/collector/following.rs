@@ -1,15 +1,120 @@
-//! What shows itself: files that somebody changes.
+//! What shows itself: rows as they arrive, and files that somebody changes.
 
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    process::Stdio,
+    process::{ChildStdout, Stdio},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::sonde;
+use super::{Collector, now_ns, sonde};
+
+/// A log a second old, with the body given.
+fn log(collector: &Collector, body: &str, severity: u64) {
+    let time = (now_ns() - 1_000_000_000).to_string();
+    let record =
+        json!({"timeUnixNano": time, "severityNumber": severity, "body": {"stringValue": body}});
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
+    collector.send("/v1/logs", &logs);
+}
+
+struct Following {
+    child: std::process::Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    fn start(collector: &Collector, arguments: &[&str]) -> Self {
+        let mut child = sonde(&["query", "--follow"])
+            .args(arguments)
+            .env("RADIOSONDE_COLLECTOR", &collector.page)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().unwrap().unwrap()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_query_is_followed_row_by_row_and_each_row_is_said_once() {
+    let folder = TempDir::new().unwrap();
+    let collector = Collector::start(folder.path());
+    log(&collector, "before", 17);
+    let statement = "SELECT severity, body FROM logs WHERE severity >= 17";
+    let mut following = Following::start(&collector, &[statement]);
+    assert_eq!(following.line(), "severity  body");
+    for (body, severity) in [("first", 17), ("quiet", 9), ("second", 21)] {
+        log(&collector, body, severity);
+    }
+    assert_eq!(following.line(), "17        first");
+    assert_eq!(following.line(), "21        second");
+    let refused = collector.ask(&["query", "--follow", "SELECT 1"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("reads no table"));
+}
+
+/// What a stream says, until it has said so many things of a kind.
+fn events(body: impl std::io::Read, kind: &str, count: usize) -> Vec<(String, Value)> {
+    let mut all: Vec<(String, Value)> = Vec::new();
+    let mut name = String::new();
+    for line in BufReader::new(body).lines() {
+        let line = line.unwrap();
+        if let Some(event) = line.strip_prefix("event: ") {
+            event.clone_into(&mut name);
+        } else if let Some(data) = line.strip_prefix("data: ") {
+            all.push((name.clone(), serde_json::from_str(data).unwrap()));
+        }
+        if all.iter().filter(|(name, _)| name == kind).count() == count {
+            return all;
+        }
+    }
+    all
+}
+
+#[test]
+fn a_stream_is_server_sent_events_for_who_accepts_them() {
+    let folder = TempDir::new().unwrap();
+    let collector = Collector::start(folder.path());
+    let response = ureq::get(format!("{}/api/v1/sql/stream", collector.page))
+        .query("statement", "SELECT body AS said, severity FROM logs")
+        .header("accept", "text/event-stream")
+        .call()
+        .unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    log(&collector, "one", 9);
+    let events = events(response.into_body().into_reader(), "row", 1);
+    assert_eq!(events[0].0, "columns");
+    assert_eq!(events[0].1[0]["name"], "said");
+    assert_eq!(
+        events[1],
+        ("row".to_owned(), json!({"said": "one", "severity": 9}))
+    );
+    let twice = ureq::get(format!("{}/api/v1/sql/stream", collector.page))
+        .query("statement", "SELECT a.body, b.body FROM logs a, logs b")
+        .config()
+        .http_status_as_error(false)
+        .build()
+        .call()
+        .unwrap()
+        .into_body()
+        .read_to_string()
+        .unwrap();
+    assert!(twice.contains("two columns are called `body`"), "{twice}");
+}
 
 const DASHBOARD: &str =
     "title = \"One\"\n[[panels]]\ntitle = \"Depth\"\nkind = \"number\"\npromql = \"queue_depth\"\n";
