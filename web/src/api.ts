@@ -518,6 +518,39 @@ export interface SqlAnswer {
   elapsed_ms: number;
 }
 
+export interface Mistake {
+  file: string;
+  line: number | null;
+  key: string;
+  message: string;
+  mend: string;
+}
+
+export interface Dashboards {
+  folder: string | null;
+  dashboards: { name: string; title: string; description: string; panels: number; mistakes: Mistake[] }[];
+  left_out: number;
+  mistake: Mistake | null;
+}
+
+export interface Panel {
+  title: string;
+  kind: 'lines' | 'number' | 'table' | 'text';
+  width: number;
+  promql: string | null;
+  sql: string | null;
+  text: string | null;
+  unit: string | null;
+}
+
+export interface Dashboard {
+  name: string;
+  title: string;
+  description: string;
+  panels: Panel[];
+  mistakes: Mistake[];
+}
+
 export interface Doctor {
   senders: {
     peer: string;
@@ -550,12 +583,16 @@ export type Params = Record<string, string | number | null | undefined>;
 
 /** The address of a question, without the parameters that are empty. */
 export function address(path: string, params: Params = {}): string {
+  return addressUnder('/api/v1/', path, params);
+}
+
+export function addressUnder(root: string, path: string, params: Params): string {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
     if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
   }
   const text = search.toString();
-  return `/api/v1/${path}${text === '' ? '' : `?${text}`}`;
+  return `${root}${path}${text === '' ? '' : `?${text}`}`;
 }
 
 /** The body of an answer as text, so that an answer like the last one costs no parsing. */
@@ -575,7 +612,9 @@ export async function ask(url: string, init: RequestInit): Promise<string> {
 
 function refusal(response: Response, text: string): ApiError {
   try {
-    const body = JSON.parse(text) as { error?: { message?: string; mend?: string | null } };
+    const body = JSON.parse(text) as { error?: string | { message?: string; mend?: string | null } };
+    // Prometheus' API says it in one text.
+    if (typeof body.error === 'string') return new ApiError(response.status, body.error, null);
     if (body.error?.message) return new ApiError(response.status, body.error.message, body.error.mend ?? null);
   } catch {
     // Not the API's form: something between the page and the server answered.
@@ -583,12 +622,11 @@ function refusal(response: Response, text: string): ApiError {
   return new ApiError(response.status, `The answer was ${response.status} ${response.statusText}.`, null);
 }
 
+/** As `ask`, of a statement in SQL instead of an address. */
+export function askSql(statement: string, init: RequestInit): Promise<string> {
+  return ask('/api/v1/sql', { ...init, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ statement }) });
+}
+
 export async function sql(statement: string, signal: AbortSignal): Promise<SqlAnswer> {
-  const text = await ask('/api/v1/sql', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ statement }),
-    signal,
-  });
-  return JSON.parse(text) as SqlAnswer;
+  return JSON.parse(await askSql(statement, { signal })) as SqlAnswer;
 }

@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
 import { focusSearch, moveRow, useKeys } from './keys';
 import { ComparePage } from './pages/compare';
+import { DashboardPage, DashboardsPage } from './pages/dashboards';
 import { DoctorPage } from './pages/doctor';
 import { EnginesPage } from './pages/engines';
 import { FlamePage } from './pages/flame';
@@ -17,8 +18,9 @@ import { TracesPage } from './pages/traces';
 import { WhyPage } from './pages/why';
 import { WorkersPage } from './pages/workers';
 import { Help } from './parts/help';
-import { ConnectionBanner, PAGES, Page, Side } from './parts/shell';
+import { ConnectionBanner, Page, Side, pagesWith } from './parts/shell';
 import { Empty, Problem } from './parts/states';
+import { useDashboards } from './parts/use-dashboards';
 import { followLinks, navigate, to, usePlace } from './router';
 import { toggleLive } from './time';
 
@@ -48,6 +50,7 @@ function Guarded({ path }: { path: string }): JSX.Element {
 function Route({ path }: { path: string }): JSX.Element {
   const [, first, second] = path.split('/');
   if (first === 'traces' && second) return <TracePage key={second} traceId={decodeURIComponent(second)} />;
+  if (first === 'dashboards' && second) return <DashboardPage key={second} name={decodeURIComponent(second)} />;
   switch (path.replace(/\/+$/, '')) {
     case '':
       return <OverviewPage />;
@@ -71,6 +74,8 @@ function Route({ path }: { path: string }): JSX.Element {
       return <MapPage />;
     case '/sql':
       return <SqlPage />;
+    case '/dashboards':
+      return <DashboardsPage />;
     case '/doctor':
       return <DoctorPage />;
     default:
@@ -81,6 +86,8 @@ function Route({ path }: { path: string }): JSX.Element {
 export function App(): JSX.Element {
   const { path } = usePlace();
   const [help, setHelp] = useState(false);
+  const boards = useDashboards().data;
+  const pages = pagesWith(boards !== null && (boards.dashboards.length > 0 || boards.mistake !== null));
   useEffect(() => followLinks(document.body), []);
   useKeys(
     'Everywhere',
@@ -93,14 +100,14 @@ export function App(): JSX.Element {
     ],
     0,
   );
-  useKeys('Go to', PAGES.map((page) => ({ keys: [page.keys], words: page.words, run: () => navigate(to(page.path)) })), 0);
+  useKeys('Go to', pages.map((page) => ({ keys: [page.keys], words: page.words, run: () => navigate(to(page.path)) })), 0);
   useKeys('Help', help ? [{ keys: ['Escape'], words: 'Close this help', run: () => setHelp(false) }] : [], 2);
   return (
     <div class="shell">
       <a class="skip button" href="#main">
         To the content
       </a>
-      <Side onHelp={() => setHelp(true)} />
+      <Side pages={pages} onHelp={() => setHelp(true)} />
       <main id="main" tabIndex={-1}>
         <ConnectionBanner />
         <Guarded key={path} path={path} />

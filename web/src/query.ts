@@ -42,6 +42,8 @@ export interface Options {
   live?: boolean;
   /** Answers longer than this are not asked for again by themselves. */
   liveCharsMax?: number;
+  /** How it is asked, where the question is no address. */
+  how?: (question: string, init: RequestInit) => Promise<string>;
 }
 
 interface State<T> {
@@ -50,7 +52,7 @@ interface State<T> {
   error: Error | null;
 }
 
-export function useQuery<T>(url: string | null, { live = true, liveCharsMax = 4_000_000 }: Options = {}): Answer<T> {
+export function useQuery<T>(url: string | null, { live = true, liveCharsMax = 4_000_000, how = ask }: Options = {}): Answer<T> {
   const [state, setState] = useState<State<T>>(() => initial<T>(url));
   const last = useRef<Kept | null>(null);
   const run = useRef<() => void>(() => {});
@@ -61,7 +63,7 @@ export function useQuery<T>(url: string | null, { live = true, liveCharsMax = 4_
     last.current = kept.get(url) ?? null;
     const fetchOnce = async () => {
       try {
-        const text = await ask(url, { signal: abort.signal });
+        const text = await how(url, { signal: abort.signal });
         if (abort.signal.aborted) return;
         if (last.current?.text !== text) last.current = { text, data: JSON.parse(text) };
         const { data } = last.current;

@@ -6,7 +6,9 @@ import { createServer } from 'node:http';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './fixture-data.mjs';
+import { dashboards } from './fixture-dashboards.mjs';
 import { profile } from './fixture-profile.mjs';
+import { promql } from './fixture-promql.mjs';
 import { large, request, why } from './fixture-trace.mjs';
 
 /** What a real server answered, of 60 requests of which ten of version 1.5 waited: test/fixture-answers.json. */
@@ -36,6 +38,8 @@ export class Fixture {
   arrived = 0;
   /** Made-up logs and traces end here, so that they stay the same while the fixture runs. */
   born = Date.now();
+  /** What the title of a dashboard's file says now. */
+  title = 'Inference';
   streams = new Set();
   cache = new Map();
 
@@ -72,7 +76,7 @@ export class Fixture {
   async answer(question, answer) {
     const url = new URL(question.url, 'http://fixture');
     if (url.pathname === '/api/v1/live') return this.live(answer);
-    if (url.pathname.startsWith('/api/')) return this.api(question, url, answer);
+    if (/^\/(api|prometheus)\//.test(url.pathname)) return this.api(question, url, answer);
     const file = ['.js', '.css', '.svg'].includes(extname(url.pathname)) ? url.pathname.slice(1) : 'index.html';
     try {
       const body = await readFile(join(PAGE, file));
@@ -93,6 +97,7 @@ export class Fixture {
   async api(question, url, answer) {
     const send = (status, body) => answer.writeHead(status, { 'content-type': 'application/json' }).end(typeof body === 'string' ? body : JSON.stringify(body));
     if (this.mode === 'broken') return send(503, { error: { message: 'The store is being repaired.', mend: 'Wait until `sonde doctor` says that it is done.' } });
+    if (url.pathname.startsWith('/prometheus/')) return send(...promql(url.pathname.replace('/prometheus/api/v1/', ''), url.searchParams, { empty: this.mode === 'empty', arrived: this.arrived }));
     const path = url.pathname.replace('/api/v1/', '');
     const found = path === 'sql' ? await this.sql(question) : this.get(path, url.searchParams);
     if (found === null) return send(404, { error: { message: `There is no ${path} here.`, mend: 'Choose one from the list.' } });
@@ -133,6 +138,8 @@ export class Fixture {
         return ANSWERS.why;
       case 'compare':
         return ANSWERS.compare;
+      case 'dashboards':
+        return dashboards(id, { none: empty, title: this.title });
       case 'doctor':
         return empty ? { senders: [], refusals: [] } : data.doctor(now);
       default:

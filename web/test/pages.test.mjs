@@ -19,6 +19,9 @@ const PAGES = {
   traces_ticked: `/traces?pick=${traceId(1)}`,
   logs: '/logs',
   metrics: '/metrics',
+  promql: '/metrics?query=sum+by+(model)+(rate(tokens_total%5B5m%5D))',
+  promql_values: '/metrics?query=up&view=values',
+  promql_nothing: '/metrics?query=no_such',
   workers: '/workers',
   engines: '/engines',
   profile: '/flame',
@@ -26,6 +29,8 @@ const PAGES = {
   map: '/map',
   sql: '/sql?statement=SELECT+1',
   doctor: '/doctor',
+  dashboards: '/dashboards',
+  broken: '/dashboards/broken',
 };
 
 describe('pages', { skip: SKIP }, () => {
@@ -59,7 +64,7 @@ describe('pages', { skip: SKIP }, () => {
   test('an empty store says on every page what to do next', async () => {
     fixture.mode = 'empty';
     const { page, faults } = await open(browser);
-    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers']) {
+    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers', '/dashboards']) {
       await visit(page, fixture.url + path);
       await page.waitForSelector('.empty .command');
     }

@@ -51,6 +51,13 @@ function profiles(traceId, now) {
   return { resourceProfiles: [{ resource, scopeProfiles: [{ scope, profiles: [profile] }] }], dictionary };
 }
 
+/** A queue that is 3 deep, and one that is 5 deep. */
+function metrics(now) {
+  const depth = (queue, value) => ({ timeUnixNano: ns(now), asInt: String(value), attributes: [attribute('queue', queue)] });
+  const gauge = { dataPoints: [depth('decode', 3), depth('prefill', 5)] };
+  return { resourceMetrics: [{ resource, scopeMetrics: [{ scope, metrics: [{ name: 'page.test.depth', unit: '{request}', gauge }] }] }] };
+}
+
 describe('a real server', { skip: SKIP_REAL }, () => {
   let browser;
   let otlp;
@@ -129,6 +136,24 @@ describe('a real server', { skip: SKIP_REAL }, () => {
     await page.close();
   });
 
+  test('PromQL is answered as lines and as values, and says where it is wrong', async () => {
+    await send('metrics', metrics(Date.now()));
+    const { page, faults } = await open(browser);
+    const card = page.getByRole('region', { name: 'PromQL' });
+    await visit(page, `${BASE}/metrics?range=5m`);
+    await card.getByRole('listitem').first().waitFor();
+    await visit(page, `${BASE}/metrics?range=5m&query=page_test_depth`);
+    await card.locator('.legend-toggle').first().waitFor();
+    assert.deepEqual(await card.locator('.legend-toggle').allTextContents(), ['queue=decode', 'queue=prefill']);
+    await visit(page, `${BASE}/metrics?range=5m&view=values&query=${encodeURIComponent('sum(page_test_depth)')}`);
+    assert.equal(await card.locator('tbody tr').textContent(), '8');
+    assertNoFaults(faults, 'PromQL');
+    await page.goto(`${BASE}/metrics?range=5m&query=${encodeURIComponent('sum(page_test_depth))')}`);
+    await card.getByText('Line 1, column 21').waitFor();
+    assert.equal(await card.locator('mark').textContent(), ')');
+    await page.close();
+  });
+
   test('why of an operation, and a trace against a span of it', async () => {
     const { page, faults } = await open(browser);
     await visit(page, `${BASE}/why?range=5m&service=${SERVICE}&operation=${encodeURIComponent(NAME)}`);
@@ -142,6 +167,22 @@ describe('a real server', { skip: SKIP_REAL }, () => {
     await page.locator('.verdict').getByText('the sides took equally long').waitFor();
     assertNoFaults(faults, 'why and compare');
     await page.close();
+  });
+
+  test('every panel of the example dashboard is answered', async (context) => {
+    const { dashboards } = await fetch(`${BASE}/api/v1/dashboards`).then((answer) => answer.json());
+    if (!dashboards.some((board) => board.name === 'inference')) return context.skip('start `sonde serve --dashboards examples/dashboards`');
+    for (const [size, theme] of [['wide', 'light'], ['narrow', 'dark']]) {
+      const { page, faults } = await open(browser, { size: SIZES[size], theme });
+      await visit(page, `${BASE}/dashboards/inference`);
+      await page.getByRole('region', { name: 'Slowest operations' }).locator('tbody tr').first().waitFor();
+      assert.equal(await page.locator('.problem').count(), 0, 'a panel has a problem');
+      await assertFits(page, `the dashboard (${size})`);
+      await assertAccessible(page, `the dashboard (${size})`);
+      assertNoFaults(faults, 'the dashboard');
+      await page.close();
+    }
+    return undefined;
   });
 
   for (const [sizeName, size] of Object.entries(SIZES)) {

@@ -86,6 +86,8 @@ impl Collector {
                 "--data",
             ])
             .arg(folder.join("data"))
+            .arg("--dashboards")
+            .arg(shell::root().join("examples/dashboards"))
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot start `sonde serve`")?;

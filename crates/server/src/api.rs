@@ -4,6 +4,7 @@
 //! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
 
 mod compare;
+mod dashboards;
 mod engines;
 mod filter;
 mod flame;
@@ -19,6 +20,7 @@ mod rows;
 mod selection;
 mod semconv;
 mod status;
+mod stream;
 mod trace;
 mod traces;
 mod why;
@@ -45,12 +47,14 @@ use radiosonde_store::{
 };
 
 use self::{flame::FlameParams, params::Params, rows::Rows};
-use crate::{Addresses, problem::Problem, receive::Intake};
+use crate::{Addresses, dashboards::Dashboards, problem::Problem, receive::Intake};
 
 /// Answers that are being made at once.
 const ANSWERS_MAX: usize = 8;
 /// How long an answer waits for its turn; of those that hold many traces at once one is made at a time.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams of statements that are open at once.
+const STREAMS_MAX: usize = 8;
 /// Most bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -61,10 +65,12 @@ pub(crate) struct Api {
     config: radiosonde_store::Config,
     intake: Arc<Intake>,
     addresses: Addresses,
+    dashboards: Arc<Dashboards>,
     started: SystemTime,
     turns: Semaphore,
     /// Of those that are made of the records of many traces.
     large: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     /// Turns true when the server stops, which is when streams end.
     stopping: watch::Receiver<bool>,
 }
@@ -75,6 +81,7 @@ impl Api {
         config: radiosonde_store::Config,
         intake: Arc<Intake>,
         addresses: Addresses,
+        dashboards: Arc<Dashboards>,
         stopping: watch::Receiver<bool>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -82,9 +89,11 @@ impl Api {
             config,
             intake,
             addresses,
+            dashboards,
             started: SystemTime::now(),
             turns: Semaphore::new(ANSWERS_MAX),
             large: Arc::new(Semaphore::new(1)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             stopping,
         })
     }
@@ -118,7 +127,13 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/queues", get(queues))
         .route("/api/v1/semconv", get(semconv))
         .route("/api/v1/engines", get(engines))
+        .route("/api/v1/dashboards", get(all_dashboards))
+        .route("/api/v1/dashboards/{name}", get(one_dashboard))
         .route("/api/v1/sql", post(sql))
+        .route(
+            "/api/v1/sql/stream",
+            get(stream::of_address).post(stream::of_body),
+        )
         .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
@@ -213,6 +228,14 @@ async fn engines(State(api): State<Arc<Api>>, uri: Uri) -> Response {
     with_params(api, &uri, |api, params| engines::answer(api, &params)).await
 }
 
+async fn all_dashboards(State(api): State<Arc<Api>>) -> Response {
+    answer(api, |api| Ok(dashboards::list(api))).await
+}
+
+async fn one_dashboard(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Response {
+    answer(api, move |api| dashboards::one(api, &name)).await
+}
+
 async fn doctor(State(api): State<Arc<Api>>) -> Response {
     Json(api.intake.doctor()).into_response()
 }
@@ -237,9 +260,9 @@ async fn sql(
     State(api): State<Arc<Api>>,
     body: Result<Json<Statement>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
-    let Ok(Json(Statement { statement })) = body.map_err(|rejected| rejected.to_string()) else {
-        let mend = "send `{\"statement\": \"SELECT ...\"}` with `Content-Type: application/json`";
-        return Problem::bad_request("the body is not a statement", mend).into_response();
+    let statement = match statement_of(body) {
+        Ok(statement) => statement,
+        Err(problem) => return problem.into_response(),
     };
     answer(api, move |api| {
         let began = std::time::Instant::now();
@@ -252,6 +275,19 @@ async fn sql(
         })
     })
     .await
+}
+
+fn statement_of(
+    body: Result<Json<Statement>, axum::extract::rejection::JsonRejection>,
+) -> Result<String, Problem> {
+    match body {
+        Ok(Json(Statement { statement })) => Ok(statement),
+        Err(_) => {
+            let mend =
+                "send `{\"statement\": \"SELECT ...\"}` with `Content-Type: application/json`";
+            Err(Problem::bad_request("the body is not a statement", mend))
+        }
+    }
 }
 
 async fn unknown(uri: Uri) -> Response {

@@ -32,6 +32,8 @@ pub struct Config {
     /// Where StatsD's datagrams are received, of this machine alone; nowhere unless somebody asks for it, because the port is
     /// another agent's on many machines, and whoever sends cannot show a token.
     pub statsd: Option<SocketAddr>,
+    /// Where dashboards are, a file each; none are shown without.
+    pub dashboards: Option<PathBuf>,
     /// What everybody has to show; without one, every address has to be of this machine alone.
     pub token: Option<Token>,
 }
@@ -47,6 +49,7 @@ impl Config {
             page: here(PAGE_PORT),
             scrape: Vec::new(),
             statsd: None,
+            dashboards: None,
             token: None,
         }
     }

@@ -16,6 +16,7 @@
 pub mod access;
 mod api;
 mod config;
+mod dashboards;
 mod listen;
 mod page;
 mod problem;
@@ -39,6 +40,7 @@ pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
 use self::{
     access::Token,
     api::Api,
+    dashboards::Dashboards,
     receive::{Intake, scrape, statsd},
 };
 
@@ -68,6 +70,7 @@ pub struct Server {
     runtime: Option<Runtime>,
     listeners: Option<JoinSet<()>>,
     store: Arc<Store>,
+    dashboards: Arc<Dashboards>,
 }
 
 /// A server could not be started.
@@ -141,11 +144,13 @@ impl Server {
         if let Some(socket) = listeners.statsd {
             tasks.spawn(statsd::run(Arc::clone(&intake), socket, stopping.clone()));
         }
+        let dashboards = Arc::new(Dashboards::new(config.dashboards));
         let api = Api::new(
             Arc::clone(&store),
             folder,
             Arc::clone(&intake),
             addresses,
+            Arc::clone(&dashboards),
             stopping.clone(),
         );
         let routers = [
@@ -164,12 +169,18 @@ impl Server {
             runtime: Some(runtime),
             listeners: Some(tasks),
             store,
+            dashboards,
         })
     }
 
     /// Where it listens, with the ports that the system chose where it was to.
     pub const fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// What is wrong with the files of dashboards as they are now, a line each. They are read for it.
+    pub fn dashboard_mistakes(&self) -> Vec<String> {
+        self.dashboards.mistakes()
     }
 
     /// What it keeps.

@@ -1,5 +1,6 @@
 //! Questions to a collector, one function each: what is asked, and how its answer reads.
 
+mod follow;
 pub mod promql;
 
 use std::fmt::Write as _;
@@ -7,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::{
-    cli::{DoctorArguments, Format, MetricsArguments, QueryArguments, TracesArguments},
+    cli::{DoctorArguments, Format, MetricsArguments, TracesArguments, query::QueryArguments},
     collector::{Collector, encoded},
     text::{self, Side, list, member, table},
 };
@@ -177,6 +178,9 @@ pub fn query(arguments: &QueryArguments) -> anyhow::Result<String> {
         return promql::ask(query, arguments);
     }
     let statement = arguments.statement.as_deref().unwrap_or_default();
+    if arguments.follow {
+        return follow::follow(statement, arguments);
+    }
     let answer = Collector::new(&arguments.collector).sql(statement)?;
     if arguments.format == Format::Json {
         return Ok(text::json(&answer));

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod flame;
+pub mod query;
 pub mod queue;
 pub mod serve;
 mod units;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use self::{
     compare::CompareArguments,
     flame::FlameArguments,
+    query::QueryArguments,
     queue::{QueueArguments, Semconv},
     serve::ServeArguments,
     units::duration,
@@ -57,13 +59,6 @@ Examples:
   sonde why                                  the slowest request of the collector's last hour
   sonde why --from -15m                      all its requests of the last quarter of an hour, and the slow among them
   sonde why --service engine --operation generate    an operation, with what is below it";
-
-const QUERY_HELP: &str = "\
-Examples:
-  sonde query \"SELECT service, count(*) FROM spans GROUP BY 1\"
-  sonde query \"SELECT body FROM logs WHERE severity >= 17 ORDER BY time DESC LIMIT 10\" --format json
-
-Tables and columns: docs/store.md.";
 
 const TRACES_HELP: &str = "\
 Examples:
@@ -126,7 +121,7 @@ pub enum Command {
         what: Semconv,
     },
     /// Ask in SQL.
-    #[command(after_help = QUERY_HELP)]
+    #[command(after_help = query::HELP)]
     Query(QueryArguments),
     /// Say what arrived, from whom, and what was refused and why.
     Doctor(DoctorArguments),
@@ -337,54 +332,6 @@ pub struct MetricsArguments {
     /// Which time.
     #[command(flatten)]
     pub range: RangeArguments,
-    /// Which collector.
-    #[command(flatten)]
-    pub collector: CollectorArguments,
-    /// For people or for programs.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-}
-
-/// The command line of `sonde query`.
-#[derive(Debug, Args)]
-pub struct QueryArguments {
-    /// A statement that reads: SELECT, WITH, SHOW, DESCRIBE, EXPLAIN.
-    #[arg(required_unless_present = "promql")]
-    pub statement: Option<String>,
-    /// A query in PromQL instead, over metrics by the names that Prometheus gives them: `rate(requests_total[5m])`.
-    #[arg(long, value_name = "QUERY", conflicts_with = "statement")]
-    pub promql: Option<String>,
-    /// With --promql, when it is answered: RFC 3339, or how long ago: -15m.
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "now",
-        allow_hyphen_values = true,
-        requires = "promql",
-        conflicts_with = "step"
-    )]
-    pub at: String,
-    /// With --promql, how far apart it is answered from --from to --to: 15s, 1m.
-    #[arg(long, value_name = "DURATION", requires = "promql")]
-    pub step: Option<String>,
-    /// With --step, since when: RFC 3339, or how long ago: -15m, -2h, -7d.
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "-1h",
-        allow_hyphen_values = true,
-        requires = "step"
-    )]
-    pub from: String,
-    /// With --step, until when.
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "now",
-        allow_hyphen_values = true,
-        requires = "step"
-    )]
-    pub to: String,
     /// Which collector.
     #[command(flatten)]
     pub collector: CollectorArguments,

@@ -1,6 +1,9 @@
 //! A running collector, asked over HTTP.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead, BufReader},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -97,6 +100,29 @@ impl Collector {
         let body = serde_json::json!({ "statement": statement }).to_string();
         let request = self.with_token(request).content_type("application/json");
         self.answer(request.send(body))
+    }
+
+    /// What a statement in SQL answers to what arrives, a line each, for as long as the collector is there.
+    pub fn follow(&self, statement: &str) -> anyhow::Result<impl BufRead + use<>> {
+        let request = self
+            .agent
+            .post(format!("{}/api/v1/sql/stream", self.address));
+        let body = serde_json::json!({ "statement": statement }).to_string();
+        let request = self.with_token(request).content_type("application/json");
+        let request = request.config().timeout_global(None).build();
+        let response = request.send(body);
+        match response {
+            Ok(response) if response.status().is_success() => {
+                Ok(BufReader::new(response.into_body().into_reader()))
+            }
+            refused => {
+                self.answer(refused)?;
+                bail!(
+                    "{} is no collector: it refuses and does not say why",
+                    self.address
+                )
+            }
+        }
     }
 
     /// What Prometheus' API answers to `path` there.

@@ -1,8 +1,10 @@
 //! `sonde serve`: the collector, until it is told to end.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write as _},
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -19,11 +21,16 @@ const DATA_VARIABLE: &str = "RADIOSONDE_DATA_DIR";
 /// The environment's variable with what is scraped.
 const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
 
+/// The environment's variable with the folder of dashboards.
+const DASHBOARDS_VARIABLE: &str = "RADIOSONDE_DASHBOARDS";
+/// How often it is looked whether dashboards are wrong.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Serves until SIGINT or SIGTERM.
 pub fn run(arguments: &ServeArguments) -> anyhow::Result<String> {
     let server = Server::start(config(arguments)?)?;
     announce(&server);
-    wait_for_end()?;
+    wait_for_end(&server)?;
     // Dropping it answers what was begun and writes what is in memory.
     drop(server);
     Ok(String::new())
@@ -43,6 +50,8 @@ pub fn config(arguments: &ServeArguments) -> anyhow::Result<Config> {
     config.store.age_max = arguments.max_age.unwrap_or(config.store.age_max);
     config.scrape = scrape(arguments)?;
     config.statsd = arguments.statsd;
+    let dashboards = || variable(DASHBOARDS_VARIABLE).map(PathBuf::from);
+    config.dashboards = arguments.dashboards.clone().or_else(dashboards);
     config.token = variable(TOKEN_VARIABLE)
         .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
         .transpose()?;
@@ -99,23 +108,45 @@ fn announce(server: &Server) {
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-fn wait_for_end() -> anyhow::Result<()> {
+/// Waits for SIGINT or SIGTERM, and says meanwhile what is wrong with dashboards.
+fn wait_for_end(server: &Server) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut terminate = signal(SignalKind::terminate())?;
-            tokio::select! {
-                ended = tokio::signal::ctrl_c() => ended?,
-                _ = terminate.recv() => {}
-            }
+        tokio::select! {
+            ended = end() => ended,
+            () = complain(server) => Ok(()),
         }
-        #[cfg(not(unix))]
-        tokio::signal::ctrl_c().await?;
-        Ok(())
     })
+}
+
+async fn end() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+/// Says each mistake in dashboards once, for as long as it is there.
+async fn complain(server: &Server) {
+    let mut said = BTreeSet::new();
+    let mut interval = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        interval.tick().await;
+        let mistakes = BTreeSet::from_iter(server.dashboard_mistakes());
+        for mistake in mistakes.difference(&said) {
+            // A terminal that is gone does not end a collector.
+            let _ = writeln!(io::stderr().lock(), "sonde: dashboard {mistake}");
+        }
+        said = mistakes;
+    }
 }

@@ -22,6 +22,8 @@ use tempfile::TempDir;
 
 #[path = "collector/answers.rs"]
 mod answers;
+#[path = "collector/following.rs"]
+mod following;
 
 const SONDE: &str = env!("CARGO_BIN_EXE_sonde");
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -33,6 +35,7 @@ fn sonde(arguments: &[&str]) -> Command {
         "RADIOSONDE_COLLECTOR",
         "RADIOSONDE_TOKEN",
         "RADIOSONDE_DATA_DIR",
+        "RADIOSONDE_DASHBOARDS",
         "OTEL_SERVICE_NAME",
         "TRACEPARENT",
     ] {

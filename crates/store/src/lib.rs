@@ -31,6 +31,7 @@ mod series;
 mod several;
 mod shared;
 pub mod table;
+mod tail;
 mod trace;
 
 use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
@@ -48,7 +49,7 @@ pub use self::{
     table::Table,
 };
 use self::{
-    query::{Answer, Engine, Limits, QueryError},
+    query::{Answer, Arrived, Engine, Limits, QueryError, Tail},
     shared::Shared,
 };
 
@@ -115,6 +116,17 @@ impl Store {
     /// Answers a statement in SQL that only reads.
     pub fn sql(&self, statement: &str, limits: Limits) -> Result<Answer, QueryError> {
         self.engine.sql(statement, limits)
+    }
+
+    /// Follows a statement that only reads: from here on it is answered over what arrives, and over nothing else.
+    pub fn tail(&self, statement: &str) -> Result<Tail, QueryError> {
+        self.engine.tail(&self.shared, statement)
+    }
+
+    /// What the statement of `tail` answers to the rows that arrived since the last time, at most `limits.rows_max` of them at
+    /// once, each once; none where nothing arrived. Where it fails, those rows are not looked at again.
+    pub fn arrived(&self, tail: &Tail, limits: Limits) -> Result<Option<Arrived>, QueryError> {
+        self.engine.arrived(tail, limits)
     }
 
     /// The records of a trace: its spans by their start, then logs and events by their time; none where the trace is not

@@ -19,6 +19,7 @@ use crate::{
     segment,
     shared::{Held, Shared, State},
     table::Table,
+    tail::Tails,
 };
 
 /// A store could not be opened.
@@ -158,6 +159,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         done: Condvar::new(),
         catalogue: Mutex::new(catalogue),
         seen,
+        tails: Tails::default(),
         _lock: lock,
     };
     Ok((shared, recovery))

@@ -7,6 +7,7 @@ mod adapt;
 mod json;
 mod planner;
 mod sketch;
+mod tail;
 mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -17,18 +18,25 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use datafusion::{
-    catalog::{CatalogProvider, MemoryCatalogProvider},
+    catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider},
     error::DataFusionError,
     execution::{
-        SessionStateBuilder, context::SQLOptions, memory_pool::GreedyMemoryPool,
-        runtime_env::RuntimeEnvBuilder,
+        SessionStateBuilder,
+        context::SQLOptions,
+        memory_pool::GreedyMemoryPool,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     prelude::{SessionConfig, SessionContext},
 };
 use futures::StreamExt as _;
 use serde::Serialize;
 
-use self::{planner::Planner, view::Tables};
+pub use self::tail::{Arrived, Tail};
+use self::{
+    planner::Planner,
+    tail::{Arriving, Context},
+    view::Tables,
+};
 use crate::shared::Shared;
 
 /// The bounds of a statement.
@@ -175,7 +183,12 @@ impl Engine {
             .thread_name("radiosonde-query")
             .enable_time()
             .build()?;
-        let context = context(shared).map_err(std::io::Error::other)?;
+        let limits = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_BYTES_MAX)))
+            .build_arc();
+        let tables = Arc::new(Tables::new(Arc::clone(shared)));
+        let context = limits.and_then(|limits| context(tables, limits));
+        let context = context.map_err(std::io::Error::other)?;
         Ok(Self {
             context,
             runtime: Some(runtime),
@@ -184,47 +197,112 @@ impl Engine {
 
     /// Answers a statement.
     pub(crate) fn sql(&self, statement: &str, limits: Limits) -> Result<Answer, QueryError> {
+        self.answer(&self.context, statement, limits)
+    }
+
+    /// Begins to follow what a statement answers to what arrives.
+    pub(crate) fn tail(&self, shared: &Arc<Shared>, statement: &str) -> Result<Tail, QueryError> {
+        let arriving = Arriving::new(shared);
+        let context = context(
+            Arc::clone(&arriving) as Arc<dyn SchemaProvider>,
+            self.context.runtime_env(),
+        )?;
+        // Nothing has arrived yet, which says whether it is a statement, and what it reads.
+        let limits = Limits {
+            rows_max: 0,
+            ..Limits::default()
+        };
+        let columns = self.answer(&context, statement, limits)?.columns;
+        let tables = arriving.asked();
+        if tables.is_empty() {
+            return Err(QueryError::Statement(
+                "the statement reads no table, so nothing arrives for it".to_owned(),
+            ));
+        }
+        Ok(Tail {
+            statement: statement.to_owned(),
+            columns,
+            context: Context(context),
+            arriving,
+            queue: shared.tails.open(tables),
+        })
+    }
+
+    /// What the statement of `tail` answers to what arrived; none where nothing did.
+    pub(crate) fn arrived(
+        &self,
+        tail: &Tail,
+        limits: Limits,
+    ) -> Result<Option<Arrived>, QueryError> {
+        let taken = tail.queue.take(limits.rows_max);
+        if taken.batches.is_empty() && taken.left_out == 0 {
+            return Ok(None);
+        }
+        tail.arriving.put(taken.batches);
+        let answer = self.answer(&tail.context.0, &tail.statement, limits);
+        tail.arriving.put(Vec::new());
+        Ok(Some(Arrived {
+            answer: answer?,
+            left_out: taken.left_out,
+            more: taken.more,
+        }))
+    }
+
+    fn answer(
+        &self,
+        context: &SessionContext,
+        statement: &str,
+        limits: Limits,
+    ) -> Result<Answer, QueryError> {
         let Some(runtime) = &self.runtime else {
             return Err(QueryError::Failed("the store is closed".to_owned()));
         };
         runtime.block_on(async {
-            let answer = self.answer(statement, limits.rows_max);
+            let answer = answer(context, statement, limits.rows_max);
             match tokio::time::timeout(limits.timeout, answer).await {
                 Ok(answer) => Ok(answer?),
                 Err(_) => Err(QueryError::Timeout(limits.timeout)),
             }
         })
     }
-
-    async fn answer(&self, statement: &str, rows_max: usize) -> Result<Answer, DataFusionError> {
-        let reading = SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false);
-        let frame = self.context.sql_with_options(statement, reading).await?;
-        let columns = frame
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| Column::new(field))
-            .collect();
-        let mut batches = frame.execute_stream().await?;
-        let mut answer = Answer {
-            columns,
-            rows: Vec::new(),
-            is_truncated: false,
-        };
-        while let Some(batch) = batches.next().await {
-            push(&batch?, rows_max, &mut answer)?;
-            if answer.is_truncated {
-                break;
-            }
-        }
-        Ok(answer)
-    }
 }
 
-fn context(shared: &Arc<Shared>) -> Result<SessionContext, DataFusionError> {
+async fn answer(
+    context: &SessionContext,
+    statement: &str,
+    rows_max: usize,
+) -> Result<Answer, DataFusionError> {
+    let reading = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    let frame = context.sql_with_options(statement, reading).await?;
+    let columns = frame
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| Column::new(field))
+        .collect();
+    let mut batches = frame.execute_stream().await?;
+    let mut answer = Answer {
+        columns,
+        rows: Vec::new(),
+        is_truncated: false,
+    };
+    while let Some(batch) = batches.next().await {
+        push(&batch?, rows_max, &mut answer)?;
+        if answer.is_truncated {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+/// A place in which statements read `tables`.
+fn context(
+    tables: Arc<dyn SchemaProvider>,
+    limits: Arc<RuntimeEnv>,
+) -> Result<SessionContext, DataFusionError> {
     let mut config = SessionConfig::new()
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOGUE, SCHEMA)
@@ -233,12 +311,9 @@ fn context(shared: &Arc<Shared>) -> Result<SessionContext, DataFusionError> {
     // Rows that a filter refuses are not decoded: a trace by its identifier in a third of the time.
     parquet.pushdown_filters = true;
     parquet.reorder_filters = true;
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_BYTES_MAX)))
-        .build_arc()?;
     let mut state = SessionStateBuilder::new()
         .with_config(config)
-        .with_runtime_env(runtime)
+        .with_runtime_env(limits)
         .with_default_features();
     // Before DataFusion's own, which take `attributes['key']` for a mistake.
     state
@@ -247,7 +322,7 @@ fn context(shared: &Arc<Shared>) -> Result<SessionContext, DataFusionError> {
         .insert(0, Arc::new(Planner));
     let context = SessionContext::new_with_state(state.build());
     let catalogue = Arc::new(MemoryCatalogProvider::new());
-    catalogue.register_schema(SCHEMA, Arc::new(Tables::new(Arc::clone(shared))))?;
+    catalogue.register_schema(SCHEMA, tables)?;
     context.register_catalog(CATALOGUE, catalogue);
     context.register_udf(json::value_function());
     context.register_udf(sketch::quantile_function());

@@ -21,6 +21,7 @@ use crate::{
     seen::Seen,
     segment::{self, traces},
     table::Table,
+    tail::Tails,
 };
 
 /// When to try again what found no room in memory.
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) done: Condvar,
     pub(crate) catalogue: Mutex<Catalogue>,
     pub(crate) seen: Seen,
+    pub(crate) tails: Tails,
     /// Keeps other programs out of the folder.
     pub(crate) _lock: std::fs::File,
 }
@@ -107,8 +109,9 @@ impl Shared {
         let mut batches = rows.finish().map_err(columns)?;
         self.seen.note(&mut batches).map_err(columns)?;
         let kept = self.keep(&batches);
-        if kept.is_err() {
-            self.seen.forget(&batches);
+        match kept {
+            Ok(()) => self.tails.push(&batches),
+            Err(_) => self.seen.forget(&batches),
         }
         kept
     }

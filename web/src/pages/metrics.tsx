@@ -1,4 +1,4 @@
-// Metrics: a list to choose from, and the chosen one as a chart with its series and exemplars.
+// Metrics: a question in PromQL, and a list to choose from, the chosen one as a chart with its series and exemplars.
 
 import type { JSX } from 'preact';
 import { type MetricRow, type Metrics, address } from '../api';
@@ -9,6 +9,7 @@ import { Await, Empty, NothingYet } from '../parts/states';
 import { useQuery } from '../query';
 import { setParams, usePlace, withParams } from '../router';
 import { useRange } from '../time';
+import { MetricsQuery } from './metrics-query';
 
 function matches(metric: MetricRow, words: string): boolean {
   const hay = `${metric.name} ${metric.unit} ${metric.kind} ${metric.services.join(' ')}`.toLowerCase();
@@ -57,9 +58,13 @@ function Explorer({ metrics }: { metrics: MetricRow[] }): JSX.Element {
 
 export function MetricsPage(): JSX.Element {
   const range = useRange();
+  const { params } = usePlace();
   const answer = useQuery<Metrics>(address('metrics', { from: range.from, to: range.to }), { live: range.live });
+  // Where nothing is measured there is nothing to ask, except by who brought a question along.
+  const isAsked = params.has('query') || (answer.data?.metrics.length ?? 0) > 0;
   return (
     <Page title="Metrics">
+      {isAsked && <MetricsQuery />}
       <Await answer={answer}>{({ metrics }) => (metrics.length === 0 ? <NothingYet title="No metrics in this range of time" /> : <Explorer metrics={metrics} />)}</Await>
     </Page>
   );

@@ -1,15 +1,15 @@
 // One metric over time. Of a histogram one quantile for every series, or all quantiles of the only one.
 
 import type { JSX } from 'preact';
-import { useMemo, useState } from 'preact/hooks';
+import { useMemo } from 'preact/hooks';
 import { type HistogramPoint, type Metric, type MetricSeries, type Step, address } from '../api';
 import { measured, short } from '../format';
-import { HUES } from '../palette';
 import { useQuery } from '../query';
 import { setParams, to, usePlace } from '../router';
 import { useRange } from '../time';
 import { Choice } from './bits';
 import { Chart, type ChartSeries, type Dot } from './chart';
+import { Legend, type Line, lineStyle, useHidden } from './legend';
 import { align, labels } from './series';
 import { Await, Empty } from './states';
 
@@ -21,13 +21,6 @@ const STATS: { value: Stat; words: string }[] = [
   { value: 'mean', words: 'Mean' },
   { value: 'rate', words: 'Rate' },
 ];
-
-interface Line {
-  label: string;
-  variable: string;
-  dash: boolean;
-  values: Map<number, Step>;
-}
 
 function isHistogram(metric: Metric): boolean {
   return metric.kind.includes('histogram');
@@ -50,68 +43,20 @@ function statOf([, count, sum, p50, p95, p99]: HistogramPoint, stat: Stat, stepM
 
 function linesOf(metric: Metric, stat: Stat): Line[] {
   const names = labels(metric.series);
-  const style = (index: number) => ({ variable: `--hue-${(index * 3) % HUES}`, dash: index >= HUES });
   if (!isHistogram(metric)) {
-    return metric.series.map((one, index) => ({ label: names[index] ?? '', ...style(index), values: new Map(one.points.map(([ms, value]) => [ms, value])) }));
+    return metric.series.map((one, index) => ({ label: names[index] ?? '', ...lineStyle(index), values: new Map(one.points.map(([ms, value]) => [ms, value])) }));
   }
   const of = (one: MetricSeries, wanted: Stat) => new Map((one.points as HistogramPoint[]).map((point) => [point[0], statOf(point, wanted, metric.step_ms)]));
   const [only] = metric.series;
   if (metric.series.length === 1 && only && stat !== 'rate' && stat !== 'mean') {
-    return (['p99', 'p95', 'p50'] as const).map((wanted, index) => ({ label: wanted, ...style(index + 1), values: of(only, wanted) }));
+    return (['p99', 'p95', 'p50'] as const).map((wanted, index) => ({ label: wanted, ...lineStyle(index + 1), values: of(only, wanted) }));
   }
-  return metric.series.map((one, index) => ({ label: names[index] ?? '', ...style(index), values: of(one, stat) }));
-}
-
-interface LegendProps {
-  lines: Line[];
-  hidden: ReadonlySet<string>;
-  format: (value: number | null) => string;
-  onToggle: (label: string) => void;
-}
-
-function LegendRow({ line, off, format, onToggle }: { line: Line; off: boolean; format: LegendProps['format']; onToggle: () => void }): JSX.Element {
-  const values = [...line.values.values()].filter((value) => value !== null);
-  const extreme = (pick: (...all: number[]) => number) => (values.length === 0 ? null : values.reduce((a, b) => pick(a, b)));
-  return (
-    <tr class={off ? 'off' : ''}>
-      <td class="fill">
-        <button type="button" class="legend-toggle" aria-pressed={!off} onClick={onToggle}>
-          <i class="dot" style={{ background: `var(${line.variable})` }} />
-          <span class="clip">{line.label}</span>
-        </button>
-      </td>
-      <td class="number">{format(values.at(-1) ?? null)}</td>
-      <td class="number optional">{format(extreme(Math.min))}</td>
-      <td class="number">{format(extreme(Math.max))}</td>
-    </tr>
-  );
-}
-
-function Legend({ lines, hidden, format, onToggle }: LegendProps): JSX.Element {
-  return (
-    <div class="legend-table">
-      <table>
-        <thead>
-          <tr>
-            <th>Series</th>
-            <th class="number">Latest</th>
-            <th class="number optional">Least</th>
-            <th class="number">Most</th>
-          </tr>
-        </thead>
-        <tbody>
-          {lines.map((line) => (
-            <LegendRow key={line.label} line={line} off={hidden.has(line.label)} format={format} onToggle={() => onToggle(line.label)} />
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
+  return metric.series.map((one, index) => ({ label: names[index] ?? '', ...lineStyle(index), values: of(one, stat) }));
 }
 
 function Shown({ metric, stat }: { metric: Metric; stat: Stat }): JSX.Element {
   const range = useRange();
-  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
+  const [hidden, toggle] = useHidden();
   const lines = useMemo(() => linesOf(metric, stat), [metric, stat]);
   const visible = lines.filter((line) => !hidden.has(line.label));
   const data = useMemo(() => align(visible.map((line) => line.values)), [lines, hidden]);
@@ -130,11 +75,6 @@ function Shown({ metric, stat }: { metric: Metric; stat: Stat }): JSX.Element {
           })),
     [metric, stat],
   );
-  const toggle = (label: string) => {
-    const next = new Set(hidden);
-    if (!next.delete(label)) next.add(label);
-    setHidden(next);
-  };
   if (metric.series.length === 0) return <Empty title="Nothing was measured in this range of time" />;
   return (
     <>

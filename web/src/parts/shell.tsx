@@ -9,7 +9,14 @@ import { type Choice, choice, choose, useTheme } from '../theme';
 import { RANGES, setRange, toggleLive, useRange } from '../time';
 import { Icon, type IconName } from './icons';
 
-export const PAGES: { path: string; words: string; icon: IconName; keys: string }[] = [
+interface PageLink {
+  path: string;
+  words: string;
+  icon: IconName;
+  keys: string;
+}
+
+const PAGES: PageLink[] = [
   { path: '/', words: 'Overview', icon: 'overview', keys: 'g o' },
   { path: '/traces', words: 'Traces', icon: 'traces', keys: 'g t' },
   { path: '/why', words: 'Why', icon: 'why', keys: 'g y' },
@@ -23,6 +30,13 @@ export const PAGES: { path: string; words: string; icon: IconName; keys: string 
   { path: '/sql', words: 'SQL', icon: 'sql', keys: 'g s' },
   { path: '/doctor', words: 'Doctor', icon: 'doctor', keys: 'g d' },
 ];
+
+const DASHBOARDS: PageLink = { path: '/dashboards', words: 'Dashboards', icon: 'dashboards', keys: 'g b' };
+
+/** The pages one can go to; dashboards only where there are any. */
+export function pagesWith(dashboards: boolean): PageLink[] {
+  return dashboards ? PAGES.toSpliced(1, 0, DASHBOARDS) : PAGES;
+}
 
 function isCurrent(path: string, page: string): boolean {
   return page === '/' ? path === '/' : path === page || path.startsWith(`${page}/`);
@@ -43,7 +57,7 @@ function ThemeButton(): JSX.Element {
   );
 }
 
-export function Side({ onHelp }: { onHelp: () => void }): JSX.Element {
+export function Side({ pages, onHelp }: { pages: PageLink[]; onHelp: () => void }): JSX.Element {
   const { path } = usePlace();
   const { connection } = useConnection();
   const list = useRef<HTMLUListElement>(null);
@@ -56,7 +70,7 @@ export function Side({ onHelp }: { onHelp: () => void }): JSX.Element {
         <span>Radiosonde</span>
       </a>
       <ul ref={list}>
-        {PAGES.map((page) => (
+        {pages.map((page) => (
           <li key={page.path}>
             <a href={to(page.path)} {...(isCurrent(path, page.path) ? { 'aria-current': 'page' as const } : {})}>
               <Icon name={page.icon} />

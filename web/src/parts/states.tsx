@@ -95,13 +95,20 @@ export function Problem({ error, again }: { error: Error; again: () => void }): 
   );
 }
 
+interface AwaitProps<T> {
+  answer: Answer<T>;
+  /** What is shown of an error, where that is more than its words. */
+  problem?: (error: Error) => JSX.Element;
+  children: (data: T) => ComponentChildren;
+}
+
 /** Shows an answer once there is one; until then what there is instead of it. */
-export function Await<T>({ answer, children }: { answer: Answer<T>; children: (data: T) => ComponentChildren }): JSX.Element {
+export function Await<T>({ answer, problem, children }: AwaitProps<T>): JSX.Element {
   const { data, error, again, loading } = answer;
   return (
     <>
       {loading && error === null && <div class="progress" role="progressbar" aria-label="Loading" />}
-      {error !== null && <Problem error={error} again={again} />}
+      {error !== null && (problem?.(error) ?? <Problem error={error} again={again} />)}
       {data !== null ? children(data) : error === null && <div class="skeleton" aria-hidden="true" />}
     </>
   );

@@ -49,7 +49,8 @@ impl System {
         };
         let (stop, stopping) = watch::channel(false);
         let intake = Arc::new(Intake::new(Arc::clone(&store), here, here));
-        let api = Api::new(store, config, intake, addresses, stopping);
+        let dashboards = Arc::new(Dashboards::new(None));
+        let api = Api::new(store, config, intake, addresses, dashboards, stopping);
         Self {
             api,
             _folder: folder,

@@ -124,6 +124,63 @@ fn has_phases_of_vllm(running: &Running) {
     }
 }
 
+/// What Prometheus' API of the server answers to a query, now.
+fn promql(running: &Running, query: &str) -> Value {
+    let page = running.server.addresses().page;
+    let mut response = ureq::get(format!("http://{page}/prometheus/api/v1/query"))
+        .query("query", query)
+        .config()
+        .http_status_as_error(false)
+        .build()
+        .call()
+        .unwrap();
+    let answer = response.body_mut().read_to_string().unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[test]
+fn the_dashboard_for_inference_answers_for_a_scraped_vllm() {
+    let (url, asked) = target(vllm);
+    let target: ScrapeTarget = format!("{url},job=vllm,interval=1s").parse().unwrap();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/dashboards");
+    let running = Running::start_with(|config| {
+        config.scrape = vec![target];
+        config.dashboards = Some(examples.into());
+    });
+    wait_until("four scrapes", || asked.load(Relaxed) >= 5);
+    let board = get(&running, "dashboards/inference");
+    assert_eq!(board["mistakes"], Value::Array(Vec::new()));
+    assert_eq!(running.server.dashboard_mistakes(), [""; 0]);
+    let mut answered = Vec::new();
+    for panel in board["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        if let Some(query) = panel["promql"].as_str() {
+            let answer = promql(&running, query);
+            assert_eq!(answer["status"], "success", "{title}: {answer}");
+            let result = answer["data"]["result"].as_array().unwrap();
+            let is_number = |element: &Value| element["value"][1] != "NaN";
+            if result.iter().any(is_number) {
+                answered.push(title);
+            }
+        }
+        if let Some(statement) = panel["sql"].as_str() {
+            let statement = statement.replace("$from", "now() - interval '1 hour'");
+            running.ask(&statement.replace("$to", "now()"));
+        }
+    }
+    for title in [
+        "Tokens generated a second",
+        "Requests a second",
+        "First token, 95 % within",
+        "Requests that wait",
+        "Tokens a second, in and out",
+        "Waiting before work begins, 95 % within",
+        "KV cache in use",
+    ] {
+        assert!(answered.contains(&title), "{title} of {answered:?}");
+    }
+}
+
 #[test]
 fn vllm_is_scraped_and_its_queue_cache_and_phases_are_shown() {
     let (url, asked) = target(vllm);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{list, table};
 use crate::{
-    cli::{Format, QueryArguments},
+    cli::{Format, query::QueryArguments},
     collector::Collector,
     text::{self, Side},
 };

@@ -11,6 +11,7 @@ pub const HELP: &str = "\
 Examples:
   sonde serve                                    on this machine alone, with the standard ports
   sonde serve --data ./telemetry --max-size 10GiB
+  sonde serve --dashboards ./dashboards
   sonde serve --scrape http://127.0.0.1:8000/metrics,job=vllm --scrape http://127.0.0.1:9400,job=dcgm
   RADIOSONDE_TOKEN=$(openssl rand -hex 32) sonde serve --otlp-http 0.0.0.0:4318
 
@@ -43,6 +44,10 @@ pub struct ServeArguments {
     /// 127.0.0.1:8125].
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = STATSD_DEFAULT)]
     pub statsd: Option<SocketAddr>,
+    /// Show the dashboards in this folder, each `NAME.toml` one of them; a change is shown within seconds [environment:
+    /// RADIOSONDE_DASHBOARDS].
+    #[arg(long, value_name = "FOLDER")]
+    pub dashboards: Option<PathBuf>,
     /// Keep at most so much; the oldest goes first [default: 2GiB].
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub max_size: Option<u64>,

@@ -62,7 +62,7 @@ impl SchemaProvider for Tables {
 
 /// One table at one moment.
 #[derive(Debug)]
-struct View {
+pub(super) struct View {
     table: Table,
     schema: SchemaRef,
     snapshot: Snapshot,
@@ -75,6 +75,16 @@ impl View {
             schema: schema(table, &snapshot),
             snapshot,
         }
+    }
+
+    /// Only `rows`, with the columns that all of the table has.
+    pub(super) fn of_rows(table: Table, all: Snapshot, rows: Vec<RecordBatch>) -> Self {
+        let mut view = Self::new(table, all);
+        view.snapshot = Snapshot {
+            memory: rows,
+            segments: Vec::new(),
+        };
+        view
     }
 
     /// The segments, each with the times of its rows, by which those that a filter excludes are not opened.

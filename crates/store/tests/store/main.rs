@@ -13,3 +13,4 @@ mod power;
 mod profiles;
 mod reading;
 mod several;
+mod tailing;
