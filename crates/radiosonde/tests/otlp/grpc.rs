@@ -391,7 +391,8 @@ fn statuses_say_whether_to_come_back_and_when() {
     ]);
     let rejected = loss::total(Lost::Rejected);
     let mut otlp = Otlp::grpc(&config(receiver.address, &folder)).unwrap();
-    otlp.export(&batch(0..2)).unwrap();
+    // The first answer may come before this returns, and is told then.
+    let _ = otlp.export(&batch(0..2));
     receiver.taken(1);
     let attempts = receiver.state.lock().unwrap().attempts.clone();
     assert_eq!(attempts.len(), 3);
@@ -425,7 +426,7 @@ fn a_server_that_hangs_goes_away_or_is_down_loses_nothing() {
     };
     let mut otlp = Otlp::grpc(&config).unwrap();
     for id in 0..3 {
-        otlp.export(&batch(id..id + 1)).unwrap();
+        let _ = otlp.export(&batch(id..id + 1));
         let _ = otlp.flush();
     }
     assert_eq!(receiver.taken(3).len(), 3);
