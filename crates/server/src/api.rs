@@ -18,6 +18,7 @@ mod queues;
 mod rows;
 mod selection;
 mod semconv;
+mod show;
 mod status;
 mod trace;
 mod traces;
@@ -107,6 +108,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/traces", get(traces))
         .route("/api/v1/traces/{trace_id}", get(one_trace))
         .route("/api/v1/traces/{trace_id}/why", get(why_trace))
+        .route("/api/v1/show/{id}", get(show))
         .route("/api/v1/why", get(why))
         .route("/api/v1/compare", get(compare))
         .route("/api/v1/logs", get(logs))
@@ -141,6 +143,13 @@ async fn traces(State(api): State<Arc<Api>>, uri: Uri) -> Response {
 
 async fn one_trace(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response {
     answer(api, move |api| trace::answer(api, &id)).await
+}
+
+async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Response {
+    with_params(api, &uri, move |api, params| {
+        show::answer(api, &id, &params)
+    })
+    .await
 }
 
 async fn why_trace(

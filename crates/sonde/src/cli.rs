@@ -4,6 +4,7 @@ pub mod compare;
 pub mod flame;
 pub mod queue;
 pub mod serve;
+pub mod show;
 mod units;
 
 use std::{path::PathBuf, time::Duration};
@@ -16,6 +17,7 @@ use self::{
     flame::FlameArguments,
     queue::{QueueArguments, Semconv},
     serve::ServeArguments,
+    show::ShowArguments,
     units::duration,
 };
 
@@ -108,6 +110,9 @@ pub enum Command {
     Traces(TracesArguments),
     /// Show one trace: its spans and what was logged in it.
     Trace(TraceArguments),
+    /// Show all that is known of one identifier: its trace, logs, exemplars and flame graph.
+    #[command(after_help = show::HELP)]
+    Show(ShowArguments),
     /// Show logs and events.
     #[command(after_help = LOGS_HELP)]
     Logs(LogsArguments),

@@ -22,6 +22,7 @@ mod recording;
 mod run;
 mod semconv;
 mod serve;
+mod show;
 mod text;
 mod top;
 mod trace;
@@ -63,6 +64,7 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Traces(arguments) => ask::traces(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Flame(arguments) => flame::run(&arguments),

@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 #[path = "collector/answers.rs"]
 mod answers;
+#[path = "collector/show.rs"]
+mod show;
 
 const SONDE: &str = env!("CARGO_BIN_EXE_sonde");
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
