@@ -5,6 +5,7 @@ pub mod flame;
 pub mod queue;
 pub mod serve;
 pub mod show;
+pub mod top;
 mod units;
 
 use std::{path::PathBuf, time::Duration};
@@ -18,6 +19,7 @@ use self::{
     queue::{QueueArguments, Semconv},
     serve::ServeArguments,
     show::ShowArguments,
+    top::{RecordArguments, TopArguments},
     units::duration,
 };
 
@@ -135,8 +137,12 @@ pub enum Command {
     Query(QueryArguments),
     /// Say what arrived, from whom, and what was refused and why.
     Doctor(DoctorArguments),
-    /// Show live what programs are doing, on the terminal.
+    /// Show what programs are doing on the terminal, live or as it was recorded.
+    #[command(after_help = top::HELP)]
     Top(TopArguments),
+    /// Record what `top` would show, to look at it later.
+    #[command(after_help = top::RECORD_HELP)]
+    Record(RecordArguments),
     /// Write what a collector has into a file that `import` reads, without secrets.
     #[command(after_help = EXPORT_HELP)]
     Export(ExportArguments),
@@ -407,17 +413,6 @@ pub struct DoctorArguments {
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-/// The command line of `sonde top`.
-#[derive(Debug, Args)]
-pub struct TopArguments {
-    /// How much of the past is looked at: 30s, 15m, 2h, 7d.
-    #[arg(long, value_name = "DURATION", default_value = "15m")]
-    pub window: String,
-    /// Which collector.
-    #[command(flatten)]
-    pub collector: CollectorArguments,
 }
 
 /// The command line of `sonde export`.

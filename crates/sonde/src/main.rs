@@ -75,6 +75,7 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Query(arguments) => ask::query(&arguments),
         Command::Doctor(arguments) => ask::doctor(&arguments),
         Command::Top(arguments) => top::run(&arguments),
+        Command::Record(arguments) => top::record(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Mcp(arguments) => mcp::run(&arguments),

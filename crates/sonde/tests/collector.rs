@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 #[path = "collector/answers.rs"]
 mod answers;
+#[path = "collector/replay.rs"]
+mod replay;
 #[path = "collector/show.rs"]
 mod show;
 
