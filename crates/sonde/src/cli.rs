@@ -1,12 +1,13 @@
 //! The command line.
 
 pub mod compare;
+pub mod config;
 pub mod flame;
 pub mod queue;
 pub mod serve;
 pub mod show;
 pub mod top;
-mod units;
+pub mod units;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 use self::{
     compare::CompareArguments,
+    config::{CatalogArguments, ConfigArguments},
     flame::FlameArguments,
     queue::{QueueArguments, Semconv},
     serve::ServeArguments,
@@ -152,6 +154,12 @@ pub enum Command {
     /// Answer an agent's questions over standard input and output (Model Context Protocol).
     #[command(after_help = MCP_HELP)]
     Mcp(CollectorArguments),
+    /// Say what `serve` is told: every option, its value, and where that is from.
+    #[command(after_help = config::HELP)]
+    Config(ConfigArguments),
+    /// Say which events and metrics Radiosonde defines: their names, fields, units and meanings.
+    #[command(after_help = config::CATALOG_HELP)]
+    Catalog(CatalogArguments),
     /// Write the completions of a shell.
     Completions {
         /// The shell.

@@ -9,9 +9,11 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod catalog;
 mod cli;
 mod collector;
 mod compare;
+mod config;
 mod export;
 mod flame;
 mod import;
@@ -79,6 +81,8 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Mcp(arguments) => mcp::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Completions { shell } => written(|out| {
             clap_complete::generate(shell, &mut Cli::command(), "sonde", out);
             Ok(())

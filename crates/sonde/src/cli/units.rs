@@ -41,6 +41,34 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text} is more than any disk has"))
 }
 
+/// A length of time as [`duration`] reads it, in the largest unit of which it is a whole number.
+pub fn duration_text(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+    ];
+    let whole = units.iter().find(|(unit, _)| ms >= *unit && ms % unit == 0);
+    whole.map_or_else(
+        || format!("{ms}ms"),
+        |(unit, name)| format!("{}{name}", ms / unit),
+    )
+}
+
+/// A number of bytes as [`bytes`] reads it, in the largest binary unit of which it is a whole number.
+pub fn bytes_text(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = units
+        .iter()
+        .find(|(shift, _)| bytes >> shift > 0 && bytes.trailing_zeros() >= *shift);
+    whole.map_or_else(
+        || bytes.to_string(),
+        |(shift, name)| format!("{}{name}", bytes >> shift),
+    )
+}
+
 /// The number that `text` begins with, and what follows it.
 fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text
@@ -71,6 +99,33 @@ mod tests {
         assert_eq!(bytes("4096"), Ok(4096));
         for text in ["", "GiB", "2gib", "1.5GiB", "99999999999TiB"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for (text, parsed) in [
+            ("7d", 604_800),
+            ("90m", 5400),
+            ("25h", 90_000),
+            ("61s", 61),
+            ("0ms", 0),
+        ] {
+            assert_eq!(duration_text(Duration::from_secs(parsed)), text);
+            assert_eq!(duration(text), Ok(Duration::from_secs(parsed)));
+        }
+        assert_eq!(duration_text(Duration::from_millis(1500)), "1500ms");
+        for text in [
+            "0",
+            "1",
+            "1000",
+            "1KiB",
+            "2GiB",
+            "1025MiB",
+            "3TiB",
+            "1500000000",
+        ] {
+            assert_eq!(bytes_text(bytes(text).unwrap()), text);
         }
     }
 }

@@ -1,0 +1,220 @@
+//! What `sonde serve` is told, and by whom: each setting with its value and where that is from.
+//!
+//! What is said on the command line holds before what the environment says, and that before the default.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use radiosonde_server::{Config, ScrapeTarget, access::Token};
+
+use crate::{
+    cli::{
+        serve::ServeArguments,
+        units::{bytes_text, duration_text},
+    },
+    collector::{TOKEN_VARIABLE, variable},
+};
+
+/// The environment's variable with the data folder.
+const DATA_VARIABLE: &str = "RADIOSONDE_DATA_DIR";
+/// The environment's variable with what is scraped.
+const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
+
+/// Where a value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody said anything.
+    Default,
+    /// A variable of the environment.
+    Environment(&'static str),
+    /// The command line.
+    CommandLine,
+}
+
+/// A value, and where it is from.
+#[derive(Clone, Debug)]
+pub struct Setting<T> {
+    pub value: T,
+    pub source: Source,
+}
+
+impl<T> Setting<T> {
+    /// What the command line says, or else the default.
+    fn or(said: Option<T>, default: T) -> Self {
+        match said {
+            Some(value) => Self {
+                value,
+                source: Source::CommandLine,
+            },
+            None => Self {
+                value: default,
+                source: Source::Default,
+            },
+        }
+    }
+}
+
+/// Everything that `sonde serve` is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub data: Setting<PathBuf>,
+    otlp_grpc: Setting<SocketAddr>,
+    otlp_http: Setting<SocketAddr>,
+    page: Setting<SocketAddr>,
+    scrape: Setting<Vec<ScrapeTarget>>,
+    statsd: Setting<Option<SocketAddr>>,
+    max_size: Setting<u64>,
+    max_age: Setting<Duration>,
+    token: Setting<Option<Token>>,
+}
+
+/// A setting as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// As the command line takes it; `None` where there is none.
+    pub value: Option<String>,
+    pub source: Source,
+    /// The variable of the environment that says it too.
+    pub variable: Option<&'static str>,
+}
+
+impl Settings {
+    /// What the command line and the environment say.
+    pub fn new(said: &ServeArguments) -> anyhow::Result<Self> {
+        let data = data(said)?;
+        let default = Config::new(&data.value);
+        let token = variable(TOKEN_VARIABLE)
+            .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
+            .transpose()?;
+        Ok(Self {
+            otlp_grpc: Setting::or(said.otlp_grpc, default.otlp_grpc),
+            otlp_http: Setting::or(said.otlp_http, default.otlp_http),
+            page: Setting::or(said.page, default.page),
+            scrape: scrape(said)?,
+            statsd: Setting::or(said.statsd.map(Some), default.statsd),
+            max_size: Setting::or(said.max_size, default.store.size_bytes_max),
+            max_age: Setting::or(said.max_age, default.store.age_max),
+            token: Setting {
+                source: match token {
+                    Some(_) => Source::Environment(TOKEN_VARIABLE),
+                    None => Source::Default,
+                },
+                value: token,
+            },
+            data,
+        })
+    }
+
+    /// What a server takes.
+    pub fn config(&self) -> Config {
+        let mut config = Config::new(&self.data.value);
+        config.otlp_grpc = self.otlp_grpc.value;
+        config.otlp_http = self.otlp_http.value;
+        config.page = self.page.value;
+        config.store.size_bytes_max = self.max_size.value;
+        config.store.age_max = self.max_age.value;
+        config.scrape.clone_from(&self.scrape.value);
+        config.statsd = self.statsd.value;
+        config.token.clone_from(&self.token.value);
+        config
+    }
+
+    /// What an option of the command line stands at, by its name in the definition of the command line.
+    pub fn shown(&self, name: &str) -> Option<Shown> {
+        Some(match name {
+            "data" => shown(&self.data, Some(DATA_VARIABLE), |folder| {
+                Some(folder.display().to_string())
+            }),
+            "otlp_grpc" => address(&self.otlp_grpc),
+            "otlp_http" => address(&self.otlp_http),
+            "page" => address(&self.page),
+            "scrape" => shown(&self.scrape, Some(SCRAPE_VARIABLE), |targets| {
+                let targets: Vec<String> = targets.iter().map(target).collect();
+                (!targets.is_empty()).then(|| targets.join(" "))
+            }),
+            "statsd" => shown(&self.statsd, None, |address| {
+                address.map(|address| address.to_string())
+            }),
+            "max_size" => shown(&self.max_size, None, |bytes| Some(bytes_text(*bytes))),
+            "max_age" => shown(&self.max_age, None, |age| Some(duration_text(*age))),
+            _ => return None,
+        })
+    }
+
+    /// Whether there is a token. It is not shown.
+    pub fn token(&self) -> Shown {
+        shown(&self.token, Some(TOKEN_VARIABLE), |token| {
+            token.as_ref().map(|_| "set, and not shown".to_owned())
+        })
+    }
+}
+
+fn shown<T>(
+    setting: &Setting<T>,
+    variable: Option<&'static str>,
+    text: impl FnOnce(&T) -> Option<String>,
+) -> Shown {
+    Shown {
+        value: text(&setting.value),
+        source: setting.source,
+        variable,
+    }
+}
+
+fn address(setting: &Setting<SocketAddr>) -> Shown {
+    shown(setting, None, |address| Some(address.to_string()))
+}
+
+/// A target as the command line takes it.
+fn target(target: &ScrapeTarget) -> String {
+    format!(
+        "{},job={},interval={},timeout={}",
+        target.url(),
+        target.job(),
+        duration_text(target.interval()),
+        duration_text(target.timeout())
+    )
+}
+
+/// What is to be scraped: by the command line, or else by the environment.
+fn scrape(said: &ServeArguments) -> anyhow::Result<Setting<Vec<ScrapeTarget>>> {
+    if !said.scrape.is_empty() {
+        return Ok(Setting::or(Some(said.scrape.clone()), Vec::new()));
+    }
+    let Some(targets) = variable(SCRAPE_VARIABLE) else {
+        return Ok(Setting::or(None, Vec::new()));
+    };
+    let targets = targets.split_ascii_whitespace().map(str::parse);
+    let targets = targets.collect::<Result<_, _>>();
+    Ok(Setting {
+        value: targets.with_context(|| format!("{SCRAPE_VARIABLE} is wrong"))?,
+        source: Source::Environment(SCRAPE_VARIABLE),
+    })
+}
+
+/// Where data of the user goes, on this system as its conventions have it (XDG Base Directory Specification; Apple's File
+/// System Programming Guide; Windows' Known Folders) unless somebody says.
+fn data(said: &ServeArguments) -> anyhow::Result<Setting<PathBuf>> {
+    if let Some(folder) = &said.data {
+        return Ok(Setting::or(Some(folder.clone()), PathBuf::new()));
+    }
+    if let Some(folder) = variable(DATA_VARIABLE) {
+        return Ok(Setting {
+            value: folder.into(),
+            source: Source::Environment(DATA_VARIABLE),
+        });
+    }
+    let of =
+        |name: &str, below: &str| variable(name).map(|folder| PathBuf::from(folder).join(below));
+    let data = if cfg!(target_os = "macos") {
+        of("HOME", "Library/Application Support")
+    } else if cfg!(windows) {
+        of("LOCALAPPDATA", "")
+    } else {
+        of("XDG_DATA_HOME", "").or_else(|| of("HOME", ".local/share"))
+    };
+    let data = data.with_context(|| {
+        format!("there is no folder for this user's data; name one with --data or {DATA_VARIABLE}")
+    })?;
+    Ok(Setting::or(None, data.join("radiosonde")))
+}
