@@ -184,7 +184,8 @@ fn start(arguments: &RunArguments) -> anyhow::Result<Server> {
         data: arguments.data.clone(),
         ..ServeArguments::default()
     };
-    let mut config = Settings::new(&said)?.config();
+    let settings = Settings::new(&said)?;
+    let mut config = settings.config(settings.folder());
     match Server::start(config.clone()) {
         Err(StartError::Listen { .. }) => {}
         started => return Ok(started?),

@@ -4,19 +4,50 @@ pub mod settings;
 
 use std::io::{self, Write as _};
 
-use radiosonde_server::Server;
+use radiosonde_server::{Server, VolatileFolder};
 
 use self::settings::Settings;
 use crate::cli::serve::ServeArguments;
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(arguments: &ServeArguments) -> anyhow::Result<String> {
-    let server = Server::start(Settings::new(arguments)?.config())?;
+    let settings = Settings::new(arguments)?;
+    let memory = settings
+        .is_in_memory()
+        .then(VolatileFolder::create)
+        .transpose()?;
+    let folder = memory.as_ref().map(VolatileFolder::data);
+    let folder = folder.as_deref().unwrap_or_else(|| settings.folder());
+    let server = Server::start(settings.config(folder))?;
     announce(&server);
+    if let Some(memory) = &memory {
+        announce_memory(memory, &settings);
+    }
     wait_for_end()?;
-    // Dropping it answers what was begun and writes what is in memory.
+    // Dropping it answers what was begun and writes what is in memory; only then the folder may go.
     drop(server);
+    drop(memory);
     Ok(String::new())
+}
+
+/// Says that nothing will be left, and what others left.
+fn announce_memory(memory: &VolatileFolder, settings: &Settings) {
+    let mut err = io::stderr().lock();
+    let size = settings.shown("max_size").and_then(|shown| shown.value);
+    // A terminal that is gone does not end a collector.
+    let _ = writeln!(
+        err,
+        "sonde: keeps at most {} in memory ({}), and nothing of it when it ends",
+        size.unwrap_or_default(),
+        memory.data().display()
+    );
+    if memory.leftovers() > 0 {
+        let _ = writeln!(
+            err,
+            "sonde: removed what {} collectors left there that were killed",
+            memory.leftovers()
+        );
+    }
 }
 
 /// Says where it listens, and what it found in its folder.

@@ -21,6 +21,9 @@ pub struct Config {
     pub flush_rows: usize,
     /// How long rows wait in memory for others.
     pub flush_interval: Duration,
+    /// Whether statements that need more memory than they may have put parts of it into the system's folder for temporary
+    /// files; where not, they are refused.
+    pub spills: bool,
     /// What is written to.
     pub disk: Arc<dyn Disk>,
 }
@@ -35,6 +38,7 @@ impl Config {
             memory_bytes_max: (256 * MIB) as usize,
             flush_rows: 262_144,
             flush_interval: Duration::from_mins(1),
+            spills: true,
             disk: Arc::new(SystemDisk),
         }
     }

@@ -32,6 +32,7 @@ mod several;
 mod shared;
 pub mod table;
 mod trace;
+mod volatile;
 
 use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
@@ -46,6 +47,7 @@ pub use self::{
     segment::WriteError,
     several::Traces,
     table::Table,
+    volatile::{VolatileError, VolatileFolder},
 };
 use self::{
     query::{Answer, Engine, Limits, QueryError},

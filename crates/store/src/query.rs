@@ -20,7 +20,10 @@ use datafusion::{
     catalog::{CatalogProvider, MemoryCatalogProvider},
     error::DataFusionError,
     execution::{
-        SessionStateBuilder, context::SQLOptions, memory_pool::GreedyMemoryPool,
+        SessionStateBuilder,
+        context::SQLOptions,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::GreedyMemoryPool,
         runtime_env::RuntimeEnvBuilder,
     },
     prelude::{SessionConfig, SessionContext},
@@ -233,8 +236,14 @@ fn context(shared: &Arc<Shared>) -> Result<SessionContext, DataFusionError> {
     // Rows that a filter refuses are not decoded: a trace by its identifier in a third of the time.
     parquet.pushdown_filters = true;
     parquet.reorder_filters = true;
+    let spills = if shared.config.spills {
+        DiskManagerMode::OsTmpDirectory
+    } else {
+        DiskManagerMode::Disabled
+    };
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_BYTES_MAX)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spills))
         .build_arc()?;
     let mut state = SessionStateBuilder::new()
         .with_config(config)

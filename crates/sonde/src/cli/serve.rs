@@ -11,6 +11,7 @@ pub const HELP: &str = "\
 Examples:
   sonde serve                                    on this machine alone, with the standard ports
   sonde serve --data ./telemetry --max-size 10GiB
+  sonde serve --memory                           nothing is left when it ends
   sonde serve --scrape http://127.0.0.1:8000/metrics,job=vllm --scrape http://127.0.0.1:9400,job=dcgm
   RADIOSONDE_TOKEN=$(openssl rand -hex 32) sonde serve --otlp-http 0.0.0.0:4318
 
@@ -26,6 +27,10 @@ pub struct ServeArguments {
     /// Keep telemetry in this folder [environment: RADIOSONDE_DATA_DIR; default: a folder among the user's data].
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// Keep telemetry in memory, in a folder of its own below /dev/shm that is removed at the end; at most 256MiB, or a quarter of
+    /// what is free there, unless --max-size says otherwise.
+    #[arg(long, conflicts_with = "data")]
+    pub memory: bool,
     /// Receive OTLP over gRPC here [default: 127.0.0.1:4317].
     #[arg(long, value_name = "ADDRESS")]
     pub otlp_grpc: Option<SocketAddr>,
@@ -43,7 +48,7 @@ pub struct ServeArguments {
     /// 127.0.0.1:8125].
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = STATSD_DEFAULT)]
     pub statsd: Option<SocketAddr>,
-    /// Keep at most so much; the oldest goes first [default: 2GiB].
+    /// Keep at most so much; the oldest goes first [default: 2GiB; with --memory 256MiB].
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub max_size: Option<u64>,
     /// Keep telemetry for so long [default: 7d].

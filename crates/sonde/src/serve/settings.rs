@@ -2,10 +2,15 @@
 //!
 //! What is said on the command line holds before what the environment says, and that before the default.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::Context as _;
-use radiosonde_server::{Config, ScrapeTarget, access::Token};
+use anyhow::{Context as _, ensure};
+use radiosonde_answers::units::Bytes;
+use radiosonde_server::{Config, ScrapeTarget, VolatileFolder, access::Token};
 
 use crate::{
     cli::{
@@ -19,6 +24,14 @@ use crate::{
 const DATA_VARIABLE: &str = "RADIOSONDE_DATA_DIR";
 /// The environment's variable with what is scraped.
 const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
+
+/// Most bytes of segments in memory, unless somebody says otherwise.
+const MEMORY_SIZE: u64 = 256 * MIB;
+/// Most bytes that are in no segment yet where all is in memory: they are in the folder's log as well.
+const MEMORY_YOUNG: u64 = 64 * MIB;
+/// Least that has to be free there.
+const MEMORY_FREE_MIN: u64 = 32 * MIB;
+const MIB: u64 = 1024 * 1024;
 
 /// Where a value is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +70,10 @@ impl<T> Setting<T> {
 /// Everything that `sonde serve` is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub data: Setting<PathBuf>,
+    data: Setting<PathBuf>,
+    memory: Setting<bool>,
+    /// Most bytes that are in no segment yet.
+    young: u64,
     otlp_grpc: Setting<SocketAddr>,
     otlp_http: Setting<SocketAddr>,
     page: Setting<SocketAddr>,
@@ -82,7 +98,10 @@ impl Settings {
     /// What the command line and the environment say.
     pub fn new(said: &ServeArguments) -> anyhow::Result<Self> {
         let data = data(said)?;
-        let default = Config::new(&data.value);
+        let mut default = Config::new(&data.value);
+        if said.memory {
+            bound_in_memory(&mut default, said.max_size)?;
+        }
         let token = variable(TOKEN_VARIABLE)
             .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
             .transpose()?;
@@ -101,13 +120,27 @@ impl Settings {
                 },
                 value: token,
             },
+            memory: Setting::or(said.memory.then_some(true), false),
+            young: default.store.memory_bytes_max as u64,
             data,
         })
     }
 
-    /// What a server takes.
-    pub fn config(&self) -> Config {
-        let mut config = Config::new(&self.data.value);
+    /// The folder with the data, or that in which there will be one in memory.
+    pub fn folder(&self) -> &Path {
+        &self.data.value
+    }
+
+    /// Whether nothing is to be left at the end.
+    pub const fn is_in_memory(&self) -> bool {
+        self.memory.value
+    }
+
+    /// What a server takes that keeps its data in `folder`.
+    pub fn config(&self, folder: &Path) -> Config {
+        let mut config = Config::new(folder);
+        config.store.memory_bytes_max = self.young as usize;
+        config.store.spills = !self.memory.value;
         config.otlp_grpc = self.otlp_grpc.value;
         config.otlp_http = self.otlp_http.value;
         config.page = self.page.value;
@@ -125,6 +158,7 @@ impl Settings {
             "data" => shown(&self.data, Some(DATA_VARIABLE), |folder| {
                 Some(folder.display().to_string())
             }),
+            "memory" => shown(&self.memory, None, |is_it| Some(is_it.to_string())),
             "otlp_grpc" => address(&self.otlp_grpc),
             "otlp_http" => address(&self.otlp_http),
             "page" => address(&self.page),
@@ -147,6 +181,29 @@ impl Settings {
             token.as_ref().map(|_| "set, and not shown".to_owned())
         })
     }
+}
+
+/// Makes the defaults such that there is room in memory for them, and for `max_size`.
+fn bound_in_memory(default: &mut Config, max_size: Option<u64>) -> anyhow::Result<()> {
+    let root = VolatileFolder::root().display();
+    let free = VolatileFolder::bytes_free()
+        .context("--memory needs memory as a file system; name a folder with --data instead")?;
+    ensure!(
+        free >= MEMORY_FREE_MIN,
+        "{} are free in {root}, and --memory takes {}; give a container more (`docker run --shm-size 1g`), or name a folder with --data",
+        Bytes(free as i64),
+        Bytes(MEMORY_FREE_MIN as i64)
+    );
+    let young = MEMORY_YOUNG.min(free / 4);
+    let room = free - young;
+    ensure!(
+        max_size.is_none_or(|size| size <= room),
+        "--max-size is more than there is room for in {root}: {}",
+        Bytes(room as i64)
+    );
+    default.store.size_bytes_max = MEMORY_SIZE.min(free / 4);
+    default.store.memory_bytes_max = young as usize;
+    Ok(())
 }
 
 fn shown<T>(
@@ -195,6 +252,12 @@ fn scrape(said: &ServeArguments) -> anyhow::Result<Setting<Vec<ScrapeTarget>>> {
 /// Where data of the user goes, on this system as its conventions have it (XDG Base Directory Specification; Apple's File
 /// System Programming Guide; Windows' Known Folders) unless somebody says.
 fn data(said: &ServeArguments) -> anyhow::Result<Setting<PathBuf>> {
+    if said.memory {
+        return Ok(Setting {
+            value: VolatileFolder::root().to_owned(),
+            source: Source::CommandLine,
+        });
+    }
     if let Some(folder) = &said.data {
         return Ok(Setting::or(Some(folder.clone()), PathBuf::new()));
     }
