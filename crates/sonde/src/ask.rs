@@ -262,9 +262,41 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<String> {
             &senders.iter().map(row).collect::<Vec<_>>(),
         ));
     }
+    out.push_str(&sampling(&status["sampling"]));
     out.push_str(&scrapes(list(&answer, "scrapes")));
     out.push_str(&refusals(list(&answer, "refusals")));
     Ok(out)
+}
+
+/// What became of traces, where a sample of them is kept; nothing where all are.
+fn sampling(sampling: &Value) -> String {
+    let Some(one_in) = sampling["one_in"].as_f64() else {
+        return String::new();
+    };
+    let number = |name: &str| sampling[name].as_u64().unwrap_or(0);
+    let by_rule = ["failed", "slow", "rare"].map(number);
+    let kept = by_rule.iter().sum::<u64>() + number("by_chance");
+    let mut out = format!(
+        "\nTraces are sampled, one in {one_in:.3} of those that no rule keeps. Since it started {kept} of {} were kept: {} failed, \
+         {} slow, {} rare, {} by chance; {} spans were left out.\n",
+        kept + number("left_out"),
+        by_rule[0],
+        by_rule[1],
+        by_rule[2],
+        number("by_chance"),
+        number("spans_left_out"),
+    )
+    .replace(".000 of", " of");
+    for (name, words) in [
+        ("late", "failed or were slow after a part of them had been left out: raise --sample-wait"),
+        ("early", "were judged before they had waited, because memory was full or the collector was asked to write"),
+    ] {
+        if number(name) > 0 {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "  {} {words}.", number(name));
+        }
+    }
+    out
 }
 
 /// How the targets are that are scraped; nothing where there are none.

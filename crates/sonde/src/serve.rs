@@ -41,6 +41,7 @@ pub fn config(arguments: &ServeArguments) -> anyhow::Result<Config> {
     config.page = arguments.page.unwrap_or(config.page);
     config.store.size_bytes_max = arguments.max_size.unwrap_or(config.store.size_bytes_max);
     config.store.age_max = arguments.max_age.unwrap_or(config.store.age_max);
+    config.store.sampling = arguments.sampling();
     config.scrape = scrape(arguments)?;
     config.statsd = arguments.statsd;
     config.token = variable(TOKEN_VARIABLE)

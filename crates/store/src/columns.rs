@@ -42,9 +42,16 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Takes a span.
+    /// Takes a span that stands for itself.
     pub fn span(&mut self, row: &SpanRow<'_>) {
-        self.spans.push(row);
+        self.sampled_span(row, 1.0);
+    }
+
+    /// Takes a span that stands for `weight` of its like, because whoever sent it left others out; for itself where that is no
+    /// number from 1 on.
+    pub fn sampled_span(&mut self, row: &SpanRow<'_>, weight: f64) {
+        let is_weight = weight.is_finite() && weight >= 1.0;
+        self.spans.push(row, if is_weight { weight } else { 1.0 });
     }
 
     /// Takes a log or event.
@@ -143,6 +150,7 @@ struct SpanColumns {
     status: LabelColumn,
     status_message: StringBuilder,
     links: StringBuilder,
+    weight: Float64Builder,
     shared: Shared,
 }
 
@@ -159,13 +167,14 @@ impl Default for SpanColumns {
             status: LabelColumn::default(),
             status_message: StringBuilder::new(),
             links: StringBuilder::new(),
+            weight: Float64Builder::new(),
             shared: Shared::default(),
         }
     }
 }
 
 impl SpanColumns {
-    fn push(&mut self, row: &SpanRow<'_>) {
+    fn push(&mut self, row: &SpanRow<'_>, weight: f64) {
         id(&mut self.trace_id, Some(row.trace_id));
         id(&mut self.span_id, Some(row.span_id));
         id(&mut self.parent_span_id, row.parent_span_id);
@@ -176,6 +185,7 @@ impl SpanColumns {
         self.status.push(row.status);
         self.status_message.append_value(row.status_message);
         self.links.append_value(row.links);
+        self.weight.append_value(weight);
         self.shared.push(row.origin, row.attributes);
     }
 
@@ -191,6 +201,7 @@ impl SpanColumns {
             self.status.finish()?,
             Arc::new(self.status_message.finish()),
             Arc::new(self.links.finish()),
+            Arc::new(self.weight.finish()),
         ];
         Ok((Table::Spans, self.shared, columns))
     }

@@ -20,6 +20,22 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text} is longer than anything is kept"))
 }
 
+/// Reads `1-in-20`, `5%` or `0.05`.
+pub fn share(text: &str) -> Result<f64, String> {
+    const MEND: &str = "write a share: 1-in-20, 5% or 0.05";
+    let read = || {
+        if let Some(number) = text.strip_prefix("1-in-") {
+            return Some(1.0 / number.parse::<u64>().ok()? as f64);
+        }
+        match text.strip_suffix('%') {
+            Some(percent) => Some(percent.parse::<f64>().ok()? / 100.0),
+            None => text.parse().ok(),
+        }
+    };
+    let share = read().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| MEND.to_owned())
+}
+
 /// Reads `512MiB`, `2GiB`, `10GB` or a number of bytes.
 pub fn bytes(text: &str) -> Result<u64, String> {
     const MEND: &str = "write a whole number with its unit: 512MiB, 2GiB, 10GB";
@@ -61,6 +77,16 @@ mod tests {
         assert_eq!(duration("7d"), Ok(Duration::from_hours(168)));
         for text in ["", "5", "s", "-5s", "1.5s", "5 s", "99999999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_are_of_one() {
+        assert_eq!(share("1-in-4"), Ok(0.25));
+        assert_eq!(share("5%"), Ok(0.05));
+        assert_eq!(share("0.5"), Ok(0.5));
+        for text in ["", "1-in-0", "1-in--2", "20", "-1%", "NaN", "101%", "1in4"] {
+            assert!(share(text).is_err(), "{text}");
         }
     }
 
