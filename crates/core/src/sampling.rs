@@ -226,7 +226,16 @@ mod tests {
         assert_eq!(told("vendor=a, ot=rv:ab;th:c0 ,other=th:8"), Some(4.0));
         assert_eq!(told("ot=th:0"), Some(1.0));
         assert!(told("ot=th:ffffffffffffff").is_some_and(f64::is_finite));
-        for state in ["", "ot=", "ot=rv:8", "ot=th:", "ot=th:x", "ot=th:+8", "ot=th:800000000000000", "th:8"] {
+        for state in [
+            "",
+            "ot=",
+            "ot=rv:8",
+            "ot=th:",
+            "ot=th:x",
+            "ot=th:+8",
+            "ot=th:800000000000000",
+            "th:8",
+        ] {
             assert_eq!(told(state), None, "{state}");
         }
     }

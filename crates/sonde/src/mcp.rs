@@ -208,7 +208,7 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "doctor",
-        what: "Who sent what, and what was refused and why",
+        what: "Who sent what, what was refused and why, and what is checked: clocks, sampling, losses, spans without parents",
         arguments: &[],
     },
 ];
@@ -396,6 +396,7 @@ fn ask(
             parameters.push(("nodes", "300"));
             collector.get("flame", &parameters)
         }
+        "doctor" => crate::ask::diagnosis(collector),
         "queue" => collector.get("queues", &others("")),
         "metrics" if !value("name").is_empty() => collector.get(
             &format!("metrics/{}", encoded(value("name"))),

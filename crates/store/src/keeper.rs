@@ -80,10 +80,9 @@ fn wait(shared: &Shared, failed: Option<Instant>) -> (Option<u64>, bool) {
         }
         let sampling = shared.config.sampling.as_ref();
         let patience = sampling.map_or(PAUSE, |sampling| sampling.wait.max(PATIENCE_MIN));
-        let wait = shared.work.wait_timeout(
-            state,
-            PAUSE.min(shared.config.flush_interval).min(patience),
-        );
+        let wait = shared
+            .work
+            .wait_timeout(state, PAUSE.min(shared.config.flush_interval).min(patience));
         let (after, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
         state = after;
         if timeout.timed_out() && !rests {

@@ -156,11 +156,22 @@ impl Sampler {
         now: Instant,
     ) -> Result<Round, ArrowError> {
         let facts = facts::gather(&self.hasher, generation, others)?;
-        let remembered =
-            |trace: u128| self.current.get(&trace).or_else(|| self.last.get(&trace)).copied();
+        let remembered = |trace: u128| {
+            self.current
+                .get(&trace)
+                .or_else(|| self.last.get(&trace))
+                .copied()
+        };
         let mut round = judge::judge(&self.sampling, &facts, remembered, self.window.clone(), now);
         if is_early {
-            let Sampled { failed, slow, rare, by_chance, left_out, .. } = round.sampled;
+            let Sampled {
+                failed,
+                slow,
+                rare,
+                by_chance,
+                left_out,
+                ..
+            } = round.sampled;
             round.sampled.early = failed + slow + rare + by_chance + left_out;
         }
         Ok(round)
@@ -201,15 +212,24 @@ impl Round {
 
     /// The batch with the weights that follow from the verdicts. One that a sender kept as the sample of a smaller share stands
     /// for more already: by the same trace identifier, so that the larger of both weights holds.
-    fn weighed(&self, batch: &RecordBatch, verdicts: &[Verdict]) -> Result<RecordBatch, ArrowError> {
+    fn weighed(
+        &self,
+        batch: &RecordBatch,
+        verdicts: &[Verdict],
+    ) -> Result<RecordBatch, ArrowError> {
         let Some((at, _)) = batch.schema_ref().column_with_name(WEIGHT) else {
-            return Err(ArrowError::SchemaError(format!("a batch has no column {WEIGHT}")));
+            return Err(ArrowError::SchemaError(format!(
+                "a batch has no column {WEIGHT}"
+            )));
         };
         let own = batch.column(at).as_primitive::<Float64Type>().values();
-        let weights = own.iter().zip(verdicts).map(|(own, verdict)| match verdict {
-            Verdict::Chance => own.max(self.weight),
-            Verdict::Rule | Verdict::LeftOut => *own,
-        });
+        let weights = own
+            .iter()
+            .zip(verdicts)
+            .map(|(own, verdict)| match verdict {
+                Verdict::Chance => own.max(self.weight),
+                Verdict::Rule | Verdict::LeftOut => *own,
+            });
         let mut columns = batch.columns().to_vec();
         columns[at] = Arc::new(Float64Array::from_iter_values(weights));
         RecordBatch::try_new(batch.schema(), columns)

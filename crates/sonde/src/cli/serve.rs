@@ -81,7 +81,10 @@ impl ServeArguments {
 fn share_of_traces(text: &str) -> Result<Threshold, String> {
     let threshold = Threshold::from_ratio(share(text)?).map_err(|error| error.to_string())?;
     if threshold == Threshold::NONE {
-        return Err("of nothing nothing can be estimated; write a small share, such as 1-in-1000".to_owned());
+        return Err(
+            "of nothing nothing can be estimated; write a small share, such as 1-in-1000"
+                .to_owned(),
+        );
     }
     Ok(threshold)
 }
@@ -116,7 +119,10 @@ mod tests {
     fn a_sample_is_what_the_line_says() {
         assert_eq!(sampling("").unwrap(), None);
         let tenth = Threshold::from_ratio(0.1).unwrap();
-        assert_eq!(sampling("--sample 1-in-10").unwrap(), Some(Sampling::new(tenth)));
+        assert_eq!(
+            sampling("--sample 1-in-10").unwrap(),
+            Some(Sampling::new(tenth))
+        );
         let said = "--sample 10% --sample-slow 2s --sample-rare 0 --sample-wait 30s";
         let expected = Sampling {
             share: tenth,
@@ -125,9 +131,16 @@ mod tests {
             wait: Duration::from_secs(30),
         };
         assert_eq!(sampling(said).unwrap(), Some(expected));
-        let slow = sampling("--sample 1-in-2 --sample-slow 5%").unwrap().map(|sampling| sampling.slow);
+        let slow = sampling("--sample 1-in-2 --sample-slow 5%")
+            .unwrap()
+            .map(|sampling| sampling.slow);
         assert_eq!(slow, Some(Slow::Share(0.05)));
-        for line in ["--sample 0%", "--sample 10", "--sample-slow 1s", "--sample 1-in-2 --sample-slow soon"] {
+        for line in [
+            "--sample 0%",
+            "--sample 10",
+            "--sample-slow 1s",
+            "--sample 1-in-2 --sample-slow soon",
+        ] {
             assert!(sampling(line).is_err(), "{line}");
         }
     }

@@ -17,7 +17,10 @@ use datafusion::{
         tree_node::{Transformed, TransformedResult as _, TreeNode as _},
     },
     logical_expr::ColumnarValue,
-    physical_expr::{PhysicalExpr, expressions::{Column, lit}},
+    physical_expr::{
+        PhysicalExpr,
+        expressions::{Column, lit},
+    },
     physical_expr_adapter::{
         DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
     },

@@ -314,7 +314,9 @@ fn numbers(
 ) -> Result<(), DataFusionError> {
     let numbers = cast(&values[0], &DataType::Float64)?;
     let numbers = numbers.as_primitive::<Float64Type>();
-    let weights = values.get(1).map(|weights| cast(weights, &DataType::Float64));
+    let weights = values
+        .get(1)
+        .map(|weights| cast(weights, &DataType::Float64));
     let weights = weights.transpose()?;
     let weights = weights
         .as_ref()
@@ -420,7 +422,12 @@ mod tests {
     fn a_number_counts_as_often_as_its_weight_says() {
         let numbers_and_weights: [ArrayRef; 2] = [
             Arc::new(Float64Array::from(vec![1.0, 100.0, 7.0, 7.0])),
-            Arc::new(Float64Array::from(vec![Some(8.5), Some(1.5), None, Some(f64::NAN)])),
+            Arc::new(Float64Array::from(vec![
+                Some(8.5),
+                Some(1.5),
+                None,
+                Some(f64::NAN),
+            ])),
         ];
         let mut weighted = One::default();
         weighted.update_batch(&numbers_and_weights).unwrap();

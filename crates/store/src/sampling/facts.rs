@@ -30,7 +30,9 @@ pub(super) struct Facts {
 impl Facts {
     /// From the start of its first span to the end of its last.
     pub(super) const fn duration_ns(&self) -> u64 {
-        self.end_unix_ns.saturating_sub(self.start_unix_ns).unsigned_abs()
+        self.end_unix_ns
+            .saturating_sub(self.start_unix_ns)
+            .unsigned_abs()
     }
 }
 
@@ -99,7 +101,12 @@ impl Facts {
 
     /// A trace of one span that began at zero.
     #[cfg(test)]
-    pub(super) const fn of(trace: u128, operation: u64, has_failed: bool, duration_ns: i64) -> Self {
+    pub(super) const fn of(
+        trace: u128,
+        operation: u64,
+        has_failed: bool,
+        duration_ns: i64,
+    ) -> Self {
         Self {
             trace,
             operation,

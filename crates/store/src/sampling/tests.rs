@@ -73,7 +73,11 @@ fn what_failed_is_slow_or_rare_is_kept_and_of_the_others_a_share() {
     let facts: Vec<Facts> = (0..10_000)
         .map(|number| {
             let operation = u64::from(number % 5_000 == 0);
-            let duration_ns = if number % 1_000 == 7 { 1_000_000_000 } else { 1_000 };
+            let duration_ns = if number % 1_000 == 7 {
+                1_000_000_000
+            } else {
+                1_000
+            };
             Facts::of(trace(number), operation, number % 100 == 50, duration_ns)
         })
         .collect();
@@ -165,11 +169,19 @@ fn two_collectors_keep_the_same_by_chance_and_a_larger_share_keeps_more() {
     let generous = Bench::new(by_chance(0.4)).judge(&facts);
     assert_eq!(one, other);
     let kept = |verdicts: &Verdicts, trace| verdicts[trace] != Verdict::LeftOut;
-    assert!(one.keys().all(|trace| !kept(&one, trace) || kept(&generous, trace)));
+    assert!(
+        one.keys()
+            .all(|trace| !kept(&one, trace) || kept(&generous, trace))
+    );
 }
 
 fn any_facts() -> impl Strategy<Value = Vec<Vec<Facts>>> {
-    let facts = (0..60_u64, 0..4_u64, prop::bool::weighted(0.2), 0..5_000_000_000_i64);
+    let facts = (
+        0..60_u64,
+        0..4_u64,
+        prop::bool::weighted(0.2),
+        0..5_000_000_000_i64,
+    );
     let facts = facts.prop_map(|(number, operation, has_failed, duration_ns)| {
         Facts::of(trace(number), operation, has_failed, duration_ns)
     });

@@ -24,7 +24,12 @@ fn traces(numbers: std::ops::Range<u64>) -> Rows {
     for number in numbers {
         push(&mut rows, number, 1, "unset");
         let has_failed = number.is_multiple_of(100);
-        push(&mut rows, number, 2, if has_failed { "error" } else { "unset" });
+        push(
+            &mut rows,
+            number,
+            2,
+            if has_failed { "error" } else { "unset" },
+        );
     }
     rows
 }
@@ -78,7 +83,11 @@ fn a_sample_stands_for_all_that_came_before_and_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(config(&folder)).unwrap();
     store.append(traces(0..5_000)).unwrap();
-    assert_eq!(numbers(&store, COUNTS)[0], 10_000.0, "all is there until it is judged");
+    assert_eq!(
+        numbers(&store, COUNTS)[0],
+        10_000.0,
+        "all is there until it is judged"
+    );
     store.flush().unwrap();
     let check = |store: &Store| {
         let [spans, weight, errors, traces] = numbers(store, COUNTS)[..] else {
@@ -132,7 +141,10 @@ fn traces_wait_for_their_spans_in_the_log() {
         sleep(Duration::from_millis(20));
     }
     let sampled = store.sampled().unwrap();
-    assert_eq!((sampled.by_chance + sampled.left_out, sampled.early), (50, 0));
+    assert_eq!(
+        (sampled.by_chance + sampled.left_out, sampled.early),
+        (50, 0)
+    );
 }
 
 #[test]
@@ -159,7 +171,10 @@ fn a_failure_that_comes_late_is_kept() {
     store.flush().unwrap();
     assert_eq!(count(), 1.0);
     let sampled = store.sampled().unwrap();
-    assert_eq!((sampled.left_out, sampled.late, sampled.spans_left_out), (1, 1, 3));
+    assert_eq!(
+        (sampled.left_out, sampled.late, sampled.spans_left_out),
+        (1, 1, 3)
+    );
 }
 
 #[test]
@@ -200,5 +215,8 @@ fn a_span_that_its_sender_sampled_stands_for_more() {
     store.append(rows).unwrap();
     store.flush().unwrap();
     assert_eq!(weight(), 7.0);
-    assert_eq!(numbers(&store, "SELECT count(*) FROM spans WHERE weight > 1")[0], 1.0);
+    assert_eq!(
+        numbers(&store, "SELECT count(*) FROM spans WHERE weight > 1")[0],
+        1.0
+    );
 }
