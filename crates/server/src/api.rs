@@ -3,6 +3,7 @@
 //! Each module here is one answer: it reads the store and gives a value that serialises as documented. Answers are made on
 //! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
 
+mod checks;
 mod compare;
 mod engines;
 mod filter;
@@ -122,6 +123,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/engines", get(engines))
         .route("/api/v1/sql", post(sql))
         .route("/api/v1/doctor", get(doctor))
+        .route("/api/v1/checks", get(checks))
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
         .merge(prometheus::router())
@@ -224,6 +226,10 @@ async fn engines(State(api): State<Arc<Api>>, uri: Uri) -> Response {
 
 async fn doctor(State(api): State<Arc<Api>>) -> Response {
     Json(api.intake.doctor()).into_response()
+}
+
+async fn checks(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| checks::answer(api, &params)).await
 }
 
 /// The body of `POST /api/v1/sql`.

@@ -221,7 +221,7 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "doctor",
-        what: "Who sent what, and what was refused and why",
+        what: "Who sent what, what was refused and why, and what is checked: clocks, sampling, losses, spans without parents",
         arguments: &[],
     },
 ];
@@ -410,6 +410,7 @@ fn ask(
             parameters.push(("nodes", "300"));
             collector.get("flame", &parameters)
         }
+        "doctor" => crate::ask::diagnosis(collector),
         "queue" => collector.get("queues", &others("")),
         "metrics" if !value("name").is_empty() => collector.get(
             &format!("metrics/{}", encoded(value("name"))),

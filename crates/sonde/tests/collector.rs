@@ -18,6 +18,12 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "collector/checks.rs"]
+mod checks;
+
+#[path = "collector/sampling.rs"]
+mod sampling;
+
 #[path = "collector/answers.rs"]
 mod answers;
 #[path = "collector/memory.rs"]

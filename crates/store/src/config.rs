@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::disk::{Disk, SystemDisk};
+use crate::{
+    disk::{Disk, SystemDisk},
+    sampling::Sampling,
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -24,6 +27,8 @@ pub struct Config {
     /// Whether statements that need more memory than they may have put parts of it into the system's folder for temporary
     /// files; where not, they are refused.
     pub spills: bool,
+    /// Which traces are kept; all of them without.
+    pub sampling: Option<Sampling>,
     /// What is written to.
     pub disk: Arc<dyn Disk>,
 }
@@ -39,6 +44,7 @@ impl Config {
             flush_rows: 262_144,
             flush_interval: Duration::from_mins(1),
             spills: true,
+            sampling: None,
             disk: Arc::new(SystemDisk),
         }
     }

@@ -25,6 +25,7 @@ mod open;
 pub mod query;
 mod read;
 pub mod row;
+mod sampling;
 mod seen;
 mod segment;
 mod series;
@@ -44,6 +45,7 @@ pub use self::{
     config::Config,
     open::{OpenError, Recovery},
     read::{Kept, attributes_from_json},
+    sampling::{Sampled, Sampling, Slow},
     segment::WriteError,
     several::Traces,
     table::Table,
@@ -135,6 +137,11 @@ impl Store {
     /// The segments there are, the oldest first.
     pub fn segments(&self) -> Vec<Segment> {
         self.shared.segments()
+    }
+
+    /// What became of traces since the store was opened, where they are sampled.
+    pub fn sampled(&self) -> Option<Sampled> {
+        self.shared.sampler().map(|sampler| sampler.sampled())
     }
 
     /// Rows that are in memory and in no segment yet.

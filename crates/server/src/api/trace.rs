@@ -192,7 +192,11 @@ pub(super) fn records(api: &Api, trace_id: TraceId) -> Result<Vec<Kept>, Problem
     let kept = api.store.trace(trace_id)?;
     if kept.is_empty() {
         let message = format!("trace {trace_id} is not here");
-        let mend = "it may be too old, or not sent yet; `sonde doctor` says what arrived";
+        let mend = if api.config.sampling.is_some() {
+            "it may be one that sampling left out, too old, or not sent yet; `sonde doctor` says what arrived"
+        } else {
+            "it may be too old, or not sent yet; `sonde doctor` says what arrived"
+        };
         return Err(Problem::not_found(message, mend));
     }
     Ok(kept)

@@ -23,8 +23,8 @@ Examples:
   sonde record session.jsonl --for 10m --every 2s
   sonde top --replay session.jsonl
 
-A poll takes as much as the collector has to show, some 10 kB of a quiet one and some 500 kB of a busy one; what did not change is
-not written again. How much it was is said at the beginning and at the end.";
+A poll takes as much as the collector has to show; what did not change is not written again. How much it was is said at the
+beginning and at the end.";
 
 /// The command line of `sonde top`.
 #[derive(Debug, Args)]

@@ -10,12 +10,13 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use radiosonde_answers::units::Bytes;
-use radiosonde_server::{Config, ScrapeTarget, VolatileFolder, access::Token};
+use radiosonde_core::sampling::Threshold;
+use radiosonde_server::{Config, Sampling, ScrapeTarget, Slow, VolatileFolder, access::Token};
 
 use crate::{
     cli::{
         serve::ServeArguments,
-        units::{bytes_text, duration_text},
+        units::{bytes_text, duration_text, share_text},
     },
     collector::{TOKEN_VARIABLE, variable},
 };
@@ -81,6 +82,10 @@ pub struct Settings {
     statsd: Setting<Option<SocketAddr>>,
     max_size: Setting<u64>,
     max_age: Setting<Duration>,
+    sample: Setting<Option<Threshold>>,
+    sample_slow: Setting<Slow>,
+    sample_rare: Setting<u32>,
+    sample_wait: Setting<Duration>,
     token: Setting<Option<Token>>,
 }
 
@@ -102,6 +107,8 @@ impl Settings {
         if said.memory {
             bound_in_memory(&mut default, said.max_size)?;
         }
+        // Every trace is kept by default; these say what else is kept where a share is.
+        let rules = Sampling::new(Threshold::ALL);
         let token = variable(TOKEN_VARIABLE)
             .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
             .transpose()?;
@@ -113,6 +120,10 @@ impl Settings {
             statsd: Setting::or(said.statsd.map(Some), default.statsd),
             max_size: Setting::or(said.max_size, default.store.size_bytes_max),
             max_age: Setting::or(said.max_age, default.store.age_max),
+            sample: Setting::or(said.sample.map(Some), None),
+            sample_slow: Setting::or(said.sample_slow, rules.slow),
+            sample_rare: Setting::or(said.sample_rare, rules.rare),
+            sample_wait: Setting::or(said.sample_wait, rules.wait),
             token: Setting {
                 source: match token {
                     Some(_) => Source::Environment(TOKEN_VARIABLE),
@@ -146,6 +157,12 @@ impl Settings {
         config.page = self.page.value;
         config.store.size_bytes_max = self.max_size.value;
         config.store.age_max = self.max_age.value;
+        config.store.sampling = self.sample.value.map(|share| Sampling {
+            share,
+            slow: self.sample_slow.value,
+            rare: self.sample_rare.value,
+            wait: self.sample_wait.value,
+        });
         config.scrape.clone_from(&self.scrape.value);
         config.statsd = self.statsd.value;
         config.token.clone_from(&self.token.value);
@@ -171,6 +188,17 @@ impl Settings {
             }),
             "max_size" => shown(&self.max_size, None, |bytes| Some(bytes_text(*bytes))),
             "max_age" => shown(&self.max_age, None, |age| Some(duration_text(*age))),
+            "sample" => shown(&self.sample, None, |share| {
+                share.map(|share| share_text(share.ratio()))
+            }),
+            "sample_slow" => shown(&self.sample_slow, None, |slow| {
+                Some(match slow {
+                    Slow::AtLeast(least) => duration_text(*least),
+                    Slow::Share(share) => share_text(*share),
+                })
+            }),
+            "sample_rare" => shown(&self.sample_rare, None, |rare| Some(rare.to_string())),
+            "sample_wait" => shown(&self.sample_wait, None, |wait| Some(duration_text(*wait))),
             _ => return None,
         })
     }
@@ -249,6 +277,12 @@ fn scrape(said: &ServeArguments) -> anyhow::Result<Setting<Vec<ScrapeTarget>>> {
     })
 }
 
+/// The folder from the root on: queries know no other.
+fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(folder)
+        .with_context(|| format!("cannot use the folder {folder:?}; name one with --data"))
+}
+
 /// Where data of the user goes, on this system as its conventions have it (XDG Base Directory Specification; Apple's File
 /// System Programming Guide; Windows' Known Folders) unless somebody says.
 fn data(said: &ServeArguments) -> anyhow::Result<Setting<PathBuf>> {
@@ -259,11 +293,11 @@ fn data(said: &ServeArguments) -> anyhow::Result<Setting<PathBuf>> {
         });
     }
     if let Some(folder) = &said.data {
-        return Ok(Setting::or(Some(folder.clone()), PathBuf::new()));
+        return Ok(Setting::or(Some(absolute(folder)?), PathBuf::new()));
     }
     if let Some(folder) = variable(DATA_VARIABLE) {
         return Ok(Setting {
-            value: folder.into(),
+            value: absolute(Path::new(&folder))?,
             source: Source::Environment(DATA_VARIABLE),
         });
     }

@@ -32,8 +32,7 @@ s            show or hide the services
 p            pause: nothing changes while you read
 q            quit";
 
-const REPLAY_KEYS: &str =
-    ", . step   p pause   + - speed   1-6 tabs   Enter open   ? help   q quit";
+const REPLAY_KEYS: &str = ", . step  p pause  + - speed  1-6 tabs  Enter open  ? help  q quit";
 
 const REPLAY_HELP: &str = "\
 , .          the poll before, the one after
@@ -377,6 +376,7 @@ mod tests {
         insta::assert_snapshot!(screen(&state, 120, 5));
         press(&mut state, [KeyCode::Char('?')]);
         insta::assert_snapshot!("help_of_a_recording", screen(&state, 80, 16));
+        press(&mut state, [KeyCode::Char('?')]);
         state.take(Update::Failed("no collector answers".to_owned()));
         assert!(screen(&state, 120, 5).contains("0.5x   no collector answers"));
     }

@@ -40,7 +40,12 @@ fn kept(collector: &Collector) -> PathBuf {
 /// The files that a process has open, but devices, pipes, sockets and its own folder.
 fn open_elsewhere(collector: &Collector, folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(format!("/proc/{}/fd", collector.child.id())).unwrap();
-    let files = files.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    // The standard streams are whatever the test was started with.
+    let is_own = |file: &PathBuf| !["0", "1", "2"].iter().any(|stream| file.ends_with(stream));
+    let files = files
+        .map(|entry| entry.unwrap().path())
+        .filter(is_own)
+        .filter_map(|file| fs::read_link(file).ok());
     let is_elsewhere = |file: &PathBuf| {
         file.is_absolute()
             && !file.starts_with(folder)

@@ -237,15 +237,14 @@ impl Drop for Terminal {
 /// A program with a model, as its process sees itself: the rows of its files, and its recording.
 fn model(folder: &Path) -> ([Vec<Value>; 2], PathBuf) {
     let recording = folder.join("events.jsonl");
-    let text =
-        format!("[metrics_log]\nenabled = true\ninterval = \"20ms\"\ndirectory = {folder:?}\n");
+    let text = format!(
+        "[metrics_log]\nenabled = true\ninterval = \"20ms\"\ndirectory = {folder:?}\n\
+         [json_lines]\npath = {recording:?}\n[logging]\nconsole = false\n\
+         [telemetry]\nsystem_interval = \"1h\"\n"
+    );
     let raw = RawConfig::parse(Format::Toml, &text, Path::new("radiosonde.toml")).unwrap();
     let guard = radiosonde::builder()
         .config(Config::new(raw).unwrap())
-        .console(false)
-        .discover(false)
-        .system_interval(Duration::from_hours(1))
-        .json_lines(&recording)
         .init()
         .unwrap();
     let host = memory::Collector::new(memory::HOST);

@@ -12,4 +12,5 @@ mod kill;
 mod power;
 mod profiles;
 mod reading;
+mod sampling;
 mod several;
