@@ -17,6 +17,8 @@ use crate::ids::TraceId;
 
 /// The trace ID's bits that W3C trace context level 2 promises to be random.
 const RANDOM_BITS: u64 = (1 << 56) - 1;
+/// Hexadecimal digits of a threshold that is written out.
+const THRESHOLD_DIGITS: usize = 14;
 /// The threshold that no 56-bit value reaches.
 const KEEPS_NONE: u64 = 1 << 56;
 
@@ -56,6 +58,21 @@ impl Threshold {
         } else {
             Err(RatioError(ratio))
         }
+    }
+
+    /// The threshold by which somebody upstream kept a trace, as its W3C trace state says it: the sub-key `th` of `ot`, up to
+    /// 14 hexadecimal digits of which those that are not written are zeros (OpenTelemetry, "Probability sampling in
+    /// tracestate"). `None` where nobody said, or what is said is no threshold.
+    pub fn from_trace_state(trace_state: &str) -> Option<Self> {
+        let mut members = trace_state.split(',').map(str::trim);
+        let ours = members.find_map(|member| member.strip_prefix("ot="))?;
+        let digits = ours.split(';').find_map(|part| part.strip_prefix("th:"))?;
+        let is_plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if digits.is_empty() || digits.len() > THRESHOLD_DIGITS || !is_plain {
+            return None;
+        }
+        let value = u64::from_str_radix(digits, 16).ok()?;
+        Some(Self(value << (4 * (THRESHOLD_DIGITS - digits.len()))))
     }
 
     /// The share of traces that is kept.
@@ -200,6 +217,27 @@ mod tests {
             "sampling ratio 1.5 is out of range; give a number from 0 (nothing) to 1 (everything)"
         );
         assert!(Threshold::from_ratio(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn a_trace_state_tells_what_was_kept() {
+        let told = |state| Threshold::from_trace_state(state).map(Threshold::adjusted_count);
+        assert_eq!(told("ot=th:8"), Some(2.0));
+        assert_eq!(told("vendor=a, ot=rv:ab;th:c0 ,other=th:8"), Some(4.0));
+        assert_eq!(told("ot=th:0"), Some(1.0));
+        assert!(told("ot=th:ffffffffffffff").is_some_and(f64::is_finite));
+        for state in [
+            "",
+            "ot=",
+            "ot=rv:8",
+            "ot=th:",
+            "ot=th:x",
+            "ot=th:+8",
+            "ot=th:800000000000000",
+            "th:8",
+        ] {
+            assert_eq!(told(state), None, "{state}");
+        }
     }
 
     proptest! {

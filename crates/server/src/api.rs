@@ -3,6 +3,7 @@
 //! Each module here is one answer: it reads the store and gives a value that serialises as documented. Answers are made on
 //! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
 
+mod checks;
 mod compare;
 mod dashboards;
 mod engines;
@@ -19,6 +20,7 @@ mod queues;
 mod rows;
 mod selection;
 mod semconv;
+mod show;
 mod status;
 mod stream;
 mod trace;
@@ -116,6 +118,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/traces", get(traces))
         .route("/api/v1/traces/{trace_id}", get(one_trace))
         .route("/api/v1/traces/{trace_id}/why", get(why_trace))
+        .route("/api/v1/show/{id}", get(show))
         .route("/api/v1/why", get(why))
         .route("/api/v1/compare", get(compare))
         .route("/api/v1/logs", get(logs))
@@ -135,6 +138,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
             get(stream::of_address).post(stream::of_body),
         )
         .route("/api/v1/doctor", get(doctor))
+        .route("/api/v1/checks", get(checks))
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
         .merge(prometheus::router())
@@ -156,6 +160,13 @@ async fn traces(State(api): State<Arc<Api>>, uri: Uri) -> Response {
 
 async fn one_trace(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response {
     answer(api, move |api| trace::answer(api, &id)).await
+}
+
+async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Response {
+    with_params(api, &uri, move |api, params| {
+        show::answer(api, &id, &params)
+    })
+    .await
 }
 
 async fn why_trace(
@@ -238,6 +249,10 @@ async fn one_dashboard(State(api): State<Arc<Api>>, Path(name): Path<String>) ->
 
 async fn doctor(State(api): State<Arc<Api>>) -> Response {
     Json(api.intake.doctor()).into_response()
+}
+
+async fn checks(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| checks::answer(api, &params)).await
 }
 
 /// The body of `POST /api/v1/sql`.

@@ -28,6 +28,11 @@ impl Problem {
         }
     }
 
+    /// What is wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The request cannot be understood.
     pub(crate) fn bad_request(message: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message, mend)

@@ -14,6 +14,7 @@
 
 mod answer;
 mod body;
+mod clocks;
 mod decode;
 mod grpc;
 mod http;
@@ -40,13 +41,14 @@ use tokio::{
     time::timeout,
 };
 
-pub(crate) use self::ledger::Doctor;
 use self::{
     body::{Compression, Share, Whole},
+    clocks::Clocks,
     decode::{Counts, Encoding, Rejected, Signal, Told},
     ledger::{Ledger, Sender},
     refusal::{Kind, Refusal},
 };
+pub(crate) use self::{clocks::Clock, ledger::Doctor};
 
 /// What requests may take.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +118,7 @@ pub(crate) struct Intake {
     http_port: u16,
     grpc_port: u16,
     ledger: Ledger,
+    clocks: Arc<Clocks>,
     received: watch::Sender<Received>,
     /// One for each request that may be decoded at once.
     places: Arc<Semaphore>,
@@ -141,6 +144,7 @@ impl Intake {
             http_port: otlp_http.port(),
             grpc_port: otlp_grpc.port(),
             ledger: Ledger::default(),
+            clocks: Arc::default(),
             received: watch::Sender::default(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
             memory: Arc::new(Semaphore::new(limits.bytes_max)),
@@ -150,6 +154,11 @@ impl Intake {
     /// Who sent what, and what was refused.
     pub(crate) fn doctor(&self) -> Doctor {
         self.ledger.doctor()
+    }
+
+    /// How far the clocks of those who send are from this machine's.
+    pub(crate) fn clocks(&self) -> Vec<Clock> {
+        self.clocks.told()
     }
 
     /// What was received so far.
@@ -210,8 +219,9 @@ impl Intake {
         .await;
         let place = place.ok().and_then(Result::ok).ok_or_else(Refusal::busy)?;
         let (store, limits, runtime) = (Arc::clone(&self.store), self.limits, Handle::current());
+        let clocks = Arc::clone(&self.clocks);
         let kept = spawn_blocking(move || {
-            let kept = keep(&store, payload, &limits, &runtime);
+            let kept = keep(&store, &clocks, payload, &limits, &runtime);
             drop(place);
             kept
         });
@@ -228,6 +238,7 @@ impl Intake {
 
 fn keep(
     store: &Store,
+    clocks: &Clocks,
     payload: Payload,
     limits: &Limits,
     runtime: &Handle,
@@ -244,10 +255,12 @@ fn keep(
         // Profilers write them so.
         whole = body::decompress(Compression::Gzip, whole, limits, runtime)?;
     }
-    let decoded = decode::decode(signal, encoding, &told, &whole.bytes, now_unix_ns());
+    let arrived_unix_ns = now_unix_ns();
+    let decoded = decode::decode(signal, encoding, &told, &whole.bytes, arrived_unix_ns);
     let unreadable = |unreadable| Refusal::unreadable(unreadable, mend(encoding, &whole.bytes));
     let (rows, counts, rejected) = decoded.map_err(unreadable)?;
     if !rows.is_empty() {
+        clocks.note(rows.newest(), arrived_unix_ns);
         store
             .append(rows)
             .map_err(|error| Refusal::append(&error))?;

@@ -215,21 +215,27 @@ pub fn query(arguments: &QueryArguments) -> anyhow::Result<String> {
     Ok(out)
 }
 
+/// What there is to know about what arrives: who sent what, what was refused, what was checked, and the collector's own state.
+pub fn diagnosis(collector: &Collector) -> anyhow::Result<Value> {
+    let get = |name: &str| collector.get(name, &Vec::new());
+    let mut answer = get("doctor")?;
+    answer["status"] = get("status")?;
+    answer["checks"] = get("checks")?["checks"].take();
+    Ok(answer)
+}
+
 /// `sonde doctor`.
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<String> {
     let collector = Collector::new(&arguments.collector);
-    let (status, mut answer) = (
-        collector.get("status", &Vec::new())?,
-        collector.get("doctor", &Vec::new())?,
-    );
+    let answer = diagnosis(&collector)?;
     if arguments.format == Format::Json {
-        answer["status"] = status;
         return Ok(text::json(&answer));
     }
+    let status = &answer["status"];
     let listening = &status["listening"];
     let mut out = format!(
         "Collector {} at {}\n  OTLP/HTTP {}   OTLP/gRPC {}\n  data in {}\n",
-        member(&status, "version"),
+        member(status, "version"),
         member(listening, "page"),
         member(listening, "otlp_http"),
         member(listening, "otlp_grpc"),
@@ -268,7 +274,31 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<String> {
     }
     out.push_str(&scrapes(list(&answer, "scrapes")));
     out.push_str(&refusals(list(&answer, "refusals")));
+    out.push_str(&checked(list(&answer, "checks")));
     Ok(out)
+}
+
+/// What was looked at, and what to do about what is not well.
+fn checked(checks: &[Value]) -> String {
+    let mut out = String::from("\nWhat was checked:\n");
+    for check in checks {
+        let outcome = match member(check, "outcome").as_str() {
+            "pass" => "pass",
+            "warn" => "WARN",
+            _ => "?",
+        };
+        let words = text::plain(&member(check, "words"));
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            out,
+            "  {outcome:<4}  {:<8}  {words}",
+            member(check, "check")
+        );
+        if let Some(mend) = check["mend"].as_str() {
+            let _ = writeln!(out, "        {}", text::plain(mend));
+        }
+    }
+    out
 }
 
 /// How the targets are that are scraped; nothing where there are none.

@@ -1,11 +1,14 @@
 //! The command line.
 
 pub mod compare;
+pub mod config;
 pub mod flame;
 pub mod query;
 pub mod queue;
 pub mod serve;
-mod units;
+pub mod show;
+pub mod top;
+pub mod units;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,10 +17,13 @@ use clap_complete::Shell;
 
 use self::{
     compare::CompareArguments,
+    config::{CatalogArguments, ConfigArguments},
     flame::FlameArguments,
     query::QueryArguments,
     queue::{QueueArguments, Semconv},
     serve::ServeArguments,
+    show::ShowArguments,
+    top::{RecordArguments, TopArguments},
     units::duration,
 };
 
@@ -103,6 +109,9 @@ pub enum Command {
     Traces(TracesArguments),
     /// Show one trace: its spans and what was logged in it.
     Trace(TraceArguments),
+    /// Show all that is known of one identifier: its trace, logs, exemplars and flame graph.
+    #[command(after_help = show::HELP)]
+    Show(ShowArguments),
     /// Show logs and events.
     #[command(after_help = LOGS_HELP)]
     Logs(LogsArguments),
@@ -125,8 +134,12 @@ pub enum Command {
     Query(QueryArguments),
     /// Say what arrived, from whom, and what was refused and why.
     Doctor(DoctorArguments),
-    /// Show live what programs are doing, on the terminal.
+    /// Show what programs are doing on the terminal, live or as it was recorded.
+    #[command(after_help = top::HELP)]
     Top(TopArguments),
+    /// Record what `top` would show, to look at it later.
+    #[command(after_help = top::RECORD_HELP)]
+    Record(RecordArguments),
     /// Write what a collector has into a file that `import` reads, without secrets.
     #[command(after_help = EXPORT_HELP)]
     Export(ExportArguments),
@@ -136,6 +149,12 @@ pub enum Command {
     /// Answer an agent's questions over standard input and output (Model Context Protocol).
     #[command(after_help = MCP_HELP)]
     Mcp(CollectorArguments),
+    /// Say what `serve` is told: every option, its value, and where that is from.
+    #[command(after_help = config::HELP)]
+    Config(ConfigArguments),
+    /// Say which events and metrics Radiosonde defines: their names, fields, units and meanings.
+    #[command(after_help = config::CATALOG_HELP)]
+    Catalog(CatalogArguments),
     /// Write the completions of a shell.
     Completions {
         /// The shell.
@@ -349,17 +368,6 @@ pub struct DoctorArguments {
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-/// The command line of `sonde top`.
-#[derive(Debug, Args)]
-pub struct TopArguments {
-    /// How much of the past is looked at: 30s, 15m, 2h, 7d.
-    #[arg(long, value_name = "DURATION", default_value = "15m")]
-    pub window: String,
-    /// Which collector.
-    #[command(flatten)]
-    pub collector: CollectorArguments,
 }
 
 /// The command line of `sonde export`.

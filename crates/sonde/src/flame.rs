@@ -85,6 +85,19 @@ pub fn of_trace(collector: &Collector, trace: &Value) -> String {
     )
 }
 
+/// An answer as its heading, its tree and its libraries.
+pub fn whole(answer: &Value) -> String {
+    let flame = Flame::new(answer);
+    let parts = [
+        flame.heading(),
+        flame.tree(),
+        flame.left_out(),
+        "\n".to_owned(),
+        flame.libraries(),
+    ];
+    parts.concat()
+}
+
 fn wanted(arguments: &FlameArguments) -> Parameters<'_> {
     let named = [
         ("q", &arguments.text),

@@ -9,9 +9,11 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod catalog;
 mod cli;
 mod collector;
 mod compare;
+mod config;
 mod export;
 mod flame;
 mod import;
@@ -22,6 +24,7 @@ mod recording;
 mod run;
 mod semconv;
 mod serve;
+mod show;
 mod text;
 mod top;
 mod trace;
@@ -63,6 +66,7 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Traces(arguments) => ask::traces(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Flame(arguments) => flame::run(&arguments),
@@ -73,9 +77,12 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Query(arguments) => ask::query(&arguments),
         Command::Doctor(arguments) => ask::doctor(&arguments),
         Command::Top(arguments) => top::run(&arguments),
+        Command::Record(arguments) => top::record(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Mcp(arguments) => mcp::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Completions { shell } => written(|out| {
             clap_complete::generate(shell, &mut Cli::command(), "sonde", out);
             Ok(())

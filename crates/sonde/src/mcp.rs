@@ -78,6 +78,19 @@ const TOOLS: &[Tool] = &[
         arguments: &[TRACE_ID],
     },
     Tool {
+        name: "show",
+        what: "All that is known of one identifier: the spans and logs of its trace, the exemplars of metrics that name it, where its profile's samples are; of several traces the newest",
+        arguments: &[
+            (
+                "id",
+                true,
+                "a trace's or span's hexadecimal digits, or a correlation ID (the attribute correlation.id, request_id ...)",
+            ),
+            FROM,
+            TO,
+        ],
+    },
+    Tool {
         name: "why",
         what: "Says where the time went and why it took so long, with evidence, what is ruled out and what cannot be told: of a trace, of a span of it, or of all requests of a time, a service, an operation, and then what the slow ones have that the typical ones have not",
         arguments: &[
@@ -208,7 +221,7 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "doctor",
-        what: "Who sent what, and what was refused and why",
+        what: "Who sent what, what was refused and why, and what is checked: clocks, sampling, losses, spans without parents",
         arguments: &[],
     },
 ];
@@ -381,6 +394,7 @@ fn ask(
             &format!("traces/{}", encoded(value("trace_id"))),
             &Vec::new(),
         ),
+        "show" => collector.get(&format!("show/{}", encoded(value("id"))), &others("id")),
         "why" if value("trace_id").is_empty() => {
             collector.get("why", &others("trace_id")).map(brief)
         }
@@ -396,6 +410,7 @@ fn ask(
             parameters.push(("nodes", "300"));
             collector.get("flame", &parameters)
         }
+        "doctor" => crate::ask::diagnosis(collector),
         "queue" => collector.get("queues", &others("")),
         "metrics" if !value("name").is_empty() => collector.get(
             &format!("metrics/{}", encoded(value("name"))),

@@ -28,7 +28,7 @@ use self::{child::Child, report::Run};
 use crate::{
     cli::{RunArguments, serve::ServeArguments},
     collector::{Collector, variable},
-    serve,
+    serve::settings::Settings,
 };
 
 /// How long the last records of the run may take to be delivered.
@@ -184,7 +184,8 @@ fn start(arguments: &RunArguments) -> anyhow::Result<Server> {
         data: arguments.data.clone(),
         ..ServeArguments::default()
     };
-    let mut config = serve::config(&said)?;
+    let settings = Settings::new(&said)?;
+    let mut config = settings.config(settings.folder());
     match Server::start(config.clone()) {
         Err(StartError::Listen { .. }) => {}
         started => return Ok(started?),

@@ -1,94 +1,60 @@
 //! `sonde serve`: the collector, until it is told to end.
 
+pub mod settings;
+
 use std::{
     collections::BTreeSet,
     io::{self, Write as _},
-    path::PathBuf,
     time::Duration,
 };
 
-use anyhow::Context as _;
-use radiosonde_server::{Config, ScrapeTarget, Server, access::Token};
+use radiosonde_server::{Server, VolatileFolder};
 
-use crate::{
-    cli::serve::ServeArguments,
-    collector::{TOKEN_VARIABLE, variable},
-};
+use self::settings::Settings;
+use crate::cli::serve::ServeArguments;
 
-/// The environment's variable with the data folder.
-const DATA_VARIABLE: &str = "RADIOSONDE_DATA_DIR";
-
-/// The environment's variable with what is scraped.
-const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
-
-/// The environment's variable with the folder of dashboards.
-const DASHBOARDS_VARIABLE: &str = "RADIOSONDE_DASHBOARDS";
 /// How often it is looked whether dashboards are wrong.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(arguments: &ServeArguments) -> anyhow::Result<String> {
-    let server = Server::start(config(arguments)?)?;
+    let settings = Settings::new(arguments)?;
+    let memory = settings
+        .is_in_memory()
+        .then(VolatileFolder::create)
+        .transpose()?;
+    let folder = memory.as_ref().map(VolatileFolder::data);
+    let folder = folder.as_deref().unwrap_or_else(|| settings.folder());
+    let server = Server::start(settings.config(folder))?;
     announce(&server);
+    if let Some(memory) = &memory {
+        announce_memory(memory, &settings);
+    }
     wait_for_end(&server)?;
-    // Dropping it answers what was begun and writes what is in memory.
+    // Dropping it answers what was begun and writes what is in memory; only then the folder may go.
     drop(server);
+    drop(memory);
     Ok(String::new())
 }
 
-/// What the command line and the environment say.
-pub fn config(arguments: &ServeArguments) -> anyhow::Result<Config> {
-    let folder = match arguments.data.clone() {
-        Some(folder) => folder,
-        None => folder_default()?,
-    };
-    let mut config = Config::new(folder);
-    config.otlp_grpc = arguments.otlp_grpc.unwrap_or(config.otlp_grpc);
-    config.otlp_http = arguments.otlp_http.unwrap_or(config.otlp_http);
-    config.page = arguments.page.unwrap_or(config.page);
-    config.store.size_bytes_max = arguments.max_size.unwrap_or(config.store.size_bytes_max);
-    config.store.age_max = arguments.max_age.unwrap_or(config.store.age_max);
-    config.scrape = scrape(arguments)?;
-    config.statsd = arguments.statsd;
-    let dashboards = || variable(DASHBOARDS_VARIABLE).map(PathBuf::from);
-    config.dashboards = arguments.dashboards.clone().or_else(dashboards);
-    config.token = variable(TOKEN_VARIABLE)
-        .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
-        .transpose()?;
-    Ok(config)
-}
-
-/// What is to be scraped: by the command line, or else by the environment.
-fn scrape(arguments: &ServeArguments) -> anyhow::Result<Vec<ScrapeTarget>> {
-    if !arguments.scrape.is_empty() {
-        return Ok(arguments.scrape.clone());
+/// Says that nothing will be left, and what others left.
+fn announce_memory(memory: &VolatileFolder, settings: &Settings) {
+    let mut err = io::stderr().lock();
+    let size = settings.shown("max_size").and_then(|shown| shown.value);
+    // A terminal that is gone does not end a collector.
+    let _ = writeln!(
+        err,
+        "sonde: keeps at most {} in memory ({}), and nothing of it when it ends",
+        size.unwrap_or_default(),
+        memory.data().display()
+    );
+    if memory.leftovers() > 0 {
+        let _ = writeln!(
+            err,
+            "sonde: removed what {} collectors left there that were killed",
+            memory.leftovers()
+        );
     }
-    let targets = variable(SCRAPE_VARIABLE).unwrap_or_default();
-    let targets = targets.split_ascii_whitespace().map(str::parse);
-    targets
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("{SCRAPE_VARIABLE} is wrong"))
-}
-
-/// Where data of the user goes on this system, as its conventions have it (XDG Base Directory Specification; Apple's File
-/// System Programming Guide; Windows' Known Folders).
-fn folder_default() -> anyhow::Result<PathBuf> {
-    if let Some(folder) = variable(DATA_VARIABLE) {
-        return Ok(folder.into());
-    }
-    let of =
-        |name: &str, below: &str| variable(name).map(|folder| PathBuf::from(folder).join(below));
-    let data = if cfg!(target_os = "macos") {
-        of("HOME", "Library/Application Support")
-    } else if cfg!(windows) {
-        of("LOCALAPPDATA", "")
-    } else {
-        of("XDG_DATA_HOME", "").or_else(|| of("HOME", ".local/share"))
-    };
-    let data = data.with_context(|| {
-        format!("there is no folder for this user's data; name one with --data or {DATA_VARIABLE}")
-    })?;
-    Ok(data.join("radiosonde"))
 }
 
 /// Says where it listens, and what it found in its folder.

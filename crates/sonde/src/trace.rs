@@ -27,7 +27,7 @@ pub fn run(arguments: &TraceArguments) -> anyhow::Result<String> {
 }
 
 /// The spans as a tree, each with its logs under it.
-fn drawing(trace: &Value) -> String {
+pub fn drawing(trace: &Value) -> String {
     let spans = list(trace, "spans");
     let logs = list(trace, "logs");
     let mut out = format!(

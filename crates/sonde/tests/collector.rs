@@ -20,10 +20,22 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "collector/checks.rs"]
+mod checks;
+
+#[path = "collector/sampling.rs"]
+mod sampling;
+
 #[path = "collector/answers.rs"]
 mod answers;
 #[path = "collector/following.rs"]
 mod following;
+#[path = "collector/memory.rs"]
+mod memory;
+#[path = "collector/replay.rs"]
+mod replay;
+#[path = "collector/show.rs"]
+mod show;
 
 const SONDE: &str = env!("CARGO_BIN_EXE_sonde");
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -44,6 +56,20 @@ fn sonde(arguments: &[&str]) -> Command {
     command
 }
 
+/// `sonde serve` on ports that the system chooses.
+fn serve() -> Command {
+    let free = "127.0.0.1:0";
+    sonde(&[
+        "serve",
+        "--otlp-grpc",
+        free,
+        "--otlp-http",
+        free,
+        "--page",
+        free,
+    ])
+}
+
 /// A collector on ports of its own.
 struct Collector {
     child: Child,
@@ -57,20 +83,14 @@ impl Collector {
     }
 
     fn start_with(folder: &Path, change: impl FnOnce(&mut Command)) -> Self {
-        let free = "127.0.0.1:0";
-        let mut command = sonde(&[
-            "serve",
-            "--otlp-grpc",
-            free,
-            "--otlp-http",
-            free,
-            "--page",
-            free,
-            "--data",
-        ]);
-        command.arg(folder).stderr(Stdio::piped());
+        let mut command = serve();
+        command.arg("--data").arg(folder);
         change(&mut command);
-        let mut child = command.spawn().unwrap();
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut address = |what: &str| {
             let line = lines
@@ -236,20 +256,7 @@ fn what_was_sent_is_found_by_every_command_and_after_kill_9() {
 fn a_collector_that_is_told_to_end_ends_well_and_a_second_one_on_its_folder_says_so() {
     let folder = TempDir::new().unwrap();
     let mut collector = Collector::start(folder.path());
-    let free = "127.0.0.1:0";
-    let second = sonde(&[
-        "serve",
-        "--otlp-grpc",
-        free,
-        "--otlp-http",
-        free,
-        "--page",
-        free,
-        "--data",
-    ])
-    .arg(folder.path())
-    .output()
-    .unwrap();
+    let second = serve().arg("--data").arg(folder.path()).output().unwrap();
     let said = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(said.contains(&collector.child.id().to_string()), "{said}");

@@ -32,9 +32,14 @@ use crate::{
 /// Most attribute columns of a batch.
 pub const KEYS_MAX: usize = 256;
 
+/// Most services whose newest row is known of a call.
+const SERVICES_MAX: usize = 64;
+
 /// Rows of one call, by table.
 #[derive(Debug, Default)]
 pub struct Rows {
+    /// By service, the latest time of its rows.
+    newest: Vec<(String, i64)>,
     spans: SpanColumns,
     logs: LogColumns,
     points: PointColumns,
@@ -42,24 +47,59 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Takes a span.
+    /// Takes a span that stands for itself.
     pub fn span(&mut self, row: &SpanRow<'_>) {
-        self.spans.push(row);
+        self.sampled_span(row, 1.0);
+    }
+
+    /// Takes a span that stands for `weight` of its like, because whoever sent it left others out; for itself where that is no
+    /// number from 1 on.
+    pub fn sampled_span(&mut self, row: &SpanRow<'_>, weight: f64) {
+        self.note(
+            row.origin,
+            row.start_unix_ns.saturating_add(row.duration_ns),
+        );
+        let is_weight = weight.is_finite() && weight >= 1.0;
+        self.spans.push(row, if is_weight { weight } else { 1.0 });
     }
 
     /// Takes a log or event.
     pub fn log(&mut self, row: &LogRow<'_>) {
+        self.note(row.origin, row.time_unix_ns);
         self.logs.push(row);
     }
 
     /// Takes a reading of a metric.
     pub fn point(&mut self, row: &PointRow<'_>) {
+        self.note(row.origin, row.time_unix_ns);
         self.points.push(row);
     }
 
     /// Takes a sample of a profile.
     pub fn sample(&mut self, row: &SampleRow<'_>) {
         self.profiles.push(row);
+    }
+
+    /// The services that rows are of, and the latest time of a row of each; a span's is its end. Of a call with rows of very many
+    /// services, the first ones.
+    pub fn newest(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.newest
+            .iter()
+            .map(|(service, time)| (service.as_str(), *time))
+    }
+
+    fn note(&mut self, origin: Origin<'_>, time_unix_ns: i64) {
+        // Rows of a service follow each other.
+        let known = self
+            .newest
+            .iter()
+            .rposition(|(service, _)| service == origin.service);
+        if let Some(at) = known {
+            let newest = &mut self.newest[at].1;
+            *newest = (*newest).max(time_unix_ns);
+        } else if self.newest.len() < SERVICES_MAX {
+            self.newest.push((origin.service.to_owned(), time_unix_ns));
+        }
     }
 
     /// How many rows there are, in all tables.
@@ -143,6 +183,7 @@ struct SpanColumns {
     status: LabelColumn,
     status_message: StringBuilder,
     links: StringBuilder,
+    weight: Float64Builder,
     shared: Shared,
 }
 
@@ -159,13 +200,14 @@ impl Default for SpanColumns {
             status: LabelColumn::default(),
             status_message: StringBuilder::new(),
             links: StringBuilder::new(),
+            weight: Float64Builder::new(),
             shared: Shared::default(),
         }
     }
 }
 
 impl SpanColumns {
-    fn push(&mut self, row: &SpanRow<'_>) {
+    fn push(&mut self, row: &SpanRow<'_>, weight: f64) {
         id(&mut self.trace_id, Some(row.trace_id));
         id(&mut self.span_id, Some(row.span_id));
         id(&mut self.parent_span_id, row.parent_span_id);
@@ -176,6 +218,7 @@ impl SpanColumns {
         self.status.push(row.status);
         self.status_message.append_value(row.status_message);
         self.links.append_value(row.links);
+        self.weight.append_value(weight);
         self.shared.push(row.origin, row.attributes);
     }
 
@@ -191,6 +234,7 @@ impl SpanColumns {
             self.status.finish()?,
             Arc::new(self.status_message.finish()),
             Arc::new(self.links.finish()),
+            Arc::new(self.weight.finish()),
         ];
         Ok((Table::Spans, self.shared, columns))
     }

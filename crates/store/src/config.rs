@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::disk::{Disk, SystemDisk};
+use crate::{
+    disk::{Disk, SystemDisk},
+    sampling::Sampling,
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -21,6 +24,11 @@ pub struct Config {
     pub flush_rows: usize,
     /// How long rows wait in memory for others.
     pub flush_interval: Duration,
+    /// Whether statements that need more memory than they may have put parts of it into the system's folder for temporary
+    /// files; where not, they are refused.
+    pub spills: bool,
+    /// Which traces are kept; all of them without.
+    pub sampling: Option<Sampling>,
     /// What is written to.
     pub disk: Arc<dyn Disk>,
 }
@@ -35,6 +43,8 @@ impl Config {
             memory_bytes_max: (256 * MIB) as usize,
             flush_rows: 262_144,
             flush_interval: Duration::from_mins(1),
+            spills: true,
+            sampling: None,
             disk: Arc::new(SystemDisk),
         }
     }

@@ -1,5 +1,5 @@
 //! The keeper: one thread that turns what is in memory into segments, small ones into large ones, and gives up what is too
-//! much or too old.
+//! much or too old. Where traces are sampled, it is here that they are judged, before their spans become rows of a segment.
 
 use std::{
     collections::HashSet,
@@ -9,16 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arrow::error::ArrowError;
+
 use crate::{
     Segment, WriteError, compact, log,
     memtable::{Memtable, now_unix_ns},
-    merge, segment,
+    merge,
+    sampling::Round,
+    segment,
     shared::{Held, Shared, State},
     table::Table,
 };
 
 /// How long after a failure it is tried again, and how often retention is looked after.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How often it is looked, at most, whether traces have waited.
+const PATIENCE_MIN: Duration = Duration::from_millis(50);
 
 /// Starts the thread; it ends when the store is stopped.
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
@@ -54,7 +61,7 @@ fn run(shared: &Shared) {
 /// Whether nothing waits for the keeper.
 fn is_idle(shared: &Shared) -> bool {
     let state = shared.lock();
-    !state.is_stopping && state.asked == state.answered && state.frozen.is_empty()
+    !state.is_stopping && state.asked == state.answered && !has_ripe(shared, &state)
 }
 
 /// Waits until there is something to do: the flush that is asked for, if one is, and whether the store is stopping.
@@ -68,12 +75,14 @@ fn wait(shared: &Shared, failed: Option<Instant>) -> (Option<u64>, bool) {
             );
         }
         let rests = failed.is_some_and(|failed| failed.elapsed() < PAUSE);
-        if !rests && (!state.frozen.is_empty() || is_due(shared, &state)) {
+        if !rests && (has_ripe(shared, &state) || is_due(shared, &state)) {
             return (None, false);
         }
+        let sampling = shared.config.sampling.as_ref();
+        let patience = sampling.map_or(PAUSE, |sampling| sampling.wait.max(PATIENCE_MIN));
         let wait = shared
             .work
-            .wait_timeout(state, PAUSE.min(shared.config.flush_interval));
+            .wait_timeout(state, PAUSE.min(shared.config.flush_interval).min(patience));
         let (after, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
         state = after;
         if timeout.timed_out() && !rests {
@@ -91,7 +100,22 @@ fn is_due(shared: &Shared, state: &MutexGuard<'_, State>) -> bool {
             .is_some_and(|began| began.elapsed() >= shared.config.flush_interval)
 }
 
-/// Writes every older generation into segments, and the current one where it is due or `all` is wanted.
+/// Whether the oldest generation may become segments: its traces have waited for their spans, or there is no room to.
+fn has_ripe(shared: &Shared, state: &State) -> bool {
+    let oldest = state.frozen.first();
+    oldest.is_some_and(|oldest| {
+        has_waited(shared, oldest) || state.bytes() >= shared.config.memory_bytes_max / 2
+    })
+}
+
+fn has_waited(shared: &Shared, memtable: &Memtable) -> bool {
+    let waited = memtable.ended.map(|ended| ended.elapsed());
+    let sampling = shared.config.sampling.as_ref();
+    sampling.is_none_or(|sampling| waited.is_none_or(|waited| waited >= sampling.wait))
+}
+
+/// Writes every older generation that may be into segments, and the current one where it is due; all of them where `all` is
+/// wanted.
 fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
     {
         let mut state = shared.lock();
@@ -105,17 +129,30 @@ fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
         }
     }
     loop {
-        let Some(oldest) = shared.lock().frozen.first().map(Arc::clone) else {
+        let oldest = {
+            let state = shared.lock();
+            let oldest = state.frozen.first().map(Arc::clone);
+            oldest.filter(|_| all || has_ripe(shared, &state))
+        };
+        let Some(oldest) = oldest else {
             return Ok(());
         };
-        let segments = write(shared, &oldest)?;
+        let (segments, round) = write(shared, &oldest)?;
         commit(shared, &oldest, segments)?;
+        if let Some((round, mut sampler)) = round.zip(shared.sampler()) {
+            sampler.commit(round);
+        }
     }
 }
 
-fn write(shared: &Shared, memtable: &Memtable) -> Result<Vec<Segment>, WriteError> {
+/// Writes the segments of a generation, and says what was decided about its traces.
+fn write(
+    shared: &Shared,
+    memtable: &Memtable,
+) -> Result<(Vec<Segment>, Option<Round>), WriteError> {
     let config = &shared.config;
     let mut segments = Vec::new();
+    let mut decided = None;
     for table in Table::ALL {
         let batches = memtable.batches(table);
         if batches.is_empty() {
@@ -125,10 +162,20 @@ fn write(shared: &Shared, memtable: &Memtable) -> Result<Vec<Segment>, WriteErro
             .catalogue()
             .reserve()
             .map_err(catalogue_error(shared))?;
-        let rows = merge::merged(table, batches).map_err(|source| WriteError::Encode {
+        let encode = |source: ArrowError| WriteError::Encode {
             path: segment::path(&config.folder, table, id),
             source: source.into(),
-        })?;
+        };
+        let mut rows = merge::merged(table, batches).map_err(encode)?;
+        if table == Table::Spans
+            && let Some(mut round) = judge(shared, memtable).map_err(encode)?
+        {
+            rows = round.kept(&rows).map_err(encode)?;
+            decided = Some(round);
+        }
+        if rows.num_rows() == 0 {
+            continue;
+        }
         segments.push(segment::write(
             &*config.disk,
             &config.folder,
@@ -138,7 +185,30 @@ fn write(shared: &Shared, memtable: &Memtable) -> Result<Vec<Segment>, WriteErro
             memtable.arrived_unix_ns,
         )?);
     }
-    Ok(segments)
+    Ok((segments, decided))
+}
+
+/// What is decided about the traces of a generation, where they are sampled.
+fn judge(shared: &Shared, memtable: &Memtable) -> Result<Option<Round>, ArrowError> {
+    let Some(sampler) = shared.sampler() else {
+        return Ok(None);
+    };
+    let others = {
+        let state = shared.lock();
+        let frozen = state.frozen.iter().map(AsRef::as_ref);
+        let others = frozen.chain([&state.active]);
+        let others = others.filter(|other| other.generation != memtable.generation);
+        let others = others.flat_map(|other| other.batches(Table::Spans));
+        others.cloned().collect::<Vec<_>>()
+    };
+    let is_early = !has_waited(shared, memtable);
+    let round = sampler.judge(
+        memtable.batches(Table::Spans),
+        &others,
+        is_early,
+        Instant::now(),
+    )?;
+    Ok(Some(round))
 }
 
 /// The rows of a generation are in segments from here on, and in its log no longer.

@@ -25,6 +25,7 @@ mod open;
 pub mod query;
 mod read;
 pub mod row;
+mod sampling;
 mod seen;
 mod segment;
 mod series;
@@ -33,6 +34,7 @@ mod shared;
 pub mod table;
 mod tail;
 mod trace;
+mod volatile;
 
 use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
@@ -44,9 +46,11 @@ pub use self::{
     config::Config,
     open::{OpenError, Recovery},
     read::{Kept, attributes_from_json},
+    sampling::{Sampled, Sampling, Slow},
     segment::WriteError,
     several::Traces,
     table::Table,
+    volatile::{VolatileError, VolatileFolder},
 };
 use self::{
     query::{Answer, Arrived, Engine, Limits, QueryError, Tail},
@@ -145,6 +149,11 @@ impl Store {
     /// The segments there are, the oldest first.
     pub fn segments(&self) -> Vec<Segment> {
         self.shared.segments()
+    }
+
+    /// What became of traces since the store was opened, where they are sampled.
+    pub fn sampled(&self) -> Option<Sampled> {
+        self.shared.sampler().map(|sampler| sampler.sampled())
     }
 
     /// Rows that are in memory and in no segment yet.

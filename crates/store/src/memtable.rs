@@ -16,7 +16,9 @@ pub(crate) struct Memtable {
     pub(crate) bytes: usize,
     /// When the first rows came.
     pub(crate) began: Option<Instant>,
-    /// When the last did, in nanoseconds since the Unix epoch.
+    /// When the last did.
+    pub(crate) ended: Option<Instant>,
+    /// The same, in nanoseconds since the Unix epoch.
     pub(crate) arrived_unix_ns: i64,
 }
 
@@ -28,6 +30,7 @@ impl Memtable {
             rows: 0,
             bytes: 0,
             began: None,
+            ended: None,
             arrived_unix_ns: 0,
         }
     }
@@ -35,7 +38,9 @@ impl Memtable {
     pub(crate) fn push(&mut self, table: Table, batch: RecordBatch) {
         self.rows += batch.num_rows();
         self.bytes += batch.get_array_memory_size();
-        self.began.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        self.began.get_or_insert(now);
+        self.ended = Some(now);
         self.arrived_unix_ns = now_unix_ns();
         self.batches[table as usize - 1].push(batch);
     }

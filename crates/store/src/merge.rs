@@ -8,7 +8,7 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 use arrow::{
     array::{
         Array as _, ArrayRef, AsArray as _, FixedSizeBinaryArray, RecordBatch, StringBuilder,
-        UInt32Array, new_null_array,
+        UInt32Array,
     },
     compute::{SortColumn, concat, lexsort_to_indices, take_record_batch},
     datatypes::{DataType, Field, Fields, Float64Type, Int64Type, Schema},
@@ -19,7 +19,7 @@ use radiosonde_core::hash::FoldState;
 use crate::{
     columns::{push_json, push_json_text},
     row::Value,
-    table::{ATTRIBUTE_PREFIX, REST, Table},
+    table::{ATTRIBUTE_PREFIX, REST, Table, missing},
 };
 
 /// An attribute has a column where one row in so many has it.
@@ -77,13 +77,13 @@ fn kept(batches: &[RecordBatch], rows: usize) -> Vec<Arc<Field>> {
     kept
 }
 
-/// The column of `field` in all batches; nulls where a batch has none of this type.
+/// The column of `field` in all batches; what stands for nothing where a batch has none of this type.
 fn concatenated(batches: &[RecordBatch], field: &Field) -> Result<ArrayRef, ArrowError> {
     let columns: Vec<ArrayRef> = batches
         .iter()
         .map(|batch| match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Arc::clone(column),
-            _ => new_null_array(field.data_type(), batch.num_rows()),
+            _ => missing(field, batch.num_rows()),
         })
         .collect();
     let columns: Vec<&dyn arrow::array::Array> = columns.iter().map(AsRef::as_ref).collect();

@@ -15,6 +15,7 @@ use crate::{
     catalogue::{Catalogue, CatalogueError},
     log::{self, LogFile},
     memtable::Memtable,
+    sampling::Sampler,
     seen::Seen,
     segment,
     shared::{Held, Shared, State},
@@ -152,7 +153,9 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         outcome: Ok(()),
         is_stopping: false,
     };
+    let sampler = config.sampling.map(Sampler::new).map(Mutex::new);
     let shared = Shared {
+        sampler,
         config,
         state: Mutex::new(state),
         work: Condvar::new(),

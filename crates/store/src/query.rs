@@ -23,6 +23,7 @@ use datafusion::{
     execution::{
         SessionStateBuilder,
         context::SQLOptions,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::GreedyMemoryPool,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
@@ -183,8 +184,14 @@ impl Engine {
             .thread_name("radiosonde-query")
             .enable_time()
             .build()?;
+        let spills = if shared.config.spills {
+            DiskManagerMode::OsTmpDirectory
+        } else {
+            DiskManagerMode::Disabled
+        };
         let limits = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_BYTES_MAX)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spills))
             .build_arc();
         let tables = Arc::new(Tables::new(Arc::clone(shared)));
         let context = limits.and_then(|limits| context(tables, limits));

@@ -234,13 +234,13 @@ impl<'b> Columns<'b> {
     }
 }
 
-fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ArrowError> {
+pub(crate) fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ArrowError> {
     batch
         .column_by_name(name)
         .ok_or_else(|| ArrowError::SchemaError(format!("a batch has no column {name}")))
 }
 
-fn plain(batch: &RecordBatch, name: &str) -> Result<StringArray, ArrowError> {
+pub(crate) fn plain(batch: &RecordBatch, name: &str) -> Result<StringArray, ArrowError> {
     Ok(cast(column(batch, name)?, &DataType::Utf8)?
         .as_string::<i32>()
         .clone())

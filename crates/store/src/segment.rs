@@ -14,9 +14,9 @@ use std::{
 };
 
 use arrow::{
-    array::{AsArray, RecordBatch},
+    array::{AsArray, Float64Array, RecordBatch},
     compute::{max, min},
-    datatypes::{DataType, Field, Int64Type, Schema},
+    datatypes::{DataType, Field, Float64Type, Int64Type, Schema},
 };
 use parquet::{
     arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions},
@@ -29,7 +29,7 @@ use parquet::{
 use crate::{
     catalogue::{AttributeType, Segment},
     disk::Disk,
-    table::{ATTRIBUTE_PREFIX, Table},
+    table::{ATTRIBUTE_PREFIX, Table, WEIGHT},
 };
 
 /// Rows of a row group.
@@ -96,6 +96,7 @@ pub(crate) fn write(
     arrived_unix_ns: i64,
 ) -> Result<Segment, WriteError> {
     let path = path(folder, table, id);
+    let rows = &without_idle_weight(rows);
     let bytes = encode(&path, table, rows)?;
     put(disk, &path, &bytes)?;
     if table == Table::Spans {
@@ -115,6 +116,19 @@ pub(crate) fn write(
         level: 0,
         attributes: attributes(rows.schema_ref()),
     })
+}
+
+/// The rows without the column of weights, where every row stands for itself: what is not sampled costs nothing.
+fn without_idle_weight(rows: &RecordBatch) -> RecordBatch {
+    let mut rows = rows.clone();
+    if let Ok(at) = rows.schema_ref().index_of(WEIGHT) {
+        let weights = rows.column(at).as_primitive_opt::<Float64Type>();
+        let is_idle = |weights: &Float64Array| weights.values().iter().all(|weight| *weight <= 1.0);
+        if weights.is_some_and(is_idle) {
+            rows.remove_column(at);
+        }
+    }
+    rows
 }
 
 /// The attributes that have a column.

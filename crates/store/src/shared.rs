@@ -18,6 +18,7 @@ use crate::{
     disk::Disk,
     log::{self, LogFile},
     memtable::Memtable,
+    sampling::Sampler,
     seen::Seen,
     segment::{self, traces},
     table::Table,
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Mutex<Catalogue>,
     pub(crate) seen: Seen,
     pub(crate) tails: Tails,
+    /// Judges traces, where they are sampled.
+    pub(crate) sampler: Option<Mutex<Sampler>>,
     /// Keeps other programs out of the folder.
     pub(crate) _lock: std::fs::File,
 }
@@ -102,6 +105,12 @@ impl Shared {
         self.catalogue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sampler, where there is one.
+    pub(crate) fn sampler(&self) -> Option<MutexGuard<'_, Sampler>> {
+        let sampler = self.sampler.as_ref()?;
+        Some(sampler.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn append(&self, rows: Rows) -> Result<(), AppendError> {

@@ -5,12 +5,18 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::{
+    array::{ArrayRef, Float64Array, new_null_array},
+    datatypes::{DataType, Field},
+};
 
 /// What a column of an attribute is called: this, then its name.
 pub const ATTRIBUTE_PREFIX: &str = "attributes.";
 /// The column of attributes that have none of their own: a JSON object.
 pub const REST: &str = "attributes_rest";
+/// The column of spans that says for how many each stands. A segment in which each stands for itself has it not, nor has what
+/// was kept before there was sampling.
+pub const WEIGHT: &str = "weight";
 
 /// A table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +80,7 @@ impl Table {
                 label("status"),
                 text("status_message"),
                 text("links"),
+                field(WEIGHT, DataType::Float64, false),
             ],
             Self::Logs => vec![
                 number("time"),
@@ -116,6 +123,14 @@ impl Table {
             field(REST, DataType::Utf8, true),
         ];
         own.into_iter().chain(shared).collect()
+    }
+}
+
+/// The values of a column that is not there.
+pub(crate) fn missing(field: &Field, rows: usize) -> ArrayRef {
+    match field.name().as_str() {
+        WEIGHT => Arc::new(Float64Array::from(vec![1.0; rows])),
+        _ => new_null_array(field.data_type(), rows),
     }
 }
 

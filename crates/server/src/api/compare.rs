@@ -184,7 +184,7 @@ fn typical(api: &Api, trace_id: TraceId, span_id: Option<SpanId>) -> Result<Sele
     };
     let median_ns = format!(
         "SELECT {} FROM spans WHERE {}{}",
-        quantile(0.5, "duration"),
+        quantile(0.5, "duration", "weight"),
         range.contains("start_time"),
         described.condition()?
     );

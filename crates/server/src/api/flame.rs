@@ -15,6 +15,8 @@ use crate::problem::Problem;
 
 const NODES_DEFAULT: usize = 10_000;
 const NODES_MAX: usize = 100_000;
+/// Nodes of a trace's tree where it is shown beside other things.
+const NODES_OF_TRACE: usize = 2000;
 const FUNCTIONS_MAX: usize = 200;
 const TYPES_MAX: usize = 200;
 /// Most different stacks that are added up; what the smaller ones have is one node.
@@ -255,6 +257,22 @@ pub(super) fn answer(api: &Api, params: FlameParams) -> Result<FlameAnswer, Prob
         functions,
         libraries: flame.libraries(is_pair),
     })
+}
+
+/// Where the samples of one trace are; `None` where there are none.
+pub(super) fn of_trace(
+    api: &Api,
+    trace_id: &str,
+    range: Range,
+) -> Result<Option<FlameAnswer>, Problem> {
+    let params = FlameParams {
+        nodes: Some(NODES_OF_TRACE),
+        from: Some(range.from_ns.to_string()),
+        to: Some(range.to_ns.to_string()),
+        trace_id: Some(trace_id.to_owned()),
+        ..FlameParams::default()
+    };
+    Ok(Some(answer(api, params)?).filter(|answer| answer.samples > 0))
 }
 
 /// What is counted in the samples that are asked for, the most samples first.

@@ -32,8 +32,9 @@ pub(super) struct Logs {
     more: bool,
 }
 
+/// A log or event, as it is listed.
 #[derive(Debug, Serialize)]
-struct LogRow {
+pub(super) struct LogRow {
     time_unix_ns: String,
     time_ms: f64,
     service: String,
@@ -50,7 +51,17 @@ struct LogRow {
 pub(super) fn answer(api: &Api, params: &Params) -> Result<Logs, Problem> {
     let range = params.range()?;
     let limit = params.limit(LIMIT_DEFAULT);
-    let wanted = wanted(params)?;
+    let (logs, more) = newest(api, range, &wanted(params)?, limit)?;
+    Ok(Logs { logs, more })
+}
+
+/// The newest of those that are as described, found without reading more of the past than it takes, and whether there are more.
+pub(super) fn newest(
+    api: &Api,
+    range: Range,
+    wanted: &str,
+    limit: usize,
+) -> Result<(Vec<LogRow>, bool), Problem> {
     let mut part_ns = (range.length_ns() / PARTS).max(1);
     loop {
         let part = Range {
@@ -67,9 +78,21 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Logs, Problem> {
         let more = logs.len() > limit;
         if more || part.from_ns == range.from_ns {
             logs.truncate(limit);
-            return Ok(Logs { logs, more });
+            return Ok((logs, more));
         }
         part_ns = part_ns.saturating_mul(4);
+    }
+}
+
+impl LogRow {
+    /// The trace that it was written in.
+    pub(super) fn trace_id(&self) -> Option<&str> {
+        self.trace_id.as_deref()
+    }
+
+    /// Whether it was written in this trace.
+    pub(super) fn is_of(&self, trace_id: &str) -> bool {
+        self.trace_id() == Some(trace_id)
     }
 }
 

@@ -1,11 +1,11 @@
-//! Which services there are, and who calls whom.
+//! Which services there are, and who calls whom. Where traces are sampled, numbers are estimates by the weights of spans.
 
 use serde::Serialize;
 
 use super::{
     Api,
     params::Params,
-    rows::{Row, quantile},
+    rows::{Row, quantile, spans_counted, spans_failed},
 };
 use crate::problem::Problem;
 
@@ -38,17 +38,20 @@ struct Edge {
 pub(super) fn answer(api: &Api, params: &Params) -> Result<Map, Problem> {
     let range = params.range()?;
     let nodes = format!(
-        "SELECT service, count(*), sum(CASE WHEN status = 'error' THEN 1 ELSE 0 END), {} \
-         FROM spans WHERE {} GROUP BY 1 ORDER BY 1 LIMIT {NODES_MAX}",
-        quantile(0.95, "duration"),
+        "SELECT service, {}, {}, {} FROM spans WHERE {} GROUP BY 1 ORDER BY 1 LIMIT {NODES_MAX}",
+        spans_counted("weight"),
+        spans_failed("status", "weight"),
+        quantile(0.95, "duration", "weight"),
         range.contains("start_time")
     );
     // A call is a span whose parent is of another service; how long it took is told by the one that was called.
     let edges = format!(
-        "SELECT p.service, c.service, count(*), sum(CASE WHEN c.status = 'error' THEN 1 ELSE 0 END), {} \
+        "SELECT p.service, c.service, {}, {}, {} \
          FROM spans c JOIN spans p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id \
          WHERE {} AND c.service <> p.service GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {EDGES_MAX}",
-        quantile(0.95, "c.duration"),
+        spans_counted("c.weight"),
+        spans_failed("c.status", "c.weight"),
+        quantile(0.95, "c.duration", "c.weight"),
         range.contains("c.start_time")
     );
     let node = |mut row: Row| Node {

@@ -100,12 +100,12 @@ struct Exemplar {
 
 /// An exemplar as the store has it.
 #[derive(Debug, Deserialize)]
-struct KeptExemplar {
+pub(super) struct KeptExemplar {
     #[serde(rename = "time_unix_nano")]
-    time_unix_ns: i64,
-    value: f64,
-    trace_id: Option<String>,
-    span_id: Option<String>,
+    pub(super) time_unix_ns: i64,
+    pub(super) value: f64,
+    pub(super) trace_id: Option<String>,
+    pub(super) span_id: Option<String>,
 }
 
 pub(super) fn one(api: &Api, name: &str, params: &Params) -> Result<OneMetric, Problem> {

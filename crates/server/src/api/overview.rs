@@ -1,4 +1,5 @@
-//! Requests, errors, latency and tokens over time; by service, and by operation.
+//! Requests, errors, latency and tokens over time; by service, and by operation. Where traces are sampled, numbers are
+//! estimates by the weights of spans, and `is_estimated` says so; those of logs are counts.
 
 use std::collections::HashMap;
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 use super::{
     Api,
     params::{Params, Range},
-    rows::{Row, ms, quantile},
+    rows::{Row, ms, quantile, spans_counted, spans_failed},
     semconv::attribute,
 };
 use crate::problem::Problem;
@@ -30,6 +31,8 @@ pub(super) struct Overview {
     from_unix_ns: String,
     to_unix_ns: String,
     step_ms: f64,
+    /// Spans of that time stand for others that were left out.
+    is_estimated: bool,
     series: Series,
     services: Vec<Service>,
     operations: Vec<Operation>,
@@ -84,20 +87,29 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Overview, Problem> {
         from_unix_ns: range.from_ns.to_string(),
         to_unix_ns: range.to_ns.to_string(),
         step_ms: ms(step_ns),
+        is_estimated: is_estimated(api, &spans)?,
         series: series(api, range, step_ns, &spans)?,
         services: services(api, params, range, &spans)?,
         operations: operations(api, &spans)?,
     })
 }
 
-/// `count(*)`, errors and the three quantiles of durations, in the order in which they are read.
+/// The count, errors and the three quantiles of durations, in the order in which they are read.
 fn statistics() -> String {
+    let quantile = |of| quantile(of, "duration", "weight");
     format!(
-        "count(*), sum(CASE WHEN status = 'error' THEN 1 ELSE 0 END), {}, {}, {}",
-        quantile(0.5, "duration"),
-        quantile(0.95, "duration"),
-        quantile(0.99, "duration")
+        "{}, {}, {}, {}, {}",
+        spans_counted("weight"),
+        spans_failed("status", "weight"),
+        quantile(0.5),
+        quantile(0.95),
+        quantile(0.99)
     )
+}
+
+fn is_estimated(api: &Api, spans: &str) -> Result<bool, Problem> {
+    let statement = format!("SELECT 1 {spans} AND weight > 1 LIMIT 1");
+    Ok(api.rows(&statement, 1)?.next().is_some())
 }
 
 fn series(api: &Api, range: Range, step_ns: i64, spans: &str) -> Result<Series, Problem> {
@@ -145,7 +157,7 @@ fn series(api: &Api, range: Range, step_ns: i64, spans: &str) -> Result<Series, 
 }
 
 fn tokens(name: &str) -> String {
-    format!("TRY_CAST({} AS DOUBLE)", attribute(name))
+    format!("TRY_CAST({} AS DOUBLE) * weight", attribute(name))
 }
 
 fn services(
@@ -196,7 +208,7 @@ fn services(
 
 fn operations(api: &Api, spans: &str) -> Result<Vec<Operation>, Problem> {
     let statement = format!(
-        "SELECT service, name, {}, sum(CAST(duration AS DOUBLE)) AS total {spans} \
+        "SELECT service, name, {}, sum(CAST(duration AS DOUBLE) * weight) AS total {spans} \
          GROUP BY 1, 2 ORDER BY total DESC, service, name LIMIT {OPERATIONS_MAX}",
         statistics()
     );

@@ -113,9 +113,19 @@ pub(super) fn split(text: &str) -> Vec<String> {
     names
 }
 
-/// A quantile of a column, within a percent.
-pub(super) fn quantile(of: f64, column: &str) -> String {
-    format!("quantile(sketch({column}), {of})")
+/// How many spans there were, by those that were kept: each stands for `weight`.
+pub(super) fn spans_counted(weight: &str) -> String {
+    format!("CAST(round(sum({weight})) AS BIGINT)")
+}
+
+/// How many of them failed.
+pub(super) fn spans_failed(status: &str, weight: &str) -> String {
+    format!("CAST(round(sum(CASE WHEN {status} = 'error' THEN {weight} ELSE 0 END)) AS BIGINT)")
+}
+
+/// A quantile of a column of spans, within a percent.
+pub(super) fn quantile(of: f64, column: &str, weight: &str) -> String {
+    format!("quantile(sketch({column}, {weight}), {of})")
 }
 
 /// Nanoseconds as milliseconds, which JavaScript's numbers hold.

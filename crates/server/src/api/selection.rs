@@ -61,6 +61,8 @@ pub(super) struct Read {
     inside: u64,
     /// Events and warnings for which there was no room.
     left_out: u64,
+    /// About how many traces those stand for that are there, where they are a sample.
+    stands_for: Option<u64>,
 }
 
 /// How much was read of how much.
@@ -146,6 +148,14 @@ impl Read {
                 "older requests",
                 format!(
                     "the newest {traces} of {of} traces were read; an answer reads at most {SPANS_MAX} spans and {TRACES_MAX} traces of a side"
+                ),
+            );
+        }
+        if let Some(stands_for) = self.stands_for {
+            say(
+                "requests that sampling left out",
+                format!(
+                    "what is kept of about {stands_for} traces is a sample, with more of those that failed, were slow or rare; numbers and shares are of what was read"
                 ),
             );
         }
@@ -257,6 +267,7 @@ fn whole(
         Some(ids.len() as u64)
     };
     let mut read = read.with_extent(traces.read, of_traces);
+    read.stands_for = stands_for(api, range, &wanted);
     read.records.spans.retain(|(_, span)| span.target != RUN);
     Ok(read)
 }
@@ -295,8 +306,20 @@ fn operations(
         left_out: traces.left_out,
         ..Read::of(traces.records)
     };
-    let read = read.keep_below(&places.into_iter().collect());
+    let mut read = read.keep_below(&places.into_iter().collect());
+    read.stands_for = stands_for(api, range, &wanted);
     Ok(read.with_extent(traces.read, of_traces))
+}
+
+/// About how many traces there were that are as described; `None` where those that are kept are all of them.
+fn stands_for(api: &Api, range: Range, wanted: &str) -> Option<u64> {
+    let described = format!("FROM spans WHERE {}{wanted}", range.contains("start_time"));
+    let sampled = format!("SELECT 1 {described} AND weight > 1 LIMIT 1");
+    api.rows(&sampled, 1).ok()?.next()?;
+    let traces = format!("SELECT max(weight) AS weight {described} GROUP BY trace_id");
+    let statement = format!("SELECT CAST(round(sum(weight)) AS BIGINT) FROM ({traces})");
+    let mut row = api.rows(&statement, 1).ok()?.next()?;
+    u64::try_from(row.int()).ok()
 }
 
 /// A number over all that is as described; `None` where there is too much to count.

@@ -13,7 +13,17 @@ pub(super) struct Status {
     started_ms: f64,
     listening: Listening,
     store: Kept,
+    /// Which traces are kept, and what became of them since the server started; nothing where all are.
+    sampling: Option<Sampled>,
     received: Received,
+}
+
+#[derive(Debug, Serialize)]
+struct Sampled {
+    /// One in so many of those that no rule keeps.
+    one_in: f64,
+    #[serde(flatten)]
+    sampled: radiosonde_store::Sampled,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,6 +67,15 @@ pub(super) fn answer(api: &Api) -> Status {
             segments: segments.len(),
             rows_in_memory: api.store.rows_in_memory(),
         },
+        sampling: sampling(api),
         received: api.intake.received(),
     }
+}
+
+fn sampling(api: &Api) -> Option<Sampled> {
+    let (sampling, sampled) = api.config.sampling.as_ref().zip(api.store.sampled())?;
+    Some(Sampled {
+        one_in: sampling.share.adjusted_count(),
+        sampled,
+    })
 }

@@ -16,6 +16,7 @@ use super::*;
 
 mod queues;
 mod selections;
+mod show;
 mod vocabularies;
 
 /// 2026-11-28T00:00:00Z.

@@ -27,6 +27,8 @@ pub(super) struct Whole {
     spans: Vec<SpanRow>,
     logs: Vec<LogRow>,
     resources: Vec<Box<RawValue>>,
+    #[serde(skip)]
+    interval_ns: (i64, i64),
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +77,11 @@ pub(super) struct Why {
 
 pub(super) fn answer(api: &Api, id: &str) -> Result<Whole, Problem> {
     let trace_id = identifier(id)?;
-    let kept = records(api, trace_id)?;
+    Ok(whole(trace_id, &records(api, trace_id)?))
+}
+
+/// A trace whose records these are.
+pub(super) fn whole(trace_id: TraceId, kept: &[Kept]) -> Whole {
     let spans = || {
         kept.iter().filter_map(|kept| match &kept.record {
             Record::Span(span) => Some(span),
@@ -91,7 +97,7 @@ pub(super) fn answer(api: &Api, id: &str) -> Result<Whole, Problem> {
     let end = spans().map(|span| span.end_unix_ns).max().unwrap_or(start);
     let mut resources = Resources::default();
     let (mut span_rows, mut log_rows) = (Vec::new(), Vec::new());
-    for kept in &kept {
+    for kept in kept {
         let service = kept.resource.service_name();
         match &kept.record {
             Record::Span(span) => span_rows.push(span_row(
@@ -104,7 +110,7 @@ pub(super) fn answer(api: &Api, id: &str) -> Result<Whole, Problem> {
             Record::Event(event) => log_rows.push(event_row(event, start, service)),
         }
     }
-    Ok(Whole {
+    Whole {
         trace_id: trace_id.to_string(),
         start_unix_ns: start.to_string(),
         start_ms: ms(start.cast_signed()),
@@ -112,7 +118,15 @@ pub(super) fn answer(api: &Api, id: &str) -> Result<Whole, Problem> {
         spans: span_rows,
         logs: log_rows,
         resources: resources.json,
-    })
+        interval_ns: (start.cast_signed(), end.cast_signed()),
+    }
+}
+
+impl Whole {
+    /// When it began and when it ended.
+    pub(super) const fn interval_ns(&self) -> (i64, i64) {
+        self.interval_ns
+    }
 }
 
 /// The parameters of [`why`].
@@ -178,7 +192,11 @@ pub(super) fn records(api: &Api, trace_id: TraceId) -> Result<Vec<Kept>, Problem
     let kept = api.store.trace(trace_id)?;
     if kept.is_empty() {
         let message = format!("trace {trace_id} is not here");
-        let mend = "it may be too old, or not sent yet; `sonde doctor` says what arrived";
+        let mend = if api.config.sampling.is_some() {
+            "it may be one that sampling left out, too old, or not sent yet; `sonde doctor` says what arrived"
+        } else {
+            "it may be too old, or not sent yet; `sonde doctor` says what arrived"
+        };
         return Err(Problem::not_found(message, mend));
     }
     Ok(kept)

@@ -1,5 +1,8 @@
 //! The traces there are, and those of which a span is as described.
 
+use std::cmp::Ordering;
+
+use radiosonde_core::ids::TraceId;
 use serde::Serialize;
 
 use super::{
@@ -19,8 +22,9 @@ pub(super) struct Traces {
     more: bool,
 }
 
+/// A trace, as it is listed.
 #[derive(Debug, Serialize)]
-struct Found {
+pub(super) struct Found {
     trace_id: String,
     name: String,
     service: String,
@@ -112,7 +116,7 @@ fn by(
 }
 
 /// What there is to say of each, in the order of `ids`. All spans count, whether or not they are as described.
-fn described(api: &Api, range: Range, ids: &[String]) -> Result<Vec<Found>, Problem> {
+pub(super) fn described(api: &Api, range: Range, ids: &[String]) -> Result<Vec<Found>, Problem> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -136,6 +140,18 @@ fn described(api: &Api, range: Range, ids: &[String]) -> Result<Vec<Found>, Prob
     let place = |trace: &Found| ids.iter().position(|id| *id == trace.trace_id);
     traces.sort_by_cached_key(place);
     Ok(traces)
+}
+
+impl Found {
+    pub(super) fn trace_id(&self) -> Option<TraceId> {
+        self.trace_id.parse().ok()
+    }
+
+    /// The order in which the newest comes first.
+    pub(super) fn newest_first(&self, other: &Self) -> Ordering {
+        let by_start = other.start_ms.total_cmp(&self.start_ms);
+        by_start.then_with(|| self.trace_id.cmp(&other.trace_id))
+    }
 }
 
 fn trace(mut row: Row) -> Found {

@@ -20,6 +20,8 @@ use crate::collector::{Collector, Parameters, encoded};
 const INTERVAL: Duration = Duration::from_millis(1000);
 /// How long a change of what is wanted waits at most.
 const STEP: Duration = Duration::from_millis(50);
+/// What is asked for whichever tab is shown.
+const OVERVIEW: &str = "overview";
 
 /// Answers as they come.
 pub struct Feed {
@@ -91,40 +93,41 @@ fn run(
 }
 
 fn ask(collector: &Collector, from: &str, wanted: &Wanted) -> Vec<Update> {
-    let range: Parameters<'_> = vec![("from", from)];
-    let with = |more: Parameters<'static>| {
-        range
-            .iter()
-            .copied()
-            .chain(more)
-            .collect::<Parameters<'_>>()
-    };
-    let get = |path: &str, parameters: &Parameters<'_>| collector.get(path, parameters);
-    let named = |name: &'static str, answer: anyhow::Result<Value>| match answer {
+    let named = |name: &'static str| match answer(collector, from, name) {
         Ok(answer) => Update::Answer(name, answer),
         Err(error) => Update::Failed(format!("{error:#}")),
     };
-    let mut updates = vec![named(
-        "overview",
-        get("overview", &with(vec![("buckets", "60")])),
-    )];
-    if matches!(updates[0], Update::Failed(_)) {
+    let mut updates = vec![named(OVERVIEW)];
+    if matches!(updates[0], Update::Failed(_)) || wanted.list == OVERVIEW {
         return updates;
     }
-    let list = wanted.list;
-    updates.push(match list {
-        "traces" => named(list, get(list, &with(vec![("limit", "200")]))),
-        "logs" => named(list, get(list, &with(vec![("limit", "500")]))),
-        "doctor" => named(list, get(list, &Vec::new())),
-        "overview" => return updates,
-        _ => named(list, get(list, &range)),
-    });
+    updates.push(named(wanted.list));
     if let Some(id) = &wanted.trace {
-        let why = get(&format!("traces/{}/why", encoded(id)), &Vec::new());
-        updates.push(Update::Why(why.map_or_else(
-            |error| format!("{error:#}"),
-            |answer| crate::text::member(&answer, "text"),
-        )));
+        let why = account(collector, id);
+        updates.push(Update::Why(
+            why.unwrap_or_else(|error| format!("{error:#}")),
+        ));
     }
     updates
+}
+
+/// What a tab shows, of the time since `from`.
+pub fn answer(collector: &Collector, from: &str, name: &str) -> anyhow::Result<Value> {
+    let mut parameters: Parameters<'_> = match name {
+        "doctor" => Vec::new(),
+        _ => vec![("from", from)],
+    };
+    parameters.extend(match name {
+        OVERVIEW => Some(("buckets", "60")),
+        "traces" => Some(("limit", "200")),
+        "logs" => Some(("limit", "500")),
+        _ => None,
+    });
+    collector.get(name, &parameters)
+}
+
+/// The account of a trace, as text.
+pub fn account(collector: &Collector, trace: &str) -> anyhow::Result<String> {
+    let answer = collector.get(&format!("traces/{}/why", encoded(trace)), &Vec::new())?;
+    Ok(crate::text::member(&answer, "text"))
 }

@@ -16,6 +16,34 @@ pub enum Update {
     Why(String),
     /// There was no answer.
     Failed(String),
+    /// Of a recording another poll is shown.
+    Moved(Position),
+    /// At this poll of a recording there was no such answer yet.
+    Gone(&'static str),
+}
+
+/// Where in a recording it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// The number of the poll, from 1.
+    pub poll: usize,
+    /// How many there are.
+    pub polls: usize,
+    /// When it was.
+    pub time_unix_ms: u64,
+    /// How many times as fast as it was.
+    pub speed: f64,
+}
+
+/// What keys said about how a recording is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Nothing moves by itself.
+    pub is_paused: bool,
+    /// Polls forward, or back.
+    pub steps: isize,
+    /// How often the speed is doubled, or halved.
+    pub faster: i32,
 }
 
 /// What the collector is to be asked.
@@ -93,6 +121,11 @@ pub struct State {
     is_help_shown: bool,
     is_ended: bool,
     failure: Option<String>,
+    /// Where it is, of a recording.
+    position: Option<Position>,
+    /// What keys said and nobody has taken yet.
+    steps: isize,
+    faster: i32,
 }
 
 impl State {
@@ -110,6 +143,24 @@ impl State {
 
     pub const fn has_sidebar(&self) -> bool {
         !self.is_sidebar_hidden
+    }
+
+    pub const fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// Holds everything until `p` is pressed.
+    pub const fn pause(&mut self) {
+        self.is_paused = true;
+    }
+
+    /// How a recording is to be played; what was said once is given once.
+    pub fn control(&mut self) -> Control {
+        Control {
+            is_paused: self.is_paused,
+            steps: std::mem::take(&mut self.steps),
+            faster: std::mem::take(&mut self.faster),
+        }
     }
 
     pub fn failure(&self) -> Option<&str> {
@@ -160,7 +211,16 @@ impl State {
     pub fn take(&mut self, update: Update) {
         match update {
             Update::Failed(failure) => self.failure = Some(failure),
-            _ if self.is_paused => {}
+            Update::Moved(position) => {
+                self.position = Some(position);
+                self.failure = None;
+            }
+            // A recording that is paused moves by steps.
+            _ if self.is_paused && self.position.is_none() => {}
+            Update::Gone(name) => {
+                self.answers.remove(name);
+                self.keep_selection();
+            }
             Update::Answer(name, answer) => {
                 self.failure = None;
                 self.answers.insert(name, answer);
@@ -209,8 +269,27 @@ impl State {
             KeyCode::End | KeyCode::Char('G') => self.move_by(isize::MAX),
             KeyCode::Enter | KeyCode::Char(' ') | KeyCode::Right => self.open(),
             KeyCode::Left => self.fold(),
+            KeyCode::Char(key) if self.position.is_some() => self.steer(key),
             _ => {}
         }
+    }
+
+    /// The keys that only a recording has.
+    fn steer(&mut self, key: char) {
+        match key {
+            '.' => self.step(1),
+            ',' => self.step(-1),
+            '>' => self.step(10),
+            '<' => self.step(-10),
+            '+' => self.faster += 1,
+            '-' => self.faster -= 1,
+            _ => {}
+        }
+    }
+
+    const fn step(&mut self, by: isize) {
+        self.is_paused = true;
+        self.steps = self.steps.saturating_add(by);
     }
 
     fn go(&mut self, tab: usize) {

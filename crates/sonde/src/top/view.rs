@@ -2,6 +2,7 @@
 
 use ratatui::{
     Frame,
+    buffer::Buffer,
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style, Stylize as _},
     text::{Line as TextLine, Span},
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     rows::HEADINGS,
-    state::{State, TABS},
+    state::{Position, State, TABS},
 };
 use crate::text::{list, member};
 
@@ -30,6 +31,13 @@ Esc ←        back
 s            show or hide the services
 p            pause: nothing changes while you read
 q            quit";
+
+const REPLAY_KEYS: &str = ", . step  p pause  + - speed  1-6 tabs  Enter open  ? help  q quit";
+
+const REPLAY_HELP: &str = "\
+, .          the poll before, the one after
+< >          ten polls
++ -          twice, or half as fast";
 
 const ACCENT: Color = Color::Cyan;
 
@@ -62,19 +70,58 @@ pub fn draw(frame: &mut Frame<'_>, state: &State) {
     }
     frame.render_widget(foot(state), bottom);
     if state.is_help_shown() {
-        help(frame);
+        help(frame, state.position().is_some());
     }
 }
 
 fn foot(state: &State) -> Paragraph<'static> {
+    let replay = state.position().map_or_else(String::new, position);
     if let Some(failure) = state.failure() {
-        return Paragraph::new(failure.to_owned()).fg(Color::Red);
+        return Paragraph::new(TextLine::from(vec![
+            Span::from(replay).fg(ACCENT),
+            Span::from(crate::text::plain(failure)).fg(Color::Red),
+        ]));
     }
+    let keys = if replay.is_empty() { KEYS } else { REPLAY_KEYS };
     let paused = if state.is_paused() { "PAUSED   " } else { "" };
     Paragraph::new(TextLine::from(vec![
+        Span::from(replay).fg(ACCENT),
         Span::from(paused).fg(Color::Yellow),
-        Span::from(KEYS).dim(),
+        Span::from(keys).dim(),
     ]))
+}
+
+/// Where in a recording it is.
+fn position(position: Position) -> String {
+    let Position {
+        poll,
+        polls,
+        time_unix_ms,
+        speed,
+    } = position;
+    let time = crate::text::time(&time_unix_ms.into());
+    format!("{poll}/{polls} {time} UTC {speed}x   ")
+}
+
+/// A screen as text.
+pub fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for row in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
+        let mut line = String::new();
+        // A character of two columns leaves a cell empty behind it.
+        let mut covered = 0;
+        for cell in row {
+            if covered > 0 {
+                covered -= 1;
+                continue;
+            }
+            line.push_str(cell.symbol());
+            covered = Span::raw(cell.symbol()).width().saturating_sub(1);
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
 }
 
 /// Requests over time, then the services.
@@ -117,10 +164,10 @@ fn sidebar(frame: &mut Frame<'_>, area: Rect, state: &State) {
 
 fn table(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let Some(lines) = state.lines() else {
-        let waiting = if state.failure().is_some() {
-            ""
-        } else {
-            "asking the collector ..."
+        let waiting = match (state.failure(), state.position()) {
+            (Some(_), _) => "",
+            (None, None) => "asking the collector ...",
+            (None, Some(_)) => "the recording has no answer to this here",
         };
         frame.render_widget(Paragraph::new(waiting).dim(), area);
         return;
@@ -179,13 +226,19 @@ fn account(frame: &mut Frame<'_>, area: Rect, id: &str, why: Option<&str>, scrol
     );
 }
 
-fn help(frame: &mut Frame<'_>) {
+fn help(frame: &mut Frame<'_>, is_replay: bool) {
+    let text = if is_replay {
+        format!("{HELP}\n{REPLAY_HELP}")
+    } else {
+        HELP.to_owned()
+    };
+    let height = text.lines().count() as u16 + 2;
     let area = frame
         .area()
-        .centered(Constraint::Max(62), Constraint::Max(9));
+        .centered(Constraint::Max(62), Constraint::Max(height));
     frame.render_widget(Clear, area);
     frame.render_widget(
-        Paragraph::new(HELP).block(Block::bordered().title(" keys ")),
+        Paragraph::new(text).block(Block::bordered().title(" keys ")),
         area,
     );
 }
@@ -199,7 +252,10 @@ mod tests {
     };
     use serde_json::json;
 
-    use super::{super::state::Update, *};
+    use super::{
+        super::state::{Control, Update},
+        *,
+    };
 
     fn screen(state: &State, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -286,6 +342,51 @@ mod tests {
             screen(&state, 1, 1);
             screen(&state, 3, 2);
         }
+    }
+
+    #[test]
+    fn a_recording_says_where_it_is_and_moves_while_it_is_paused() {
+        let mut state = filled();
+        press(&mut state, [KeyCode::Char('.')]);
+        assert_eq!(state.control(), Control::default());
+        state.take(Update::Moved(Position {
+            poll: 2,
+            polls: 60,
+            time_unix_ms: 1_700_000_000_000,
+            speed: 0.5,
+        }));
+        press(
+            &mut state,
+            ['s', '4', '>', ',', '+', '+', '-'].map(KeyCode::Char),
+        );
+        let control = Control {
+            is_paused: true,
+            steps: 9,
+            faster: 1,
+        };
+        assert_eq!(state.control(), control);
+        assert_eq!(
+            state.control(),
+            Control {
+                is_paused: true,
+                ..Control::default()
+            }
+        );
+        state.take(Update::Gone("engines"));
+        insta::assert_snapshot!(screen(&state, 120, 5));
+        press(&mut state, [KeyCode::Char('?')]);
+        insta::assert_snapshot!("help_of_a_recording", screen(&state, 80, 16));
+        press(&mut state, [KeyCode::Char('?')]);
+        state.take(Update::Failed("no collector answers".to_owned()));
+        assert!(screen(&state, 120, 5).contains("0.5x   no collector answers"));
+    }
+
+    #[test]
+    fn a_screen_is_text() {
+        let mut buffer = Buffer::with_lines(["a語b ", "  é"]);
+        assert_eq!(text(&buffer), "a語b\n  é\n");
+        buffer.reset();
+        assert_eq!(text(&buffer), "\n\n");
     }
 
     #[test]

@@ -8,7 +8,7 @@ const SITE: &str = "/venv/lib/python3.11/site-packages";
 
 /// A profile of a script that computes with torch for 60 ms, reads JSON for 30 and uses numpy for 10, sampled every millisecond;
 /// what torch did belongs to a span.
-fn request() -> Value {
+pub(super) fn request() -> Value {
     let strings = [
         "",
         "cpu",

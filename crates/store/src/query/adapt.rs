@@ -17,14 +17,17 @@ use datafusion::{
         tree_node::{Transformed, TransformedResult as _, TreeNode as _},
     },
     logical_expr::ColumnarValue,
-    physical_expr::{PhysicalExpr, expressions::Column},
+    physical_expr::{
+        PhysicalExpr,
+        expressions::{Column, lit},
+    },
     physical_expr_adapter::{
         DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
     },
 };
 
 use super::{json, view::ATTRIBUTES};
-use crate::table::{ATTRIBUTE_PREFIX, REST};
+use crate::table::{ATTRIBUTE_PREFIX, REST, WEIGHT};
 
 /// Makes an adapter for each segment.
 #[derive(Debug)]
@@ -65,6 +68,9 @@ impl PhysicalExprAdapter for Adapter {
             let Some(column) = part.downcast_ref::<Column>() else {
                 return Ok(Transformed::no(part));
             };
+            if column.name() == WEIGHT && self.segment.index_of(WEIGHT).is_err() {
+                return Ok(Transformed::yes(lit(1.0_f64)));
+            }
             Ok(match self.attribute(column.name())? {
                 Some(attribute) => Transformed::yes(Arc::new(attribute) as Arc<dyn PhysicalExpr>),
                 None => Transformed::no(part),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, new_null_array},
+    array::{ArrayRef, RecordBatch},
     compute::cast,
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
@@ -26,7 +26,7 @@ use super::{adapt, json};
 use crate::{
     catalogue::AttributeType,
     shared::{Held, Shared, Snapshot},
-    table::{ATTRIBUTE_PREFIX, REST, Table},
+    table::{ATTRIBUTE_PREFIX, REST, Table, missing},
 };
 
 /// The column that has all attributes of a row, as a JSON object.
@@ -271,7 +271,7 @@ fn column(batch: &RecordBatch, field: &Field) -> Result<ArrayRef, DataFusionErro
     }
     let own = match batch.column_by_name(field.name()) {
         Some(column) => cast(column, field.data_type())?,
-        None => new_null_array(field.data_type(), batch.num_rows()),
+        None => missing(field, batch.num_rows()),
     };
     let Some(name) = field.name().strip_prefix(ATTRIBUTE_PREFIX) else {
         return Ok(own);

@@ -12,5 +12,6 @@ mod kill;
 mod power;
 mod profiles;
 mod reading;
+mod sampling;
 mod several;
 mod tailing;

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use radiosonde_core::sampling::Threshold;
 use radiosonde_store::{
     Rows,
     row::{LogRow, PointKind, PointRow, SampleRow, SpanRow},
@@ -13,6 +14,7 @@ pub(crate) use super::reason::Reason;
 use super::{
     Encoding, Signal,
     attributes::{Attributes, Source, find_text},
+    names::TRACE_STATE,
     wire::Malformed,
 };
 
@@ -254,7 +256,8 @@ impl Sink {
             }
         };
         self.reserve(attributes.bytes() + span.status_message.len() + span.links.len())?;
-        self.rows.span(&SpanRow {
+        let entries = attributes.all();
+        let row = SpanRow {
             origin: source.origin(),
             trace_id: place.trace_id,
             span_id: place.span_id,
@@ -266,8 +269,12 @@ impl Sink {
             start_unix_ns: place.start_unix_ns,
             duration_ns,
             links: span.links,
-            attributes: &attributes.all(),
-        });
+            attributes: &entries,
+        };
+        // Whoever kept it by chance says by which.
+        let threshold = find_text(&entries, TRACE_STATE).and_then(Threshold::from_trace_state);
+        self.rows
+            .sampled_span(&row, threshold.map_or(1.0, Threshold::adjusted_count));
         self.counts.spans += 1;
         Ok(Some(place))
     }

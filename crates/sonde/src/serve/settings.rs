@@ -1,0 +1,336 @@
+//! What `sonde serve` is told, and by whom: each setting with its value and where that is from.
+//!
+//! What is said on the command line holds before what the environment says, and that before the default.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use radiosonde_answers::units::Bytes;
+use radiosonde_core::sampling::Threshold;
+use radiosonde_server::{Config, Sampling, ScrapeTarget, Slow, VolatileFolder, access::Token};
+
+use crate::{
+    cli::{
+        serve::ServeArguments,
+        units::{bytes_text, duration_text, share_text},
+    },
+    collector::{TOKEN_VARIABLE, variable},
+};
+
+/// The environment's variable with the data folder.
+const DATA_VARIABLE: &str = "RADIOSONDE_DATA_DIR";
+/// The environment's variable with what is scraped.
+const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
+/// The environment's variable with the folder of dashboards.
+const DASHBOARDS_VARIABLE: &str = "RADIOSONDE_DASHBOARDS";
+
+/// Most bytes of segments in memory, unless somebody says otherwise.
+const MEMORY_SIZE: u64 = 256 * MIB;
+/// Most bytes that are in no segment yet where all is in memory: they are in the folder's log as well.
+const MEMORY_YOUNG: u64 = 64 * MIB;
+/// Least that has to be free there.
+const MEMORY_FREE_MIN: u64 = 32 * MIB;
+const MIB: u64 = 1024 * 1024;
+
+/// Where a value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody said anything.
+    Default,
+    /// A variable of the environment.
+    Environment(&'static str),
+    /// The command line.
+    CommandLine,
+}
+
+/// A value, and where it is from.
+#[derive(Clone, Debug)]
+pub struct Setting<T> {
+    pub value: T,
+    pub source: Source,
+}
+
+impl<T> Setting<T> {
+    /// What the command line says, or else the default.
+    fn or(said: Option<T>, default: T) -> Self {
+        match said {
+            Some(value) => Self {
+                value,
+                source: Source::CommandLine,
+            },
+            None => Self {
+                value: default,
+                source: Source::Default,
+            },
+        }
+    }
+}
+
+/// Everything that `sonde serve` is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    data: Setting<PathBuf>,
+    memory: Setting<bool>,
+    /// Most bytes that are in no segment yet.
+    young: u64,
+    otlp_grpc: Setting<SocketAddr>,
+    otlp_http: Setting<SocketAddr>,
+    page: Setting<SocketAddr>,
+    scrape: Setting<Vec<ScrapeTarget>>,
+    statsd: Setting<Option<SocketAddr>>,
+    dashboards: Setting<Option<PathBuf>>,
+    max_size: Setting<u64>,
+    max_age: Setting<Duration>,
+    sample: Setting<Option<Threshold>>,
+    sample_slow: Setting<Slow>,
+    sample_rare: Setting<u32>,
+    sample_wait: Setting<Duration>,
+    token: Setting<Option<Token>>,
+}
+
+/// A setting as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// As the command line takes it; `None` where there is none.
+    pub value: Option<String>,
+    pub source: Source,
+    /// The variable of the environment that says it too.
+    pub variable: Option<&'static str>,
+}
+
+impl Settings {
+    /// What the command line and the environment say.
+    pub fn new(said: &ServeArguments) -> anyhow::Result<Self> {
+        let data = data(said)?;
+        let mut default = Config::new(&data.value);
+        if said.memory {
+            bound_in_memory(&mut default, said.max_size)?;
+        }
+        // Every trace is kept by default; these say what else is kept where a share is.
+        let rules = Sampling::new(Threshold::ALL);
+        let token = variable(TOKEN_VARIABLE)
+            .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
+            .transpose()?;
+        Ok(Self {
+            otlp_grpc: Setting::or(said.otlp_grpc, default.otlp_grpc),
+            otlp_http: Setting::or(said.otlp_http, default.otlp_http),
+            page: Setting::or(said.page, default.page),
+            scrape: scrape(said)?,
+            statsd: Setting::or(said.statsd.map(Some), default.statsd),
+            dashboards: dashboards(said),
+            max_size: Setting::or(said.max_size, default.store.size_bytes_max),
+            max_age: Setting::or(said.max_age, default.store.age_max),
+            sample: Setting::or(said.sample.map(Some), None),
+            sample_slow: Setting::or(said.sample_slow, rules.slow),
+            sample_rare: Setting::or(said.sample_rare, rules.rare),
+            sample_wait: Setting::or(said.sample_wait, rules.wait),
+            token: Setting {
+                source: match token {
+                    Some(_) => Source::Environment(TOKEN_VARIABLE),
+                    None => Source::Default,
+                },
+                value: token,
+            },
+            memory: Setting::or(said.memory.then_some(true), false),
+            young: default.store.memory_bytes_max as u64,
+            data,
+        })
+    }
+
+    /// The folder with the data, or that in which there will be one in memory.
+    pub fn folder(&self) -> &Path {
+        &self.data.value
+    }
+
+    /// Whether nothing is to be left at the end.
+    pub const fn is_in_memory(&self) -> bool {
+        self.memory.value
+    }
+
+    /// What a server takes that keeps its data in `folder`.
+    pub fn config(&self, folder: &Path) -> Config {
+        let mut config = Config::new(folder);
+        config.store.memory_bytes_max = self.young as usize;
+        config.store.spills = !self.memory.value;
+        config.otlp_grpc = self.otlp_grpc.value;
+        config.otlp_http = self.otlp_http.value;
+        config.page = self.page.value;
+        config.store.size_bytes_max = self.max_size.value;
+        config.store.age_max = self.max_age.value;
+        config.store.sampling = self.sample.value.map(|share| Sampling {
+            share,
+            slow: self.sample_slow.value,
+            rare: self.sample_rare.value,
+            wait: self.sample_wait.value,
+        });
+        config.scrape.clone_from(&self.scrape.value);
+        config.statsd = self.statsd.value;
+        config.dashboards.clone_from(&self.dashboards.value);
+        config.token.clone_from(&self.token.value);
+        config
+    }
+
+    /// What an option of the command line stands at, by its name in the definition of the command line.
+    pub fn shown(&self, name: &str) -> Option<Shown> {
+        Some(match name {
+            "data" => shown(&self.data, Some(DATA_VARIABLE), |folder| {
+                Some(folder.display().to_string())
+            }),
+            "memory" => shown(&self.memory, None, |is_it| Some(is_it.to_string())),
+            "otlp_grpc" => address(&self.otlp_grpc),
+            "otlp_http" => address(&self.otlp_http),
+            "page" => address(&self.page),
+            "scrape" => shown(&self.scrape, Some(SCRAPE_VARIABLE), |targets| {
+                let targets: Vec<String> = targets.iter().map(target).collect();
+                (!targets.is_empty()).then(|| targets.join(" "))
+            }),
+            "statsd" => shown(&self.statsd, None, |address| {
+                address.map(|address| address.to_string())
+            }),
+            "dashboards" => shown(&self.dashboards, Some(DASHBOARDS_VARIABLE), |folder| {
+                folder.as_ref().map(|folder| folder.display().to_string())
+            }),
+            "max_size" => shown(&self.max_size, None, |bytes| Some(bytes_text(*bytes))),
+            "max_age" => shown(&self.max_age, None, |age| Some(duration_text(*age))),
+            "sample" => shown(&self.sample, None, |share| {
+                share.map(|share| share_text(share.ratio()))
+            }),
+            "sample_slow" => shown(&self.sample_slow, None, |slow| {
+                Some(match slow {
+                    Slow::AtLeast(least) => duration_text(*least),
+                    Slow::Share(share) => share_text(*share),
+                })
+            }),
+            "sample_rare" => shown(&self.sample_rare, None, |rare| Some(rare.to_string())),
+            "sample_wait" => shown(&self.sample_wait, None, |wait| Some(duration_text(*wait))),
+            _ => return None,
+        })
+    }
+
+    /// Whether there is a token. It is not shown.
+    pub fn token(&self) -> Shown {
+        shown(&self.token, Some(TOKEN_VARIABLE), |token| {
+            token.as_ref().map(|_| "set, and not shown".to_owned())
+        })
+    }
+}
+
+/// Makes the defaults such that there is room in memory for them, and for `max_size`.
+fn bound_in_memory(default: &mut Config, max_size: Option<u64>) -> anyhow::Result<()> {
+    let root = VolatileFolder::root().display();
+    let free = VolatileFolder::bytes_free()
+        .context("--memory needs memory as a file system; name a folder with --data instead")?;
+    ensure!(
+        free >= MEMORY_FREE_MIN,
+        "{} are free in {root}, and --memory takes {}; give a container more (`docker run --shm-size 1g`), or name a folder with --data",
+        Bytes(free as i64),
+        Bytes(MEMORY_FREE_MIN as i64)
+    );
+    let young = MEMORY_YOUNG.min(free / 4);
+    let room = free - young;
+    ensure!(
+        max_size.is_none_or(|size| size <= room),
+        "--max-size is more than there is room for in {root}: {}",
+        Bytes(room as i64)
+    );
+    default.store.size_bytes_max = MEMORY_SIZE.min(free / 4);
+    default.store.memory_bytes_max = young as usize;
+    Ok(())
+}
+
+fn shown<T>(
+    setting: &Setting<T>,
+    variable: Option<&'static str>,
+    text: impl FnOnce(&T) -> Option<String>,
+) -> Shown {
+    Shown {
+        value: text(&setting.value),
+        source: setting.source,
+        variable,
+    }
+}
+
+fn address(setting: &Setting<SocketAddr>) -> Shown {
+    shown(setting, None, |address| Some(address.to_string()))
+}
+
+/// A target as the command line takes it.
+fn target(target: &ScrapeTarget) -> String {
+    format!(
+        "{},job={},interval={},timeout={}",
+        target.url(),
+        target.job(),
+        duration_text(target.interval()),
+        duration_text(target.timeout())
+    )
+}
+
+/// What is to be scraped: by the command line, or else by the environment.
+fn scrape(said: &ServeArguments) -> anyhow::Result<Setting<Vec<ScrapeTarget>>> {
+    if !said.scrape.is_empty() {
+        return Ok(Setting::or(Some(said.scrape.clone()), Vec::new()));
+    }
+    let Some(targets) = variable(SCRAPE_VARIABLE) else {
+        return Ok(Setting::or(None, Vec::new()));
+    };
+    let targets = targets.split_ascii_whitespace().map(str::parse);
+    let targets = targets.collect::<Result<_, _>>();
+    Ok(Setting {
+        value: targets.with_context(|| format!("{SCRAPE_VARIABLE} is wrong"))?,
+        source: Source::Environment(SCRAPE_VARIABLE),
+    })
+}
+
+/// The folder of dashboards: that of the command line, or else that of the environment.
+fn dashboards(said: &ServeArguments) -> Setting<Option<PathBuf>> {
+    match (&said.dashboards, variable(DASHBOARDS_VARIABLE)) {
+        (None, Some(folder)) => Setting {
+            value: Some(folder.into()),
+            source: Source::Environment(DASHBOARDS_VARIABLE),
+        },
+        (folder, _) => Setting::or(folder.clone().map(Some), None),
+    }
+}
+
+/// The folder from the root on: queries know no other.
+fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(folder)
+        .with_context(|| format!("cannot use the folder {folder:?}; name one with --data"))
+}
+
+/// Where data of the user goes, on this system as its conventions have it (XDG Base Directory Specification; Apple's File
+/// System Programming Guide; Windows' Known Folders) unless somebody says.
+fn data(said: &ServeArguments) -> anyhow::Result<Setting<PathBuf>> {
+    if said.memory {
+        return Ok(Setting {
+            value: VolatileFolder::root().to_owned(),
+            source: Source::CommandLine,
+        });
+    }
+    if let Some(folder) = &said.data {
+        return Ok(Setting::or(Some(absolute(folder)?), PathBuf::new()));
+    }
+    if let Some(folder) = variable(DATA_VARIABLE) {
+        return Ok(Setting {
+            value: absolute(Path::new(&folder))?,
+            source: Source::Environment(DATA_VARIABLE),
+        });
+    }
+    let of =
+        |name: &str, below: &str| variable(name).map(|folder| PathBuf::from(folder).join(below));
+    let data = if cfg!(target_os = "macos") {
+        of("HOME", "Library/Application Support")
+    } else if cfg!(windows) {
+        of("LOCALAPPDATA", "")
+    } else {
+        of("XDG_DATA_HOME", "").or_else(|| of("HOME", ".local/share"))
+    };
+    let data = data.with_context(|| {
+        format!("there is no folder for this user's data; name one with --data or {DATA_VARIABLE}")
+    })?;
+    Ok(Setting::or(None, data.join("radiosonde")))
+}
