@@ -295,13 +295,11 @@ async fn sql(
 fn statement_of(
     body: Result<Json<Statement>, axum::extract::rejection::JsonRejection>,
 ) -> Result<String, Problem> {
-    match body {
-        Ok(Json(Statement { statement })) => Ok(statement),
-        Err(_) => {
-            let mend =
-                "send `{\"statement\": \"SELECT ...\"}` with `Content-Type: application/json`";
-            Err(Problem::bad_request("the body is not a statement", mend))
-        }
+    if let Ok(Json(Statement { statement })) = body {
+        Ok(statement)
+    } else {
+        let mend = "send `{\"statement\": \"SELECT ...\"}` with `Content-Type: application/json`";
+        Err(Problem::bad_request("the body is not a statement", mend))
     }
 }
 

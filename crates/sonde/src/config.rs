@@ -35,7 +35,7 @@ struct Row {
 fn rows(settings: &Settings) -> Vec<Row> {
     let command = Cli::command();
     let serve = command.find_subcommand("serve");
-    let options = serve.into_iter().flat_map(|serve| serve.get_arguments());
+    let options = serve.into_iter().flat_map(clap::Command::get_arguments);
     let row = |option: &Arg| {
         let help = option.get_help().map(ToString::to_string);
         Some(Row {
@@ -140,14 +140,17 @@ mod tests {
              --max-age 90m --sample 5% --sample-slow 500ms --sample-rare 3 --sample-wait 30s \
              --scrape http://127.0.0.1:8000/metrics,job=vllm,interval=5s",
         );
-        let mut line = String::from("sonde config");
+        let mut words = vec!["sonde", "config"];
         for row in first
             .iter()
             .filter(|row| row.shown.source == Source::CommandLine)
         {
-            let value = row.shown.value.as_deref().unwrap();
-            line += &format!(" {} {value}", row.option.as_deref().unwrap());
+            words.extend([
+                row.option.as_deref().unwrap(),
+                row.shown.value.as_deref().unwrap(),
+            ]);
         }
+        let line = words.join(" ");
         let second = shown(&line);
         let values = |rows: &[Row]| rows.iter().map(|row| row.shown.clone()).collect::<Vec<_>>();
         assert_eq!(values(&first), values(&second));

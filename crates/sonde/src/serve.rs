@@ -51,7 +51,7 @@ fn announce_memory(memory: &VolatileFolder, settings: &Settings) {
     if memory.leftovers() > 0 {
         let _ = writeln!(
             err,
-            "sonde: removed what {} collectors left there that were killed",
+            "sonde: removed what was left there by collectors that were killed ({})",
             memory.leftovers()
         );
     }

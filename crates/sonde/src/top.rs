@@ -43,12 +43,11 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Shows until it is told to end.
 pub fn run(arguments: &TopArguments) -> anyhow::Result<String> {
-    let mut source = match &arguments.replay {
-        Some(file) => Source::Replay(Box::new(open(file, arguments.speed)?)),
-        None => {
-            let collector = Collector::new(&arguments.collector);
-            Source::Live(Feed::start(collector, &arguments.window)?)
-        }
+    let mut source = if let Some(file) = &arguments.replay {
+        Source::Replay(Box::new(open(file, arguments.speed)?))
+    } else {
+        let collector = Collector::new(&arguments.collector);
+        Source::Live(Feed::start(collector, &arguments.window)?)
     };
     if let (Some(size), Source::Replay(replay)) = (arguments.text, &mut source) {
         screens(

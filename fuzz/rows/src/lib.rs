@@ -10,6 +10,12 @@ use row::{LogRow, PointRow, SampleRow, SpanRow};
 pub struct Rows(usize);
 
 impl Rows {
+    /// Takes a span that stands for `weight` of them.
+    pub fn sampled_span(&mut self, row: &SpanRow<'_>, weight: f64) {
+        assert!(weight >= 1.0 && weight.is_finite());
+        self.span(row);
+    }
+
     /// Takes a span.
     pub fn span(&mut self, row: &SpanRow<'_>) {
         assert!(row.trace_id != [0; 16] && row.span_id != [0; 8] && row.duration_ns >= 0);

@@ -40,12 +40,12 @@ const LOSSES: [&str; 6] = [
 
 #[derive(Debug, Serialize)]
 pub(super) struct Checks {
-    checks: Vec<Check>,
+    checks: Vec<Finding>,
 }
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Check {
+struct Finding {
     /// `clock`, `sampling`, `losses` or `parents`.
     check: &'static str,
     outcome: Outcome,
@@ -65,7 +65,7 @@ enum Outcome {
     Unknown,
 }
 
-impl Check {
+impl Finding {
     fn pass(check: &'static str, words: String) -> Self {
         Self {
             check,
@@ -87,6 +87,9 @@ impl Check {
     }
 }
 
+/// A check that is a question to what is kept.
+type Question = fn(&Api, Range) -> Result<Vec<Finding>, Problem>;
+
 pub(super) fn answer(api: &Api, params: &Params) -> Result<Checks, Problem> {
     let range = params.range()?;
     let mut checks = clocks(&api.intake.clocks());
@@ -94,7 +97,7 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Checks, Problem> {
     checks.extend(
         sampled.map(|(sampling, sampled)| sampled_here(sampling.share.adjusted_count(), &sampled)),
     );
-    let asked: [(&'static str, fn(&Api, Range) -> Result<Vec<Check>, Problem>); 3] = [
+    let asked: [(&'static str, Question); 3] = [
         ("sampling", sampled_by_senders),
         ("losses", losses),
         ("parents", parents),
@@ -105,19 +108,19 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Checks, Problem> {
     Ok(Checks { checks })
 }
 
-fn unknown(check: &'static str, problem: &Problem) -> Check {
-    Check {
+fn unknown(check: &'static str, problem: &Problem) -> Finding {
+    Finding {
         outcome: Outcome::Unknown,
-        ..Check::pass(check, format!("it is not known: {}", problem.message()))
+        ..Finding::pass(check, format!("it is not known: {}", problem.message()))
     }
 }
 
 /// Whether the clocks of senders go as this machine's.
-fn clocks(clocks: &[Clock]) -> Vec<Check> {
-    let mut checks: Vec<Check> = clocks.iter().filter_map(clock).collect();
+fn clocks(clocks: &[Clock]) -> Vec<Finding> {
+    let mut checks: Vec<Finding> = clocks.iter().filter_map(clock).collect();
     let well = clocks.len() - checks.len();
     if well > 0 {
-        checks.push(Check::pass(
+        checks.push(Finding::pass(
             "clock",
             format!(
                 "what arrives from {} was timed within a minute of now, or is a little old",
@@ -128,25 +131,25 @@ fn clocks(clocks: &[Clock]) -> Vec<Check> {
     checks
 }
 
-fn clock(Clock { service, ahead_ns }: &Clock) -> Option<Check> {
+fn clock(Clock { service, ahead_ns }: &Clock) -> Option<Finding> {
     let name = named(service);
     let far = Nanoseconds(ahead_ns.unsigned_abs());
     if *ahead_ns > AHEAD_MAX_NS {
         let words = format!("the clock of {name} is {far} ahead of this machine's");
         let mend = "set both by a time server (NTP, chrony); until then what it sends is at times to come, and found by a --to that is later than now";
-        return Some(Check::warn("clock", Some(service), words, mend));
+        return Some(Finding::warn("clock", Some(service), words, mend));
     }
     if *ahead_ns < -BEHIND_MAX_NS {
         let words = format!("what {name} sends is {far} old when it arrives");
         let mend = "its clock is behind (set it by a time server), it sends late (after an outage, from a spool), or it is a recording \
                     that was imported; ask for that time: --from";
-        return Some(Check::warn("clock", Some(service), words, mend));
+        return Some(Finding::warn("clock", Some(service), words, mend));
     }
     None
 }
 
 /// What the collector itself leaves out.
-fn sampled_here(one_in: f64, sampled: &Sampled) -> Check {
+fn sampled_here(one_in: f64, sampled: &Sampled) -> Finding {
     let kept = sampled.failed + sampled.slow + sampled.rare + sampled.by_chance;
     let words = format!(
         "this collector keeps one trace in {} of those that no rule keeps; of {} it kept {} ({} failed, {} slow, {} rare, {} by chance) \
@@ -166,13 +169,13 @@ fn sampled_here(one_in: f64, sampled: &Sampled) -> Check {
             sampled.late, sampled.early
         );
         let mend = "raise --sample-wait where spans come late; fewer spans, or more memory, where there was no room to wait";
-        return Check::warn("sampling", None, words, mend);
+        return Finding::warn("sampling", None, words, mend);
     }
-    Check::pass("sampling", words)
+    Finding::pass("sampling", words)
 }
 
 /// What senders left out before they sent, where they say so.
-fn sampled_by_senders(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
+fn sampled_by_senders(api: &Api, range: Range) -> Result<Vec<Finding>, Problem> {
     let statement = format!(
         "SELECT service, count(*), {} FROM spans WHERE {} AND weight > 1 AND parent_span_id IS NULL \
          AND strpos(CAST({} AS VARCHAR), 'th:') > 0 GROUP BY 1 ORDER BY 1",
@@ -187,16 +190,16 @@ fn sampled_by_senders(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
     }
     if checks.is_empty() {
         let words = "no service says that it left traces out; samplers of OpenTelemetry's SDKs before thresholds (`ot=th:`) do not say";
-        checks.push(Check::pass("sampling", words.to_owned()));
+        checks.push(Finding::pass("sampling", words.to_owned()));
     }
     Ok(checks)
 }
 
-fn sampled_by_sender(service: &str, kept: i64, all: i64) -> Check {
-    Check {
+fn sampled_by_sender(service: &str, kept: i64, all: i64) -> Finding {
+    Finding {
         service: Some(service.to_owned()),
         mend: Some("OTEL_TRACES_SAMPLER=parentbased_always_on sends all of them".to_owned()),
-        ..Check::pass(
+        ..Finding::pass(
             "sampling",
             format!(
                 "{} leaves traces out itself: {kept} that arrived stand for about {all}, by the threshold that it sends",
@@ -207,7 +210,7 @@ fn sampled_by_sender(service: &str, kept: i64, all: i64) -> Check {
 }
 
 /// What senders say they dropped.
-fn losses(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
+fn losses(api: &Api, range: Range) -> Result<Vec<Finding>, Problem> {
     let reason = attribute("error.type");
     let temporality = attribute("radiosonde.temporality");
     let by_series = format!(
@@ -227,7 +230,7 @@ fn losses(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
         checks.push(loss(&service, &reason, &metric, row.int()));
     }
     if checks.is_empty() {
-        checks.push(Check::pass(
+        checks.push(Finding::pass(
             "losses",
             "no service says that it dropped anything".to_owned(),
         ));
@@ -235,7 +238,7 @@ fn losses(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
     Ok(checks)
 }
 
-fn loss(service: &str, reason: &str, metric: &str, lost: i64) -> Check {
+fn loss(service: &str, reason: &str, metric: &str, lost: i64) -> Finding {
     let known = Lost::ALL.iter().find(|lost| lost.label() == reason);
     let because = known.map_or_else(
         || reason.to_owned(),
@@ -256,7 +259,7 @@ fn loss(service: &str, reason: &str, metric: &str, lost: i64) -> Check {
         }
         _ => "the program's own log says more",
     };
-    Check::warn("losses", Some(service), words, mend)
+    Finding::warn("losses", Some(service), words, mend)
 }
 
 /// Spans of a service whose parents are not here.
@@ -274,7 +277,7 @@ struct Orphans {
 }
 
 /// Whether spans have parents that never arrived.
-fn parents(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
+fn parents(api: &Api, range: Range) -> Result<Vec<Finding>, Problem> {
     let now = now_ns();
     let earlier = Range {
         from_ns: range.from_ns.saturating_sub(PARENTS_BEFORE_NS),
@@ -305,7 +308,7 @@ fn parents(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
         checks.extend(orphaned(&orphans, now));
     }
     if checks.is_empty() {
-        checks.push(Check::pass(
+        checks.push(Finding::pass(
             "parents",
             "every span that is older than a minute has its parent here".to_owned(),
         ));
@@ -313,16 +316,16 @@ fn parents(api: &Api, range: Range) -> Result<Vec<Check>, Problem> {
     Ok(checks)
 }
 
-fn orphaned(orphans: &Orphans, now: i64) -> Option<Check> {
+fn orphaned(orphans: &Orphans, now: i64) -> Option<Finding> {
     let name = named(&orphans.service);
     if orphans.own == 0 {
         let words = format!(
             "{} of {name} were called by programs that send nothing here",
             counted(orphans.called, "request")
         );
-        return (orphans.called > 0).then(|| Check {
+        return (orphans.called > 0).then(|| Finding {
             service: Some(orphans.service.clone()),
-            ..Check::pass("parents", words)
+            ..Finding::pass("parents", words)
         });
     }
     let mut words = match orphans.own {
@@ -337,14 +340,23 @@ fn orphaned(orphans: &Orphans, now: i64) -> Option<Check> {
         let ago = now
             .saturating_sub(orphans.last_of_all_unix_ns)
             .unsigned_abs();
-        words.push_str(&format!(
-            ", and nothing came from it since, {} ago: it seems to have ended without a flush",
-            Nanoseconds(ago)
-        ));
+        let ago = Nanoseconds(ago);
+        let ended = [
+            words.as_str(),
+            ", and nothing came from it since, ",
+            &ago.to_string(),
+            " ago: it seems to have ended without a flush",
+        ];
+        words = ended.concat();
     }
     let mend = "flush before the process ends (`provider.shutdown()`, the guard of `radiosonde::init()`), also where it is told to end; or \
                 else it was killed, the parents are still running, a filter or sampler left them out, or they went elsewhere";
-    Some(Check::warn("parents", Some(&orphans.service), words, mend))
+    Some(Finding::warn(
+        "parents",
+        Some(&orphans.service),
+        words,
+        mend,
+    ))
 }
 
 fn named(service: &str) -> String {
@@ -385,8 +397,8 @@ mod tests {
         }
     }
 
-    fn words(checks: &[Check]) -> Vec<String> {
-        let line = |check: &Check| format!("{:?} {}", check.outcome, check.words);
+    fn words(checks: &[Finding]) -> Vec<String> {
+        let line = |check: &Finding| format!("{:?} {}", check.outcome, check.words);
         checks.iter().map(line).collect()
     }
 

@@ -80,8 +80,8 @@ impl<'t> Place<'t> {
 
 impl Reader<'_> {
     fn note(&mut self, at: usize, key: &str, message: impl Into<String>, mend: impl Into<String>) {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
         self.mistakes.push(Mistake {
             file: self.file.to_owned(),
             line: Some(line),
@@ -199,14 +199,12 @@ impl Reader<'_> {
             _ => None,
         };
         let columns = columns.filter(|columns| (1..=COLUMNS).contains(columns));
-        match columns.and_then(|columns| u8::try_from(columns).ok()) {
-            Some(columns) => columns,
-            None => {
-                let mend =
-                    "write a whole number of columns, from 1 to 12, which is all of the page";
-                self.wrong(place, "width", "is no width", mend);
-                default
-            }
+        if let Some(columns) = columns.and_then(|columns| u8::try_from(columns).ok()) {
+            columns
+        } else {
+            let mend = "write a whole number of columns, from 1 to 12, which is all of the page";
+            self.wrong(place, "width", "is no width", mend);
+            default
         }
     }
 

@@ -66,7 +66,9 @@ pub fn duration_text(duration: Duration) -> String {
         (60_000, "m"),
         (1000, "s"),
     ];
-    let whole = units.iter().find(|(unit, _)| ms >= *unit && ms % unit == 0);
+    let whole = units
+        .iter()
+        .find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit));
     whole.map_or_else(
         || format!("{ms}ms"),
         |(unit, name)| format!("{}{name}", ms / unit),

@@ -231,11 +231,11 @@ fn bound_in_memory(default: &mut Config, max_size: Option<u64>) -> anyhow::Resul
         Bytes(MEMORY_FREE_MIN as i64)
     );
     let young = MEMORY_YOUNG.min(free / 4);
-    let room = free - young;
+    let left = free - young;
     ensure!(
-        max_size.is_none_or(|size| size <= room),
+        max_size.is_none_or(|size| size <= left),
         "--max-size is more than there is room for in {root}: {}",
-        Bytes(room as i64)
+        Bytes(left as i64)
     );
     default.store.size_bytes_max = MEMORY_SIZE.min(free / 4);
     default.store.memory_bytes_max = young as usize;
@@ -298,8 +298,10 @@ fn dashboards(said: &ServeArguments) -> Setting<Option<PathBuf>> {
 
 /// The folder from the root on: queries know no other.
 fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(folder)
-        .with_context(|| format!("cannot use the folder {folder:?}; name one with --data"))
+    std::path::absolute(folder).with_context(|| {
+        let folder = folder.display();
+        format!("cannot use the folder {folder}; name one with --data")
+    })
 }
 
 /// Where data of the user goes, on this system as its conventions have it (XDG Base Directory Specification; Apple's File

@@ -19,7 +19,8 @@ fn start(home: &Path) -> Option<Collector> {
             said.contains("--memory needs memory as a file system"),
             "{said}"
         );
-        eprintln!("SKIPPED: there is no /dev/shm");
+        let mut err = std::io::stderr();
+        writeln!(err, "SKIPPED: there is no /dev/shm").unwrap();
         return None;
     }
     Some(Collector::started(command))

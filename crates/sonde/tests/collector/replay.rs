@@ -238,9 +238,11 @@ impl Drop for Terminal {
 fn model(folder: &Path) -> ([Vec<Value>; 2], PathBuf) {
     let recording = folder.join("events.jsonl");
     let text = format!(
-        "[metrics_log]\nenabled = true\ninterval = \"20ms\"\ndirectory = {folder:?}\n\
-         [json_lines]\npath = {recording:?}\n[logging]\nconsole = false\n\
-         [telemetry]\nsystem_interval = \"1h\"\n"
+        "[metrics_log]\nenabled = true\ninterval = \"20ms\"\ndirectory = \"{}\"\n\
+         [json_lines]\npath = \"{}\"\n[logging]\nconsole = false\n\
+         [telemetry]\nsystem_interval = \"1h\"\n",
+        folder.display(),
+        recording.display()
     );
     let raw = RawConfig::parse(Format::Toml, &text, Path::new("radiosonde.toml")).unwrap();
     let guard = radiosonde::builder()

@@ -12,7 +12,7 @@ use std::{mem::size_of, sync::Arc};
 
 use arrow::{
     array::{
-        Array as _, ArrayRef, AsArray as _, BinaryArray, BinaryBuilder, BooleanArray, Float64Array,
+        Array as _, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, Float64Array,
     },
     compute::cast,
     datatypes::{DataType, Field, FieldRef, Float64Type},
@@ -318,9 +318,7 @@ fn numbers(
         .get(1)
         .map(|weights| cast(weights, &DataType::Float64));
     let weights = weights.transpose()?;
-    let weights = weights
-        .as_ref()
-        .map(|weights| weights.as_primitive::<Float64Type>());
+    let weights = weights.as_ref().map(AsArray::as_primitive::<Float64Type>);
     for (row, number) in numbers.iter().enumerate() {
         let count = weights.map_or(1, |weights| units(weights, row));
         if let Some(bucket) = number.and_then(bucket).filter(|_| count > 0) {

@@ -1,4 +1,8 @@
 //! A store that keeps a sample: what is kept, what it stands for, and that nothing acknowledged is lost before it is judged.
+#![expect(
+    clippy::float_cmp,
+    reason = "counts are whole numbers, which floats have exactly"
+)]
 
 use std::{
     thread::sleep,

@@ -82,7 +82,7 @@ fn log(wire: &mut Wire, names: &mut Callsites, redaction: &Redaction, log: LogRe
         Severity::from(*log.metadata().level()),
     );
     let message = log.message();
-    let message = redaction.text(&message);
+    let message = redaction.text(message);
     wire.length_field(field::BODY, delimited(message.len()));
     wire.bytes_field(1, message.as_bytes());
     attributes(wire, names, redaction, log.attributes());
