@@ -57,6 +57,8 @@ export interface Overview {
   from_unix_ns: string;
   to_unix_ns: string;
   step_ms: number;
+  /** Spans stand for others that were left out by sampling: all numbers but those of logs are estimates. */
+  is_estimated: boolean;
   series: OverviewSeries;
   services: ServiceRow[];
   operations: OperationRow[];

@@ -64,7 +64,7 @@ export function overview(now, rangeMs, buckets) {
     series.tokens_input.push(Math.round(requests * 380 * (0.8 + next() * 0.4)));
     series.tokens_output.push(Math.round(requests * 190 * (0.8 + next() * 0.4)));
   }
-  return { step_ms, series, services: services(), operations: operations() };
+  return { step_ms, is_estimated: false, series, services: services(), operations: operations() };
 }
 
 function services() {

@@ -32,7 +32,7 @@ function bounds(params, now) {
 }
 
 export class Fixture {
-  /** `full`, `empty`, or `broken`: every answer is an error. */
+  /** `full`, `empty`, `sampled`, or `broken`: every answer is an error. */
   mode = 'full';
   /** What arrived since the start; newer logs and traces carry its number. */
   arrived = 0;
@@ -115,7 +115,8 @@ export class Fixture {
       case 'status':
         return data.status(now);
       case 'overview':
-        return empty ? { ...data.overview(to, to - from, 60), services: [], operations: [] } : data.overview(to, to - from, Number(params.get('buckets') ?? 60));
+        if (empty) return { ...data.overview(to, to - from, 60), services: [], operations: [] };
+        return { ...data.overview(to, to - from, Number(params.get('buckets') ?? 60)), is_estimated: this.mode === 'sampled' };
       case 'traces':
         return empty ? { traces: [] } : this.traces(params, to - from, limit);
       case 'logs':

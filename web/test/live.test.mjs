@@ -39,6 +39,20 @@ describe('live', { skip: SKIP }, () => {
     await page.close();
   });
 
+  test('estimates are said to be estimates', async () => {
+    const { page, faults } = await open(browser);
+    const said = page.getByText('Estimates: a sample of the traces is kept');
+    await visit(page, `${fixture.url}/`);
+    await page.getByRole('region', { name: 'Requests', exact: true }).waitFor();
+    assert.equal(await said.count(), 0);
+    fixture.mode = 'sampled';
+    await visit(page, `${fixture.url}/`);
+    await said.waitFor();
+    fixture.mode = 'full';
+    assertNoFaults(faults, 'an overview of a sample');
+    await page.close();
+  });
+
   test('an open log stays open, focused and in its place', async () => {
     const { page } = await open(browser);
     await visit(page, `${fixture.url}/logs`);

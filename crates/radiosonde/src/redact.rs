@@ -17,7 +17,7 @@ use radiosonde_core::{
 };
 
 pub(crate) use labels::snapshot;
-pub(crate) use names::Sensitivity;
+pub(crate) use names::{Sensitivities, Sensitivity};
 pub(crate) use patterns::Traits;
 
 /// What stands in place of a secret.

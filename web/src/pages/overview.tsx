@@ -320,6 +320,9 @@ export function OverviewPage(): JSX.Element {
             <NothingYet title="Nothing received in this range of time" />
           ) : (
             <>
+              {overview.is_estimated && (
+                <p class="muted">Estimates: a sample of the traces is kept, and each span stands for those like it that were not. Numbers of logs are counts.</p>
+              )}
               <Charts overview={overview} range={range} />
               <div class="grid halves">
                 <Services services={overview.services} />

@@ -11,98 +11,114 @@ use std::{
 };
 
 use radiosonde_core::{
+    ValueRef,
     hash::FoldState,
     metrics::snapshot::{Data, Labels, Series, Snapshot},
     model::Value,
 };
 
-use super::Redaction;
+use super::{Redaction, names::Sensitivities};
 
 /// Most secrets that have a number; beyond them all have the same.
 const NUMBERS_MAX: usize = 16_384;
 
-/// What every secret of this process is called, by what stands in its place and a hash of it that nobody outside can compute.
-static NUMBERS: LazyLock<Mutex<Numbers>> = LazyLock::new(Mutex::default);
+/// What this process knows of labels and of the secrets in them.
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
+/// Texts are known by hashes that nobody outside can compute, so that none is kept.
 #[derive(Default)]
-struct Numbers {
+struct Known {
+    names: Sensitivities,
     hasher: FoldState,
-    /// How many secrets there are in whose place a text stands.
-    used: HashMap<String, usize>,
-    known: HashMap<(String, u64), usize>,
+    /// How many secrets a text stands in place of.
+    used: HashMap<u64, usize, FoldState>,
+    /// The how many-th a secret is of those in whose place the same text stands.
+    numbers: HashMap<(u64, u64), usize, FoldState>,
 }
 
-impl Numbers {
-    /// `clean`, told apart from what stands in place of other secrets than `secret`.
-    fn apart(&mut self, clean: Cow<'_, str>, secret: &Value) -> String {
-        let key = (clean.into_owned(), self.hasher.hash_one(secret.to_string()));
-        let number = if let Some(&number) = self.known.get(&key) {
-            number
-        } else {
-            let used = self.used.entry(key.0.clone()).or_default();
-            if self.known.len() < NUMBERS_MAX {
-                *used += 1;
-                self.known.insert(key.clone(), *used);
+impl Known {
+    fn clean<T>(&mut self, redaction: &Redaction, all: &mut [Series<T>]) {
+        for one in all {
+            if let Some(labels) = self.labels(redaction, &one.labels) {
+                one.labels = labels;
             }
-            *used
+        }
+    }
+
+    /// `labels` without secrets, where they have any.
+    fn labels(&mut self, redaction: &Redaction, labels: &Labels) -> Option<Labels> {
+        let mut clean: Option<Vec<_>> = None;
+        for (at, (name, value)) in labels.iter().enumerate() {
+            if let Some(text) = self.replacement(redaction, name, value) {
+                let text = self.apart(text, value);
+                clean.get_or_insert_with(|| labels.to_vec())[at].1 = Value::from(text);
+            }
+        }
+        clean.map(Arc::from)
+    }
+
+    /// What stands in place of a value that is or has a secret.
+    fn replacement(
+        &mut self,
+        redaction: &Redaction,
+        name: &str,
+        value: &Value,
+    ) -> Option<Cow<'static, str>> {
+        let reference = match value {
+            Value::Null => return None,
+            Value::Bool(value) => ValueRef::Bool(*value),
+            Value::I64(value) => ValueRef::I64(*value),
+            Value::U64(value) => ValueRef::U64(*value),
+            Value::F64(value) => ValueRef::F64(*value),
+            Value::Str(text) => ValueRef::Str(text),
+            Value::List(_) | Value::Map(_) => {
+                let mut clean = value.clone();
+                redaction.value(name, &mut clean);
+                return (clean != *value).then(|| Cow::Owned(clean.to_string()));
+            }
+        };
+        redaction.replacement(self.names.of(name, redaction), reference)
+    }
+
+    /// `clean`, told apart from what stands in place of other secrets than `secret`.
+    fn apart(&mut self, clean: Cow<'static, str>, secret: &Value) -> Cow<'static, str> {
+        let text = self.hasher.hash_one(&*clean);
+        let key = (text, self.hasher.hash_one(secret.to_string()));
+        let number = match self.numbers.get(&key) {
+            Some(&number) => number,
+            None if self.numbers.len() >= NUMBERS_MAX => {
+                return Cow::Owned(format!("{clean} and more"));
+            }
+            None => {
+                let used = self.used.entry(text).or_default();
+                *used += 1;
+                self.numbers.insert(key, *used);
+                *used
+            }
         };
         if number == 1 {
-            key.0
+            clean
         } else {
-            format!("{} {number}", key.0)
+            Cow::Owned(format!("{clean} {number}"))
         }
     }
 }
 
 /// `snapshot` with labels that have no secrets.
 pub(crate) fn snapshot(redaction: &Redaction, mut snapshot: Snapshot) -> Snapshot {
-    if redaction.is_on() {
-        for metric in &mut snapshot.metrics {
-            match &mut metric.data {
-                Data::Counter(all) | Data::UpDownCounter(all) | Data::Gauge(all) => {
-                    series(redaction, all);
-                }
-                Data::Histogram(all) => series(redaction, all),
+    if !redaction.is_on() {
+        return snapshot;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    for metric in &mut snapshot.metrics {
+        match &mut metric.data {
+            Data::Counter(all) | Data::UpDownCounter(all) | Data::Gauge(all) => {
+                known.clean(redaction, all);
             }
+            Data::Histogram(all) => known.clean(redaction, all),
         }
     }
     snapshot
-}
-
-fn series<T>(redaction: &Redaction, all: &mut [Series<T>]) {
-    for one in all {
-        if let Some(labels) = labels(redaction, &one.labels) {
-            one.labels = labels;
-        }
-    }
-}
-
-/// `labels` without secrets, where they have any.
-fn labels(redaction: &Redaction, labels: &Labels) -> Option<Labels> {
-    let clean: Vec<Option<Value>> = labels
-        .iter()
-        .map(|(name, value)| cleaned(redaction, name, value))
-        .collect();
-    if clean.iter().all(Option::is_none) {
-        return None;
-    }
-    let together = labels
-        .iter()
-        .zip(clean)
-        .map(|((name, value), clean)| (name.clone(), clean.unwrap_or_else(|| value.clone())));
-    Some(together.collect::<Arc<[_]>>())
-}
-
-fn cleaned(redaction: &Redaction, name: &str, value: &Value) -> Option<Value> {
-    let mut clean = value.clone();
-    redaction.value(name, &mut clean);
-    if clean == *value {
-        return None;
-    }
-    let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
-    Some(Value::from(
-        numbers.apart(Cow::Owned(clean.to_string()), value),
-    ))
 }
 
 #[cfg(test)]
@@ -151,5 +167,20 @@ mod tests {
         );
         assert_ne!(texts[0], texts[1]);
         assert_eq!(clean(), texts, "and keep their names");
+    }
+
+    #[test]
+    fn beyond_so_many_secrets_nothing_more_is_kept() {
+        let mut known = Known::default();
+        for secret in 0..NUMBERS_MAX as u64 + 100 {
+            known.apart(Cow::Borrowed("x"), &Value::U64(secret));
+        }
+        let more = known.apart(Cow::Borrowed("y"), &Value::U64(1));
+        assert_eq!(more, "y and more");
+        let kept = known.apart(Cow::Borrowed("x"), &Value::U64(1));
+        assert_eq!(
+            (&*kept, known.numbers.len(), known.used.len()),
+            ("x 2", NUMBERS_MAX, 1)
+        );
     }
 }

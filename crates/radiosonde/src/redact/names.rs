@@ -4,6 +4,12 @@
 //! `tokenizer` are not taken for a token. Programs that run models write many attributes about tokens of text;
 //! only those whose name does not say which kind of model token it is are taken for credentials.
 
+use std::collections::HashMap;
+
+use radiosonde_core::hash::FoldState;
+
+use super::Redaction;
+
 /// Whether values under a name are secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sensitivity {
@@ -13,6 +19,29 @@ pub(crate) enum Sensitivity {
     SecretText,
     /// Text and numbers are.
     Secret,
+}
+
+/// Names whose sensitivity is remembered; more than that start over.
+const REMEMBERED_MAX: usize = 4096;
+
+/// What the names that come again and again say, under one [`Redaction`].
+#[derive(Debug, Default)]
+pub(crate) struct Sensitivities(HashMap<Box<str>, Sensitivity, FoldState>);
+
+impl Sensitivities {
+    /// What `name` says about its values.
+    #[inline]
+    pub(crate) fn of(&mut self, name: &str, redaction: &Redaction) -> Sensitivity {
+        if let Some(&known) = self.0.get(name) {
+            return known;
+        }
+        if self.0.len() == REMEMBERED_MAX {
+            self.0.clear();
+        }
+        let sensitivity = redaction.sensitivity(name);
+        self.0.insert(name.into(), sensitivity);
+        sensitivity
+    }
 }
 
 /// Words that make a name secret wherever they stand.

@@ -5,17 +5,14 @@
 
 use std::collections::HashMap;
 
-use radiosonde_core::{ValueRef, hash::FoldState, model::Severity};
+use radiosonde_core::{ValueRef, model::Severity};
 use tracing::Metadata;
 
 use super::{key::Key, values::key_value, wire::Wire};
-use crate::redact::{Redaction, Sensitivity};
+use crate::redact::{Redaction, Sensitivities};
 
 /// Callsites remembered; more than that start over.
 const CALLSITES_MAX: usize = 4096;
-/// Names of attributes whose sensitivity is remembered; more than that start over.
-const NAMES_MAX: usize = 4096;
-
 /// A callsite's spans.
 #[derive(Debug)]
 pub(super) struct Callsite {
@@ -62,7 +59,8 @@ pub(super) struct Callsites {
     by_address: HashMap<usize, usize>,
     /// The last index for each lowest part of an address: most lookups end here.
     recent: Vec<u16>,
-    sensitivities: HashMap<Box<str>, Sensitivity, FoldState>,
+    /// Of the attributes of logs and events.
+    pub(super) sensitivities: Sensitivities,
 }
 
 /// Entries of the first table; a power of two.
@@ -92,20 +90,6 @@ impl Callsites {
             }
         };
         &self.entries[index]
-    }
-
-    /// What the name of an attribute says about its value.
-    #[inline]
-    pub(super) fn sensitivity(&mut self, name: &str, redaction: &Redaction) -> Sensitivity {
-        if let Some(&known) = self.sensitivities.get(name) {
-            return known;
-        }
-        if self.sensitivities.len() == NAMES_MAX {
-            self.sensitivities.clear();
-        }
-        let sensitivity = redaction.sensitivity(name);
-        self.sensitivities.insert(name.into(), sensitivity);
-        sensitivity
     }
 
     #[cold]

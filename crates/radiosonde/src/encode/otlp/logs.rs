@@ -120,7 +120,7 @@ fn attributes<'a>(
     attributes: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
 ) {
     for (name, value) in attributes {
-        let sensitivity = names.sensitivity(name, redaction);
+        let sensitivity = names.sensitivities.of(name, redaction);
         attribute(
             wire,
             field::ATTRIBUTES,
