@@ -324,10 +324,8 @@ fn openmetrics_has_exemplars_starts_and_what_the_target_says_of_itself() {
 #[test]
 fn a_target_that_fails_is_down_for_a_reason() {
     let page = "<html><body>Not here</body></html>";
-    let refused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Not one that was free a moment ago: another test may have it by now.
+    let refused = "127.0.0.1:1";
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let elsewhere = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let huge = "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\nconnection: close\r\n\r\na 1\n";
