@@ -8,19 +8,21 @@
 //! pump that was left behind because a consumer hung reads no lane once another one was started.
 
 mod reading;
+mod requests;
 
 use std::{
     cell::Cell,
-    fmt, mem, panic, process,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    thread::{self, JoinHandle, Thread},
+    fmt, mem, panic,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use self::reading::{convert, reader, waiting_in_lanes};
+pub use self::requests::Handle;
+use self::{
+    reading::{convert, reader, waiting_in_lanes},
+    requests::Shared,
+};
 use crate::{
     batch::{Batch, Counts},
     clock::Clock,
@@ -137,56 +139,13 @@ pub struct Pump {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Flushes a pump from anywhere: a panic hook, a signal thread, another task.
-#[derive(Clone)]
-pub struct Handle {
-    shared: Arc<Shared>,
-    pump: Thread,
-}
-
-struct Shared {
-    requests: Mutex<Requests>,
-    answered: Condvar,
-    /// Records that consumers are being called with, and those that were counted as lost because one did not return.
-    in_hand: AtomicUsize,
-    left_behind: AtomicUsize,
-    /// The process that has the pump's thread: the child of a fork has a copy of this, and no such thread.
-    process: u32,
-}
-
-struct Requests {
-    /// Flushes asked for, and the latest deadline among those that wait.
-    asked: u64,
-    deadline: Instant,
-    /// Flushes answered, and whether the last one delivered everything.
-    answered: u64,
-    delivered: bool,
-    stop: bool,
-    /// The thread has dropped every consumer.
-    ended: bool,
-}
-
 /// Starts the pump; from here on records are taken.
 pub fn start(config: Config) -> Result<Pump, StartError> {
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     if *running {
         return Err(StartError::AlreadyRunning);
     }
-    let requests = Requests {
-        asked: 0,
-        deadline: Instant::now(),
-        answered: 0,
-        delivered: true,
-        stop: false,
-        ended: false,
-    };
-    let shared = Arc::new(Shared {
-        requests: Mutex::new(requests),
-        answered: Condvar::new(),
-        in_hand: AtomicUsize::new(0),
-        left_behind: AtomicUsize::new(0),
-        process: process::id(),
-    });
+    let shared = Arc::new(Shared::new());
     let number = {
         let mut reader = reader();
         *reader += 1;
@@ -209,10 +168,7 @@ pub fn start(config: Config) -> Result<Pump, StartError> {
     lane::set_recording(true);
     *running = true;
     Ok(Pump {
-        handle: Handle {
-            shared,
-            pump: thread.thread().clone(),
-        },
+        handle: Handle::new(shared, thread.thread().clone()),
         thread: Some(thread),
     })
 }
@@ -249,24 +205,14 @@ impl Pump {
         let delivered = self
             .handle
             .flush(timeout.saturating_sub(END_RESERVE_MAX.min(timeout / 2)));
-        let shared = &self.handle.shared;
-        let mut requests = shared.lock();
-        requests.stop = true;
-        self.handle.pump.unpark();
         // Even where not everything was delivered: consumers count what they could not deliver when they are dropped.
         // One that hangs is left behind.
-        while !requests.ended
-            && let Some(left) = deadline.checked_duration_since(Instant::now())
-        {
-            let wait = shared.answered.wait_timeout(requests, left);
-            requests = wait.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let ended = requests.ended;
-        drop(requests);
+        let ended = self.handle.end(deadline);
         if ended {
             // It has said that it is at its end.
             let _ = thread.join();
         } else {
+            let shared = self.handle.shared();
             let left = shared.in_hand.load(Relaxed) + waiting_in_lanes();
             loss::count(Lost::ShutdownDeadline, left as u64);
             shared.left_behind.store(left, Relaxed);
@@ -279,58 +225,6 @@ impl Pump {
 impl Drop for Pump {
     fn drop(&mut self) {
         self.halt(DROP_TIMEOUT);
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Handle {
-    /// Hands on everything recorded so far and waits until it is delivered, for at most `timeout`. `false` when the
-    /// time was not enough, when called on the pump's own thread, or in the child of a fork, which has no pump.
-    pub fn flush(&self, timeout: Duration) -> bool {
-        if thread::current().id() == self.pump.id() || self.is_forked() {
-            return false;
-        }
-        let deadline = deadline_in(timeout);
-        let mut requests = self.shared.lock();
-        // That of a flush that is answered is nobody's any more.
-        requests.deadline = if requests.answered < requests.asked {
-            requests.deadline.max(deadline)
-        } else {
-            deadline
-        };
-        requests.asked += 1;
-        let ticket = requests.asked;
-        self.pump.unpark();
-        while requests.answered < ticket {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                return false;
-            };
-            let wait = self.shared.answered.wait_timeout(requests, left);
-            requests = wait.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        requests.delivered
-    }
-
-    /// Records nothing from here on. What was recorded is still handed on: for a process that is about to end, in
-    /// which other threads would go on recording behind the last flush.
-    pub fn close(&self) {
-        lane::set_recording(false);
-    }
-
-    /// Records that were lost because a consumer or handler did not return before recording ended. It may have had some
-    /// of those that it was called with.
-    pub fn left_behind(&self) -> usize {
-        self.shared.left_behind.load(Relaxed)
-    }
-
-    /// Whether this is the child of a fork of the process that the pump runs in.
-    pub fn is_forked(&self) -> bool {
-        process::id() != self.shared.process
     }
 }
 
@@ -358,28 +252,27 @@ impl Worker {
         } = self;
         // A destructor that panics keeps nobody from the others.
         consumers.into_iter().for_each(drop_caught);
-        shared.lock().ended = true;
-        shared.answered.notify_all();
+        shared.answer(|requests| requests.ended = true);
     }
 
     fn run(&mut self) {
         let mut park = PARK_MIN;
         loop {
-            let asked = {
-                let requests = self.shared.lock();
-                if requests.stop {
-                    break;
-                }
-                (requests.asked > requests.answered).then_some((requests.asked, requests.deadline))
+            let Some(asked) = self.shared.asked() else {
+                break;
             };
             let most = self.drain();
-            if asked.is_some() || self.is_due() {
+            if asked.to_hand_on || self.is_due() {
                 self.hand_on();
             }
-            if let Some((ticket, deadline)) = asked {
-                self.answer(ticket, deadline);
+            if asked.to_hand_on {
+                self.shared
+                    .answer(|requests| requests.handed_on = asked.ticket);
             }
-            if most >= PRESSED_WORDS || asked.is_some() {
+            if let Some(deadline) = asked.to_deliver {
+                self.deliver(asked.ticket, deadline);
+            }
+            if most >= PRESSED_WORDS || asked.to_hand_on {
                 continue;
             }
             park = match most {
@@ -468,13 +361,12 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, ticket: u64, deadline: Instant) {
-        let mut delivered = true;
-        self.each(|consumer| delivered &= consumer.flush(deadline));
-        let mut requests = self.shared.lock();
-        requests.answered = ticket;
-        requests.delivered = delivered;
-        drop(requests);
-        self.shared.answered.notify_all();
+    fn deliver(&mut self, ticket: u64, deadline: Instant) {
+        let mut all = true;
+        self.each(|consumer| all &= consumer.flush(deadline));
+        self.shared.answer(|requests| {
+            requests.delivered = ticket;
+            requests.delivered_all = all;
+        });
     }
 }

@@ -3,12 +3,12 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use radiosonde_core::{
@@ -37,11 +37,36 @@ impl Consumer for Held {
     }
 }
 
+/// Delivers nothing before it is told to.
+struct Undelivered {
+    taken: Arc<AtomicUsize>,
+    go: Receiver<()>,
+}
+
+impl Consumer for Undelivered {
+    fn consume(&mut self, batch: &Arc<Batch>) {
+        self.taken.fetch_add(batch.len(), Relaxed);
+    }
+
+    fn flush(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.go.recv_timeout(left).is_ok()
+    }
+}
+
 struct Recording {
     pump: Pump,
     has: Receiver<usize>,
     go: Sender<()>,
     seen: Arc<AtomicUsize>,
+}
+
+/// There is one pump a process.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // The subscriber is the process's, and set by the first.
+    let _ = tracing::subscriber::set_global_default(Subscriber::new());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn recording() -> Recording {
@@ -67,7 +92,7 @@ fn recording() -> Recording {
 #[test]
 fn one_that_was_left_behind_takes_nothing_from_its_successor() {
     const LOGS: usize = 500;
-    tracing::subscriber::set_global_default(Subscriber::new()).unwrap();
+    let _turn = turn();
     let first = recording();
     info!("this thread has the lane that is read first");
     let ((tell, told), (say, logged)) = (channel(), channel());
@@ -115,4 +140,45 @@ fn one_that_was_left_behind_takes_nothing_from_its_successor() {
     );
     drop(tell);
     other.join().unwrap();
+}
+
+#[test]
+fn what_is_handed_on_is_taken_although_nothing_is_delivered() {
+    const LONG: Duration = Duration::from_secs(30);
+    let _turn = turn();
+    let (deliver, go) = channel();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let consumer = Undelivered {
+        taken: Arc::clone(&taken),
+        go,
+    };
+    let pump = pump::start(pump::Config {
+        resource: Arc::default(),
+        consumers: vec![Box::new(consumer)],
+    });
+    let pump = pump.unwrap();
+    let handle = pump.handle();
+    for records in 1..=100 {
+        info!("one more");
+        assert!(handle.hand_on(LONG));
+        assert_eq!(taken.load(Relaxed), records);
+    }
+
+    // A flush that waits for delivery is not answered by one who wants records handed on, and holds that one up.
+    info!("to be delivered");
+    let flush = thread::spawn({
+        let handle = handle.clone();
+        move || handle.flush(LONG)
+    });
+    while taken.load(Relaxed) < 101 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!handle.hand_on(Duration::from_millis(20)));
+    assert!(!flush.is_finished());
+    deliver.send(()).unwrap();
+    assert!(flush.join().unwrap());
+    assert!(handle.hand_on(LONG));
+    drop(deliver);
+    assert!(!pump.stop(Duration::from_secs(1)));
+    assert!(!handle.hand_on(Duration::from_millis(20)));
 }

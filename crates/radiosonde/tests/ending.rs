@@ -21,13 +21,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use radiosonde::core::metrics;
+use radiosonde::{
+    core::{
+        events::ResourceCacheAccess,
+        metrics::{self, snapshot::Snapshot},
+    },
+    encode::openmetrics,
+};
 use tracing::{info, info_span, warn};
 
 const SHORT: Duration = Duration::from_secs(2);
 const SCENARIO: &str = "ENDING_SCENARIO";
 const FOLDER: &str = "ENDING_FOLDER";
+/// Set where a child is to export by itself before it exits.
+const EXPORTS: &str = "ENDING_EXPORTS";
 const LINES: usize = 5_000;
+const ACCESSES: u64 = 10;
 const ROUNDS: usize = 100;
 
 /// Not a test by itself: what the children run.
@@ -77,6 +86,14 @@ fn child() {
         "by environment" => {
             let _guard = radiosonde::init().unwrap();
             record_everything();
+        }
+        "measured at the end" => {
+            let guard = builder.exporter(Accesses).init().unwrap();
+            access();
+            if std::env::var_os(EXPORTS).is_some() {
+                assert!(guard.export_now(Duration::from_secs(10)));
+                std::process::exit(0);
+            }
         }
         "another subscriber" => beside_another_subscriber(builder),
         "failed init" => {
@@ -268,6 +285,45 @@ impl radiosonde::exporter::Exporter for Hangs {
     }
 }
 
+fn access() {
+    for access in 0..ACCESSES {
+        radiosonde::core::record(&ResourceCacheAccess {
+            cache_key: "pipeline",
+            hit: access < 7,
+            bytes: 4096,
+        });
+    }
+}
+
+/// Writes on standard output what the metrics say of [`access`].
+struct Accesses;
+
+impl radiosonde::exporter::Exporter for Accesses {
+    fn name(&self) -> &'static str {
+        "accesses"
+    }
+
+    fn export(
+        &mut self,
+        _: &radiosonde::core::batch::Batch,
+    ) -> Result<(), radiosonde::exporter::ExportError> {
+        Ok(())
+    }
+
+    fn export_metrics(
+        &mut self,
+        snapshot: &Snapshot,
+    ) -> Result<(), radiosonde::exporter::ExportError> {
+        let mut text = Vec::new();
+        openmetrics::encode(snapshot, openmetrics::Options::default(), &mut text);
+        let text = String::from_utf8(text).unwrap();
+        for line in text.lines().filter(|line| line.starts_with("gpu_cache")) {
+            println!("{line}");
+        }
+        Ok(())
+    }
+}
+
 fn command(scenario: &str, folder: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -336,6 +392,25 @@ fn returning_from_main_delivers_everything() {
     let status = start("return", folder.path(), &[]).wait().unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(work_lines(folder.path()), LINES);
+}
+
+#[test]
+fn what_is_measured_last_is_in_the_last_metrics() {
+    for variables in [&[][..], &[(EXPORTS, "1")]] {
+        let folder = tempfile::tempdir().unwrap();
+        let child = command("measured at the end", folder.path(), variables)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", child.status);
+        let said = String::from_utf8(child.stdout).unwrap();
+        for line in [
+            r#"gpu_cache_access_count_total{cache_key="pipeline",hit="true"} 7"#,
+            r#"gpu_cache_access_count_total{cache_key="pipeline",hit="false"} 3"#,
+            r#"gpu_cache_bytes_total{cache_key="pipeline",hit="true"} 28672"#,
+        ] {
+            assert!(said.contains(line), "{line} in {said}");
+        }
+    }
 }
 
 #[test]

@@ -62,12 +62,17 @@ impl Running {
         self.tally.report(self.config.sample_ratio())
     }
 
-    /// Hands the metrics as they are now to the exporters, waiting for half of `timeout` at most: the other half is for
-    /// delivering them. `false` when a source of metrics did not answer in that time.
+    /// Hands the metrics as they are now, with all that was measured so far, to the exporters, waiting for half of
+    /// `timeout` at most: the other half is for delivering them. `false` when a source of metrics, or a handler, did not
+    /// answer in that time.
     pub(super) fn read_metrics(&self, timeout: Duration) -> bool {
+        let Some(metrics) = &self.metrics else {
+            return true;
+        };
         let deadline = pump::deadline_in(timeout / 2);
-        let metrics = self.metrics.as_ref();
-        metrics.is_none_or(|metrics| metrics.run_now(deadline))
+        // What events measure is counted where they are handed on. A handler that hangs leaves time for what is counted.
+        let handed_on = self.pump.hand_on(timeout / 4);
+        metrics.run_now(deadline) && handed_on
     }
 
     /// Sends metrics and everything recorded so far.

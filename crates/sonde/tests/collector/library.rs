@@ -16,6 +16,13 @@ fn generate() {
     }
     info!(tokens = 17, "generated");
     drop(generation);
+    for access in 0..10 {
+        radiosonde::core::record(&radiosonde::core::events::ResourceCacheAccess {
+            cache_key: "pipeline",
+            hit: access < 7,
+            bytes: 4096,
+        });
+    }
 }
 
 #[test]
@@ -55,4 +62,17 @@ fn what_our_library_records_is_found_and_the_tree_is_drawn() {
     assert!(lasted("attention") <= lasted("transformer_block"));
     assert!(lasted("transformer_block") <= lasted("text_generation"));
     assert!(collector.text(&["logs"]).contains("generated"));
+
+    let value = |query: &str| {
+        let answer = collector.json(&["query", "--promql", query]);
+        answer["result"][0]["value"][1]
+            .as_str()
+            .unwrap_or_else(|| panic!("{query}: {answer}"))
+            .to_owned()
+    };
+    let hits =
+        "sum(gpu_cache_access_count_total{hit=\"true\"}) / sum(gpu_cache_access_count_total)";
+    assert_eq!(value(hits), "0.7");
+    assert_eq!(value("sum(gpu_cache_bytes_total)"), "40960");
+    assert!(collector.text(&["metrics"]).contains("gpu.cache.bytes"));
 }
