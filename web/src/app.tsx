@@ -2,6 +2,7 @@
 
 import type { JSX } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
+import { BUNDLE, NEEDS_COLLECTOR } from './bundle';
 import { focusSearch, moveRow, useKeys } from './keys';
 import { ComparePage } from './pages/compare';
 import { DashboardPage, DashboardsPage } from './pages/dashboards';
@@ -19,7 +20,7 @@ import { WhyPage } from './pages/why';
 import { WorkersPage } from './pages/workers';
 import { Help } from './parts/help';
 import { ConnectionBanner, Page, Side, pagesWith } from './parts/shell';
-import { Empty, Problem } from './parts/states';
+import { Empty, Missing, Problem } from './parts/states';
 import { useDashboards } from './parts/use-dashboards';
 import { followLinks, navigate, to, usePlace } from './router';
 import { toggleLive } from './time';
@@ -29,9 +30,20 @@ function NotFound({ path }: { path: string }): JSX.Element {
     <Page title="No such page" ranged={false}>
       <Empty title={`Nothing is at ${path}`}>
         <p>
-          <a href="/">Go to the overview</a>
+          <a href={to('/')}>Go to the overview</a>
         </p>
       </Empty>
+    </Page>
+  );
+}
+
+/** Pages that are nothing without somebody to ask, by their first part. */
+const ASKING: Record<string, string> = { compare: 'Compare', sql: 'SQL', doctor: 'Doctor', dashboards: 'Dashboards' };
+
+function NeedsServer({ title }: { title: string }): JSX.Element {
+  return (
+    <Page title={title} ranged={false}>
+      <Missing title={`${title} is not in a bundle`} mend={NEEDS_COLLECTOR} />
     </Page>
   );
 }
@@ -48,7 +60,9 @@ function Guarded({ path }: { path: string }): JSX.Element {
 }
 
 function Route({ path }: { path: string }): JSX.Element {
-  const [, first, second] = path.split('/');
+  const [, first = '', second] = path.split('/');
+  const asking = BUNDLE ? ASKING[first] : undefined;
+  if (asking) return <NeedsServer title={asking} />;
   if (first === 'traces' && second) return <TracePage key={second} traceId={decodeURIComponent(second)} />;
   if (first === 'dashboards' && second) return <DashboardPage key={second} name={decodeURIComponent(second)} />;
   switch (path.replace(/\/+$/, '')) {

@@ -1,14 +1,16 @@
 // What the server says by itself: that something came, and that it is there at all.
 
 import { useEffect, useState } from 'preact/hooks';
+import { BUNDLE } from './bundle';
 
-export type Connection = 'connecting' | 'live' | 'away';
+/** `none` is a page that is a file. */
+export type Connection = 'connecting' | 'live' | 'away' | 'none';
 
 const RETRY_MS = 1500;
 /** A view whose range ends now moves on also when nothing comes. */
 const IDLE_MS = 30_000;
 
-let connection: Connection = 'connecting';
+let connection: Connection = BUNDLE ? 'none' : 'connecting';
 let awaySince: number | null = null;
 let missed = false;
 const onBeat = new Set<() => void>();
@@ -32,6 +34,7 @@ function ring(): void {
 }
 
 export function follow(): void {
+  if (BUNDLE) return;
   document.addEventListener('visibilitychange', () => {
     if (missed) ring();
   });

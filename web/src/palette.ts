@@ -1,6 +1,8 @@
 // One colour for one name, the same on every page: hue by hash, and no two alike while there are hues left. What a
 // browser once chose it remembers, because the choice depends on the names that came before.
 
+import { recall, remember } from './storage';
+
 export const HUES = 10;
 
 function hash(text: string): number {
@@ -20,7 +22,7 @@ for (const index of taken.values()) uses[index] = (uses[index] ?? 0) + 1;
 
 function remembered(): Map<string, number> {
   try {
-    const stored = JSON.parse(localStorage.getItem(KEY) ?? '[]') as [string, number][];
+    const stored = JSON.parse(recall(KEY) ?? '[]') as [string, number][];
     return new Map(stored.filter(([name, index]) => typeof name === 'string' && index >= 0 && index < HUES));
   } catch {
     // What another version wrote there is not worth an error.
@@ -37,7 +39,7 @@ export function hue(name: string): number {
   while (uses[index] !== least) index = (index + 1) % HUES;
   uses[index] = least + 1;
   taken.set(name, index);
-  if (taken.size <= NAMES_MAX) localStorage.setItem(KEY, JSON.stringify([...taken]));
+  if (taken.size <= NAMES_MAX) remember(KEY, JSON.stringify([...taken]));
   return index;
 }
 

@@ -1,6 +1,8 @@
-// Where the user is: path and parameters live in the address and nowhere else, so every view can be linked to.
+// Where the user is: path and parameters live in the address and nowhere else, so every view can be linked to. A page that is a
+// file has one path, so there they stand behind the `#`.
 
 import { useEffect, useState } from 'preact/hooks';
+import { BUNDLE } from './bundle';
 
 export interface Place {
   path: string;
@@ -14,7 +16,15 @@ const listeners = new Set<() => void>();
 let current = read();
 
 function read(): Place {
-  return { path: location.pathname, params: new URLSearchParams(location.search) };
+  if (BUNDLE === null) return { path: location.pathname, params: new URLSearchParams(location.search) };
+  const [path = '/', search = ''] = here().slice(1).split('?', 2);
+  return { path, params: new URLSearchParams(search) };
+}
+
+/** This page as its own links write it. */
+function here(): string {
+  if (BUNDLE === null) return location.pathname + location.search;
+  return location.hash.startsWith('#/') ? location.hash : `#${BUNDLE.first}`;
 }
 
 function changed(): void {
@@ -22,7 +32,10 @@ function changed(): void {
   for (const listener of [...listeners]) listener();
 }
 
-addEventListener('popstate', changed);
+addEventListener('popstate', () => {
+  // `#main` is a place on this page, not another one.
+  if (BUNDLE === null || location.hash === '' || location.hash.startsWith('#/')) changed();
+});
 
 export function place(): Place {
   return current;
@@ -39,12 +52,12 @@ export function usePlace(): Place {
 }
 
 export function navigate(href: string, replace = false): void {
-  if (href === location.pathname + location.search) return;
-  const samePage = new URL(href, location.href).pathname === location.pathname;
+  if (href === here()) return;
+  const { path } = current;
   if (replace) history.replaceState(null, '', href);
   else history.pushState(null, '', href);
   changed();
-  if (!samePage) scrollTo(0, 0);
+  if (current.path !== path) scrollTo(0, 0);
 }
 
 export type Changes = Record<string, string | number | null>;
@@ -80,7 +93,8 @@ export function to(path: string, params: Changes = {}): string {
 
 function join(path: string, params: URLSearchParams): string {
   const text = params.toString();
-  return text === '' ? path : `${path}?${text}`;
+  const href = text === '' ? path : `${path}?${text}`;
+  return BUNDLE === null ? href : `#${href}`;
 }
 
 /** Links of this page are followed without loading it anew; modified clicks stay the browser's. */
@@ -89,8 +103,14 @@ export function followLinks(root: HTMLElement): () => void {
     if (event.defaultPrevented || event.button !== 0) return;
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const link = (event.target as Element).closest('a');
+    const href = link?.getAttribute('href');
+    if (BUNDLE !== null && href?.startsWith('#/')) {
+      event.preventDefault();
+      navigate(href);
+      return;
+    }
     if (!link || link.target !== '' || link.origin !== location.origin || link.hasAttribute('download')) return;
-    if (link.pathname.startsWith('/api/') || link.getAttribute('href')?.startsWith('#')) return;
+    if (link.pathname.startsWith('/api/') || href?.startsWith('#')) return;
     event.preventDefault();
     navigate(link.pathname + link.search);
   };

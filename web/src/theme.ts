@@ -1,6 +1,7 @@
 // Dark and light, and the colours that canvases need as values. The style sheet owns every colour.
 
 import { useEffect, useState } from 'preact/hooks';
+import { recall, remember } from './storage';
 
 export type Choice = 'system' | 'light' | 'dark';
 
@@ -10,7 +11,7 @@ const listeners = new Set<() => void>();
 let cache = new Map<string, string>();
 
 export function choice(): Choice {
-  const stored = localStorage.getItem(KEY);
+  const stored = recall(KEY);
   return stored === 'light' || stored === 'dark' ? stored : 'system';
 }
 
@@ -27,8 +28,7 @@ export function startTheme(): void {
 }
 
 export function choose(next: Choice): void {
-  if (next === 'system') localStorage.removeItem(KEY);
-  else localStorage.setItem(KEY, next);
+  remember(KEY, next === 'system' ? null : next);
   apply();
 }
 

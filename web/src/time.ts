@@ -1,5 +1,6 @@
 // The range of time that every page shows: relative to now and followed live, or fixed.
 
+import { BUNDLE } from './bundle';
 import { place, setParams, usePlace } from './router';
 
 export const RANGES = [
@@ -27,7 +28,19 @@ export interface Range {
   end: number;
 }
 
+/** Of a page that is a file: the one of which it has the answers. */
+const BUNDLED: Range | null = BUNDLE && {
+  live: false,
+  key: DEFAULT.key,
+  words: 'The time of this bundle',
+  from: BUNDLE.from_unix_ns,
+  to: BUNDLE.to_unix_ns,
+  start: Number(BUNDLE.from_unix_ns) / 1e6,
+  end: Number(BUNDLE.to_unix_ns) / 1e6,
+};
+
 export function rangeOf(params: URLSearchParams): Range {
+  if (BUNDLED) return BUNDLED;
   const preset = RANGES.find((range) => range.key === params.get('range')) ?? DEFAULT;
   const start = Number(params.get('from') ?? Number.NaN);
   const end = Number(params.get('to') ?? Number.NaN);
@@ -49,12 +62,14 @@ export function setRange(key: string): void {
 }
 
 export function setFixed(startMs: number, endMs: number): void {
+  if (BUNDLED) return;
   const end = Math.max(Math.ceil(endMs), Math.floor(startMs) + 1);
   setParams({ from: Math.floor(startMs), to: end }, false);
 }
 
 /** Holds the view where it is, or lets it follow again. */
 export function toggleLive(): void {
+  if (BUNDLED) return;
   const range = rangeOf(place().params);
   if (range.live) setFixed(range.start, range.end);
   else setParams({ from: null, to: null }, false);

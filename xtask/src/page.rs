@@ -33,7 +33,8 @@ pub fn check() -> Result<()> {
     let mut test = shell::tool("npm");
     test.args(["test"])
         .current_dir(folder())
-        .env("RADIOSONDE_PAGE_URL", &collector.page);
+        .env("RADIOSONDE_PAGE_URL", &collector.page)
+        .env("RADIOSONDE_BUNDLE", collector.bundle()?);
     shell::run(&mut test)
 }
 
@@ -111,6 +112,17 @@ impl Collector {
             page,
             folder,
         })
+    }
+
+    /// The page as a file, with what it has.
+    fn bundle(&self) -> Result<PathBuf> {
+        let file = self.folder.join("report.html");
+        let mut export = shell::tool(&self.sonde);
+        export
+            .args(["export", "--from", "-1d", "--collector", &self.page])
+            .arg(&file);
+        shell::run(&mut export)?;
+        Ok(file)
     }
 
     /// Sends it what the demo records.

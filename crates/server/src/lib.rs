@@ -37,6 +37,7 @@ use radiosonde_store::Store;
 pub use radiosonde_store::{Sampling, Slow, VolatileError, VolatileFolder};
 
 pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT};
+pub use self::page::standalone;
 pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
 use self::{
     access::Token,

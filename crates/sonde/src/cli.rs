@@ -78,7 +78,9 @@ Examples:
 
 const EXPORT_HELP: &str = "\
 Example:
-  sonde export --from -15m session.zip    then, elsewhere: sonde import session.zip";
+  sonde export --from -15m session.zip    then, elsewhere: sonde import session.zip
+  sonde export --from -15m report.html    a page in one file, for a bug report
+  sonde export --trace ID report.html     the same, of one trace";
 
 const IMPORT_HELP: &str = "\
 Example:
@@ -140,7 +142,7 @@ pub enum Command {
     /// Record what `top` would show, to look at it later.
     #[command(after_help = top::RECORD_HELP)]
     Record(RecordArguments),
-    /// Write what a collector has into a file that `import` reads, without secrets.
+    /// Write what a collector has into a file that `import` reads, or into a page that needs no collector, without secrets.
     #[command(after_help = EXPORT_HELP)]
     Export(ExportArguments),
     /// Send recordings, or what `export` wrote, to a collector, to look at them on its page.
@@ -373,8 +375,14 @@ pub struct DoctorArguments {
 /// The command line of `sonde export`.
 #[derive(Debug, Args)]
 pub struct ExportArguments {
-    /// The file, a zip of OTLP in JSON.
+    /// The file: a zip of OTLP in JSON, or, where its name ends in .html, the page with everything in it.
     pub output: PathBuf,
+    /// In a page, this trace alone, and what was measured from a minute before it to a minute after it; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub trace: Vec<String>,
+    /// In a page, how many traces at most: the slowest, those that failed, and then the newest.
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub traces: u32,
     /// Which time.
     #[command(flatten)]
     pub range: RangeArguments,

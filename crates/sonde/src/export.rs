@@ -1,8 +1,11 @@
 //! `sonde export`: what a collector has of some time, as a file that `sonde import` and any OTLP receiver can read.
 //!
 //! A zip of `traces.jsonl`, `logs.jsonl`, `metrics.jsonl` and `profiles.jsonl`: one OTLP request in JSON a line, as OpenTelemetry's file
-//! exporter writes them. Secrets are replaced before anything is written.
+//! exporter writes them. Or, where the file's name ends in `.html`, a page that shows it. Secrets are replaced before anything is
+//! written.
 
+mod bundle;
+mod clean;
 mod otlp;
 mod profiles;
 
@@ -12,7 +15,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use radiosonde::redact::Redaction;
 use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -79,6 +82,17 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<String> {
     let collector = Collector::new(&arguments.collector);
     let range = range(&collector, arguments)?;
     let path = arguments.output.as_path();
+    let is_page = path.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("html") || extension.eq_ignore_ascii_case("htm")
+    });
+    if is_page {
+        return bundle::write(&collector, arguments, range);
+    }
+    if !arguments.trace.is_empty() {
+        bail!(
+            "--trace is of pages alone; give the file a name that ends in .html, or leave --trace out"
+        );
+    }
     let cannot_write = || format!("cannot write {}", path.display());
     let mut zip = ZipWriter::new(BufWriter::new(
         File::create(path).with_context(cannot_write)?,

@@ -28,6 +28,8 @@ mod sampling;
 
 #[path = "collector/answers.rs"]
 mod answers;
+#[path = "collector/bundle.rs"]
+mod bundle;
 #[path = "collector/following.rs"]
 mod following;
 #[path = "collector/memory.rs"]

@@ -2,15 +2,16 @@
 
 import type { JSX } from 'preact';
 import { type Flame, type Status, address } from '../api';
+import { BUNDLE } from '../bundle';
 import { plural } from '../format';
 import { Choice } from '../parts/bits';
 import { Page } from '../parts/shell';
-import { Await, Command, Empty, withScheme } from '../parts/states';
+import { Await, Command, Empty, NothingYet, withScheme } from '../parts/states';
 import { Rankings } from '../profile/rankings';
 import { FlameGraph } from '../profile/view';
 import { amount, typeWords } from '../profile/words';
 import { useQuery } from '../query';
-import { setParams, usePlace } from '../router';
+import { setParams, to, usePlace } from '../router';
 import { type Range, useRange } from '../time';
 
 const NODES = 50_000;
@@ -30,18 +31,20 @@ function against(choice: string, range: Range): Record<string, string> {
   return choice.startsWith(OF_SERVICE) ? { b_service: choice.slice(OF_SERVICE.length) } : {};
 }
 
+const NO_PROFILES = 'No profiles in this range of time';
+
 function NoProfiles(): JSX.Element {
   const { data } = useQuery<Status>(address('status'));
   const http = withScheme(data?.listening.otlp_http ?? 'http://127.0.0.1:4318');
   return (
-    <Empty title="No profiles in this range of time">
+    <Empty title={NO_PROFILES}>
       <p class="muted">A profiler says which functions run. A file of Go's, pprof-rs's or any other that writes pprof:</p>
       <Command text="sonde import profile.pb.gz --service my-program" />
       <p class="muted">A running Python program, without a change to it:</p>
       <Command text="py-spy record --format raw --output stacks.folded --pid PID && sonde import stacks.folded" />
       <p class="muted">
         Profilers that speak OTLP send to <code>{`${http}/v1development/profiles`}</code>. If something came earlier, widen the range of time;{' '}
-        <a href="/doctor">Doctor</a> shows what was refused and why.
+        <a href={to('/doctor')}>Doctor</a> shows what was refused and why.
       </p>
     </Empty>
   );
@@ -72,16 +75,18 @@ function FilterBar({ filters, compare, answer }: { filters: Filters; compare: st
     <div class="filters">
       <Choice label="Service" value={filters.service} options={[{ value: '', words: 'Every service' }, ...services.map((name) => ({ value: name, words: name }))]} onChange={(service) => setParams({ service }, false)} />
       {types.length > 0 && <Choice label="What is counted" value={filters.type || (answer?.type ?? '')} options={types.map((type) => ({ value: type, words: typeWords(type) }))} onChange={(type) => setParams({ type }, false)} />}
-      <Choice
-        label="Compare"
-        value={compare}
-        options={[
-          { value: '', words: 'Compare with…' },
-          { value: BEFORE, words: 'the time before' },
-          ...services.filter((name) => name !== filters.service).map((name) => ({ value: OF_SERVICE + name, words: `service ${name}` })),
-        ]}
-        onChange={(choice) => setParams({ against: choice }, false)}
-      />
+      {!BUNDLE && (
+        <Choice
+          label="Compare"
+          value={compare}
+          options={[
+            { value: '', words: 'Compare with…' },
+            { value: BEFORE, words: 'the time before' },
+            ...services.filter((name) => name !== filters.service).map((name) => ({ value: OF_SERVICE + name, words: `service ${name}` })),
+          ]}
+          onChange={(choice) => setParams({ against: choice }, false)}
+        />
+      )}
       {filters.trace_id !== '' && taken('Trace', filters.trace_id, { trace_id: null, span_id: null })}
       {filters.span_id !== '' && taken('Span', filters.span_id, { span_id: null })}
     </div>
@@ -127,12 +132,12 @@ export function FlamePage(): JSX.Element {
       <FilterBar filters={filters} compare={compare} answer={answer.data} />
       <Await answer={answer}>
         {(flame) => {
-          if (flame.samples + (flame.b_samples ?? 0) === 0 && !narrowed) return <NoProfiles />;
+          if (flame.samples + (flame.b_samples ?? 0) === 0 && !narrowed) return BUNDLE ? <NothingYet title={NO_PROFILES} /> : <NoProfiles />;
           if (flame.samples + (flame.b_samples ?? 0) === 0) {
             return (
               <Empty title="No samples match">
                 <p class="muted">Take a filter away or widen the range of time. Samples belong to a trace where the profiler links them to its spans.</p>
-                <Command text="sonde flame --from -1d" />
+                {!BUNDLE && <Command text="sonde flame --from -1d" />}
               </Empty>
             );
           }

@@ -3,6 +3,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { type LogRow, type Logs, address } from '../api';
+import { BUNDLE } from '../bundle';
 import { plural } from '../format';
 import { AttributeTable, Choice, SearchField, Service, Time, said } from '../parts/bits';
 import { Page } from '../parts/shell';
@@ -140,7 +141,7 @@ export function LogsPage(): JSX.Element {
           if (logs.length === 0) {
             return (
               <Empty title="No log matches">
-                <p class="muted">Take a filter away or widen the range of time.</p>
+                <p class="muted">Take a filter away{BUNDLE ? '' : ' or widen the range of time'}.</p>
               </Empty>
             );
           }

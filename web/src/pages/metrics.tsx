@@ -2,6 +2,7 @@
 
 import type { JSX } from 'preact';
 import { type MetricRow, type Metrics, address } from '../api';
+import { BUNDLE } from '../bundle';
 import { SearchField } from '../parts/bits';
 import { MetricChart } from '../parts/metric-chart';
 import { Page } from '../parts/shell';
@@ -61,7 +62,7 @@ export function MetricsPage(): JSX.Element {
   const { params } = usePlace();
   const answer = useQuery<Metrics>(address('metrics', { from: range.from, to: range.to }), { live: range.live });
   // Where nothing is measured there is nothing to ask, except by who brought a question along.
-  const isAsked = params.has('query') || (answer.data?.metrics.length ?? 0) > 0;
+  const isAsked = !BUNDLE && (params.has('query') || (answer.data?.metrics.length ?? 0) > 0);
   return (
     <Page title="Metrics">
       {isAsked && <MetricsQuery />}

@@ -3,7 +3,8 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { type OperationRow, type Overview, type ServiceRow, type Status, type Traces, address } from '../api';
-import { ago, bytes, count, duration, percent, plural, short } from '../format';
+import { BUNDLE, type Manifest } from '../bundle';
+import { ago, bytes, count, duration, moment, percent, plural, short } from '../format';
 import { hue } from '../palette';
 import { Service, Share } from '../parts/bits';
 import { Chart, type ChartSeries } from '../parts/chart';
@@ -290,7 +291,7 @@ function StoreState(): JSX.Element {
             {received.refused > 0 && (
               <>
                 ,{' '}
-                <a class="error-text" href="/doctor">
+                <a class="error-text" href={to('/doctor')}>
                   <b>{count(received.refused)}</b> refused
                 </a>
               </>
@@ -306,6 +307,22 @@ function StoreState(): JSX.Element {
         </section>
       )}
     </Await>
+  );
+}
+
+/** What this file is, and what is not in it. */
+function BundleState({ bundle }: { bundle: Manifest }): JSX.Element {
+  return (
+    <section class="card store-state" aria-label="This bundle">
+      <span>
+        A file, made by <b>sonde {bundle.version}</b> on {moment(bundle.made_ms)}, with secrets replaced
+      </span>
+      <span>
+        <b>{plural(bundle.traces, 'trace')}</b> with their spans
+      </span>
+      {bundle.left_out.length > 0 && <span>Left out: {bundle.left_out.join('; ')}</span>}
+      <span class="muted">Not live: comparing, SQL, PromQL and filters of several conditions take a collector</span>
+    </section>
   );
 }
 
@@ -333,7 +350,7 @@ export function OverviewPage(): JSX.Element {
           )
         }
       </Await>
-      <StoreState />
+      {BUNDLE ? <BundleState bundle={BUNDLE} /> : <StoreState />}
     </Page>
   );
 }

@@ -3,6 +3,7 @@
 import type { JSX } from 'preact';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { type Trace, address } from '../api';
+import { BUNDLE } from '../bundle';
 import { count, duration, moment, plural } from '../format';
 import { useKeys } from '../keys';
 import { SearchField, Service } from '../parts/bits';
@@ -74,9 +75,11 @@ function Heading({ model }: { model: Model }): JSX.Element {
       <span class="muted">{moment(trace.start_ms)}</span>
       {root && <span class="muted optional mono">{trace.trace_id}</span>}
       <CopyButton text={trace.trace_id} words="Copy trace ID" />
-      <a class="link" href={to('/compare', { b_trace: trace.trace_id })} title="With the faster half of the requests like it">
-        Compare with typical ones
-      </a>
+      {!BUNDLE && (
+        <a class="link" href={to('/compare', { b_trace: trace.trace_id })} title="With the faster half of the requests like it">
+          Compare with typical ones
+        </a>
+      )}
     </div>
   );
 }

@@ -2,6 +2,7 @@
 
 import type { JSX } from 'preact';
 import { type Overview, type TraceRow, type Traces, address } from '../api';
+import { BUNDLE } from '../bundle';
 import { count, duration, plural } from '../format';
 import { Choice, SearchField, Service, Share, Time } from '../parts/bits';
 import { Scatter } from '../parts/scatter';
@@ -63,7 +64,7 @@ function Row({ trace, slowest }: { trace: TraceRow; slowest: number }): JSX.Elem
   const others = trace.services.filter((name) => name !== trace.service);
   return (
     <tr class="open">
-      <td class="tick">
+      <td class="tick" hidden={BUNDLE !== null}>
         <input type="checkbox" class="above" aria-label={`Compare ${trace.name}, ${duration(trace.duration_ns)}`} checked={ticked().includes(trace.trace_id)} onChange={() => tick(trace.trace_id)} />
       </td>
       <td class="time">
@@ -100,7 +101,7 @@ function Table({ traces }: { traces: TraceRow[] }): JSX.Element {
       <table>
         <thead>
           <tr>
-            <th>
+            <th hidden={BUNDLE !== null}>
               <span class="hidden-text">Compare</span>
             </th>
             <th>Start</th>
@@ -132,18 +133,21 @@ function Found({ answer, range, limit }: { answer: Traces; range: Range; limit: 
       </section>
       <section class="card" aria-label="Traces">
         <Table traces={traces} />
-        {more === true && <More shown={traces.length} what="traces" onMore={limit < LIMIT_MAX ? () => setParams({ limit: LIMIT_MAX }) : undefined} />}
+        {more === true && <More shown={traces.length} what="traces" onMore={limit < LIMIT_MAX && !BUNDLE ? () => setParams({ limit: LIMIT_MAX }) : undefined} />}
       </section>
       <Ticked />
     </>
   );
 }
 
+/** A bundle answers comparisons of one thing alone. */
+const EXAMPLES = BUNDLE ? ['status = error', 'gpu.op = "softmax"'] : ['duration > 100ms', 'gpu.op = "softmax"', 'duration > 1s and http.response.status_code >= 500'];
+
 function NoneFound(): JSX.Element {
   return (
     <Empty title="No trace matches">
       <p class="muted">A filter compares attributes, or name, service and duration, of any span of a trace. Some that work:</p>
-      {['duration > 100ms', 'gpu.op = "softmax"', 'duration > 1s and http.response.status_code >= 500'].map((q) => (
+      {EXAMPLES.map((q) => (
         <p key={q}>
           <a class="mono" href={to('/traces', { q })}>
             {q}
@@ -170,7 +174,7 @@ export function TracesPage(): JSX.Element {
   return (
     <Page title="Traces">
       <div class="filters">
-        <SearchField code onEnter value={q} label="Filter of traces" placeholder='duration > 100ms and gpu.op = "softmax"' onChange={(next) => setParams({ q: next }, false)} />
+        <SearchField code onEnter value={q} label="Filter of traces" placeholder={BUNDLE ? 'gpu.op = "softmax"' : 'duration > 100ms and gpu.op = "softmax"'} onChange={(next) => setParams({ q: next }, false)} />
         <ServiceChoice range={range} value={service} />
         <Choice
           label="Order"

@@ -3,6 +3,7 @@
 
 import type { JSX } from 'preact';
 import { type Slow, type WhySelection, address } from '../api';
+import { BUNDLE } from '../bundle';
 import { count, duration, plural } from '../format';
 import { SearchField } from '../parts/bits';
 import { ComparisonBody } from '../parts/comparison';
@@ -84,9 +85,11 @@ export function WhyPage(): JSX.Element {
         )
       }
       actions={
-        <button type="button" class="button" onClick={answer.again}>
-          Ask again
-        </button>
+        !BUNDLE && (
+          <button type="button" class="button" onClick={answer.again}>
+            Ask again
+          </button>
+        )
       }
     >
       <div class="filters">

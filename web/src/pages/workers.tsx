@@ -3,13 +3,14 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { type Queues, type Workers, address } from '../api';
+import { BUNDLE } from '../bundle';
 import { bytes, duration } from '../format';
 import { HUES } from '../palette';
 import { Service, Time } from '../parts/bits';
 import { Chart, type ChartSeries } from '../parts/chart';
 import { align, labels } from '../parts/series';
 import { Page } from '../parts/shell';
-import { Await, Command, Empty } from '../parts/states';
+import { Await, Command, Empty, NothingYet } from '../parts/states';
 import { useQuery } from '../query';
 import { useRange } from '../time';
 import { Ahead, QueueTable, TraceLink } from './queues';
@@ -132,9 +133,11 @@ function Errors({ errors }: { errors: Workers['errors'] }): JSX.Element {
   );
 }
 
+const NO_WORKERS = 'No worker reported in this range of time';
+
 function NoWorkers(): JSX.Element {
   return (
-    <Empty title="No worker reported in this range of time">
+    <Empty title={NO_WORKERS}>
       <p class="muted">Workers appear when a pool reports its queue, its memory, or the calls it makes. Start one under sonde:</p>
       <Command text="sonde run -- python worker.py" />
     </Empty>
@@ -151,7 +154,11 @@ export function WorkersPage(): JSX.Element {
       <Await answer={answer}>
         {(workers) =>
           isEmpty(workers) && (queues.data?.queues ?? []).length === 0 ? (
-            <NoWorkers />
+            BUNDLE ? (
+              <NothingYet title={NO_WORKERS} />
+            ) : (
+              <NoWorkers />
+            )
           ) : (
             <>
               <Await answer={queues}>

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { BUNDLE } from '../bundle';
 import { clock } from '../format';
 import { useConnection } from '../live';
 import { to, usePlace } from '../router';
@@ -42,7 +43,9 @@ function isCurrent(path: string, page: string): boolean {
   return page === '/' ? path === '/' : path === page || path.startsWith(`${page}/`);
 }
 
-const CONNECTION_WORDS = { connecting: 'Connecting', live: 'Connected', away: 'Server away' } as const;
+const CONNECTION_WORDS = { connecting: 'Connecting', live: 'Connected', away: 'Server away', none: 'From a file' } as const;
+/** Where the document says that it is: in a page that is a file the icon is in its address. */
+const ICON = document.querySelector<HTMLLinkElement>('link[rel="icon"]')?.href ?? '';
 const NEXT_THEME: Record<Choice, Choice> = { system: 'dark', dark: 'light', light: 'system' };
 
 function ThemeButton(): JSX.Element {
@@ -66,7 +69,7 @@ export function Side({ pages, onHelp }: { pages: PageLink[]; onHelp: () => void 
   return (
     <nav class="side" aria-label="Pages">
       <a class="brand" href={to('/')}>
-        <img src="/icon.svg" alt="" />
+        <img src={ICON} alt="" />
         <span>Radiosonde</span>
       </a>
       <ul ref={list}>
@@ -101,6 +104,13 @@ export function Side({ pages, onHelp }: { pages: PageLink[]; onHelp: () => void 
 
 function RangePicker(): JSX.Element {
   const range = useRange();
+  if (BUNDLE) {
+    return (
+      <span class="muted" title="The time of which this bundle has the answers">
+        {clock(range.start, false)} – {clock(range.end, false)}
+      </span>
+    );
+  }
   return (
     <span class="picker">
       <select class="field" aria-label="Range of time" value={range.live ? range.key : 'fixed'} onChange={(event) => setRange(event.currentTarget.value)}>

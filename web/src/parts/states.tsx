@@ -3,7 +3,9 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { ApiError, Away, type Status, address } from '../api';
+import { BUNDLE, NotInBundle } from '../bundle';
 import { type Answer, useQuery } from '../query';
+import { to } from '../router';
 import { Icon } from './icons';
 
 export function CopyButton({ text, words = 'Copy' }: { text: string; words?: string }): JSX.Element {
@@ -50,6 +52,10 @@ export function Empty({ title, children }: { title: string; children?: Component
 
 /** Nothing there yet: how to send something, with the addresses of this very server. */
 export function NothingYet({ title }: { title: string }): JSX.Element {
+  return BUNDLE ? <Empty title={title} /> : <HowToSend title={title} />;
+}
+
+function HowToSend({ title }: { title: string }): JSX.Element {
   const { data } = useQuery<Status>(address('status'));
   const http = data?.listening.otlp_http ?? 'http://127.0.0.1:4318';
   return (
@@ -59,7 +65,7 @@ export function NothingYet({ title }: { title: string }): JSX.Element {
       <p class="muted">Or let sonde start it, with everything set:</p>
       <Command text="sonde run -- python app.py" />
       <p class="muted">
-        It sends and nothing comes? <a href="/doctor">Doctor</a> shows who knocked, what was refused and why. If something came
+        It sends and nothing comes? <a href={to('/doctor')}>Doctor</a> shows who knocked, what was refused and why. If something came
         earlier, widen the range of time.
       </p>
     </Empty>
@@ -70,7 +76,19 @@ export function withScheme(listening: string): string {
   return listening.includes('://') ? listening : `http://${listening}`;
 }
 
+/** What a page that is a file has not. */
+export function Missing({ title, mend }: { title: string; mend: string }): JSX.Element {
+  return (
+    <Empty title={title}>
+      <p class="muted">
+        This page is a file, made by <code>sonde export</code>. <Words text={mend} />
+      </p>
+    </Empty>
+  );
+}
+
 export function Problem({ error, again }: { error: Error; again: () => void }): JSX.Element {
+  if (error instanceof NotInBundle) return <Missing title={error.message} mend={error.mend} />;
   const mend = error instanceof ApiError ? error.mend : null;
   const away = error instanceof Away;
   return (
@@ -117,9 +135,7 @@ export function Await<T>({ answer, problem, children }: AwaitProps<T>): JSX.Elem
 export function More({ shown, what, onMore }: { shown: number; what: string; onMore?: (() => void) | undefined }): JSX.Element {
   return (
     <div class="more">
-      <span>
-        The first {shown} {what}; there are more.
-      </span>
+      <span>{BUNDLE ? `This bundle has ${shown} ${what}; there were more.` : `The first ${shown} ${what}; there are more.`}</span>
       {onMore && (
         <button type="button" class="button small" onClick={onMore}>
           Show more

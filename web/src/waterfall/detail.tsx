@@ -3,6 +3,7 @@
 import type { JSX, RefObject } from 'preact';
 import { useState } from 'preact/hooks';
 import type { TraceLog } from '../api';
+import { BUNDLE } from '../bundle';
 import { clock, duration, moment, percent, plural } from '../format';
 import { AttributeTable, Service, said } from '../parts/bits';
 import { CopyButton } from '../parts/states';
@@ -64,15 +65,19 @@ function Facts({ model, index }: { model: Model; index: number }): JSX.Element |
           </dd>
         </>
       )}
-      <dt>More</dt>
-      <dd>
-        <a class="link" href={withParams({ why: span.span_id })} title="Where the time of this span went">
-          Why this span
-        </a>{' '}
-        <a class="link" href={to('/compare', { b_trace: trace.trace_id, b_span: span.span_id })} title="With the faster half of the spans like it">
-          Compare
-        </a>
-      </dd>
+      {!BUNDLE && (
+        <>
+          <dt>More</dt>
+          <dd>
+            <a class="link" href={withParams({ why: span.span_id })} title="Where the time of this span went">
+              Why this span
+            </a>{' '}
+            <a class="link" href={to('/compare', { b_trace: trace.trace_id, b_span: span.span_id })} title="With the faster half of the spans like it">
+              Compare
+            </a>
+          </dd>
+        </>
+      )}
       <dt>Span ID</dt>
       <dd class="mono">
         {span.span_id} <CopyButton text={span.span_id} words="Copy span ID" />
