@@ -40,10 +40,11 @@ const SERVICES_MAX: usize = 64;
 pub struct Rows {
     /// By service, the latest time of its rows.
     newest: Vec<(String, i64)>,
-    spans: SpanColumns,
-    logs: LogColumns,
-    points: PointColumns,
-    profiles: ProfileColumns,
+    // Columns have room for a thousand rows from the start, and most calls have rows of one table.
+    spans: Option<SpanColumns>,
+    logs: Option<LogColumns>,
+    points: Option<PointColumns>,
+    profiles: Option<ProfileColumns>,
 }
 
 impl Rows {
@@ -60,24 +61,25 @@ impl Rows {
             row.start_unix_ns.saturating_add(row.duration_ns),
         );
         let is_weight = weight.is_finite() && weight >= 1.0;
-        self.spans.push(row, if is_weight { weight } else { 1.0 });
+        let spans = self.spans.get_or_insert_default();
+        spans.push(row, if is_weight { weight } else { 1.0 });
     }
 
     /// Takes a log or event.
     pub fn log(&mut self, row: &LogRow<'_>) {
         self.note(row.origin, row.time_unix_ns);
-        self.logs.push(row);
+        self.logs.get_or_insert_default().push(row);
     }
 
     /// Takes a reading of a metric.
     pub fn point(&mut self, row: &PointRow<'_>) {
         self.note(row.origin, row.time_unix_ns);
-        self.points.push(row);
+        self.points.get_or_insert_default().push(row);
     }
 
     /// Takes a sample of a profile.
     pub fn sample(&mut self, row: &SampleRow<'_>) {
-        self.profiles.push(row);
+        self.profiles.get_or_insert_default().push(row);
     }
 
     /// The services that rows are of, and the latest time of a row of each; a span's is its end. Of a call with rows of very many
@@ -103,30 +105,31 @@ impl Rows {
     }
 
     /// How many rows there are, in all tables.
-    pub const fn len(&self) -> usize {
-        self.spans.shared.rows
-            + self.logs.shared.rows
-            + self.points.shared.rows
-            + self.profiles.shared.rows
+    pub fn len(&self) -> usize {
+        let spans = self.spans.as_ref().map_or(0, |spans| spans.shared.rows);
+        let logs = self.logs.as_ref().map_or(0, |logs| logs.shared.rows);
+        let points = self.points.as_ref().map_or(0, |points| points.shared.rows);
+        let samples = self.profiles.as_ref().map_or(0, |all| all.shared.rows);
+        spans + logs + points + samples
     }
 
     /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The batches of the tables that have rows.
     pub(crate) fn finish(self) -> Result<Vec<(Table, RecordBatch)>, ArrowError> {
+        let tables = [
+            self.spans.map(SpanColumns::finish),
+            self.logs.map(LogColumns::finish),
+            self.points.map(PointColumns::finish),
+            self.profiles.map(ProfileColumns::finish),
+        ];
         let mut batches = Vec::new();
-        for (table, shared, columns) in [
-            self.spans.finish()?,
-            self.logs.finish()?,
-            self.points.finish()?,
-            self.profiles.finish()?,
-        ] {
-            if shared.rows > 0 {
-                batches.push((table, shared.batch(table, columns)?));
-            }
+        for columns in tables.into_iter().flatten() {
+            let (table, shared, columns) = columns?;
+            batches.push((table, shared.batch(table, columns)?));
         }
         Ok(batches)
     }
