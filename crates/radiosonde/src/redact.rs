@@ -149,10 +149,33 @@ impl Redaction {
                     *text = Cow::Owned(clean);
                 }
             }
-            (_, Value::List(values)) => values.iter_mut().for_each(|value| self.value(name, value)),
+            (_, Value::List(values)) => self.list(name, values),
             (_, Value::Map(entries)) => self.attributes(entries),
             (_, Value::I64(_) | Value::U64(_) | Value::F64(_)) => {}
         }
+    }
+
+    /// A list's values are of its name; those of a command line also of the option before them.
+    fn list(&self, name: &str, values: &mut [Value]) {
+        let mut is_secret = false;
+        for value in values {
+            let is_option = matches!(value, Value::Str(text) if self.is_secret_option(text));
+            match value {
+                Value::Str(text) if is_secret && !text.starts_with("--") => {
+                    *text = Cow::Borrowed(REDACTED);
+                }
+                value => self.value(name, value),
+            }
+            is_secret = is_option;
+        }
+    }
+
+    /// Whether what follows `text` on a command line is a secret: `--password` and the like.
+    pub fn is_secret_option(&self, text: &str) -> bool {
+        let option = text.strip_prefix("--");
+        option.is_some_and(|option| {
+            !option.contains('=') && self.sensitivity(option) != Sensitivity::Open
+        })
     }
 
     /// Replaces the secrets in attributes that are owned.
@@ -245,13 +268,20 @@ mod tests {
             ("api_key".into(), "abc".into()),
             (
                 "notes".into(),
-                Value::List(vec!["mail bo@example.org".into(), Value::U64(3)]),
+                Value::List(vec![
+                    "mail bo@example.org".into(),
+                    Value::U64(3),
+                    "--api-key".into(),
+                    "K1".into(),
+                    "--port".into(),
+                    "80".into(),
+                ]),
             ),
         ]);
         Redaction::default().value("request", &mut value);
         assert_eq!(
             value.to_string(),
-            "{api_key: [redacted], notes: [mail [redacted], 3]}"
+            "{api_key: [redacted], notes: [mail [redacted], 3, --api-key, [redacted], --port, 80]}"
         );
     }
 

@@ -135,10 +135,16 @@ impl Traits {
         self.has(SPACE) && (either_case & BEARER == BEARER || either_case & BASIC == BASIC)
     }
 
+    /// `--name`, then a space or a list's next text.
+    const fn may_hold_an_option(self) -> bool {
+        self.has(DASH) && self.0 & (SPACE | ESCAPE) != 0
+    }
+
     /// Whether any pattern can match a text of `bytes` bytes.
     #[inline]
     pub(crate) fn may_hold_a_secret(self, bytes: usize) -> bool {
         self.0 & (AT | ASSIGN) != 0
+            || self.may_hold_an_option()
             || self.may_hold_a_scheme()
             || (bytes >= SHAPE_BYTES_MIN && self.has(DIGIT) && self.may_hold_a_shape())
             || self.has(PRIVATE_KEY_TRAITS)
@@ -187,6 +193,9 @@ pub(crate) fn secrets(text: &str, traits: Traits) -> Vec<Range<usize>> {
     if traits.has(ASSIGN) {
         assignments(text, &mut found);
     }
+    if traits.may_hold_an_option() {
+        options(text, &mut found);
+    }
     if traits.may_hold_a_scheme() {
         schemes(text, &mut found);
     }
@@ -215,6 +224,11 @@ fn run(bytes: &[u8], keep: impl Fn(u8) -> bool) -> usize {
 /// The length of the suffix of `bytes` for which `keep` is true.
 fn run_back(bytes: &[u8], keep: impl Fn(u8) -> bool) -> usize {
     bytes.iter().rev().take_while(|&&byte| keep(byte)).count()
+}
+
+/// Characters of the names of fields, attributes and options.
+const fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
 /// Characters of base64, base64url, hexadecimal and JSON web tokens.
@@ -288,7 +302,6 @@ fn addresses(text: &str, found: &mut Vec<Range<usize>>) {
 /// `password=...`, `"api_key": "..."`, `Authorization: Bearer ...`
 fn assignments(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let mut done_to = 0;
     for (at, byte) in bytes.iter().enumerate() {
         if at < done_to || !matches!(byte, b'=' | b':') {
@@ -309,6 +322,40 @@ fn assignments(text: &str, found: &mut Vec<Range<usize>>) {
             && value.start > at + 1
             && value.len() < SHAPE_BYTES_MIN;
         if !value.is_empty() && !is_prose {
+            done_to = value.end;
+            found.push(value);
+        }
+    }
+}
+
+/// What follows `--password` and the like on a command line, or in a list of its arguments.
+fn options(text: &str, found: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    let mut done_to = 0;
+    for (at, mark) in text.match_indices("--") {
+        let start = at + mark.len();
+        if at < done_to || (at > 0 && !values::ends_value(bytes[at - 1])) {
+            continue;
+        }
+        let end = start + run(&bytes[start..], is_name);
+        done_to = end;
+        let sensitivity = names::sensitivity(&text[start..end]);
+        // `"--password", "..."` too. Where `=` follows, it is an assignment.
+        let quote = run(&bytes[end..], |byte| matches!(byte, b'"' | b'\'' | b'\\'));
+        let gap = run(&bytes[end + quote..], |byte| {
+            byte.is_ascii_whitespace() || byte == b','
+        });
+        if sensitivity == Sensitivity::Open || gap == 0 {
+            continue;
+        }
+        let value = values::after(bytes, end + quote + gap, false);
+        let word = &bytes[value.clone()];
+        // The next option; or prose, as in "--token to use".
+        let is_none = word.is_empty() || word.starts_with(b"--");
+        let is_prose = sensitivity == Sensitivity::SecretText
+            && word.len() < SHAPE_BYTES_MIN
+            && word.iter().all(u8::is_ascii_lowercase);
+        if !is_none && !is_prose {
             done_to = value.end;
             found.push(value);
         }
@@ -395,6 +442,22 @@ mod tests {
             (
                 "connecting to postgres://app:s3cret@db:5432/x",
                 "connecting to postgres://[redacted]@db:5432/x",
+            ),
+            (
+                "app --token=T0 --password hunter2 --verbose",
+                "app --token=[redacted] --password [redacted] --verbose",
+            ),
+            (
+                "login --password 'two words' now",
+                "login --password '[redacted]' now",
+            ),
+            (
+                r#"["app", "--api-key", "K1", "--port", "80"]"#,
+                r#"["app", "--api-key", "[redacted]", "--port", "80"]"#,
+            ),
+            (
+                "--token to use, --password --x",
+                "--token to use, --password --x",
             ),
             (
                 "mail bo.b+x@mail.example.org, please.",

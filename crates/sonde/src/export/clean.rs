@@ -91,9 +91,25 @@ impl Cleaner {
             return;
         }
         match value {
-            Value::Array(values) => values.iter_mut().for_each(|value| self.entry(key, value)),
+            Value::Array(values) => self.list(key, values),
             Value::Object(entries) => self.object(entries),
             _ => {}
+        }
+    }
+
+    /// Of a command line's arguments, those that follow `--password` and the like are secrets.
+    fn list(&mut self, key: &str, values: &mut [Value]) {
+        let mut is_secret = false;
+        for value in values {
+            let text = value.as_str();
+            let is_option = text.is_some_and(|text| self.redaction.is_secret_option(text));
+            if is_secret && text.is_some_and(|text| !text.starts_with("--")) {
+                self.remember(value);
+                *value = Value::String(REDACTED.to_owned());
+            } else {
+                self.entry(key, value);
+            }
+            is_secret = is_option;
         }
     }
 

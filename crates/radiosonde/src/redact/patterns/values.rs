@@ -37,7 +37,8 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-const fn ends_value(byte: u8) -> bool {
+/// Whether a value without quotes ends before this byte.
+pub(super) const fn ends_value(byte: u8) -> bool {
     byte.is_ascii_whitespace()
         || matches!(
             byte,
