@@ -257,10 +257,7 @@ impl Worker {
 
     fn run(&mut self) {
         let mut park = PARK_MIN;
-        loop {
-            let Some(asked) = self.shared.asked() else {
-                break;
-            };
+        while let Some(asked) = self.shared.asked() {
             let most = self.drain();
             if asked.to_hand_on || self.is_due() {
                 self.hand_on();
