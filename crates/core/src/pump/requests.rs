@@ -156,7 +156,7 @@ impl Shared {
         }
     }
 
-    /// What is asked for now; `None` when the thread is to end.
+    /// What waits to be done; `None` when the thread is to end.
     pub(super) fn asked(&self) -> Option<Asked> {
         let requests = self.lock();
         (!requests.stop).then(|| Asked {

@@ -135,6 +135,10 @@ fn a_page_in_one_file_has_the_data_and_no_secret_and_names_nothing_outside() {
         assert!(answer(&document, question)["error"].is_null(), "{question}");
     }
 
+    assert_names_nothing_outside(&document);
+}
+
+fn assert_names_nothing_outside(document: &str) {
     for outside in [
         "src=\"",
         "src='",
