@@ -9,13 +9,13 @@ use std::{
 };
 
 use radiosonde_core::{
-    batch::Batch,
     panics::{drop_caught, panic_text},
     pump::HOLD_MAX,
 };
 
 use super::{
     Limits,
+    load::Collected,
     queue::{Next, Queue},
 };
 use crate::exporter::{ExportError, Exporter};
@@ -40,7 +40,7 @@ pub(super) struct Worker {
     queue: Arc<Queue>,
     pause_min: Duration,
     pause: Duration,
-    /// Since when something exported waits for a flush.
+    /// Since when something exported waits for a flush: what it waited in the queue counts.
     waits_since: Option<Instant>,
     /// `flush_interval` panicked and is not called again.
     interval_panicked: bool,
@@ -65,7 +65,7 @@ impl Worker {
             let interval = self.interval();
             let due = interval.and_then(|interval| self.waits_since?.checked_add(interval));
             match self.queue.next(due) {
-                Next::Batches(collected) => self.export(&collected.merged(), interval),
+                Next::Batches(collected) => self.export(collected, interval),
                 Next::Metrics(snapshot) => {
                     self.call(None, 0, |exporter| exporter.export_metrics(&snapshot));
                 }
@@ -108,11 +108,13 @@ impl Worker {
         }
     }
 
-    fn export(&mut self, batch: &Batch, interval: Option<Duration>) {
+    fn export(&mut self, collected: Collected, interval: Option<Duration>) {
         if interval.is_some() {
-            self.waits_since.get_or_insert_with(Instant::now);
+            let since = collected.since().unwrap_or_else(Instant::now);
+            self.waits_since.get_or_insert(since);
         }
-        self.call(None, batch.len() as u64, |exporter| exporter.export(batch));
+        let batch = collected.merged();
+        self.call(None, batch.len() as u64, |exporter| exporter.export(&batch));
     }
 
     fn flush(
