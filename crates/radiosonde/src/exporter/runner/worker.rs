@@ -26,6 +26,9 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// How often an exporter is flushed that cannot say how often that should be.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(1);
 
+/// A flush that takes no longer may follow the one before it at once.
+const FLUSH_QUICK: Duration = Duration::from_millis(10);
+
 /// Tells the queue when the thread ends, however it does.
 struct Ending(Arc<Queue>);
 
@@ -42,6 +45,9 @@ pub(super) struct Worker {
     pause: Duration,
     /// Since when something exported waits for a flush: what it waited in the queue counts.
     waits_since: Option<Instant>,
+    /// Until when none is due, after one that took long: while much waits in the queue, flushes take half of the time at
+    /// most.
+    rest_until: Option<Instant>,
     /// `flush_interval` panicked and is not called again.
     interval_panicked: bool,
 }
@@ -54,6 +60,7 @@ impl Worker {
             pause_min: limits.pause,
             pause: limits.pause,
             waits_since: None,
+            rest_until: None,
             interval_panicked: false,
         }
     }
@@ -63,7 +70,9 @@ impl Worker {
         let _ending = Ending(Arc::clone(&self.queue));
         loop {
             let interval = self.interval();
-            let due = interval.and_then(|interval| self.waits_since?.checked_add(interval));
+            let due = interval
+                .and_then(|interval| self.waits_since?.checked_add(interval))
+                .map(|due| self.rest_until.map_or(due, |rest| due.max(rest)));
             match self.queue.next(due) {
                 Next::Batches(collected) => self.export(collected, interval),
                 Next::Metrics(snapshot) => {
@@ -122,8 +131,11 @@ impl Worker {
         ticket: Option<u64>,
         flush: impl FnOnce(&mut dyn Exporter) -> Result<(), ExportError>,
     ) {
+        let started = Instant::now();
         // A flush that panicked is still to be done.
         self.waits_since = (!self.call(ticket, 0, flush)).then(Instant::now);
+        let took = started.elapsed();
+        self.rest_until = (took > FLUSH_QUICK).then(|| Instant::now() + took);
     }
 
     /// Calls the exporter and tells the queue what came of it. `false` when it panicked.
