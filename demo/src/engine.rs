@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use candle_core::quantized::GgmlDType;
@@ -27,23 +27,50 @@ pub struct Loaded {
     pub identity: Identity,
 }
 
-/// Fetches what is missing and loads the model that `args` ask for.
-pub fn load(args: &Args, say: &mut dyn FnMut(&str)) -> anyhow::Result<Loaded> {
-    match (&args.weights, args.model) {
-        (Some(path), _) => from_file(path, None),
+/// Where the weights are that `args` ask for.
+#[derive(Debug)]
+pub enum Place {
+    /// In a file, which is called this where it is not called what its header says.
+    File(PathBuf, Option<&'static str>),
+    /// Nowhere yet: they are made in memory, of this seed.
+    Seed(u64),
+}
+
+impl Place {
+    /// Whether the weights are random.
+    pub const fn is_random(&self) -> bool {
+        matches!(self, Self::Seed(_))
+    }
+}
+
+/// Finds the model that `args` ask for; fetches what is missing of it.
+pub fn find(args: &Args, say: &mut dyn FnMut(&str)) -> anyhow::Result<Place> {
+    Ok(match (&args.weights, args.model) {
+        (Some(path), _) => Place::File(path.clone(), None),
         (None, ModelChoice::Smollm2) => {
-            from_file(&fetch::smollm2(say)?, Some("SmolLM2-135M-Instruct"))
+            Place::File(fetch::smollm2(say)?, Some("SmolLM2-135M-Instruct"))
         }
-        (None, ModelChoice::Tiny) => tiny(args.seed),
+        (None, ModelChoice::Tiny) => Place::Seed(args.seed),
+    })
+}
+
+/// Loads the model.
+pub fn load(place: &Place) -> anyhow::Result<Loaded> {
+    match place {
+        Place::File(path, name) => from_file(path, *name),
+        Place::Seed(seed) => tiny(*seed),
     }
 }
 
 fn tiny(seed: u64) -> anyhow::Result<Loaded> {
     let mut file = Cursor::new(tiny_gguf(&Config::tiny(), seed, GgmlDType::Q8_0)?);
-    let (header, engine) = open(&mut file)?;
-    drop(header);
+    let (_, tokenizer, model) = open(&mut file)?;
     Ok(Loaded {
-        engine,
+        engine: Engine {
+            label: TINY_LABEL.to_owned(),
+            model,
+            tokenizer,
+        },
         identity: Identity {
             label: TINY_LABEL.to_owned(),
             random_weights: true,
@@ -56,14 +83,18 @@ fn tiny(seed: u64) -> anyhow::Result<Loaded> {
 fn from_file(path: &Path, name: Option<&str>) -> anyhow::Result<Loaded> {
     let place = || format!("cannot load the model in {}", path.display());
     let file = File::open(path).with_context(place)?;
-    let (header, engine) = open(&mut BufReader::new(file)).with_context(place)?;
+    let (header, tokenizer, model) = open(&mut BufReader::new(file)).with_context(place)?;
     let name = name.map_or_else(|| name_in(&header, path), str::to_owned);
-    let label = match main_encoding(&engine.model) {
+    let label = match main_encoding(&model) {
         Some(encoding) => format!("{name} ({encoding})"),
         None => name,
     };
     Ok(Loaded {
-        engine,
+        engine: Engine {
+            label: label.clone(),
+            model,
+            tokenizer,
+        },
         identity: Identity {
             label,
             random_weights: false,
@@ -72,18 +103,16 @@ fn from_file(path: &Path, name: Option<&str>) -> anyhow::Result<Loaded> {
     })
 }
 
-fn open<R: Read + Seek>(file: &mut R) -> anyhow::Result<(Content, Engine)> {
+fn open<R: Read + Seek>(file: &mut R) -> anyhow::Result<(Content, Tokenizer, Model)> {
     let header = Content::read(file).map_err(|error| {
         // With RUST_BACKTRACE candle's message goes on with where in candle it arose.
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default();
         anyhow!("this is not a GGUF file that candle can read ({first}); name one of a Llama model with --weights")
     })?;
-    let engine = Engine {
-        tokenizer: Tokenizer::from_gguf(&header)?,
-        model: Model::load(&header, file)?,
-    };
-    Ok((header, engine))
+    let tokenizer = Tokenizer::from_gguf(&header)?;
+    let model = Model::load(&header, file)?;
+    Ok((header, tokenizer, model))
 }
 
 fn name_in(header: &Content, path: &Path) -> String {

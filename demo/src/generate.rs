@@ -10,7 +10,8 @@ use crate::cpu;
 use crate::model::{KvCache, Model, ModelError};
 use crate::observe;
 use crate::sample::Sampler;
-use crate::tokenizer::{TextStream, Tokenizer};
+use crate::serve::Engine;
+use crate::tokenizer::TextStream;
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,16 +57,21 @@ pub struct Generated {
 /// Answers `prompt` with at most `tokens_max` tokens, handing each piece of text to `on_text` as soon as its characters are
 /// whole. `cost` measures what recording costs.
 pub fn generate(
-    model: &Model,
-    tokenizer: &Tokenizer,
+    engine: &Engine,
     sampler: &mut Sampler,
     prompt: &[u32],
     tokens_max: u32,
     cost: Option<&cost::Request>,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Generated, ModelError> {
+    let Engine {
+        label,
+        model,
+        tokenizer,
+    } = engine;
     let span = info_span!(
         "generate",
+        model = label.as_str(),
         prompt_tokens = prompt.len(),
         output_tokens = Empty,
         finish = Empty,

@@ -18,6 +18,7 @@ mod fetch;
 mod generate;
 mod model;
 mod observe;
+mod out;
 mod page;
 mod queue;
 mod report;
@@ -28,9 +29,7 @@ mod threads;
 mod tokenizer;
 mod view;
 
-use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -40,6 +39,8 @@ use radiosonde_answers::units::Count;
 
 use cli::{Args, Format, Recording};
 use engine::Loaded;
+use out::Out;
+use page::Shown;
 use report::Report;
 use serve::{Load, Outcome};
 use view::{Ticker, Transcript};
@@ -51,20 +52,9 @@ fn main() -> ExitCode {
             "cannot start anew with one thread per operation ({error}): the model may run slower"
         ));
     }
-    let recorded = recorded(&args);
-    let outcome = run(&args, recorded.as_deref()).and_then(|report| {
-        if let Some(lines) = &recorded {
-            page::show(lines)?;
-        }
-        Ok(report)
-    });
-    if let Some(lines) = recorded.filter(|_| args.out.is_none()) {
-        // It has been shown, or there is nobody to show it to.
-        let _ = fs::remove_file(lines);
-    }
-    match outcome {
-        Ok(report) if report.totals.failed == 0 => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    match run_and_show(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         // Who reads it has read enough.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -74,49 +64,74 @@ fn main() -> ExitCode {
     }
 }
 
-/// Where the recording is that the page shows afterwards, if it is to be shown.
-fn recorded(args: &Args) -> Option<PathBuf> {
-    let is_shown = !args.once && args.format == Format::Text && args.recording == Recording::On;
-    let folder = args.out.clone();
-    is_shown.then(|| match folder {
-        Some(folder) => folder.join(observe::LINES),
-        None => std::env::temp_dir().join(format!("radiosonde-demo-{}.jsonl", std::process::id())),
-    })
-}
-
-fn run(args: &Args, recorded: Option<&Path>) -> anyhow::Result<Report> {
+/// Runs the demo to its end. `false` where a request failed, or the recording lacks something.
+fn run_and_show(args: &Args) -> anyhow::Result<bool> {
     let alternate = args.recording == Recording::Alternate;
     ensure!(
         !alternate || args.workers == 1 && args.requests >= 2,
         "--recording alternate compares tokens that follow each other, and requests: give it --workers 1 and --requests 2 or more"
     );
-    if let Some(folder) = &args.out {
-        prepare(folder)?;
+    let is_recorded = args.recording != Recording::Off && observe::is_on()?;
+    let out = args.out.as_deref().map(Out::open).transpose()?;
+    let is_shown = is_recorded && !args.once && args.format == Format::Text;
+    let shown = is_shown.then(|| Shown::new(out.as_ref())).transpose()?;
+    let report = run(args, is_recorded, out.as_ref(), shown.as_ref())?;
+    let is_whole = is_recording_whole(&report);
+    if let Some(shown) = &shown {
+        shown.show()?;
     }
-    let observation = match args.recording {
-        Recording::On | Recording::Alternate => {
-            Some(observe::start(args.out.as_deref(), recorded)?)
-        }
-        Recording::Off => None,
+    Ok(is_whole && report.totals.failed == 0)
+}
+
+/// Says what the recording lacks, if anything.
+fn is_recording_whole(report: &Report) -> bool {
+    let Some(observed) = report.observed.as_ref().filter(|seen| !seen.delivered) else {
+        return true;
     };
-    let loaded = engine::load(args, &mut say)?;
+    let lost = observed.lost.iter().map(|loss| {
+        let records = Count(loss.records, "record");
+        format!("{records} lost ({})", loss.reason)
+    });
+    let lost = lost.collect::<Vec<_>>().join(", ");
+    let why = match lost.as_str() {
+        "" => "not everything was delivered in time",
+        lost => lost,
+    };
+    say(&format!("error: the recording is not complete: {why}"));
+    false
+}
+
+fn run(
+    args: &Args,
+    is_recorded: bool,
+    out: Option<&Out>,
+    shown: Option<&Shown>,
+) -> anyhow::Result<Report> {
+    let place = engine::find(args, &mut say)?;
+    // Put back where the recording or the model cannot begin, once the recording has let go of its files.
+    let earlier = out
+        .filter(|_| is_recorded)
+        .map(Out::set_aside)
+        .transpose()?;
+    let observation = is_recorded
+        .then(|| observe::start(out, shown.and_then(Shown::lines), place.is_random()))
+        .transpose()?;
+    let loaded = engine::load(&place)?;
+    if let Some(earlier) = earlier {
+        earlier.replaced();
+    }
     observe::weights_loaded(&loaded.identity, loaded.engine.model.footprint());
     let load = Load {
         requests: args.requests,
         workers: args.workers,
         tokens_max: args.max_tokens,
         seed: args.seed,
-        alternate,
+        alternate: is_recorded && args.recording == Recording::Alternate,
     };
     let start = Instant::now();
     let outcomes = match args.format {
         Format::Text => answer_as_text(&loaded, load)?,
-        Format::Json => {
-            let mut ticker = Ticker::new(io::stderr(), load.requests);
-            serve::run(&loaded.engine, load, |progress| -> anyhow::Result<()> {
-                Ok(ticker.on(&progress)?)
-            })?
-        }
+        Format::Json => answer_with_progress(&loaded, load)?,
     };
     let wall_seconds = start.elapsed().as_secs_f64();
     let report = Report::new(
@@ -127,7 +142,7 @@ fn run(args: &Args, recorded: Option<&Path>) -> anyhow::Result<Report> {
         wall_seconds,
         observation.map(observe::Observation::finish),
     );
-    publish(args, &report)?;
+    publish(args.format, out, &report)?;
     Ok(report)
 }
 
@@ -148,36 +163,31 @@ fn answer_as_text(loaded: &Loaded, load: Load) -> anyhow::Result<Vec<Outcome>> {
     })
 }
 
+/// Runs the requests and says on stderr when one has ended.
+fn answer_with_progress(loaded: &Loaded, load: Load) -> anyhow::Result<Vec<Outcome>> {
+    let mut ticker = Ticker::new(io::stderr(), &loaded.identity.label, load.requests);
+    serve::run(&loaded.engine, load, |progress| -> anyhow::Result<()> {
+        // The result does not depend on who hears of the progress.
+        let _ = ticker.on(&progress);
+        Ok(())
+    })
+}
+
 /// What is said when the result cannot be shown.
 const STDOUT: &str = "cannot write to stdout";
 
-/// Makes the folder of `--out`, and removes the report of an earlier run: this one's recordings replace that one's.
-fn prepare(folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| {
-        let place = folder.display();
-        format!("cannot create --out {place}; name a folder that exists or can be made")
-    })?;
-    observe::remove(&folder.join(REPORT))
-}
-
-/// The report's file in the folder of `--out`.
-const REPORT: &str = "report.json";
-
-/// Writes `report.json` where asked, and the report to stdout.
-fn publish(args: &Args, report: &Report) -> anyhow::Result<()> {
+/// Writes the report to stdout, and `report.json` where asked. Where one of them fails there is still the other.
+fn publish(format: Format, out: Option<&Out>, report: &Report) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
-    if let Some(folder) = &args.out {
-        let path = folder.join(REPORT);
-        fs::write(&path, format!("{json}\n"))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
     let mut stdout = io::stdout();
-    match args.format {
+    let shown = match format {
         Format::Text => write!(stdout, "{report}"),
         Format::Json => writeln!(stdout, "{json}"),
     }
     .and_then(|()| stdout.flush())
-    .context(STDOUT)
+    .context(STDOUT);
+    // That nobody reads stdout may be no error; a report that is not in its file always is.
+    out.map_or(Ok(()), |out| out.write_report(&json)).and(shown)
 }
 
 /// Whether it is only that nobody reads stdout any more, as behind `| head`.

@@ -8,7 +8,7 @@
 //! request{index}                  from being queued to being answered; opened by the client, ended by a worker
 //! ├─ queue                        from being queued to being taken by a worker
 //! ├─ tokenize
-//! └─ generate{model, prompt_tokens, output_tokens, finish}
+//! └─ generate{model, prompt_tokens, output_tokens, finish}   the model's label says so where its weights are random
 //!    ├─ prefill{tokens}
 //!    │  ├─ embedding
 //!    │  ├─ forward{tokens, position}
@@ -30,15 +30,14 @@
 
 mod keep;
 
-use std::fs;
+use std::fs::File;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use anyhow::Context;
-use radiosonde::config::WhenFull;
+use radiosonde::config::{Config, RawConfig, WhenFull};
 use radiosonde::core::filter::{self, Filter};
 use radiosonde::core::loss;
 use radiosonde::encode::json::JsonEncoder;
@@ -53,19 +52,17 @@ use tracing::info;
 
 use crate::cost;
 use crate::model::Footprint;
+use crate::out::{DATABASE, LINES, Out};
 use crate::report::Identity;
+use crate::say;
 
-use keep::Keep;
-pub use keep::Observed;
+pub use keep::{Keep, Observed};
 
 /// How long the last flush may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the demo is called where programs are told apart.
 pub const SERVICE: &str = "radiosonde-demo";
-
-/// The recording as JSON lines, in the folder of `--out`.
-pub const LINES: &str = "events.jsonl";
 
 /// How long lines of `events.jsonl` may wait in memory: what a killed demo loses at most, as of the database.
 const LINES_INTERVAL: Duration = Duration::from_secs(1);
@@ -77,31 +74,44 @@ pub struct Observation {
     process: ProcessMemory,
 }
 
-/// Starts recording: into memory for the report, with `out` into `events.jsonl` and `telemetry.sqlite` there, which are
-/// replaced, and else into `lines` where they are wanted.
-pub fn start(out: Option<&Path>, lines: Option<&Path>) -> anyhow::Result<Observation> {
+/// Whether the configuration has anything recorded, or what is wrong with it. It is asked before anything is fetched, made or
+/// replaced.
+pub fn is_on() -> anyhow::Result<bool> {
+    let config = Config::load(RawConfig::default())?;
+    if !config.recording.enabled {
+        let source = config.source("recording.enabled");
+        say(&format!(
+            "nothing is recorded: recording.enabled is false ({source})"
+        ));
+    }
+    Ok(config.recording.enabled && radiosonde::core::COMPILED_IN)
+}
+
+/// Starts recording: into memory for the report, with `out` into `events.jsonl` and `telemetry.sqlite` there, and else
+/// into the file `lines` where one is wanted.
+pub fn start(
+    out: Option<&Out>,
+    lines: Option<&File>,
+    random_weights: bool,
+) -> anyhow::Result<Observation> {
     let keep = Keep::default();
     let mut builder = radiosonde::builder()
         .service_name(SERVICE)
+        .resource_attribute("demo.random_weights", random_weights)
         // The demo's own progress and report are what a reader is here for.
         .console(false)
         // The recordings are to be complete, even where the model is faster than a disk.
         .when_full(WhenFull::Wait)
         .handle_signals(true)
         .exporter(keep.clone());
-    if let Some(folder) = out {
-        let (lines, database) = (folder.join(LINES), folder.join("telemetry.sqlite"));
-        for path in [&lines, &database] {
-            remove(path)?;
-        }
-        // What SQLite keeps beside a database belongs to the old one.
-        remove(&folder.join("telemetry.sqlite-wal"))?;
-        remove(&folder.join("telemetry.sqlite-shm"))?;
+    if let Some(out) = out {
+        let (lines, database) = (out.path(LINES), out.path(DATABASE));
         builder = builder
-            .exporter(json_lines(&lines)?)
+            .exporter(buffered(JsonLines::open(&lines, encoder())?))
             .exporter(Sqlite::open(&database, Redaction::default())?);
     } else if let Some(lines) = lines {
-        builder = builder.exporter(json_lines(lines)?);
+        let lines = JsonLines::to_writer(lines.try_clone()?, "a temporary file", encoder());
+        builder = builder.exporter(buffered(lines));
     }
     let guard = builder.init()?;
     Ok(Observation {
@@ -111,23 +121,15 @@ pub fn start(out: Option<&Path>, lines: Option<&Path>) -> anyhow::Result<Observa
     })
 }
 
-fn json_lines(path: &Path) -> anyhow::Result<JsonLines> {
-    let buffering = Buffering {
-        interval: LINES_INTERVAL,
-        ..Buffering::default()
-    };
-    let encoder = JsonEncoder::new(Redaction::default());
-    Ok(JsonLines::open(path, encoder)?.with_buffering(buffering))
+fn encoder() -> JsonEncoder {
+    JsonEncoder::new(Redaction::default())
 }
 
-/// Removes a file that an earlier run may have left.
-pub fn remove(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot replace {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+fn buffered(lines: JsonLines) -> JsonLines {
+    lines.with_buffering(Buffering {
+        interval: LINES_INTERVAL,
+        ..Buffering::default()
+    })
 }
 
 impl Observation {
@@ -146,12 +148,14 @@ impl Observation {
         }
         drop(updates);
         let cost = cost::so_far();
+        let sample_ratio = self.guard.config().sample_ratio();
         // The files are complete when this returns.
         let delivered = self.guard.shutdown(FLUSH_TIMEOUT) && delivered;
         Observed {
             latency,
             memory,
             cost,
+            sample_ratio,
             ..self.keep.observed(delivered, &loss::report())
         }
     }
@@ -216,7 +220,9 @@ pub fn kv_cache_changed(bytes: i64, tokens: i64) {
 
 /// The weights are in memory. Those of a file are told by its header, others by what was loaded.
 pub fn weights_loaded(identity: &Identity, footprint: &Footprint) {
-    if let Ok(weights) = Weights::open(Path::new(&identity.source)) {
+    if !identity.random_weights
+        && let Ok(weights) = Weights::open(Path::new(&identity.source))
+    {
         host().weights(&identity.label, &weights);
         return;
     }

@@ -27,7 +27,7 @@ pub struct Report {
     pub requests: Vec<Outcome>,
     /// The run as a whole.
     pub totals: Totals,
-    /// What radiosonde saw of it; absent with `--recording off`.
+    /// What radiosonde saw of it; absent where nothing was recorded.
     pub observed: Option<Observed>,
 }
 
@@ -82,7 +82,7 @@ pub struct Settings {
     pub max_tokens: u32,
     /// Seed of the sampling.
     pub seed: u64,
-    /// Whether radiosonde watched.
+    /// Whether radiosonde watched: neither `--recording off` nor the configuration said no.
     pub recording: bool,
 }
 

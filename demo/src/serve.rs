@@ -34,6 +34,8 @@ const PROMPTS: [&str; 8] = [
 /// A model with the tokenizer that goes with it.
 #[derive(Debug)]
 pub struct Engine {
+    /// What the model is called, with what a reader must know about its weights.
+    pub label: String,
     /// The weights and the forward pass.
     pub model: Model,
     /// Its tokenizer.
@@ -243,10 +245,8 @@ fn answer(
     let generated = tokens
         .map_err(|error| error.to_string())
         .and_then(|tokens| {
-            let (model, tokenizer) = (&engine.model, &engine.tokenizer);
             generate(
-                model,
-                tokenizer,
+                engine,
                 &mut sampler,
                 &tokens,
                 load.tokens_max,
@@ -304,6 +304,7 @@ mod tests {
         let mut file = Cursor::new(tiny_gguf(&Config::tiny(), 3, GgmlDType::Q8_0).unwrap());
         let header = Content::read(&mut file).unwrap();
         Engine {
+            label: "tiny".to_owned(),
             tokenizer: Tokenizer::from_gguf(&header).unwrap(),
             model: Model::load(&header, &mut file).unwrap(),
         }

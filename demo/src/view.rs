@@ -84,19 +84,21 @@ impl<W: Write> Transcript<W> {
     }
 }
 
-/// One line per finished request.
+/// One line per finished request, with the model's label: each may be read alone.
 #[derive(Debug)]
-pub struct Ticker<W> {
+pub struct Ticker<'a, W> {
     to: W,
+    label: &'a str,
     requests: u32,
     ended: u32,
 }
 
-impl<W: Write> Ticker<W> {
-    /// Writes to `to` about `requests` requests.
-    pub fn new(to: W, requests: u32) -> Self {
+impl<'a, W: Write> Ticker<'a, W> {
+    /// Writes to `to` about `requests` requests to the model called `label`.
+    pub fn new(to: W, label: &'a str, requests: u32) -> Self {
         Self {
             to,
+            label,
             requests,
             ended: 0,
         }
@@ -106,11 +108,11 @@ impl<W: Write> Ticker<W> {
     pub fn on(&mut self, progress: &Progress) -> io::Result<()> {
         if let Progress::Ended(outcome) = progress {
             self.ended += 1;
-            let (ended, requests) = (self.ended, self.requests);
+            let (ended, requests, label) = (self.ended, self.requests, self.label);
             let request = outcome.request;
             writeln!(
                 self.to,
-                "{ended}/{requests}  request {request}: {}",
+                "{ended}/{requests}  {label}  request {request}: {}",
                 summary(outcome)
             )?;
         }

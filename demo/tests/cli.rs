@@ -367,3 +367,208 @@ fn a_reader_that_has_read_enough_is_no_error() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(!stderr(&output).contains("error"), "{}", stderr(&output));
 }
+
+/// The first run into a new folder, and the arguments of it.
+fn recorded_folder() -> (tempfile::TempDir, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments: Vec<String> = TINY.iter().map(ToString::to_string).collect();
+    arguments.extend(["--out".to_owned(), folder.path().display().to_string()]);
+    let arguments_now: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    report(&run(&arguments_now));
+    (folder, arguments)
+}
+
+/// What a run leaves, by name.
+fn kept(folder: &Path) -> Vec<Vec<u8>> {
+    ["report.json", "events.jsonl", "telemetry.sqlite"]
+        .map(|name| std::fs::read(folder.join(name)).unwrap())
+        .to_vec()
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_an_earlier_recording_as_it_is() {
+    let (folder, arguments) = recorded_folder();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let before = kept(folder.path());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (name, value) in [
+        ("RADIOSONDE_X", "1"),
+        ("RADIOSONDE_HTTP_LISTEN", address.as_str()),
+    ] {
+        let output = demo(&arguments).env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(stderr(&output).contains("error: "), "{}", stderr(&output));
+        assert!(kept(folder.path()) == before, "{name}");
+    }
+    let out = folder.path().to_str().unwrap();
+    let output = run(&["--weights", "/no/such/model.gguf", "--out", out]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(kept(folder.path()) == before, "weights");
+}
+
+#[test]
+fn two_runs_do_not_write_into_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let mut long = TINY.to_vec();
+    long[3] = "10000";
+    long.extend(["--out", out]);
+    let mut first = demo(&long)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !folder.path().join("events.jsonl").exists() {
+        assert!(first.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut second = TINY.to_vec();
+    second.extend(["--out", out]);
+    let second = run(&second);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = stderr(&second);
+    assert!(
+        said.contains(out) && said.contains("another demo"),
+        "{said}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn progress_that_nobody_can_be_told_is_no_reason_to_stop() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = demo(&TINY)
+        .stderr(full.unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_eq!(report(&output)["totals"]["failed"], 0);
+}
+
+#[test]
+fn a_report_that_cannot_be_kept_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    // In the way of the file.
+    std::fs::create_dir(folder.path().join("report.json")).unwrap();
+    let out = folder.path().to_str().unwrap();
+    let mut arguments = TINY.to_vec();
+    arguments.extend(["--recording", "off", "--out", out]);
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["schema"], "radiosonde.demo.report/1");
+    assert!(
+        stderr(&output).contains("report.json"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!folder.path().join(".report.json.begun").exists());
+}
+
+#[test]
+fn a_configuration_that_records_nothing_is_a_run_without_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = TINY.to_vec();
+    arguments.extend(["--out", folder.path().to_str().unwrap()]);
+    for (name, value) in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("RADIOSONDE_ENABLED", "false"),
+    ] {
+        let output = demo(&arguments).env(name, value).output().unwrap();
+        let said = stderr(&output);
+        assert!(
+            said.contains("nothing is recorded") && said.contains(name),
+            "{said}"
+        );
+        let report = report(&output);
+        assert_eq!(report["observed"], Value::Null);
+        assert_eq!(report["settings"]["recording"], false);
+        assert!(!folder.path().join("events.jsonl").exists());
+    }
+}
+
+#[test]
+fn a_sample_is_called_a_sample() {
+    let sampled = |format: &str| {
+        let mut arguments = TINY.to_vec();
+        arguments[6] = format;
+        let output = demo(&arguments)
+            .env("RADIOSONDE_SAMPLE_RATE", "0.5")
+            .output();
+        output.unwrap()
+    };
+    assert_eq!(report(&sampled("json"))["observed"]["sample_ratio"], 0.5);
+    let text = String::from_utf8(sampled("text").stdout).unwrap();
+    assert!(text.contains("with the ratio 0.5"), "{text}");
+    assert!(!text.contains("the slowest request"), "{text}");
+}
+
+#[test]
+fn a_recording_says_that_the_weights_are_random() {
+    let (folder, _) = recorded_folder();
+    let database = rusqlite::Connection::open(folder.path().join("telemetry.sqlite")).unwrap();
+    let models: Vec<Option<String>> = database
+        .prepare(
+            "select data ->> '$.attributes.model' from metric_event where type = 'Span' and span_name = 'generate'",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(models, vec![Some("tiny (random weights)".to_owned()); 6]);
+}
+
+#[test]
+fn memory_that_no_file_tells_of_is_not_said_to_be_from_one() {
+    let seen = report(&run(&TINY))["observed"].clone();
+    let rows = seen["memory"].as_array().unwrap();
+    let weights = rows.iter().find(|row| {
+        let path = row["path"].as_str();
+        path == Some("host/weights tiny (random weights)")
+    });
+    let detail = weights.unwrap()["detail"].as_str().unwrap();
+    assert!(!detail.contains("header"), "{detail}");
+}
+
+/// What was committed is there after `kill -9`.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_keeps_all_but_the_last_second_or_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = TINY.to_vec();
+    arguments[3] = "10000";
+    arguments.extend(["--out", folder.path().to_str().unwrap()]);
+    let mut child = demo(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = folder.path().join("events.jsonl");
+    while std::fs::metadata(&lines).map_or(0, |file| file.len()) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+    let killed = std::time::SystemTime::now();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let database = rusqlite::Connection::open(folder.path().join("telemetry.sqlite")).unwrap();
+    let seconds: f64 = database
+        .query_row(
+            "select (julianday(max(ts)) - 2440587.5) * 86400 from metric_event",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let killed = killed.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let lost = killed.as_secs_f64() - seconds;
+    // A second, and what waited to be written when it was killed; other tests run beside this one.
+    assert!(lost < 4.0, "{lost} s");
+}

@@ -1417,3 +1417,61 @@ fn an_exporter_that_panics_when_asked_about_itself_works_all_the_same() {
         "{text}"
     );
 }
+
+/// Where a process that another test kills writes its database.
+#[cfg(feature = "sqlite")]
+const KILLED_FOLDER: &str = "RADIOSONDE_TEST_KILLED_FOLDER";
+
+/// Not a test by itself: a process that records until it is killed.
+#[cfg(feature = "sqlite")]
+#[test]
+#[ignore = "run by another test as a process of its own"]
+fn child_that_is_killed() {
+    let folder = std::env::var_os(KILLED_FOLDER).unwrap();
+    let path = Path::new(&folder).join("t.sqlite");
+    let database = radiosonde::exporter::sqlite::Sqlite::open(&path, Redaction::default());
+    let thinning = Thinning {
+        // The lines are alike.
+        fold: false,
+        ..Thinning::default()
+    };
+    let _session = limited(
+        vec![Box::new(database.unwrap())],
+        Limits::default(),
+        thinning,
+    );
+    for n in 0_u64.. {
+        info!(n, "recorded");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(all(feature = "sqlite", unix))]
+#[test]
+fn a_process_that_is_killed_loses_at_most_the_last_second_of_its_database() {
+    use std::time::SystemTime;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_is_killed", "--ignored"])
+        .env(KILLED_FOLDER, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Some commits, and the better part of an interval without one.
+    thread::sleep(Duration::from_millis(3600));
+    assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+    let killed = SystemTime::now();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (records, _) = Recording::read(&folder.path().join("t.sqlite")).unwrap();
+    let times = records.iter().filter_map(|record| match record {
+        Record::Log(log) => Some(log.time_unix_ns),
+        _ => None,
+    });
+    let last = Duration::from_nanos(times.max().unwrap());
+    let killed = killed.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let lost = killed.saturating_sub(last);
+    // As much again for a machine that does other work too.
+    assert!(lost < Duration::from_secs(2), "{lost:?}");
+}

@@ -33,13 +33,15 @@ pub struct Observed {
     pub logs: u64,
     /// Typed events recorded.
     pub events: u64,
+    /// The share of requests that is recorded: below 1 everything here is of a sample of them.
+    pub sample_ratio: f64,
     /// What was lost, by reason; empty when nothing was.
     pub lost: Vec<Loss>,
     /// Where a step's time goes, over the last steps.
     pub latency: Vec<LatencyRow>,
     /// Where the memory is.
     pub memory: Vec<MemoryRow>,
-    /// The slowest request's time, accounted for.
+    /// The time of the slowest request that was recorded, accounted for.
     pub slowest: Option<Account>,
     /// What recording costs; absent unless `--recording alternate`.
     pub cost: Option<Cost>,
@@ -184,7 +186,7 @@ impl Kept {
 }
 
 impl Keep {
-    /// What was seen, once everything was `delivered` or `lost`, without rows.
+    /// What was seen, once everything was `delivered` or `lost`, without rows, as if every request was recorded.
     pub fn observed(&self, delivered: bool, lost: &[(Lost, u64)]) -> Observed {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let [spans, logs, events] = kept.counts;
@@ -200,6 +202,7 @@ impl Keep {
                     records,
                 })
                 .collect(),
+            sample_ratio: 1.0,
             latency: Vec::new(),
             memory: Vec::new(),
             slowest: kept.account(),

@@ -8,6 +8,7 @@ use candle_core::quantized::gguf_file::Content;
 use super::*;
 use crate::generate::Finish;
 use crate::model::{Config, tiny_gguf};
+use crate::observe::Keep;
 
 fn report() -> Report {
     let mut file = Cursor::new(tiny_gguf(&Config::tiny(), 3, GgmlDType::Q8_0).unwrap());
@@ -80,7 +81,30 @@ fn people_read_this() {
       └─ norms        2.2 KiB    F32   tensors: 9
     KV cache          1.0 KiB a token
     longest sequence  21.0 KiB of keys and values
+
+    ── Recorded ────────────────────────────────────────────────────────────────────────────
+    nothing: recording was off
     ");
+}
+
+#[test]
+fn a_sample_is_called_one() {
+    let account = |ratio| {
+        let mut observed = Keep::default().observed(true, &[]);
+        observed.sample_ratio = ratio;
+        Report {
+            observed: Some(observed),
+            ..report()
+        }
+    };
+    let (all, some) = (account(1.0).to_string(), account(0.3).to_string());
+    assert!(!all.contains("a sample"), "{all}");
+    assert!(
+        some.contains("a sample of the requests, with the ratio 0.3"),
+        "{some}"
+    );
+    let json = serde_json::to_value(account(0.3)).unwrap();
+    assert_eq!(json["observed"]["sample_ratio"], 0.3);
 }
 
 #[test]

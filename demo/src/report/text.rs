@@ -23,9 +23,11 @@ impl Display for Report {
         model(to, &self.model)?;
         let longest = size(self.totals.kv_used_bytes_max);
         writeln!(to, "longest sequence  {longest} of keys and values")?;
-        self.observed
-            .as_ref()
-            .map_or(Ok(()), |seen| observed(to, seen))
+        if let Some(seen) = &self.observed {
+            return observed(to, seen);
+        }
+        heading(to, "Recorded")?;
+        writeln!(to, "nothing: recording was off")
     }
 }
 
@@ -124,7 +126,12 @@ fn observed(to: &mut Formatter<'_>, seen: &Observed) -> fmt::Result {
         )?;
     }
     if let Some(slowest) = &seen.slowest {
-        heading(to, "Why the slowest request took so long")?;
+        let which = if seen.sample_ratio < 1.0 {
+            "slowest recorded request"
+        } else {
+            "slowest request"
+        };
+        heading(to, &format!("Why the {which} took so long"))?;
         writeln!(to, "{}", slowest.text.trim_end())?;
     }
     if let Some(cost) = &seen.cost {
@@ -135,7 +142,19 @@ fn observed(to: &mut Formatter<'_>, seen: &Observed) -> fmt::Result {
             cost.added_percent, cost.recorded_ms, cost.not_recorded_ms, cost.background_ms
         )?;
     }
+    recorded(to, seen)
+}
+
+/// How much was recorded, and whether that is all.
+fn recorded(to: &mut Formatter<'_>, seen: &Observed) -> fmt::Result {
     heading(to, "Recorded")?;
+    if seen.sample_ratio < 1.0 {
+        let ratio = seen.sample_ratio;
+        writeln!(
+            to,
+            "a sample of the requests, with the ratio {ratio}: what is said of recorded ones is not said of all"
+        )?;
+    }
     write!(
         to,
         "{} spans, {} logs, {} events",

@@ -81,11 +81,11 @@ fn the_current_answer_is_shown_before_it_is_complete() {
 
 #[test]
 fn the_ticker_counts_what_has_ended() {
-    let mut ticker = Ticker::new(Vec::new(), 2);
+    let mut ticker = Ticker::new(Vec::new(), "tiny (random weights)", 2);
     ticker.on(&started(1, "Who?")).unwrap();
     ticker.on(&Progress::Ended(outcome(2))).unwrap();
     insta::assert_snapshot!(
         String::from_utf8(ticker.to).unwrap(),
-        @"1/2  request 2: waited 0.50 s, first token after 0.75 s, then 31.2 tokens/s, 12 tokens"
+        @"1/2  tiny (random weights)  request 2: waited 0.50 s, first token after 0.75 s, then 31.2 tokens/s, 12 tokens"
     );
 }

@@ -66,9 +66,12 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
         .filter(|((device, _), _)| device == HOST)
     {
         let bytes = model.known_bytes().saturating_add(model.missing_bytes());
-        let assumed = Provenance::Estimated(
-            "from the file's header, as if every tensor were resident".into(),
-        );
+        // Weights that were made in memory have no file, and a header that was lost on the way told nothing.
+        let assumed = Provenance::Estimated(if model.files.is_empty() {
+            "the sum of the tensors that were told, as if every one were resident".into()
+        } else {
+            "from the file's header, as if every tensor were resident".into()
+        });
         rows.push(MemoryRow::new(
             &["host", &format!("weights {name}")],
             Some(signed(bytes)),

@@ -99,7 +99,7 @@ fn the_ledger_reads_as_rows() {
     insta::assert_snapshot!(picture(&build_memory_rows(&ledger)), @r"
     host                          9000 measured
       baseline                    1000 measured
-      weights m.gguf              6000 estimated: from the file's header, as if every tensor were resident
+      weights m.gguf              6000 estimated: the sum of the tensors that were told, as if every one were resident
       pool tensors                 800 measured
       KV cache                     130 measured
       unattributed                1070 derived

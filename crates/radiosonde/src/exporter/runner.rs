@@ -31,7 +31,7 @@ use radiosonde_core::{
 use self::{
     load::{Account, Load},
     queue::Queue,
-    report::Desk,
+    report::{Desk, Fault},
     worker::Worker,
 };
 use super::Exporter;
@@ -132,8 +132,15 @@ impl Shared {
         }
     }
 
-    /// Tells the healthy exporters what went wrong with the others.
-    fn report(&self, is_last: bool) {
+    /// Reports what there is to report now, if anything.
+    fn report(&self) {
+        self.tell(false, |index, fault| {
+            self.desk.say(index, fault.message(self.lanes[index].name));
+        });
+    }
+
+    /// Tells the healthy exporters what went wrong with the others, and `untold` what no console shows.
+    fn tell(&self, is_last: bool, mut untold: impl FnMut(usize, Fault)) {
         for (index, lane) in self.lanes.iter().enumerate() {
             let Some(fault) = lane.queue.take_fault(is_last) else {
                 continue;
@@ -153,7 +160,7 @@ impl Shared {
                 }
             }
             if !on_console {
-                self.desk.say(index, message);
+                untold(index, fault);
             }
         }
     }
@@ -168,7 +175,9 @@ impl Shared {
             return;
         }
         let now = Instant::now();
-        self.report(true);
+        // What standard error is told is told once of each exporter, when all of it is known.
+        let mut unsaid: Vec<Fault> = self.lanes.iter().map(|_| Fault::default()).collect();
+        self.tell(true, |index, fault| unsaid[index].join(fault));
         // First those that are likely to give something up, so that the others still take what is said of it.
         let behind = |lane: &&Lane| lane.is_behind.load(Relaxed);
         self.lanes.iter().filter(behind).for_each(Lane::stop);
@@ -177,11 +186,14 @@ impl Shared {
                 lane.wait(now + time / 2);
             }
         }
-        self.report(true);
+        self.tell(true, |index, fault| unsaid[index].join(fault));
         stop_all(&self.lanes, now + time);
-        for (index, lane) in self.lanes.iter().enumerate() {
-            if let Some(fault) = lane.queue.take_fault(true) {
-                // Beside what was said of it a moment ago, not in its place.
+        for ((index, lane), mut fault) in self.lanes.iter().enumerate().zip(unsaid) {
+            if let Some(last) = lane.queue.take_fault(true) {
+                fault.join(last);
+            }
+            if !fault.is_empty() {
+                // Beside what may still wait to be said of it, not in its place.
                 let about = self.lanes.len() + index;
                 self.desk.say(about, fault.message(lane.name));
             }
@@ -199,7 +211,7 @@ impl Shared {
                     for lane in &self.lanes {
                         lane.queue.look();
                     }
-                    self.report(false);
+                    self.report();
                 }
                 report::Next::Say(message) => {
                     report::say(&message);
@@ -314,7 +326,7 @@ impl Consumer for FanOut {
         let thinned = self.thinner.thin(batch);
         self.offer(&thinned);
         self.shared.came_from(batch.resource());
-        self.shared.report(false);
+        self.shared.report();
     }
 
     fn flush(&mut self, deadline: Instant) -> bool {
@@ -337,7 +349,7 @@ impl Consumer for FanOut {
             lane.is_behind.store(!is_delivered, Relaxed);
             delivered &= is_delivered;
         }
-        self.shared.report(false);
+        self.shared.report();
         delivered
     }
 }
@@ -436,5 +448,152 @@ mod tests {
             assert_eq!(started, possible);
             assert_eq!(Arc::strong_count(&there), 1, "{possible} are left behind");
         }
+    }
+
+    /// Notes its calls. The first export waits until it may go on.
+    struct Calls {
+        said: Arc<Mutex<Vec<&'static str>>>,
+        gate: Option<Receiver<()>>,
+    }
+
+    impl Exporter for Calls {
+        fn name(&self) -> &'static str {
+            "calls"
+        }
+
+        fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+            self.said.lock().unwrap().push("export");
+            if let Some(gate) = self.gate.take() {
+                gate.recv().unwrap();
+            }
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), ExportError> {
+            self.said.lock().unwrap().push("flush");
+            Ok(())
+        }
+
+        fn flush_interval(&self) -> Option<Duration> {
+            Some(Duration::from_millis(100))
+        }
+    }
+
+    /// A batch that is not merged with that of another number.
+    fn batch_of(number: u64) -> Arc<Batch> {
+        let resource = Arc::new(Resource {
+            attributes: vec![("number".into(), number.into())],
+        });
+        Arc::new(report::batch(&resource, "none", &Fault::default(), "line"))
+    }
+
+    #[test]
+    fn what_has_waited_in_the_queue_for_an_interval_is_flushed_as_soon_as_it_is_exported() {
+        let (go_on, gate) = mpsc::channel();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let exporter = Calls {
+            said: Arc::clone(&said),
+            gate: Some(gate),
+        };
+        let exporters: Vec<(Box<dyn Exporter>, _)> = vec![(Box::new(exporter), Limits::default())];
+        let fan_out = FanOut::start(exporters, Thinning::default()).unwrap();
+        for number in 0..3 {
+            fan_out.offer(&batch_of(number));
+        }
+        // Longer than the interval, for all of them.
+        thread::sleep(Duration::from_millis(200));
+        go_on.send(()).unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let exports = || {
+            let said = said.lock().unwrap();
+            said.iter().filter(|call| **call == "export").count()
+        };
+        while exports() < 3 {
+            assert!(Instant::now() < until, "{:?}", said.lock().unwrap());
+            thread::sleep(Duration::from_millis(1));
+        }
+        let calls = said.lock().unwrap()[..5].to_vec();
+        assert_eq!(calls, ["export", "flush", "export", "flush", "export"]);
+    }
+
+    /// Fails whenever it is called, and loses a record each time.
+    struct Failing;
+
+    impl Failing {
+        fn fail() -> Result<(), ExportError> {
+            Err(ExportError::ReceiverGone {
+                name: "nobody".to_owned(),
+                records: 1,
+            })
+        }
+    }
+
+    impl Exporter for Failing {
+        fn name(&self) -> &'static str {
+            "failing"
+        }
+
+        fn export(&mut self, _: &Batch) -> Result<(), ExportError> {
+            Self::fail()
+        }
+
+        fn flush(&mut self) -> Result<(), ExportError> {
+            Self::fail()
+        }
+
+        fn close(&mut self) -> Result<(), ExportError> {
+            Self::fail()
+        }
+    }
+
+    /// Does the work of the desk, and gives what it was told to say.
+    fn read_desk(shared: &Shared) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            match shared.desk.next() {
+                report::Next::Look => {}
+                report::Next::Say(line) => {
+                    lines.push(line);
+                    shared.desk.said();
+                }
+                report::Next::End => return lines,
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_exporter_lost_at_the_end_is_said_in_one_line() {
+        let mut without_desk = |name: String, run| {
+            if name == "radiosonde-report" {
+                return Ok(());
+            }
+            spawn(name, run)
+        };
+        let exporters: Vec<(Box<dyn Exporter>, _)> = vec![(Box::new(Failing), Limits::default())];
+        // The lines are all the same.
+        let thinning = Thinning {
+            fold: false,
+            ..Thinning::default()
+        };
+        let mut fan_out = FanOut::start_by(&mut without_desk, exporters, thinning).unwrap();
+        let shared = Arc::clone(&fan_out.shared);
+        let desk = thread::spawn(move || read_desk(&shared));
+        for number in 0..2 {
+            fan_out.consume(&batch_of(number));
+            fan_out.flush(Instant::now() + Duration::from_secs(20));
+        }
+        drop(fan_out);
+        let lines = desk.join().unwrap();
+        let lost: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line.split_once("last report: "))
+            .map(|(_, lost)| lost)
+            .collect();
+        // The first is said at once, what comes after it within a minute when the end is there.
+        assert_eq!(lost.len(), 2, "{lines:?}");
+        let records = lost.iter().filter_map(|lost| lost.split(' ').next());
+        let records: u64 = records.map(|records| records.parse::<u64>().unwrap()).sum();
+        // Two exports, two flushes and the close; a flush loses nothing of what was lost.
+        assert_eq!(records, 5, "{lines:?}");
     }
 }

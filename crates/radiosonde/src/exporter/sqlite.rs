@@ -101,8 +101,8 @@ impl fmt::Debug for Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the database at `path`; makes it, and the folders above it, where they are missing. Commits once a
-    /// second.
+    /// Opens the database at `path`; makes it, and the folders above it, where they are missing. Commits rows
+    /// a second after they were recorded.
     pub fn open(path: &Path, redaction: Redaction) -> Result<Self, ExportError> {
         super::refuse_no_file(path).map_err(|source| unwritable(path, source))?;
         super::refuse_special(path, false).map_err(|source| unwritable(path, source))?;
@@ -123,7 +123,8 @@ impl Sqlite {
         })
     }
 
-    /// The same with a commit every `interval`: what a killed process loses at most.
+    /// The same with a commit when the oldest row was recorded `interval` ago: beside what still waits to be written, what a
+    /// killed process loses at most.
     #[must_use]
     pub const fn with_interval(mut self, interval: Duration) -> Self {
         self.interval = interval;

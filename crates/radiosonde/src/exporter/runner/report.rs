@@ -141,6 +141,16 @@ impl Fault {
         }
     }
 
+    /// Adds what went wrong after it.
+    pub(super) fn join(&mut self, later: Self) {
+        for error in later.errors {
+            self.note(error);
+        }
+        for (reason, records) in later.lost {
+            self.lost(reason, records);
+        }
+    }
+
     /// What happened to the exporter called `name`, and what it cost.
     pub(super) fn message(&self, name: &str) -> String {
         let mut message = match &self.errors[..] {

@@ -9,13 +9,13 @@ use std::{
 };
 
 use radiosonde_core::{
-    batch::Batch,
     panics::{drop_caught, panic_text},
     pump::HOLD_MAX,
 };
 
 use super::{
     Limits,
+    load::Collected,
     queue::{Next, Queue},
 };
 use crate::exporter::{ExportError, Exporter};
@@ -25,6 +25,9 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// How often an exporter is flushed that cannot say how often that should be.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// A flush that takes no longer may follow the one before it at once.
+const FLUSH_QUICK: Duration = Duration::from_millis(10);
 
 /// Tells the queue when the thread ends, however it does.
 struct Ending(Arc<Queue>);
@@ -40,8 +43,11 @@ pub(super) struct Worker {
     queue: Arc<Queue>,
     pause_min: Duration,
     pause: Duration,
-    /// Since when something exported waits for a flush.
+    /// Since when something exported waits for a flush: what it waited in the queue counts.
     waits_since: Option<Instant>,
+    /// Until when none is due, after one that took long: while much waits in the queue, flushes take half of the time at
+    /// most.
+    rest_until: Option<Instant>,
     /// `flush_interval` panicked and is not called again.
     interval_panicked: bool,
 }
@@ -54,6 +60,7 @@ impl Worker {
             pause_min: limits.pause,
             pause: limits.pause,
             waits_since: None,
+            rest_until: None,
             interval_panicked: false,
         }
     }
@@ -63,9 +70,11 @@ impl Worker {
         let _ending = Ending(Arc::clone(&self.queue));
         loop {
             let interval = self.interval();
-            let due = interval.and_then(|interval| self.waits_since?.checked_add(interval));
+            let due = interval
+                .and_then(|interval| self.waits_since?.checked_add(interval))
+                .map(|due| self.rest_until.map_or(due, |rest| due.max(rest)));
             match self.queue.next(due) {
-                Next::Batches(collected) => self.export(&collected.merged(), interval),
+                Next::Batches(collected) => self.export(collected, interval),
                 Next::Metrics(snapshot) => {
                     self.call(None, 0, |exporter| exporter.export_metrics(&snapshot));
                 }
@@ -108,11 +117,13 @@ impl Worker {
         }
     }
 
-    fn export(&mut self, batch: &Batch, interval: Option<Duration>) {
+    fn export(&mut self, collected: Collected, interval: Option<Duration>) {
         if interval.is_some() {
-            self.waits_since.get_or_insert_with(Instant::now);
+            let since = collected.since().unwrap_or_else(Instant::now);
+            self.waits_since.get_or_insert(since);
         }
-        self.call(None, batch.len() as u64, |exporter| exporter.export(batch));
+        let batch = collected.merged();
+        self.call(None, batch.len() as u64, |exporter| exporter.export(&batch));
     }
 
     fn flush(
@@ -120,8 +131,11 @@ impl Worker {
         ticket: Option<u64>,
         flush: impl FnOnce(&mut dyn Exporter) -> Result<(), ExportError>,
     ) {
+        let started = Instant::now();
         // A flush that panicked is still to be done.
         self.waits_since = (!self.call(ticket, 0, flush)).then(Instant::now);
+        let took = started.elapsed();
+        self.rest_until = (took > FLUSH_QUICK).then(|| Instant::now() + took);
     }
 
     /// Calls the exporter and tells the queue what came of it. `false` when it panicked.
