@@ -4,14 +4,20 @@
 //! of it is not much larger than what it says. Chains of operators nest as deeply as they are long, and a query that uses the
 //! one before twice doubles what is planned each time.
 
-use std::{collections::HashMap, ops::ControlFlow, ptr};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+    ptr,
+};
 
 use datafusion::{
     error::DataFusionError,
     sql::{
         parser::Statement,
         sqlparser::{
-            ast::{Expr, ObjectName, ObjectNamePart, Query, Visit as _, Visitor},
+            ast::{
+                Expr, ObjectName, ObjectNamePart, Query, Select, SelectItem, Visit as _, Visitor,
+            },
             dialect::GenericDialect,
             keywords::Keyword,
             tokenizer::{Token, Tokenizer, Word},
@@ -243,14 +249,13 @@ pub(super) fn check_names(statement: &Statement) -> Result<(), DataFusionError> 
     let mut growth = Growth::default();
     growth.open.push(Level::default());
     let _ = statement.visit(&mut growth);
-    let most = growth.most;
-    if most.tables > TABLES_MAX {
+    if growth.tables > TABLES_MAX {
         return Err(too_much(format!(
             "the statement reads more than {TABLES_MAX} tables once the names of its WITH are replaced by what they stand for; \
              use each of them once"
         )));
     }
-    if most.columns > COLUMNS_MAX {
+    if growth.columns > COLUMNS_MAX {
         return Err(too_much(format!(
             "an expression of the statement has more than {COLUMNS_MAX} columns once each is replaced by what it stands for; use \
              each column once, or ask in several statements"
@@ -263,7 +268,7 @@ pub(super) fn check_names(statement: &Statement) -> Result<(), DataFusionError> 
 #[derive(Clone, Copy, Debug)]
 struct Size {
     tables: u64,
-    /// Columns of the largest of its expressions.
+    /// Columns of the largest expression that it gives to whoever reads it.
     columns: u64,
 }
 
@@ -291,20 +296,31 @@ struct Level {
     tables: u64,
     /// The most that a column of its tables stands for.
     of_column: u64,
-    /// Columns in the largest expression, and in the one that is being looked at.
+    /// Columns in the largest expression, in the largest of those that are selected, and in the one that is being looked at.
     widest: u64,
+    widest_selected: u64,
     width: u64,
     depth: u32,
+    is_selected: bool,
 }
 
 #[derive(Debug, Default)]
 struct Growth {
     open: Vec<Level>,
+    /// What is selected, by where it is: others name it, as they do not name conditions.
+    selected: HashSet<*const Expr>,
     /// The queries of a `WITH`, by where they are.
     named: HashMap<*const Query, String>,
     /// What names of a `WITH` stand for. Where a name is there twice, the larger of both.
     known: HashMap<String, Size>,
-    most: Size,
+    tables: u64,
+    columns: u64,
+}
+
+impl Growth {
+    fn is_too_much(&self) -> bool {
+        self.tables > TABLES_MAX || self.columns > COLUMNS_MAX
+    }
 }
 
 impl Visitor for Growth {
@@ -324,11 +340,14 @@ impl Visitor for Growth {
         let Some(level) = self.open.pop() else {
             return ControlFlow::Break(());
         };
+        let of_column = level.of_column.max(1);
         let size = Size {
             tables: level.tables,
-            columns: level.of_column.max(1).saturating_mul(level.widest.max(1)),
+            columns: of_column.saturating_mul(level.widest_selected.max(1)),
         };
-        self.most = self.most.largest(size);
+        self.tables = self.tables.max(size.tables);
+        let widest = of_column.saturating_mul(level.widest);
+        self.columns = self.columns.max(widest);
         if let Some(name) = self.named.remove(&ptr::from_ref(query)) {
             let known = self.known.entry(name).or_default();
             *known = known.largest(size);
@@ -336,9 +355,21 @@ impl Visitor for Growth {
             outer.tables = outer.tables.saturating_add(size.tables);
             outer.of_column = outer.of_column.max(size.columns);
         }
-        if self.most.tables > TABLES_MAX || self.most.columns > COLUMNS_MAX {
+        if self.is_too_much() {
             return ControlFlow::Break(());
         }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.selected
+            .extend(select.projection.iter().filter_map(|item| match item {
+                SelectItem::UnnamedExpr(expression)
+                | SelectItem::ExprWithAlias {
+                    expr: expression, ..
+                } => Some(ptr::from_ref(expression)),
+                _ => None,
+            }));
         ControlFlow::Continue(())
     }
 
@@ -357,6 +388,7 @@ impl Visitor for Growth {
         if let Some(level) = self.open.last_mut() {
             if level.depth == 0 {
                 level.width = 0;
+                level.is_selected = self.selected.remove(&ptr::from_ref(expression));
             }
             level.depth += 1;
             if matches!(
@@ -365,6 +397,9 @@ impl Visitor for Growth {
             ) {
                 level.width += 1;
                 level.widest = level.widest.max(level.width);
+                if level.is_selected {
+                    level.widest_selected = level.widest_selected.max(level.width);
+                }
             }
         }
         ControlFlow::Continue(())
@@ -410,6 +445,7 @@ mod tests {
             format!("SELECT {}", (0..1000).map(|at| format!("1 AS c{at}")).collect::<Vec<_>>().join(",")),
             "SELECT arrow_cast(X'00', 'FixedSizeBinary(16)')".to_owned(),
             chain(10, |before| format!("SELECT concat(c, 'x') AS c FROM {before}")),
+            chain(5, |before| format!("SELECT c FROM {before} WHERE {}", ["c != 'a'"; 25].join(" AND "))),
             format!("SELECT 1 FROM logs WHERE {}", ["body = 'a'"; 150].join(" AND ")),
         ] {
             assert_eq!(refused(&statement), None, "{statement}");
