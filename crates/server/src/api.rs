@@ -102,10 +102,7 @@ impl Api {
 
     /// The rows that a statement gives.
     fn rows(&self, statement: &str, rows_max: usize) -> Result<Rows, Problem> {
-        let limits = Limits {
-            rows_max,
-            ..Limits::default()
-        };
+        let limits = Limits::of_program(rows_max);
         Ok(Rows::new(self.store.sql(statement, limits)?))
     }
 }
@@ -384,7 +381,7 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Statement(_) => Self::bad_request(
                 message,
-                "docs/store.md says which tables and columns there are",
+                "docs/store.md says which tables, columns and bounds there are",
             ),
             QueryError::Timeout(_) | QueryError::Memory => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -14,7 +14,7 @@ const MIB: u64 = 1024 * 1024;
 pub struct Config {
     /// The data folder; its own.
     pub folder: PathBuf,
-    /// Most bytes of segments; beyond it the oldest go.
+    /// Most bytes of segments; beyond it the oldest go, but not what came last.
     pub size_bytes_max: u64,
     /// How long rows are kept after they arrived.
     pub age_max: Duration,

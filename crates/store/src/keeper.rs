@@ -236,7 +236,8 @@ fn commit(shared: &Shared, memtable: &Memtable, segments: Vec<Segment>) -> Resul
     Ok(())
 }
 
-/// Gives up segments that are too old, and the oldest ones where all of them take too much room.
+/// Gives up segments that are too old, and the oldest ones where all of them take too much room. What came last stays however
+/// large it is: to keep nothing at all is no way to keep less.
 fn retain(shared: &Shared) {
     let oldest_kept = now_unix_ns().saturating_sub(shared.config.age_max.as_nanos() as i64);
     let mut gone = Vec::new();
@@ -245,8 +246,11 @@ fn retain(shared: &Shared) {
         let mut bytes: u64 = state.segments.iter().map(|held| held.segment.bytes).sum();
         let mut by_age: Vec<&Segment> = state.segments.iter().map(|held| &held.segment).collect();
         by_age.sort_by_key(|segment| (segment.arrived_unix_ns, segment.id));
+        let newest = by_age.last().map(|segment| segment.arrived_unix_ns);
         for segment in by_age {
-            if bytes > shared.config.size_bytes_max || segment.arrived_unix_ns < oldest_kept {
+            let is_newest = Some(segment.arrived_unix_ns) == newest;
+            let is_too_much = bytes > shared.config.size_bytes_max && !is_newest;
+            if is_too_much || segment.arrived_unix_ns < oldest_kept {
                 bytes -= segment.bytes;
                 gone.push(segment.id);
             }

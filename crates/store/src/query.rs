@@ -1,12 +1,14 @@
 //! Read-only SQL over what is in memory and what is in segments.
 //!
 //! DataFusion does the work; none of its types leaves this module. A statement sees each table as it was when the
-//! statement began. It is bounded in time, in memory and in the rows of its answer.
+//! statement began. It is bounded in what it says, in time, in memory, and in the rows and bytes of its answer.
 
 mod adapt;
+mod bounded;
 mod json;
 mod planner;
 mod sketch;
+mod statement;
 mod tail;
 mod view;
 
@@ -15,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 use arrow::{
     array::{Array, AsArray as _, RecordBatch},
     datatypes::{DataType, Field, Float64Type, Int64Type},
+    error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
 };
 use datafusion::{
@@ -47,20 +50,42 @@ pub struct Limits {
     pub timeout: Duration,
     /// How many rows its answer may have; the others are left out, and the answer says so.
     pub rows_max: usize,
+    /// How many bytes the values of its answer may have, as JSON; rows beyond it are left out as well.
+    pub answer_bytes_max: usize,
+    /// How long it may be itself, in bytes.
+    pub statement_bytes_max: usize,
+}
+
+impl Limits {
+    /// Of a statement that a program wrote, which may list much and knows what it asks for.
+    pub fn of_program(rows_max: usize) -> Self {
+        Self {
+            rows_max,
+            answer_bytes_max: usize::MAX,
+            statement_bytes_max: 16 * MIB,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Limits {
-    /// 30 s and 10,000 rows.
+    /// 30 s, 10,000 rows, 64 MiB of answer and 16 KiB of statement.
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),
             rows_max: 10_000,
+            answer_bytes_max: 64 * MIB,
+            statement_bytes_max: 16 * 1024,
         }
     }
 }
 
 /// Memory that all statements together may take.
-const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+const MEMORY_BYTES_MAX: usize = 256 * MIB;
+/// The stack of a thread that plans or runs statements: some 128 KiB for each step that one may ask for. Only what is touched
+/// takes memory.
+const STACK_BYTES: usize = 64 * MIB;
+const MIB: usize = 1024 * 1024;
 
 /// The name under which DataFusion knows the store.
 const CATALOGUE: &str = "radiosonde";
@@ -80,6 +105,20 @@ pub enum Cell {
     Float(f64),
     /// Text; also times as RFC 3339, and identifiers in hex.
     Text(String),
+}
+
+impl Cell {
+    /// How long it is at most as JSON.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => {
+                let escaped = text.bytes().filter(|byte| *byte < b' ').count();
+                let quoted = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\'));
+                text.len() + 5 * escaped + quoted.count() + 3
+            }
+            _ => 25,
+        }
+    }
 }
 
 /// A column of an answer.
@@ -114,7 +153,7 @@ pub struct Answer {
     pub columns: Vec<Column>,
     /// The rows, as long as `columns` each.
     pub rows: Vec<Vec<Cell>>,
-    /// There were more rows than the limit allows.
+    /// There were more rows than the limits allow.
     pub is_truncated: bool,
 }
 
@@ -140,17 +179,42 @@ impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
-            DataFusionError::SQL(..)
-            | DataFusionError::Plan(_)
-            | DataFusionError::SchemaError(..)
-            | DataFusionError::NotImplemented(_) => Self::Statement(error.strip_backtrace()),
+            root if is_of_statement(root) => Self::Statement(error.strip_backtrace()),
             _ => Self::Failed(error.strip_backtrace()),
         }
     }
 }
 
-impl From<arrow::error::ArrowError> for QueryError {
-    fn from(error: arrow::error::ArrowError) -> Self {
+/// Whether an error is what a statement says, and not what is on the disk. Some of it is found only where it is run.
+fn is_of_statement(error: &DataFusionError) -> bool {
+    match error {
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::Execution(_) => true,
+        DataFusionError::ArrowError(error, _) => matches!(
+            **error,
+            ArrowError::ArithmeticOverflow(_)
+                | ArrowError::CastError(_)
+                | ArrowError::ComputeError(_)
+                | ArrowError::DivideByZero
+                | ArrowError::InvalidArgumentError(_)
+                | ArrowError::NotYetImplemented(_)
+                | ArrowError::OffsetOverflowError(_)
+                | ArrowError::ParseError(_)
+                | ArrowError::SchemaError(_)
+        ),
+        DataFusionError::Collection(errors) => errors
+            .first()
+            .is_some_and(|error| is_of_statement(error.find_root())),
+        _ => false,
+    }
+}
+
+impl From<ArrowError> for QueryError {
+    fn from(error: ArrowError) -> Self {
         Self::Failed(error.to_string())
     }
 }
@@ -182,6 +246,7 @@ impl Engine {
     pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("radiosonde-query")
+            .thread_stack_size(STACK_BYTES)
             .enable_time()
             .build()?;
         let spills = if shared.config.spills {
@@ -264,11 +329,21 @@ impl Engine {
         let Some(runtime) = &self.runtime else {
             return Err(QueryError::Failed("the store is closed".to_owned()));
         };
+        let (context, statement) = (context.clone(), statement.to_owned());
+        // On a thread of the engine, whose stack holds whatever a statement may be.
+        let task = runtime.spawn(async move { answer(&context, &statement, limits).await });
+        let running = task.abort_handle();
         runtime.block_on(async {
-            let answer = answer(context, statement, limits.rows_max);
-            match tokio::time::timeout(limits.timeout, answer).await {
-                Ok(answer) => Ok(answer?),
-                Err(_) => Err(QueryError::Timeout(limits.timeout)),
+            match tokio::time::timeout(limits.timeout, task).await {
+                Ok(Ok(answer)) => Ok(answer?),
+                Ok(Err(_)) => Err(QueryError::Failed(
+                    "the query engine stopped at it, which is a defect; please report it with the statement"
+                        .to_owned(),
+                )),
+                Err(_) => {
+                    running.abort();
+                    Err(QueryError::Timeout(limits.timeout))
+                }
             }
         })
     }
@@ -277,13 +352,23 @@ impl Engine {
 async fn answer(
     context: &SessionContext,
     statement: &str,
-    rows_max: usize,
+    limits: Limits,
 ) -> Result<Answer, DataFusionError> {
     let reading = SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
         .with_allow_statements(false);
-    let frame = context.sql_with_options(statement, reading).await?;
+    statement::check(statement, limits.statement_bytes_max)?;
+    let plan = {
+        let state = context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let parsed = state.sql_to_statement(statement, &dialect)?;
+        statement::check_names(&parsed)?;
+        state.statement_to_plan(parsed).await?
+    };
+    reading.verify_plan(&plan)?;
+    bounded::check_windows(&plan)?;
+    let frame = context.execute_logical_plan(plan).await?;
     let columns = frame
         .schema()
         .fields()
@@ -296,8 +381,9 @@ async fn answer(
         rows: Vec::new(),
         is_truncated: false,
     };
+    let mut bytes = 0;
     while let Some(batch) = batches.next().await {
-        push(&batch?, rows_max, &mut answer)?;
+        push(&batch?, limits, &mut answer, &mut bytes)?;
         if answer.is_truncated {
             break;
         }
@@ -327,6 +413,7 @@ fn context(
         .expr_planners()
         .get_or_insert_default()
         .insert(0, Arc::new(Planner));
+    bounded::bound(&mut state);
     let context = SessionContext::new_with_state(state.build());
     let catalogue = Arc::new(MemoryCatalogProvider::new());
     catalogue.register_schema(SCHEMA, tables)?;
@@ -337,9 +424,14 @@ fn context(
     Ok(context)
 }
 
-/// Appends the rows of `batch`, up to the limit.
-fn push(batch: &RecordBatch, rows_max: usize, answer: &mut Answer) -> Result<(), DataFusionError> {
-    let room = rows_max - answer.rows.len();
+/// Appends the rows of `batch`, up to the limits; `bytes` is what the rows before it have.
+fn push(
+    batch: &RecordBatch,
+    limits: Limits,
+    answer: &mut Answer,
+    bytes: &mut usize,
+) -> Result<(), DataFusionError> {
+    let room = limits.rows_max - answer.rows.len();
     answer.is_truncated = batch.num_rows() > room;
     let options = FormatOptions::new().with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.9fZ"));
     let columns: Result<Vec<Cells<'_>>, _> = batch
@@ -348,10 +440,25 @@ fn push(batch: &RecordBatch, rows_max: usize, answer: &mut Answer) -> Result<(),
         .map(|column| Cells::new(column.as_ref(), &options))
         .collect();
     let columns = columns?;
+    // Where rows are objects, each has the names.
+    let names: usize = answer
+        .columns
+        .iter()
+        .map(|column| column.name.len() + 4)
+        .sum();
     for row in 0..batch.num_rows().min(room) {
-        answer
-            .rows
-            .push(columns.iter().map(|column| column.at(row)).collect());
+        let mut cells = Vec::with_capacity(columns.len());
+        *bytes = bytes.saturating_add(names);
+        for column in &columns {
+            let cell = column.at(row);
+            *bytes = bytes.saturating_add(cell.bytes());
+            if *bytes > limits.answer_bytes_max {
+                answer.is_truncated = true;
+                return Ok(());
+            }
+            cells.push(cell);
+        }
+        answer.rows.push(cells);
     }
     Ok(())
 }

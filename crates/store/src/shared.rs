@@ -25,6 +25,9 @@ use crate::{
     tail::Tails,
 };
 
+/// A generation takes at most this part of the room that segments have, and a batch more: retention gives up whole segments,
+/// and a segment is what a generation had of a table.
+const GENERATION_SHARE_MAX: u64 = 8;
 /// When to try again what found no room in memory.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -142,7 +145,8 @@ impl Shared {
                 let retry_after = RETRY_AFTER;
                 return Err(AppendError::Busy { retry_after });
             }
-            if state.log.is_broken() {
+            // The keeper may be writing another one, while rows go on to come.
+            if state.log.is_broken() || self.is_large(&state.active) {
                 self.freeze(&mut state)?;
             }
             let ticket = state.log.append(&frames)?;
@@ -161,6 +165,13 @@ impl Shared {
     pub(crate) fn is_full(&self, memtable: &Memtable) -> bool {
         memtable.rows >= self.config.flush_rows
             || memtable.bytes >= self.config.memory_bytes_max / 4
+            || self.is_large(memtable)
+    }
+
+    /// Whether the segments of a generation could take more than a part of the room that all of them have.
+    fn is_large(&self, memtable: &Memtable) -> bool {
+        let bytes = memtable.bytes as u64;
+        memtable.rows > 0 && bytes >= self.config.size_bytes_max / GENERATION_SHARE_MAX
     }
 
     /// Begins a new generation: the one before is the keeper's.

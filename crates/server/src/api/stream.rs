@@ -249,7 +249,7 @@ impl Follower {
             self.form.say(out, "row", &Value::Object(row));
         }
         if is_truncated {
-            let left_out = json!({"rows": null, "because": "the statement makes more than 10000 rows of what arrived at once"});
+            let left_out = json!({"rows": null, "because": "the statement makes more than 10000 rows or 64 MiB of what arrived at once"});
             self.form.say(out, "left_out", &left_out);
         }
     }

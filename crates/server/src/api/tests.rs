@@ -530,6 +530,9 @@ fn statements_are_answered_and_what_writes_is_refused() {
     );
     let (status, answer) = ask("DROP TABLE spans");
     assert_eq!(status, StatusCode::BAD_REQUEST, "{answer:#}");
+    // Found only where it runs, and a mistake all the same.
+    let (status, answer) = ask("SELECT CAST(name AS INT) FROM spans");
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer:#}");
     let request = Request::post("/api/v1/sql")
         .body(Body::from("SELECT 1"))
         .unwrap();

@@ -55,7 +55,7 @@ pub struct ServeArguments {
     /// RADIOSONDE_DASHBOARDS].
     #[arg(long, value_name = "FOLDER")]
     pub dashboards: Option<PathBuf>,
-    /// Keep at most so much; the oldest goes first [default: 2GiB; with --memory 256MiB].
+    /// Keep at most so much, at least 16MiB; the oldest goes first [default: 2GiB; with --memory 256MiB].
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub max_size: Option<u64>,
     /// Keep telemetry for so long [default: 7d].

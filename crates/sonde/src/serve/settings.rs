@@ -34,6 +34,8 @@ const MEMORY_SIZE: u64 = 256 * MIB;
 const MEMORY_YOUNG: u64 = 64 * MIB;
 /// Least that has to be free there.
 const MEMORY_FREE_MIN: u64 = 32 * MIB;
+/// Least bytes of segments: with less, what a program sends in a minute does not fit.
+const MAX_SIZE_MIN: u64 = 16 * MIB;
 const MIB: u64 = 1024 * 1024;
 
 /// Where a value is from.
@@ -106,6 +108,11 @@ impl Settings {
     /// What the command line and the environment say.
     pub fn new(said: &ServeArguments) -> anyhow::Result<Self> {
         let data = data(said)?;
+        ensure!(
+            said.max_size.is_none_or(|size| size >= MAX_SIZE_MIN),
+            "--max-size is less than {}, with which next to nothing is kept; give at least so much",
+            Bytes(MAX_SIZE_MIN as i64)
+        );
         let mut default = Config::new(&data.value);
         if said.memory {
             bound_in_memory(&mut default, said.max_size)?;

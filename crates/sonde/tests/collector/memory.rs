@@ -104,6 +104,15 @@ fn what_cannot_be_in_memory_is_refused() {
         refused.status.code() == Some(1) && said.contains("--m"),
         "{said}"
     );
+    let little = serve()
+        .args(["--data", "a", "--max-size", "8MiB"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(little.stderr).unwrap();
+    assert!(
+        little.status.code() == Some(1) && said.contains("--max-size") && said.contains("16"),
+        "{said}"
+    );
     let both = serve().args(["--memory", "--data", "a"]).output().unwrap();
     assert_eq!(both.status.code(), Some(2));
 }

@@ -8,9 +8,10 @@ use datafusion::{
         Expr, GetFieldAccess,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr},
     },
+    sql::sqlparser::ast::BinaryOperator,
 };
 
-use super::{json, view::ATTRIBUTES};
+use super::{bounded, json, view::ATTRIBUTES};
 use crate::table::ATTRIBUTE_PREFIX;
 
 #[derive(Debug)]
@@ -54,10 +55,15 @@ impl ExprPlanner for Planner {
             operation.left.get_type(schema),
             operation.right.get_type(schema),
         );
-        if let (Ok(DataType::FixedSizeBinary(bytes)), _) = types {
-            identify(&mut operation.right, bytes)?;
-        } else if let (_, Ok(DataType::FixedSizeBinary(bytes))) = types {
-            identify(&mut operation.left, bytes)?;
+        if let (Ok(DataType::FixedSizeBinary(bytes)), _) = &types {
+            identify(&mut operation.right, *bytes)?;
+        } else if let (_, Ok(DataType::FixedSizeBinary(bytes))) = &types {
+            identify(&mut operation.left, *bytes)?;
+        }
+        let is_text = |of: &Result<DataType, _>| of.as_ref().is_ok_and(|of| !of.is_nested());
+        if operation.op == BinaryOperator::StringConcat && is_text(&types.0) && is_text(&types.1) {
+            let bounded = bounded::concatenation(operation.left, operation.right);
+            return Ok(PlannerResult::Planned(bounded));
         }
         Ok(PlannerResult::Original(operation))
     }

@@ -1,6 +1,7 @@
 //! Folders that are not as a store left them, and stores that have no room.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -217,6 +218,83 @@ fn the_oldest_segments_go_where_there_is_no_room() {
         std::thread::yield_now();
     }
     assert_eq!(files(), kept.len());
+}
+
+/// Logs that hardly become smaller when they are compressed.
+fn incompressible(first: u64, rows: u64) -> Rows {
+    let mut rows_of = Rows::default();
+    let mut state = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    for row in 0..rows {
+        let mut body = format!("{:08} ", first + row);
+        while body.len() < 200 {
+            // xorshift64, which is random enough for a compressor.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            write!(body, "{state:016x}").unwrap();
+        }
+        rows_of.log(&LogRow {
+            origin: Origin::default(),
+            time_unix_ns: row as i64,
+            trace_id: None,
+            span_id: None,
+            severity: 9,
+            event_name: "",
+            body: &body,
+            attributes: &[],
+        });
+    }
+    rows_of
+}
+
+#[test]
+fn the_newest_rows_stay_however_little_room_there_is() {
+    const ROOM: u64 = 2 * 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        size_bytes_max: ROOM,
+        ..Config::new(folder.path())
+    };
+    let store = Store::open(config).unwrap();
+    let mut sent = 0;
+    while sent < 100_000 {
+        store.append(incompressible(sent, 500)).unwrap();
+        sent += 500;
+    }
+    store.flush().unwrap();
+    let bytes = || store.segments().iter().map(|of| of.bytes).sum::<u64>();
+    while bytes() > ROOM {
+        std::thread::yield_now();
+    }
+    assert!(bytes() > ROOM / 2, "{} bytes are left", bytes());
+    let ask = "SELECT min(substr(body, 1, 8)), max(substr(body, 1, 8)), count(*) FROM logs";
+    let answer = store.sql(ask, Limits::default()).unwrap();
+    let [Cell::Text(first), Cell::Text(last), Cell::Int(rows)] = &answer.rows[0][..] else {
+        panic!("{:?}", answer.rows);
+    };
+    assert_eq!(last, "00099999");
+    let first: i64 = first.parse().unwrap();
+    assert!(first > 0 && *rows == 100_000 - first, "{answer:?}");
+}
+
+#[test]
+fn a_segment_that_is_larger_than_the_room_stays_until_another_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        size_bytes_max: 1,
+        ..Config::new(folder.path())
+    };
+    let store = Store::open(config).unwrap();
+    for _ in 0..3 {
+        store.append(logs(10)).unwrap();
+        store.flush().unwrap();
+    }
+    // The keeper looks after retention once it has answered.
+    while store.segments().len() > 1 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!((store.segments().len(), count(&store)), (1, 10));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod attributes;
 mod broken;
 mod compacting;
+mod hostile;
 mod kill;
 mod power;
 mod profiles;

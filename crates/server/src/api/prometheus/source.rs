@@ -47,10 +47,7 @@ struct Found<'m> {
 
 impl Kept<'_> {
     fn rows(&self, statement: &str, rows_max: usize) -> Result<Rows, Error> {
-        let limits = Limits {
-            rows_max,
-            ..Limits::default()
-        };
+        let limits = Limits::of_program(rows_max);
         let answer: Result<Answer, QueryError> = self.0.sql(statement, limits);
         let rows = Rows::new(answer.map_err(|error| refused(&error))?);
         if rows.more {
