@@ -13,12 +13,15 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use crate::ids::TraceId;
+use crate::{ids::TraceId, propagation::TRACE_STATE_MEMBERS_MAX};
 
 /// The trace ID's bits that W3C trace context level 2 promises to be random.
 const RANDOM_BITS: u64 = (1 << 56) - 1;
 /// Hexadecimal digits of a threshold that is written out.
 const THRESHOLD_DIGITS: usize = 14;
+/// OpenTelemetry's member of a W3C trace state, and its sub-key with a threshold.
+const MEMBER: &str = "ot=";
+const SUB_KEY: &str = "th:";
 /// The threshold that no 56-bit value reaches.
 const KEEPS_NONE: u64 = 1 << 56;
 
@@ -65,14 +68,55 @@ impl Threshold {
     /// tracestate"). `None` where nobody said, or what is said is no threshold.
     pub fn from_trace_state(trace_state: &str) -> Option<Self> {
         let mut members = trace_state.split(',').map(str::trim);
-        let ours = members.find_map(|member| member.strip_prefix("ot="))?;
-        let digits = ours.split(';').find_map(|part| part.strip_prefix("th:"))?;
+        let ours = members.find_map(|member| member.strip_prefix(MEMBER))?;
+        let digits = ours
+            .split(';')
+            .find_map(|part| part.strip_prefix(SUB_KEY))?;
         let is_plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         if digits.is_empty() || digits.len() > THRESHOLD_DIGITS || !is_plain {
             return None;
         }
         let value = u64::from_str_radix(digits, 16).ok()?;
         Some(Self(value << (4 * (THRESHOLD_DIGITS - digits.len()))))
+    }
+
+    /// The threshold by which each kept trace stands for `count`, which is 1 at least; to within one in 2^56 of the share. `None`
+    /// where `count` is no such number.
+    pub fn from_adjusted_count(count: f64) -> Option<Self> {
+        if !count.is_finite() || count < 1.0 {
+            return None;
+        }
+        // What stands for more than all of the values there are is kept by the last of them.
+        let kept = ((KEEPS_NONE as f64 / count).round() as u64).max(1);
+        Some(Self(KEEPS_NONE - kept))
+    }
+
+    /// `trace_state` with this threshold in place of what it says of one, as [`Threshold::from_trace_state`] reads it. Our member
+    /// is the first, as is prescribed for one that was changed, and of others the first 31 stay (W3C trace context, 3.3.1).
+    pub fn in_trace_state(self, trace_state: &str) -> String {
+        let members = trace_state.split(',').map(str::trim);
+        let (ours, others): (Vec<&str>, Vec<&str>) = members
+            .filter(|member| !member.is_empty())
+            .partition(|member| member.starts_with(MEMBER));
+        let ours = ours.first().and_then(|member| member.strip_prefix(MEMBER));
+        let kept = ours
+            .into_iter()
+            .flat_map(|ours| ours.split(';'))
+            .filter(|part| !part.is_empty() && !part.starts_with(SUB_KEY));
+        let digits = format!("{:0width$x}", self.0, width = THRESHOLD_DIGITS);
+        let digits = match digits.trim_end_matches('0') {
+            "" => "0",
+            digits => digits,
+        };
+        let parts: Vec<String> = std::iter::once(format!("{SUB_KEY}{digits}"))
+            .chain(kept.map(str::to_owned))
+            .collect();
+        let member = format!("{MEMBER}{}", parts.join(";"));
+        let others = others.into_iter().take(TRACE_STATE_MEMBERS_MAX - 1);
+        std::iter::once(member.as_str())
+            .chain(others)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     /// The share of traces that is kept.
@@ -237,6 +281,31 @@ mod tests {
             "th:8",
         ] {
             assert_eq!(told(state), None, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_told_beside_what_else_a_trace_state_says() {
+        let told = |count, state: &str| {
+            Threshold::from_adjusted_count(count).map(|threshold| threshold.in_trace_state(state))
+        };
+        let said = |state: &str| Some(state.to_owned());
+        assert_eq!(told(1.0, ""), said("ot=th:0"));
+        assert_eq!(told(2.0, ""), said("ot=th:8"));
+        assert_eq!(
+            told(4.0, "vendor=a, ot=rv:ab;th:8;x:1 ,other=th:8"),
+            said("ot=th:c;rv:ab;x:1,vendor=a,other=th:8")
+        );
+        for count in [1.5, 20.0, 1e3, 4.2e6] {
+            let state = told(count, "ot=th:1").unwrap();
+            let read = Threshold::from_trace_state(&state).map(Threshold::adjusted_count);
+            let error = (read.unwrap() / count - 1.0).abs();
+            assert!(error < 1e-9, "{state}: {error}");
+        }
+        let last = told(f64::MAX, "").unwrap();
+        assert!(Threshold::from_trace_state(&last).is_some_and(|last| last != Threshold::NONE));
+        for count in [0.0, 0.5, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(told(count, ""), None, "{count}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! `sonde config`: what `sonde serve` would do with the same options here, and who says so.
 
 use clap::{Arg, CommandFactory as _};
+use radiosonde::redact::Redaction;
 use serde_json::{Value, json};
 
 use crate::{
@@ -50,7 +51,14 @@ fn rows(settings: &Settings) -> Vec<Row> {
         shown: settings.token(),
         meaning: TOKEN_MEANING.to_owned(),
     };
-    options.filter_map(row).chain([token]).collect()
+    options.filter_map(row).chain([token]).map(clean).collect()
+}
+
+/// Addresses may have credentials in them, which are shown to nobody.
+fn clean(mut row: Row) -> Row {
+    let value = row.shown.value.take();
+    row.shown.value = value.map(|value| Redaction::default().text(&value).into_owned());
+    row
 }
 
 impl Row {
@@ -131,6 +139,18 @@ mod tests {
             .filter_map(|row| row.option)
             .collect();
         assert_eq!(shown, options);
+    }
+
+    #[test]
+    fn addresses_are_shown_without_their_secrets() {
+        let rows = shown(
+            "sonde config --data a --scrape http://127.0.0.1:8000/metrics?token=SEKRET60,job=vllm",
+        );
+        let json = rows.iter().map(Row::json).collect::<Value>().to_string();
+        for text in [words(&rows), json.clone()] {
+            assert!(!text.contains("SEKRET60"), "{text}");
+        }
+        assert!(json.contains("token=[redacted],job=vllm"), "{json}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ const PAGE_ROWS: usize = 5000;
 /// A table: the file that it goes into, what is asked of it, and the request that its rows become.
 struct Table {
     name: &'static str,
+    /// What its rows are, as JSON and as people have it.
+    rows: [&'static str; 2],
     file: &'static str,
     /// What is selected; the first two columns are a row's place, in which order rows come.
     columns: &'static str,
@@ -43,15 +45,17 @@ struct Table {
 const TABLES: [Table; 4] = [
     Table {
         name: "spans",
+        rows: ["spans", "spans"],
         file: "traces.jsonl",
         columns: "CAST(start_time AS BIGINT) AS at, span_id, trace_id, parent_span_id, duration, name, kind, status, status_message, \
-                  links, scope, resource, attributes",
+                  links, scope, resource, attributes, weight",
         time: "start_time",
         tie: "span_id",
         request: otlp::traces,
     },
     Table {
         name: "logs",
+        rows: ["logs", "logs"],
         file: "logs.jsonl",
         columns: "CAST(time AS BIGINT) AS at, body, trace_id, span_id, severity, event_name, scope, resource, attributes",
         time: "time",
@@ -60,6 +64,7 @@ const TABLES: [Table; 4] = [
     },
     Table {
         name: "points",
+        rows: ["points", "readings of metrics"],
         file: "metrics.jsonl",
         columns: "CAST(time AS BIGINT) AS at, series, name, unit, kind, CAST(start_time AS BIGINT) AS since, value, count, distribution, \
                   exemplars, scope, resource, attributes",
@@ -69,6 +74,7 @@ const TABLES: [Table; 4] = [
     },
     Table {
         name: "profiles",
+        rows: ["samples", "samples of profiles"],
         file: "profiles.jsonl",
         columns: "CAST(time AS BIGINT) AS at, stack, trace_id, span_id, type, unit, value, duration, scope, resource, attributes",
         time: "time",
@@ -103,7 +109,7 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<String> {
         zip.start_file(table.file, SimpleFileOptions::default())
             .with_context(cannot_write)?;
         let rows = table.write(&collector, range, &redaction, &mut zip, path)?;
-        counts.push((table.name, rows));
+        counts.push((table.rows, rows));
     }
     zip.finish()
         .with_context(cannot_write)?
@@ -111,14 +117,14 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<String> {
         .with_context(cannot_write)?;
     let named = counts
         .iter()
-        .map(|(name, rows)| ((*name).to_owned(), json!(rows)))
+        .map(|([name, _], rows)| ((*name).to_owned(), json!(rows)))
         .collect();
     Ok(match arguments.format {
         Format::Json => text::json(&Value::Object(named)),
         Format::Text => {
             let words: Vec<String> = counts
                 .iter()
-                .map(|(name, rows)| format!("{rows} {name}"))
+                .map(|([_, words], rows)| format!("{rows} {words}"))
                 .collect();
             format!("Wrote {} to {}.\n", words.join(", "), path.display())
         }

@@ -1,8 +1,9 @@
 //! `sonde import`: a recording, a profile, or what `sonde export` wrote, into a collector, as if it were sent now.
 
 use std::{
+    borrow::Cow,
     fs::File,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
 };
 
@@ -46,16 +47,7 @@ pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
             import_profile(&collector, endpoint, file, form, &service, &mut imported)?;
             continue;
         }
-        let mut batch = Batch::new(&collector, endpoint, &service);
-        let mut outcome = Ok(());
-        let unread = recording::for_each(file, |record| {
-            if outcome.is_ok() {
-                outcome = batch.take(&record, &mut imported);
-            }
-        })?;
-        outcome?;
-        batch.send(&mut imported)?;
-        unread.warn(file);
+        import_recording(&collector, endpoint, file, &service, &mut imported)?;
     }
     let Imported {
         spans,
@@ -78,6 +70,38 @@ pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
             )
         }
     })
+}
+
+/// What a file may be, for whom it is none of that.
+const EXPECTED: &str = "name a recording of radiosonde (JSON lines or SQLite), a zip of `sonde export`, a profile of pprof, or folded \
+                        stacks in a file whose name ends in .folded or .collapsed";
+
+fn import_recording(
+    collector: &Collector,
+    endpoint: &str,
+    file: &Path,
+    service: &str,
+    imported: &mut Imported,
+) -> anyhow::Result<()> {
+    let mut batch = Batch::new(collector, endpoint, service);
+    let mut outcome = Ok(());
+    let mut has_records = false;
+    let unread = recording::for_each(file, |record| {
+        has_records = true;
+        if outcome.is_ok() {
+            outcome = batch.take(&record, imported);
+        }
+    })?;
+    outcome?;
+    batch.send(imported)?;
+    match unread.words() {
+        Some(words) if !has_records => bail!(
+            "{} is nothing that can be imported ({words}); {EXPECTED}",
+            file.display()
+        ),
+        _ => unread.warn(file),
+    }
+    Ok(())
 }
 
 /// The first bytes of a zip (APPNOTE.TXT, section 4.3.7).
@@ -131,6 +155,50 @@ fn import_profile(
     Ok(())
 }
 
+/// What is in a zip of `sonde export`: the member, where it is sent, and what an answer calls what it refused.
+const MEMBERS: [(&str, &str, &str); 4] = [
+    ("traces.jsonl", "/v1/traces", "rejectedSpans"),
+    ("logs.jsonl", "/v1/logs", "rejectedLogRecords"),
+    ("metrics.jsonl", "/v1/metrics", "rejectedDataPoints"),
+    (
+        "profiles.jsonl",
+        "/v1development/profiles",
+        "rejectedProfiles",
+    ),
+];
+/// So many members that are not read are named.
+const UNKNOWN_NAMED_MAX: usize = 5;
+
+/// Says what of a zip is not read; where that is all of it, the zip is none of ours.
+fn check_members(file: &Path, names: &[String]) -> anyhow::Result<()> {
+    let is_known = |name: &&String| MEMBERS.iter().any(|(known, ..)| known == name);
+    let (known, unknown): (Vec<&String>, Vec<&String>) = names.iter().partition(is_known);
+    let mut named: Vec<String> = unknown
+        .iter()
+        .take(UNKNOWN_NAMED_MAX)
+        .map(|name| text::plain(name))
+        .collect();
+    if unknown.len() > named.len() {
+        named.push(format!("and {} more", unknown.len() - named.len()));
+    }
+    let (path, named) = (file.display(), named.join(", "));
+    if known.is_empty() {
+        let held = match named.as_str() {
+            "" => "nothing",
+            named => named,
+        };
+        bail!("{path} is no zip of `sonde export`: it holds {held}; {EXPECTED}");
+    }
+    if !unknown.is_empty() {
+        // A warning that cannot be written changes nothing about what is imported.
+        let _ = writeln!(
+            io::stderr(),
+            "sonde: {path} holds what `sonde export` does not write and what is not imported: {named}"
+        );
+    }
+    Ok(())
+}
+
 /// Sends each request of the file as it is.
 fn import_exported(
     collector: &Collector,
@@ -146,16 +214,12 @@ fn import_exported(
     };
     let mut zip =
         ZipArchive::new(File::open(file).with_context(cannot_read)?).with_context(cannot_read)?;
-    for (name, path, rejected_name) in [
-        ("traces.jsonl", "/v1/traces", "rejectedSpans"),
-        ("logs.jsonl", "/v1/logs", "rejectedLogRecords"),
-        ("metrics.jsonl", "/v1/metrics", "rejectedDataPoints"),
-        (
-            "profiles.jsonl",
-            "/v1development/profiles",
-            "rejectedProfiles",
-        ),
-    ] {
+    let names: Vec<String> = zip
+        .file_names()
+        .map(|name| name.map_or_else(|_| "a name that is no text".to_owned(), Cow::into_owned))
+        .collect();
+    check_members(file, &names)?;
+    for (name, path, rejected_name) in MEMBERS {
         let Ok(entry) = zip.by_name(name) else {
             continue;
         };

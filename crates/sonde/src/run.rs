@@ -9,22 +9,27 @@
 //! writes a log in it, and the context goes on to the program in its environment.
 
 mod child;
+mod environment;
 mod report;
+mod selection;
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, bail};
 use radiosonde::config::{Config, RawConfig};
 use radiosonde_server::{Server, StartError};
-use serde_json::Value;
 
-use self::{child::Child, report::Run};
+use self::{
+    child::{Child, Ended},
+    environment::Environment,
+    report::{Own, Run},
+};
 use crate::{
     cli::{RunArguments, serve::ServeArguments},
     collector::{Collector, variable},
@@ -35,6 +40,8 @@ use crate::{
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a shell gives for a program that cannot be started.
 const CANNOT_START: u8 = 127;
+/// The environment's variable with the trace in which this was started.
+const TRACEPARENT: &str = "TRACEPARENT";
 
 /// Runs the program and gives its exit code.
 pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
@@ -44,17 +51,16 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let collector = Found::new(arguments)?;
     let service = service(arguments.service.as_deref(), program);
     let recording = record(&service, &collector.otlp_http)?;
-    let (began, began_unix) = (Instant::now(), SystemTime::now());
-    let span = tracing::info_span!(
-        "run",
-        otel.name = %format!("run {service}"),
-        process.executable.name = %Path::new(program).display(),
-        process.exit.code = tracing::field::Empty,
-        otel.status_code = tracing::field::Empty,
-    );
-    let entered = span.enter();
-    let child = match Child::start(&arguments.command, &collector.otlp_http, &service) {
-        Ok(child) => child,
+    let began = SystemTime::now();
+    // No two runs have both in common.
+    let id = format!("{}-{}", std::process::id(), since(began));
+    let (http, grpc) = (&collector.otlp_http, collector.otlp_grpc.as_deref());
+    let environment = Environment::new(http, grpc, &service, &id);
+    if let Some(replaced) = environment.replaced() {
+        let _ = writeln!(io::stderr(), "sonde: {replaced}");
+    }
+    let (ended, own) = match observe(&arguments.command, &environment, &service)? {
+        Ok(observed) => observed,
         Err(error) => {
             let _ = writeln!(
                 io::stderr(),
@@ -64,25 +70,15 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(CANNOT_START));
         }
     };
-    let ended = child.wait(&span)?;
-    span.record("process.exit.code", ended.code);
-    span.record(
-        "otel.status_code",
-        if ended.code == 0 { "OK" } else { "ERROR" },
-    );
-    let trace_id = radiosonde::core::context::current().map(|context| context.trace_id.to_string());
-    drop(entered);
-    drop(span);
     let is_delivered = recording.shutdown(FLUSH_TIMEOUT);
     let run = Run {
         command: &arguments.command,
         service: &service,
-        exit_code: ended.code,
-        duration: began.elapsed(),
-        began: began_unix,
-        lines: ended.lines,
+        id: &id,
+        ended,
+        began,
         is_delivered,
-        trace_id,
+        own,
     };
     let report = report::make(
         &run,
@@ -93,6 +89,39 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     // The program's own exit code counts, whatever became of the report.
     let _ = io::stderr().write_all(report.as_bytes());
     Ok(ExitCode::from(ended.code))
+}
+
+/// The program from its start to its end, in a span of its own. The inner error is that it could not be started.
+fn observe(
+    command: &[OsString],
+    environment: &Environment,
+    service: &str,
+) -> io::Result<io::Result<(Ended, Option<Own>)>> {
+    let program = command.first().map_or(Path::new(""), Path::new);
+    let span = tracing::info_span!(
+        "run",
+        otel.name = %format!("run {service}"),
+        process.executable.name = %program.display(),
+        process.exit.code = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    );
+    let _entered = span.enter();
+    let child = match Child::start(command, environment) {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(error)),
+    };
+    let ended = child.wait(&span)?;
+    span.record("process.exit.code", ended.code);
+    span.record(
+        "otel.status_code",
+        if ended.code == 0 { "OK" } else { "ERROR" },
+    );
+    let own = radiosonde::core::context::current().map(|context| Own {
+        trace_id: context.trace_id.to_string(),
+        span_id: context.span_id.to_string(),
+        is_shared: variable(TRACEPARENT).is_some(),
+    });
+    Ok(Ok((ended, own)))
 }
 
 /// What the program is called: as it was said, as its environment says, or as its file is called.
@@ -112,7 +141,7 @@ fn record(service: &str, endpoint: &str) -> anyhow::Result<radiosonde::Guard> {
     let headers = token
         .map(|token| format!("Authorization=Bearer%20{token}"))
         .unwrap_or_default();
-    let inherited = ["TRACEPARENT", "TRACESTATE", "BAGGAGE"];
+    let inherited = [TRACEPARENT, "TRACESTATE", "BAGGAGE"];
     let inherited = inherited
         .into_iter()
         .filter_map(|name| Some((name, variable(name)?)));
@@ -141,6 +170,8 @@ struct Found {
     collector: Collector,
     /// Where it receives OTLP over HTTP.
     otlp_http: String,
+    /// The same over gRPC.
+    otlp_grpc: Option<String>,
     /// The one that was started for this run.
     server: Option<Server>,
 }
@@ -158,6 +189,7 @@ impl Found {
             };
             return Ok(Self {
                 otlp_http: otlp_http.to_owned(),
+                otlp_grpc: status["listening"]["otlp_grpc"].as_str().map(str::to_owned),
                 collector,
                 server: None,
             });
@@ -173,6 +205,7 @@ impl Found {
         Ok(Self {
             collector: Collector::at(&format!("http://{}", addresses.page)),
             otlp_http: format!("http://{}", addresses.otlp_http),
+            otlp_grpc: Some(format!("http://{}", addresses.otlp_grpc)),
             server: Some(server),
         })
     }
@@ -206,9 +239,4 @@ fn since(began: SystemTime) -> String {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     since.as_nanos().to_string()
-}
-
-/// How many there are in a list of an answer.
-fn count(answer: &Value, name: &str) -> usize {
-    answer[name].as_array().map_or(0, Vec::len)
 }

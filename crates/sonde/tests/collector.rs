@@ -30,12 +30,16 @@ mod sampling;
 mod answers;
 #[path = "collector/bundle.rs"]
 mod bundle;
+#[path = "collector/export.rs"]
+mod export;
 #[path = "collector/following.rs"]
 mod following;
 #[path = "collector/memory.rs"]
 mod memory;
 #[path = "collector/replay.rs"]
 mod replay;
+#[path = "collector/run.rs"]
+mod run;
 #[path = "collector/show.rs"]
 mod show;
 
@@ -50,6 +54,8 @@ fn sonde(arguments: &[&str]) -> Command {
         "RADIOSONDE_TOKEN",
         "RADIOSONDE_DATA_DIR",
         "RADIOSONDE_DASHBOARDS",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_SERVICE_NAME",
         "TRACEPARENT",
     ] {
@@ -314,76 +320,6 @@ fn beyond_this_machine_nothing_listens_without_a_token() {
 }
 
 #[test]
-fn a_run_keeps_what_the_program_writes_and_ends_as_it_does() {
-    let folder = TempDir::new().unwrap();
-    let collector = Collector::start(folder.path());
-    let script = "echo out; echo err >&2; echo $OTEL_EXPORTER_OTLP_ENDPOINT $OTEL_SERVICE_NAME $TRACEPARENT; exit 3";
-    let output = collector.ask(&[
-        "run",
-        "--service",
-        "script",
-        "--format",
-        "json",
-        "--",
-        "sh",
-        "-c",
-        script,
-    ]);
-    assert_eq!(output.status.code(), Some(3));
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    let (first, report) = stderr.split_once('\n').unwrap();
-    assert_eq!(first, "err");
-    let report: Value = serde_json::from_str(report).unwrap();
-    assert_eq!(
-        (
-            report["exit_code"].as_u64(),
-            report["log_lines"].as_u64(),
-            report["delivered"].as_bool()
-        ),
-        (Some(3), Some(3), Some(true))
-    );
-    let trace_id = report["trace_id"].as_str().unwrap();
-    assert!(
-        stdout.starts_with("out\n")
-            && stdout.contains(&format!("{} script 00-{trace_id}-", collector.otlp_http)),
-        "{stdout}"
-    );
-    let trace = collector.json(&["trace", trace_id]);
-    assert_eq!(trace["spans"][0]["attributes"]["process.exit.code"], 3);
-    assert_eq!(trace["spans"][0]["status"], "error");
-    let lines: Vec<_> = trace["logs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|log| log["body"].as_str().unwrap())
-        .collect();
-    assert!(
-        lines.contains(&"out") && lines.contains(&"err"),
-        "{lines:?}"
-    );
-    let missing = collector.ask(&["run", "--", "/nowhere/no-such-program"]);
-    assert_eq!(missing.status.code(), Some(127));
-}
-
-#[test]
-fn a_run_without_a_collector_starts_one_and_reports() {
-    let folder = TempDir::new().unwrap();
-    let output = sonde(&["run", "--data"])
-        .arg(folder.path())
-        .args(["--", "sh", "-c", "echo hello"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert_eq!(output.stdout, b"hello\n");
-    assert!(
-        said.contains("ended with 0") && said.contains("1 lines"),
-        "{said}"
-    );
-}
-
-#[test]
 fn a_recording_is_imported() {
     let folder = TempDir::new().unwrap();
     let collector = Collector::start(folder.path());
@@ -467,36 +403,4 @@ fn without_a_collector_the_mend_is_said() {
         output.status.code() == Some(1) && said.contains("sonde serve"),
         "{said}"
     );
-}
-
-#[test]
-fn what_was_exported_is_the_same_where_it_is_imported() {
-    let (here, there) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (first, second) = (
-        Collector::start(here.path()),
-        Collector::start(there.path()),
-    );
-    for (path, body) in request() {
-        first.send(path, &body);
-    }
-    let file = here.path().join("session.zip");
-    let file = file.to_str().unwrap();
-    let written = first.json(&["export", file]);
-    assert_eq!(
-        written,
-        json!({"spans": 2, "logs": 1, "points": 1, "profiles": 0})
-    );
-    let imported = second.json(&["import", file]);
-    assert_eq!(
-        imported,
-        json!({"spans": 2, "logs": 1, "points": 1, "profiles": 0, "refused": 0})
-    );
-    for statement in [
-        "SELECT * FROM spans ORDER BY span_id",
-        "SELECT * FROM logs",
-        "SELECT * FROM points",
-    ] {
-        let rows = |collector: &Collector| collector.json(&["query", statement])["rows"].clone();
-        assert_eq!(rows(&first), rows(&second), "{statement}");
-    }
 }

@@ -1,7 +1,13 @@
 //! Rows of the store as OTLP's requests in JSON. Each row brings its columns in the order in which the table selects them.
 
-use radiosonde::{core::ValueRef, redact::Redaction};
+use radiosonde::{
+    core::{ValueRef, sampling::Threshold},
+    redact::Redaction,
+};
 use serde_json::{Map, Value, json};
+
+/// The attribute in which the store keeps a span's W3C trace state; OTLP has a member for it.
+const TRACE_STATE: &str = "w3c.tracestate";
 
 /// Groups rows by their resource and scope, in the order in which they come.
 fn grouped(
@@ -27,31 +33,55 @@ fn grouped(
     let group = |(scope, resource, group): (&Value, &Value, Vec<Value>)| {
         json!({
             "resource": {"attributes": key_values(resource, redaction)},
-            scopes: [{"scope": {"name": scope}, items: group}],
+            scopes: [{"scope": {"name": redacted(scope, redaction)}, items: group}],
         })
     };
     json!({resources: groups.into_iter().map(group).collect::<Vec<_>>()})
 }
 
-/// Spans: start, span, trace, parent, duration, name, kind, status, message, links, scope, resource, attributes.
+/// Spans: start, span, trace, parent, duration, name, kind, status, message, links, scope, resource, attributes, weight.
 pub fn traces(rows: &[Value], redaction: &Redaction) -> Value {
     let names = ["resourceSpans", "scopeSpans", "spans"];
     grouped(rows, 10, redaction, names, |row| {
         let start = row[0].as_i64().unwrap_or(0);
         let end = start.saturating_add(row[4].as_i64().unwrap_or(0));
-        json!({
+        let mut attributes = key_values(&row[12], redaction);
+        let trace_state = trace_state(&mut attributes, &row[13]);
+        let mut span = json!({
             "traceId": row[2],
             "spanId": row[1],
             "parentSpanId": row[3].as_str().unwrap_or_default(),
-            "name": row[5],
+            "name": redacted(&row[5], redaction),
             "kind": number_of(&row[6], &["unspecified", "internal", "server", "client", "producer", "consumer"]),
             "startTimeUnixNano": start.to_string(),
             "endTimeUnixNano": end.to_string(),
-            "attributes": key_values(&row[12], redaction),
+            "attributes": attributes,
             "links": links(&row[9]),
             "status": {"code": number_of(&row[7], &["unset", "ok", "error"]), "message": redacted(&row[8], redaction)},
-        })
+        });
+        if !trace_state.is_empty() {
+            span["traceState"] = json!(trace_state);
+        }
+        span
     })
+}
+
+/// The trace state of a span, which is taken from its attributes, with how many spans it stands for: a receiver knows that from
+/// nowhere else. What of it is no secret stays.
+fn trace_state(attributes: &mut Vec<Value>, weight: &Value) -> String {
+    let at = attributes
+        .iter()
+        .position(|pair| pair["key"] == TRACE_STATE);
+    let pair = at.map(|at| attributes.remove(at)).unwrap_or_default();
+    let said = pair["value"]["stringValue"].as_str().unwrap_or_default();
+    let threshold = weight
+        .as_f64()
+        .filter(|weight| *weight > 1.0)
+        .and_then(Threshold::from_adjusted_count);
+    threshold.map_or_else(
+        || said.to_owned(),
+        |threshold| threshold.in_trace_state(said),
+    )
 }
 
 /// Logs: time, body, trace, span, severity, event name, scope, resource, attributes.
@@ -65,7 +95,7 @@ pub fn logs(rows: &[Value], redaction: &Redaction) -> Value {
             json!({
                 "timeUnixNano": decimal(&row[0]),
                 "severityNumber": row[4],
-                "eventName": row[5],
+                "eventName": redacted(&row[5], redaction),
                 "body": {"stringValue": redacted(&row[1], redaction)},
                 "attributes": key_values(&row[8], redaction),
                 "traceId": row[2].as_str().unwrap_or_default(),
@@ -99,7 +129,7 @@ pub fn metrics(rows: &[Value], redaction: &Redaction) -> Value {
                 "attributes": key_values(&row[12], redaction),
                 "exemplars": exemplars(&row[9]),
             });
-            let mut metric = json!({"name": row[2], "unit": row[3]});
+            let mut metric = json!({"name": redacted(&row[2], redaction), "unit": row[3]});
             match row[4].as_str() {
                 Some("histogram") => {
                     point["sum"] = row[6].clone();
@@ -197,7 +227,7 @@ pub(super) fn key_values(object: &Value, redaction: &Redaction) -> Vec<Value> {
 }
 
 fn pairs(object: &Map<String, Value>, redaction: &Redaction) -> Vec<Value> {
-    let pair = |(key, value): (&String, &Value)| json!({"key": key, "value": any_value(key, value, redaction)});
+    let pair = |(key, value): (&String, &Value)| json!({"key": redaction.text(key), "value": any_value(key, value, redaction)});
     object.iter().map(pair).collect()
 }
 
@@ -271,7 +301,8 @@ mod tests {
                 r#"[{"trace_id":"aa","span_id":"bb"}]"#,
                 "model",
                 resource,
-                r#"{"api_key":"sk-1234567890","n":3,"x":0.5,"list":[true]}"#
+                r#"{"api_key":"sk-1234567890","n":3,"x":0.5,"list":[true]}"#,
+                1.0
             ])
         };
         let request = traces(
@@ -301,6 +332,50 @@ mod tests {
                 && values.contains(&r#"{"doubleValue":0.5}"#.to_owned()),
             "{values:?}"
         );
+    }
+
+    #[test]
+    fn a_span_says_for_how_many_it_stands() {
+        let span = |weight: f64, attributes: &str| {
+            let row = json!([
+                1, "b7", "0a", null, 5, "forward", "server", "ok", "", "[]", "s", "{}", attributes,
+                weight
+            ]);
+            let request = traces(&[row], &Redaction::default());
+            request["resourceSpans"][0]["scopeSpans"][0]["spans"][0].clone()
+        };
+        let state = r#"{"n":3,"w3c.tracestate":"vendor=a,ot=rv:ab;th:8"}"#;
+        assert_eq!(span(1.0, "{}").get("traceState"), None);
+        assert_eq!(span(4.0, "{}")["traceState"], "ot=th:c");
+        assert_eq!(span(1.0, state)["traceState"], "vendor=a,ot=rv:ab;th:8");
+        let both = span(4.0, state);
+        assert_eq!(both["traceState"], "ot=th:c;rv:ab,vendor=a");
+        assert_eq!(both["attributes"].as_array().unwrap().len(), 1, "{both}");
+    }
+
+    #[test]
+    fn names_are_without_secrets_too() {
+        let (resource, attributes) = ("{}", r#"{"GET /?token=SEKRET53":1}"#);
+        let scope = "password=SEKRET50";
+        let name = "GET /?token=SEKRET51";
+        let span = json!([
+            1, "b7", "0a", null, 5, name, "server", "ok", "", "[]", scope, resource, attributes,
+            1.0
+        ]);
+        let log = json!([1, "", "", "", 9, name, scope, resource, attributes]);
+        let point = json!([
+            7, 1, name, "s", "gauge", 2, 4.5, 3, "", "", scope, resource, attributes
+        ]);
+        let redaction = Redaction::default();
+        for request in [
+            traces(&[span], &redaction),
+            logs(&[log], &redaction),
+            metrics(&[point], &redaction),
+        ] {
+            let text = request.to_string();
+            assert!(!text.contains("SEKRET"), "{text}");
+            assert!(text.contains("GET /?token=[redacted]"), "{text}");
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub fn profiles(rows: &[Value], redaction: &Redaction) -> Value {
     let resource = |(of, profile): (Vec<&Value>, Value)| {
         json!({
             "resource": {"attributes": key_values(of[4], redaction)},
-            "scopeProfiles": [{"scope": {"name": of[3]}, "profiles": [profile]}],
+            "scopeProfiles": [{"scope": {"name": redacted(of[3], redaction)}, "profiles": [profile]}],
         })
     };
     json!({

@@ -1,36 +1,42 @@
 //! What a run's report says: what came of it, and why its slowest request took as long as it did.
 
-use std::{
-    ffi::OsString,
-    fmt::Write as _,
-    time::{Duration, SystemTime},
-};
+use std::{ffi::OsString, fmt::Write as _, time::SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{count, since};
+use super::{
+    child::Ended,
+    selection::{Selection, Sums},
+};
 use crate::{
     cli::Format,
-    collector::{Collector, Parameters},
+    collector::Collector,
     text::{self, list, member},
 };
 
-/// Most requests that are looked at for the slowest.
+/// Most requests that are listed, the slowest first; all of them are counted.
 const TRACES_MAX: &str = "1000";
 
 /// A run that ended.
 pub struct Run<'a> {
     pub command: &'a [OsString],
     pub service: &'a str,
-    pub exit_code: u8,
-    pub duration: Duration,
+    /// By which its telemetry is known.
+    pub id: &'a str,
+    pub ended: Ended,
     pub began: SystemTime,
-    /// Lines that the program wrote.
-    pub lines: u64,
     /// All that was observed here has reached the collector.
     pub is_delivered: bool,
-    /// The trace of the run itself.
-    pub trace_id: Option<String>,
+    /// The run's own span.
+    pub own: Option<Own>,
+}
+
+/// The span of the run itself, which is no telemetry of the program.
+pub struct Own {
+    pub trace_id: String,
+    pub span_id: String,
+    /// Its trace began outside of the run, and has spans of others.
+    pub is_shared: bool,
 }
 
 /// The report; where the collector does not answer any more, it says so.
@@ -39,7 +45,7 @@ pub fn make(run: &Run<'_>, collector: &Collector, stays: bool, format: Format) -
     match (format, answers) {
         (Format::Json, Ok(answers)) => text::json(&answers.json(run)),
         (Format::Json, Err(error)) => {
-            text::json(&json!({"exit_code": run.exit_code, "error": format!("{error:#}")}))
+            text::json(&json!({"exit_code": run.ended.code, "error": format!("{error:#}")}))
         }
         (Format::Text, Ok(answers)) => answers.text(run, collector, stays),
         (Format::Text, Err(error)) => format!("{}  There is no report: {error:#}\n", heading(run)),
@@ -48,39 +54,45 @@ pub fn make(run: &Run<'_>, collector: &Collector, stays: bool, format: Format) -
 
 /// What the collector has of the run.
 struct Answers {
+    sums: Sums,
     traces: Value,
-    overview: Value,
+    services: Vec<Value>,
+    operations: Vec<Value>,
     /// The account of the slowest request.
     why: Option<Value>,
 }
 
 impl Answers {
     fn ask(run: &Run<'_>, collector: &Collector) -> anyhow::Result<Self> {
-        let from = since(run.began);
-        let range: Parameters<'_> = vec![("from", &from)];
-        let with = |more: Parameters<'static>| range.iter().copied().chain(more).collect();
+        let selection = Selection::new(run.id, run.began, run.own.as_ref());
+        let filter = selection.filter();
         let traces = collector.get(
             "traces",
-            &with(vec![("order", "slowest"), ("limit", TRACES_MAX)]),
+            &vec![
+                ("from", selection.from()),
+                ("q", filter.as_str()),
+                ("order", "slowest"),
+                ("limit", TRACES_MAX),
+            ],
         )?;
-        let overview = collector.get("overview", &with(vec![("buckets", "1")]))?;
         let slowest = Self::slowest(run, &traces);
         let why = slowest
             .map(|id| collector.get(&format!("traces/{id}/why"), &Vec::new()))
             .transpose()?;
         Ok(Self {
+            sums: selection.sums(collector)?,
+            services: selection.services(collector)?,
+            operations: selection.operations(collector)?,
             traces,
-            overview,
             why,
         })
     }
 
     /// The slowest trace with spans of the program. That of the run itself has them where the program took its context up.
     fn slowest(run: &Run<'_>, traces: &Value) -> Option<String> {
-        let is_its = |trace: &&Value| {
-            run.trace_id.as_deref() != trace["trace_id"].as_str()
-                || trace["spans"].as_u64() > Some(1)
-        };
+        let own = run.own.as_ref().map(|own| own.trace_id.as_str());
+        let is_its =
+            |trace: &&Value| own != trace["trace_id"].as_str() || trace["spans"].as_u64() > Some(1);
         list(traces, "traces")
             .iter()
             .find(is_its)
@@ -91,35 +103,36 @@ impl Answers {
         json!({
             "command": run.command.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>(),
             "service": run.service,
-            "exit_code": run.exit_code,
-            "duration_ns": run.duration.as_nanos() as u64,
-            "log_lines": run.lines,
+            "run_id": run.id,
+            "exit_code": run.ended.code,
+            "duration_ns": run.ended.duration.as_nanos() as u64,
+            "log_lines": run.ended.lines,
             "delivered": run.is_delivered,
-            "trace_id": run.trace_id,
+            "trace_id": run.own.as_ref().map(|own| &own.trace_id),
+            "spans": self.sums.spans,
+            "errors": self.sums.errors,
             "traces": self.traces["traces"],
-            "services": self.overview["services"],
-            "operations": self.overview["operations"],
+            "more_traces": self.traces["more"],
+            "services": self.services,
+            "operations": self.operations,
             "why": self.why,
         })
     }
 
     fn text(&self, run: &Run<'_>, collector: &Collector, stays: bool) -> String {
         let mut out = heading(run);
-        let traces = list(&self.traces, "traces");
-        let sum = |name: &str| {
-            traces
-                .iter()
-                .filter_map(|trace| trace[name].as_u64())
-                .sum::<u64>()
-        };
-        let spans = sum("spans").saturating_sub(1);
+        let Sums { spans, errors } = self.sums;
         // Writing to a string does not fail.
         let _ = writeln!(
             out,
-            "  {spans} spans, {} of them errors; {} lines",
-            sum("errors"),
-            run.lines
+            "  {spans} spans, {errors} of them errors; {} lines",
+            run.ended.lines
         );
+        if run.ended.is_survived {
+            out.push_str(
+                "  What the program started runs on; what that writes from here on is neither shown nor kept.\n",
+            );
+        }
         if !run.is_delivered {
             out.push_str(
                 "  Not all lines reached the collector; `sonde doctor` says what was refused.\n",
@@ -151,7 +164,7 @@ impl Answers {
 
     fn operations(&self) -> String {
         const SHOWN_MAX: usize = 8;
-        if count(&self.overview, "operations") < 2 {
+        if self.operations.is_empty() {
             return String::new();
         }
         let row = |operation: &Value| {
@@ -160,11 +173,7 @@ impl Answers {
             let names = ["service", "name", "count", "errors"].map(|name| member(operation, name));
             names.into_iter().chain(columns).collect()
         };
-        let rows: Vec<Vec<String>> = list(&self.overview, "operations")
-            .iter()
-            .take(SHOWN_MAX)
-            .map(row)
-            .collect();
+        let rows: Vec<Vec<String>> = self.operations.iter().take(SHOWN_MAX).map(row).collect();
         let left = [
             ("service", text::Side::Left),
             ("operation", text::Side::Left),
@@ -188,7 +197,7 @@ fn heading(run: &Run<'_>) -> String {
     format!(
         "\nsonde: `{}` ended with {} after {:.1} s\n",
         text::plain(&command.join(" ")),
-        run.exit_code,
-        run.duration.as_secs_f64()
+        run.ended.code,
+        run.ended.duration.as_secs_f64()
     )
 }

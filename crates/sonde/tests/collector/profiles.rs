@@ -126,7 +126,11 @@ fn what_is_exported_is_the_same_profile_where_it_is_imported() {
     collector.send("/v1development/profiles", &request());
     let zip = folder.path().join("session.zip");
     let zip = zip.to_str().unwrap();
-    assert!(collector.text(&["export", zip]).contains("100 profiles"));
+    assert!(
+        collector
+            .text(&["export", zip])
+            .contains("100 samples of profiles")
+    );
     let other = Collector::start(other_folder.path());
     let imported = other.json(&["import", zip]);
     assert_eq!(
