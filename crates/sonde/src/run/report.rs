@@ -151,7 +151,7 @@ impl Answers {
 
     fn operations(&self) -> String {
         const SHOWN_MAX: usize = 8;
-        if count(&self.overview, "operations") < 2 {
+        if count(&self.overview, "operations") == 0 {
             return String::new();
         }
         let row = |operation: &Value| {
