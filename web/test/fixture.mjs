@@ -21,6 +21,25 @@ const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 export const LARGE = data.traceId(100_000);
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
+/** Members that are names which programs give, and objects whose members have such values. */
+const NAMES = ['service', 'name', 'operation', 'queue', 'item', 'worker', 'label', 'from', 'to', 'library', 'function', 'client', 'scope', 'first', 'second'];
+const OBJECTS = ['attributes', 'resource', 'resources'];
+
+/** The same answer with names of 67 characters and no place where a line may break; every second one of attributes has 34. */
+export function lengthened(answer, isIn = false) {
+  const long = (text, length) => (text === '' ? text : `${text}_`.padEnd(length, 'averyveryverylongname').slice(0, Math.max(length, text.length)));
+  if (Array.isArray(answer)) return answer.map((one) => lengthened(one, isIn));
+  if (answer === null || typeof answer !== 'object') return answer;
+  return Object.fromEntries(
+    Object.entries(answer).map(([key, value]) => {
+      if (key === 'services' && Array.isArray(value) && typeof value[0] === 'string') return [key, value.map((name) => long(name, 67))];
+      if (typeof value !== 'string') return [key, lengthened(value, isIn || OBJECTS.includes(key))];
+      if (isIn) return [key, long(value, 34)];
+      return [key, NAMES.includes(key) ? long(value, 67) : value];
+    }),
+  );
+}
+
 /** Start and end in milliseconds of what a question asks for. */
 function bounds(params, now) {
   const one = (text, otherwise) => {
@@ -32,7 +51,7 @@ function bounds(params, now) {
 }
 
 export class Fixture {
-  /** `full`, `empty`, `sampled`, or `broken`: every answer is an error. */
+  /** `full`, `empty`, `sampled`, `long`: every name has no end, or `broken`: every answer is an error. */
   mode = 'full';
   /** What arrived since the start; newer logs and traces carry its number. */
   arrived = 0;
@@ -101,6 +120,7 @@ export class Fixture {
     const path = url.pathname.replace('/api/v1/', '');
     const found = path === 'sql' ? await this.sql(question) : this.get(path, url.searchParams);
     if (found === null) return send(404, { error: { message: `There is no ${path} here.`, mend: 'Choose one from the list.' } });
+    if (this.mode === 'long' && typeof found === 'object') return send(200, lengthened(found));
     return found.error ? send(400, found) : send(200, found);
   }
 
@@ -122,7 +142,7 @@ export class Fixture {
       case 'logs':
         return empty ? { logs: [] } : this.logs(params, limit);
       case 'metrics':
-        if (id) return data.metric(id, to, to - from, 120);
+        if (id) return data.metric(data.metrics().find(({ name }) => this.mode === 'long' && id.startsWith(name))?.name ?? id, to, to - from, 120);
         return { metrics: empty ? [] : data.metrics() };
       case 'flame':
         return profile(params, { empty: empty || params.get('service') === 'nobody', large: params.get('service') === 'large' });

@@ -153,8 +153,13 @@ impl Dashboards {
     /// The dashboard in the file `name.toml`, as it is now.
     pub(crate) fn one(&self, name: &str) -> Option<Dashboard> {
         let folder = self.folder.as_ref()?;
-        // Whatever else a name says, such as a way out of the folder, is no file's.
-        let is_there = is_plain(name) && folder.join(format!("{name}.toml")).is_file();
+        // Whatever is listed has an answer here too, if only with what is wrong with it: pipes, folders, links to nothing. A
+        // name that could be a way out of the folder is never a path: it is looked for among those that there are.
+        let is_there = if is_plain(name) {
+            fs::symlink_metadata(folder.join(format!("{name}.toml"))).is_ok()
+        } else {
+            names(folder).is_ok_and(|names| names.iter().any(|known| known == name))
+        };
         is_there.then(|| read(folder, name))
     }
 

@@ -122,8 +122,10 @@ pub(crate) struct Intake {
     received: watch::Sender<Received>,
     /// One for each request that may be decoded at once.
     places: Arc<Semaphore>,
-    /// One for each byte that requests may take.
+    /// One for each byte that requests, and answers of targets, may take.
     memory: Arc<Semaphore>,
+    /// For the one answer of a target that may be decoded at once: nobody waits for it.
+    scraped: Arc<Semaphore>,
 }
 
 impl Intake {
@@ -148,6 +150,7 @@ impl Intake {
             received: watch::Sender::default(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
             memory: Arc::new(Semaphore::new(limits.bytes_max)),
+            scraped: Arc::new(Semaphore::new(1)),
         }
     }
 

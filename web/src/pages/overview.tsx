@@ -183,25 +183,27 @@ function Slowest({ range }: { range: Range }): JSX.Element {
       </header>
       <Await answer={answer}>
         {({ traces }) => (
-          <table>
-            <tbody>
-              {traces.map((trace) => (
-                <tr key={trace.trace_id} class="open">
-                  <td class="fill">
-                    <a class="cover" data-row href={to(`/traces/${trace.trace_id}`)}>
-                      {trace.name}
-                    </a>
-                  </td>
-                  <td class="optional">
-                    <Service name={trace.service} />
-                  </td>
-                  <td>{trace.errors > 0 && <span class="badge error">{plural(trace.errors, 'error')}</span>}</td>
-                  <td class="number muted optional">{plural(trace.spans, 'span')}</td>
-                  <td class="number">{duration(trace.duration_ns)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <div class="scroll-x">
+            <table>
+              <tbody>
+                {traces.map((trace) => (
+                  <tr key={trace.trace_id} class="open">
+                    <td class="fill" title={trace.name}>
+                      <a class="cover" data-row href={to(`/traces/${trace.trace_id}`)}>
+                        {trace.name}
+                      </a>
+                    </td>
+                    <td class="optional">
+                      <Service name={trace.service} />
+                    </td>
+                    <td>{trace.errors > 0 && <span class="badge error">{plural(trace.errors, 'error')}</span>}</td>
+                    <td class="number muted optional">{plural(trace.spans, 'span')}</td>
+                    <td class="number">{duration(trace.duration_ns)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
         )}
       </Await>
     </section>

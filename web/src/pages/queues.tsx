@@ -150,7 +150,9 @@ export function Ahead({ queues }: { queues: Queue[] }): JSX.Element {
                 <td class="fill mono">
                   <TraceLink id={ahead.trace_id} words={ahead.item} />
                 </td>
-                <td>{ahead.queue.queue}</td>
+                <td class="clip" title={ahead.queue.queue}>
+                  {ahead.queue.queue}
+                </td>
               </tr>
             ))}
           </tbody>

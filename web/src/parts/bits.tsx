@@ -13,7 +13,9 @@ export function Service({ name }: { name: string }): JSX.Element {
   return (
     <span class={`service hue-${hue(name)}`}>
       <i class="dot" />
-      <span class="clip">{name}</span>
+      <span class="clip" title={name}>
+        {name}
+      </span>
     </span>
   );
 }

@@ -17,10 +17,10 @@ const BUCKETS_DEFAULT: usize = 60;
 const OPERATIONS_MAX: usize = 100;
 const SERVICES_MAX: usize = 1000;
 
-/// A request is what somebody waits for: a span that another process or nobody started, but not the run of a whole program
-/// (`sonde run`).
-const IS_REQUEST: &str =
-    "(kind IN ('server', 'consumer') OR parent_span_id IS NULL) AND scope <> 'sonde::run'";
+/// A request is what somebody waits for: a span that another process or nobody started.
+const IS_REQUEST: &str = "(kind IN ('server', 'consumer') OR parent_span_id IS NULL)";
+/// The run of a whole program (`sonde run`) is neither a request nor an operation of it.
+const IS_OF_PROGRAM: &str = "scope <> 'sonde::run'";
 
 /// The attributes in which spans of models count tokens, by whichever name (`radiosonde_answers::semconv`).
 const TOKENS_INPUT: &str = "gen_ai.usage.input_tokens";
@@ -79,7 +79,7 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Overview, Problem> {
     let range = params.range()?;
     let step_ns = range.step_ns(params.buckets(BUCKETS_DEFAULT));
     let spans = format!(
-        "FROM spans WHERE {}{}",
+        "FROM spans WHERE {IS_OF_PROGRAM} AND {}{}",
         range.contains("start_time"),
         params.of_service()
     );

@@ -141,6 +141,22 @@ fn a_change_is_seen_at_once_and_a_folder_that_is_gone_is_said() {
     );
 }
 
+/// Whatever the list has, one dashboard has too.
+#[test]
+fn what_is_listed_as_wrong_is_wrong_alone_as_well() {
+    let (folder, dashboards) = folder(&[("a b.toml", GOOD), ("c.toml", "title = 3")]);
+    fs::create_dir(folder.path().join("d.toml")).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", folder.path().join("e.toml")).unwrap();
+    let listing = dashboards.list();
+    assert!(listing.dashboards.len() >= 3);
+    for dashboard in listing.dashboards {
+        assert!(!dashboard.mistakes.is_empty(), "{}", dashboard.name);
+        let alone = dashboards.one(&dashboard.name);
+        assert_eq!(alone, Some(dashboard));
+    }
+}
+
 #[test]
 fn a_name_leads_nowhere_else() {
     let (folder, _) = folder(&[("a.toml", GOOD)]);

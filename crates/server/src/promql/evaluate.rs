@@ -12,6 +12,7 @@ mod aggregate;
 mod binary;
 mod call;
 mod histograms;
+mod made;
 mod range;
 mod select;
 
@@ -188,6 +189,7 @@ pub(crate) fn evaluate(
         deadline,
         regexes: RefCell::default(),
         kept: RefCell::default(),
+        made: RefCell::default(),
     };
     match reach {
         Reach::Instant(at) => evaluator.instant(expression, at),
@@ -205,6 +207,8 @@ struct Evaluator {
     regexes: RefCell<HashMap<String, Regex>>,
     /// What subqueries gave, by expression and moment.
     kept: RefCell<range::Kept>,
+    /// Labels that the query made.
+    made: RefCell<made::Made>,
 }
 
 impl Evaluator {
@@ -237,7 +241,7 @@ impl Evaluator {
                 Value::Scalar(value) => vec![Element::float(Labels::default(), value)],
                 other => unique(other.vector())?,
             };
-            self.spend(elements.len())?;
+            self.spend(elements.iter().map(made::readings).sum())?;
             for element in elements {
                 let line = lines.entry(element.labels).or_default();
                 match element.histogram {
@@ -251,7 +255,10 @@ impl Evaluator {
             if lines.len() > self.limits.series_max {
                 return Err(too_many_series(self.limits.series_max));
             }
-            at = at.saturating_add(step_ms);
+            let Some(next) = at.checked_add(step_ms) else {
+                break;
+            };
+            at = next;
         }
         let mut series: Vec<Series> = lines
             .into_iter()

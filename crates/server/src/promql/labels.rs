@@ -84,7 +84,7 @@ impl Labels {
     }
 
     /// With a label set, or taken away where the value is empty.
-    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(&self, name: &str, value: impl Into<Arc<str>>) -> Self {
         let own = self.0.pairs.iter().cloned();
         Self::new(own.chain(std::iter::once((name.into(), value.into()))))
     }

@@ -31,7 +31,7 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest window of zstd, as a power of two: what RFC 8878 asks decoders to have, 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// How much is decompressed before more memory is asked for.
-const STEP_BYTES: usize = 64 * 1024;
+pub(super) const STEP_BYTES: usize = 64 * 1024;
 
 /// What a body is compressed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Share {
     }
 
     /// Takes so many bytes more, and waits for them where there are none left.
-    async fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+    pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let more = match Arc::clone(&self.all).try_acquire_many_owned(bytes) {
             Ok(more) => more,

@@ -11,6 +11,8 @@ use std::{
 
 use serde::Serialize;
 
+use super::scrape::Target;
+
 /// Most senders that are remembered.
 const SENDERS_MAX: usize = 1000;
 /// Most refusals that are remembered.
@@ -66,7 +68,7 @@ pub(crate) struct RefusalEntry {
 /// How the last scrape of a target went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ScrapeEntry {
-    /// What is asked.
+    /// What is asked, without what may be secret.
     pub(crate) url: String,
     /// Whose metrics they are.
     pub(crate) job: String,
@@ -102,26 +104,27 @@ struct State {
     senders: HashMap<Sender, SenderEntry>,
     /// The newest last.
     refusals: VecDeque<RefusalEntry>,
-    /// By address; as many as are configured.
+    /// By address, secrets and all, because targets may differ in them alone; as many as are configured.
     scrapes: BTreeMap<String, ScrapeEntry>,
 }
 
 impl Ledger {
     /// Notes how a target is.
-    pub(super) fn scraped(&self, url: &str, job: &str, outcome: Result<u64, String>) {
+    pub(super) fn scraped(&self, target: &Target, outcome: Result<u64, String>) {
         let (is_up, samples, error) = match outcome {
             Ok(samples) => (true, samples, String::new()),
             Err(error) => (false, 0, error),
         };
         let entry = ScrapeEntry {
-            url: url.to_owned(),
-            job: job.to_owned(),
+            url: target.shown(),
+            job: target.job().to_owned(),
             is_up,
             last_ms: now_ms(),
             samples,
             error,
         };
-        self.lock().scrapes.insert(url.to_owned(), entry);
+        let mut state = self.lock();
+        state.scrapes.insert(target.url().to_owned(), entry);
     }
 
     /// Notes what became of a request.

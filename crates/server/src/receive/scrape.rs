@@ -1,7 +1,8 @@
 //! Asks targets for their metrics, again and again: whatever answers Prometheus' text or OpenMetrics, such as vLLM, SGLang,
 //! Triton and DCGM's exporter.
 //!
-//! Invariants: a target that hangs, is huge or answers nonsense costs bounded memory and time, and no other target anything;
+//! Invariants: a target that hangs, is huge or answers nonsense costs bounded memory and time, and no other target anything:
+//! what answers take is of the memory that all requests share, and one is decoded after the other, of so many samples at most;
 //! a redirect is not followed, so that a target cannot send us elsewhere; every failure is noted with its reason in the
 //! [`ledger`](super::Ledger), and as the reading `up` = 0.
 
@@ -10,16 +11,17 @@ mod target;
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher as _,
-    io,
+    io::{self, Read},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+use tokio::{runtime::Handle, sync::watch, task::spawn_blocking, time::sleep};
 
 pub use self::target::{Target, TargetError};
 use super::{
     Intake, Outcome,
+    body::{STEP_BYTES, Share},
     decode::{
         Counts, Signal,
         exposition::{self, Form, Origin, Scraped},
@@ -29,7 +31,9 @@ use super::{
 };
 
 /// Most bytes of an answer. A large engine's are half a megabyte.
-const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most samples of an answer, which are counted before any is read. A large engine's are some thousands.
+const SAMPLES_MAX: usize = 50_000;
 /// What is asked for: OpenMetrics where there is a choice, for its exemplars and starts.
 const ACCEPT: &str =
     "application/openmetrics-text;version=1.0.0;q=1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
@@ -47,6 +51,8 @@ struct Failure {
 struct Answer {
     form: Form,
     text: Vec<u8>,
+    /// What it takes of the memory.
+    _share: Share,
 }
 
 /// Asks a target until the server stops.
@@ -80,13 +86,12 @@ fn random() -> f64 {
 }
 
 /// Asks once, and keeps what was answered.
-async fn once(intake: &Arc<Intake>, target: &Arc<Target>) {
-    let (taker, asked) = (Arc::clone(intake), Arc::clone(target));
-    let done = spawn_blocking(move || {
-        let began = Instant::now();
-        let answer = ask(&asked);
-        let duration_s = began.elapsed().as_secs_f64();
-        taker.keep_scrape(&asked, answer, duration_s)
+pub(super) async fn once(intake: &Arc<Intake>, target: &Arc<Target>) {
+    let outcome = asked_and_kept(intake, target).await.unwrap_or_else(|_| {
+        Err(Failure {
+            reason: "reading the answer failed".to_owned(),
+            mend: "report this as a fault of Radiosonde",
+        })
     });
     let sender = Sender {
         peer: target.instance().to_owned(),
@@ -94,12 +99,6 @@ async fn once(intake: &Arc<Intake>, target: &Arc<Target>) {
         signal: Signal::Metrics.name(),
         client: super::ledger::client(target.job()),
     };
-    let outcome = done.await.unwrap_or_else(|_| {
-        Err(Failure {
-            reason: "reading the answer failed".to_owned(),
-            mend: "report this as a fault of Radiosonde",
-        })
-    });
     let noted = match &outcome {
         Ok((counts, outcome)) => {
             intake.count(&sender, *counts, outcome);
@@ -116,10 +115,30 @@ async fn once(intake: &Arc<Intake>, target: &Arc<Target>) {
             Err(format!("{}; {}", failure.reason, failure.mend))
         }
     };
-    intake.ledger.scraped(target.url(), target.job(), noted);
+    intake.ledger.scraped(target, noted);
 }
 
-fn ask(target: &Target) -> Result<Answer, Failure> {
+/// Fails where what ran was ended by a panic.
+async fn asked_and_kept(
+    intake: &Arc<Intake>,
+    target: &Arc<Target>,
+) -> Result<Result<(Counts, Outcome), Failure>, tokio::task::JoinError> {
+    let (asked, share, runtime) = (Arc::clone(target), intake.share(), Handle::current());
+    let began = Instant::now();
+    let answer = spawn_blocking(move || ask(&asked, share, &runtime)).await?;
+    let duration_s = began.elapsed().as_secs_f64();
+    // Never closed. Who waits has its answer already, and is not asked again meanwhile.
+    let place = Arc::clone(&intake.scraped).acquire_owned().await;
+    let (taker, asked) = (Arc::clone(intake), Arc::clone(target));
+    spawn_blocking(move || {
+        let kept = taker.keep_scrape(&asked, answer, duration_s);
+        drop(place);
+        kept
+    })
+    .await
+}
+
+fn ask(target: &Target, mut share: Share, runtime: &Handle) -> Result<Answer, Failure> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(target.timeout()))
         .max_redirects(0)
@@ -156,16 +175,57 @@ fn ask(target: &Target) -> Result<Answer, Failure> {
     let mut body = response.into_body();
     if body
         .content_length()
-        .is_some_and(|bytes| bytes > ANSWER_BYTES_MAX)
+        .is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64)
     {
-        return Err(failure(ureq::Error::BodyExceedsLimit(ANSWER_BYTES_MAX)));
+        return Err(too_large());
     }
-    let text = body
-        .with_config()
-        .limit(ANSWER_BYTES_MAX)
-        .read_to_vec()
-        .map_err(failure)?;
-    Ok(Answer { form, text })
+    let text = gather(body.as_reader(), &mut share, runtime)?;
+    Ok(Answer {
+        form,
+        text,
+        _share: share,
+    })
+}
+
+/// Reads an answer whole, within its bound, and no faster than there is memory for it.
+fn gather(mut body: impl Read, share: &mut Share, runtime: &Handle) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    loop {
+        // Twice as much each time, but never more than one byte too many, which tells what is too large.
+        let step = text
+            .len()
+            .max(STEP_BYTES)
+            .min(ANSWER_BYTES_MAX + 1 - text.len());
+        runtime
+            .block_on(share.grow(step))
+            .map_err(|refusal| Failure {
+                reason: refusal.reason().to_owned(),
+                mend: "let fewer targets answer at once, or let them show fewer series",
+            })?;
+        text.reserve_exact(step);
+        let read = body.by_ref().take(step as u64).read_to_end(&mut text);
+        let read = read.map_err(|error| failure(error.into()))?;
+        if text.len() > ANSWER_BYTES_MAX {
+            return Err(too_large());
+        }
+        if read < step {
+            return Ok(text);
+        }
+    }
+}
+
+fn too_large() -> Failure {
+    failure(ureq::Error::BodyExceedsLimit(ANSWER_BYTES_MAX as u64))
+}
+
+/// Whether an answer has more samples than may be: its lines that say something are counted, and nothing is made of them.
+fn has_too_many(text: &[u8]) -> bool {
+    let lines = text.split(|byte| *byte == b'\n');
+    let samples = lines.filter(|line| {
+        let first = line.trim_ascii_start().first();
+        first.is_some_and(|byte| *byte != b'#')
+    });
+    samples.take(SAMPLES_MAX + 1).count() > SAMPLES_MAX
 }
 
 fn refused(status: ureq::http::StatusCode) -> Failure {
@@ -233,6 +293,14 @@ impl Intake {
             mend: "name the path at which the target shows Prometheus' text format or OpenMetrics",
         };
         let (decoded, failed) = match answer {
+            Ok(answer) if has_too_many(&answer.text) => {
+                let failure = Failure {
+                    reason: format!("the answer has more than {SAMPLES_MAX} samples"),
+                    mend: "let the target show fewer series",
+                };
+                drop(answer);
+                (read(Form::Prometheus, b"", false), Some(failure))
+            }
             Ok(answer) => match read(answer.form, &answer.text, true) {
                 Ok((_, counts, rejected)) if counts.points <= NOTED && rejected.items > 0 => {
                     let place = rejected.first.map_or_else(String::new, |(_, place)| place);

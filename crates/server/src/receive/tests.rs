@@ -192,6 +192,65 @@ async fn all_requests_share_one_memory_and_give_it_back() {
     assert_eq!(intake.memory.available_permits(), 1000);
 }
 
+/// A target that answers whoever asks with these samples.
+fn target(samples: usize) -> Arc<scrape::Target> {
+    use std::io::{Read as _, Write as _};
+
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let lines = (0..samples).map(|number| format!("a_sample{{number=\"{number}\"}} 1\n"));
+    let body: String = lines.collect();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            // Who asked may have heard enough.
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    Arc::new(format!("http://{address}/?token=abc").parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_targets_are_of_the_same_memory_and_give_it_back() {
+    let (intake, _folder) = intake(Limits {
+        bytes_max: 100_000,
+        patience: Duration::from_millis(20),
+        ..Limits::default()
+    });
+    scrape::once(&intake, &target(1000)).await;
+    scrape::once(&intake, &target(10_000)).await;
+    let scrapes = intake.doctor().scrapes;
+    let mut said: Vec<_> = scrapes
+        .iter()
+        .map(|scrape| (scrape.is_up, scrape.error.as_str()))
+        .collect();
+    said.sort_unstable();
+    assert!(
+        said[0].1.contains("more requests come than can be read"),
+        "{said:?}"
+    );
+    assert_eq!(said[1], (true, ""));
+    assert_eq!(intake.memory.available_permits(), 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_with_too_many_samples_is_refused_whole() {
+    let (intake, _folder) = intake(Limits::default());
+    scrape::once(&intake, &target(50_000)).await;
+    scrape::once(&intake, &target(50_001)).await;
+    let scrapes = intake.doctor().scrapes;
+    assert_eq!(scrapes.iter().filter(|scrape| scrape.is_up).count(), 1);
+    let down = scrapes.iter().find(|scrape| !scrape.is_up).unwrap();
+    assert_eq!(
+        down.error,
+        "the answer has more than 50000 samples; let the target show fewer series"
+    );
+    assert!(down.url.ends_with("/metrics?token=[redacted]"));
+    // The samples of the first, and three readings of how it went.
+    assert_eq!(intake.received().points, 50_003);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn decompressed_bytes_are_of_the_same_memory() {
     let (intake, _folder) = intake(Limits {

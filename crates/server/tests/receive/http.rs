@@ -390,6 +390,60 @@ fn zipkin_spans_are_accepted() {
     assert_eq!(post(&url, JSON, b"{").status, 400);
 }
 
+/// A page of another site can have a browser send these without asking first.
+#[test]
+fn what_pages_of_other_sites_send_is_refused_on_every_port() {
+    let running = Running::start();
+    let folded = running.http("/api/v1/profiles/folded?service=shop");
+    let page = running.server.addresses().page;
+    let [status, start] = ["/api/v1/status", "/"].map(|path| format!("http://{page}{path}"));
+    let evil = [("origin", "http://evil.example")];
+    let image = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "no-cors"),
+    ];
+    let link = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+    ];
+    for (method, url, headers) in [
+        ("POST", &folded, &evil[..]),
+        ("POST", &folded, &image[..]),
+        ("GET", &status, &evil[..]),
+        ("GET", &status, &image[..]),
+        ("GET", &status, &link[..]),
+        ("GET", &start, &image[..]),
+    ] {
+        let body: &[u8] = if method == "POST" { b"a;b 1\n" } else { b"" };
+        let answer = send(method, url, headers, body);
+        assert_eq!(answer.status, 403, "{url} {headers:?}");
+        assert!(answer.text().contains("a page of another site asks this"));
+    }
+    assert_eq!(send("GET", &start, &link, b"").status, 200);
+    assert_eq!(send("GET", &status, &[], b"").status, 200);
+    let own = format!("http://{page}");
+    assert_eq!(
+        send("GET", &status, &[("origin", own.as_str())], b"").status,
+        200
+    );
+    assert_eq!(running.ask("SELECT count(*) FROM profiles"), "0");
+}
+
+/// Who shows the token in a header is no page that a browser adds it for.
+#[test]
+fn a_token_in_a_header_is_enough_for_any_site() {
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+    let token = radiosonde_server::access::Token::new(TOKEN).unwrap();
+    let running = Running::start_with(|config| config.token = Some(token));
+    let url = format!("http://{}/api/v1/status", running.server.addresses().page);
+    let origin = ("origin", "http://evil.example");
+    let bearer = format!("Bearer {TOKEN}");
+    let cookie = format!("radiosonde_token={TOKEN}");
+    let ask = |header| send("GET", &url, &[origin, header], b"").status;
+    assert_eq!(ask(("authorization", bearer.as_str())), 200);
+    assert_eq!(ask(("cookie", cookie.as_str())), 403);
+}
+
 /// What profilers write that know nothing of OTLP: folded stacks, as text and compressed.
 #[test]
 fn stacks_as_text_are_kept_under_the_name_that_the_address_says() {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use radiosonde_core::sampling::Threshold;
-use radiosonde_server::{ScrapeTarget, Slow};
+use radiosonde_server::Slow;
 
 use super::units::{bytes, duration, share};
 
@@ -46,7 +46,7 @@ pub struct ServeArguments {
     /// Ask this address for its metrics (Prometheus' text or OpenMetrics), every 15 s unless it says otherwise; may be given
     /// several times [environment: RADIOSONDE_SCRAPE, targets with spaces between them].
     #[arg(long, value_name = "URL[,job=NAME][,interval=15s][,timeout=10s]")]
-    pub scrape: Vec<ScrapeTarget>,
+    pub scrape: Vec<String>,
     /// Receive StatsD's and DogStatsD's datagrams here, on this machine alone [default: nowhere; without an address:
     /// 127.0.0.1:8125].
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = STATSD_DEFAULT)]

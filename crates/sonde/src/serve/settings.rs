@@ -265,11 +265,11 @@ fn address(setting: &Setting<SocketAddr>) -> Shown {
     shown(setting, None, |address| Some(address.to_string()))
 }
 
-/// A target as the command line takes it.
+/// A target as the command line takes it, but for values of its query, which may be secrets.
 fn target(target: &ScrapeTarget) -> String {
     format!(
         "{},job={},interval={},timeout={}",
-        target.url(),
+        target.shown(),
         target.job(),
         duration_text(target.interval()),
         duration_text(target.timeout())
@@ -279,7 +279,13 @@ fn target(target: &ScrapeTarget) -> String {
 /// What is to be scraped: by the command line, or else by the environment.
 fn scrape(said: &ServeArguments) -> anyhow::Result<Setting<Vec<ScrapeTarget>>> {
     if !said.scrape.is_empty() {
-        return Ok(Setting::or(Some(said.scrape.clone()), Vec::new()));
+        // Read here and not by whoever reads the command line, who would show what is wrong with the password in it.
+        let targets = said.scrape.iter().map(|target| target.parse());
+        let targets = targets.collect::<Result<_, _>>();
+        return Ok(Setting::or(
+            Some(targets.context("--scrape is wrong")?),
+            Vec::new(),
+        ));
     }
     let Some(targets) = variable(SCRAPE_VARIABLE) else {
         return Ok(Setting::or(None, Vec::new()));

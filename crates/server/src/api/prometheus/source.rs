@@ -252,7 +252,7 @@ impl Found<'_> {
                         )
                     })?;
                     out.extend(buckets.into_iter().map(|(bound, points)| Series {
-                        labels: labels.with("le", &bound),
+                        labels: labels.with("le", bound.as_str()),
                         points: Points::Floats(points),
                     }));
                     continue;
@@ -390,7 +390,7 @@ fn told_apart(numbered: Vec<(i64, Series)>) -> Vec<Series> {
         if counts.get(&series.labels).is_some_and(|count| *count > 1) {
             series.labels = series
                 .labels
-                .with("radiosonde_series", &format!("{number:x}"));
+                .with("radiosonde_series", format!("{number:x}"));
         }
         series
     });

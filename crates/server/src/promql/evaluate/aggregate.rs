@@ -66,6 +66,7 @@ impl Evaluator {
                 let label = parameter.text();
                 super::call::check_label(&label)?;
                 for (key, elements) in groups {
+                    self.in_time()?;
                     only_floats(aggregation, &elements)?;
                     out.extend(count_values(&label, &key, &elements));
                 }
@@ -129,7 +130,7 @@ fn count_values(label: &str, key: &Labels, elements: &[Element]) -> Vec<Element>
     let mut counts: Vec<(Labels, f64)> = Vec::new();
     let mut places: HashMap<Labels, usize> = HashMap::new();
     for element in elements {
-        let labels = key.with(label, &go_number(element.value));
+        let labels = key.with(label, go_number(element.value));
         let place = *places.entry(labels.clone()).or_insert_with(|| {
             counts.push((labels, 0.0));
             counts.len() - 1

@@ -11,7 +11,7 @@ use super::super::{
     },
     labels::{Comparison, Matcher, NAME, is_label_name},
 };
-use super::{Element, Evaluator, Labels, Value, range::Readings, unique};
+use super::{Element, Evaluator, Labels, Value, made, range::Readings, unique};
 
 impl Evaluator {
     pub(super) fn call(
@@ -245,14 +245,15 @@ impl Evaluator {
         };
         let regex = self.regex(pattern)?;
         check_label(target)?;
+        let pieces = made::pieces(replacement);
         let mut elements = self.vector(of, at)?;
         for element in &mut elements {
+            self.in_time()?;
             let Some(found) = regex.captures(element.labels.get(label)) else {
                 continue;
             };
-            let mut value = String::new();
-            found.expand(replacement, &mut value);
-            element.labels = element.labels.with(target, &value);
+            let value = made::expanded(&found, &pieces, target)?;
+            element.labels = element.labels.with(target, self.made(&value)?);
         }
         Ok(elements)
     }
@@ -271,11 +272,10 @@ impl Evaluator {
         labels.iter().try_for_each(|label| check_label(label))?;
         let mut elements = self.vector(of, at)?;
         for element in &mut elements {
-            let values: Vec<&str> = labels
-                .iter()
-                .map(|label| element.labels.get(label))
-                .collect();
-            element.labels = element.labels.with(target, &values.join(separator));
+            self.in_time()?;
+            let values = labels.iter().map(|label| element.labels.get(label));
+            let value = made::joined(&values.collect::<Vec<_>>(), separator, target)?;
+            element.labels = element.labels.with(target, self.made(&value)?);
         }
         Ok(elements)
     }

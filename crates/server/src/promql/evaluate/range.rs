@@ -12,7 +12,7 @@ use super::super::{
     expression::Expression,
     source::{Point, Points, Series},
 };
-use super::{Element, Evaluator, Line, SUBQUERY_STEP_MS};
+use super::{Element, Evaluator, Line, SUBQUERY_STEP_MS, made};
 
 /// What subqueries gave: by the expression, which is known by where it is, and the moment.
 pub(super) type Kept = HashMap<*const Expression, BTreeMap<i64, Rc<Vec<Element>>>>;
@@ -101,6 +101,8 @@ impl Evaluator {
         self.forget(of, at);
         let mut lines: HashMap<Labels, Line> = HashMap::new();
         while at <= to {
+            // What is known already is not evaluated again, which is where time is looked at otherwise.
+            self.in_time()?;
             for element in self.kept(of, at)?.iter() {
                 let line = lines.entry(element.labels.clone()).or_default();
                 match &element.histogram {
@@ -111,7 +113,10 @@ impl Evaluator {
                     }),
                 }
             }
-            at = at.saturating_add(step);
+            let Some(next) = at.checked_add(step) else {
+                break;
+            };
+            at = next;
         }
         let stretches = lines.into_iter().map(|(labels, line)| Stretch {
             labels,
@@ -137,9 +142,11 @@ impl Evaluator {
         if let Some(known) = known {
             return Ok(known);
         }
-        let elements = super::unique(self.vector(of, at)?)?;
-        // That nothing was there takes room as well.
-        self.spend(elements.len() + 1)?;
+        let mut elements = super::unique(self.vector(of, at)?)?;
+        self.spend(room(&elements))?;
+        for element in &mut elements {
+            element.labels = self.shared(&element.labels)?;
+        }
         let elements = Rc::new(elements);
         let mut kept = self.kept.borrow_mut();
         kept.entry(key).or_default().insert(at, elements.clone());
@@ -153,10 +160,15 @@ impl Evaluator {
             return;
         };
         let seen = kept.split_off(&before);
-        let freed: usize = kept.values().map(|elements| elements.len() + 1).sum();
+        let freed: usize = kept.values().map(|elements| room(elements)).sum();
         *kept = seen;
         self.spent.set(self.spent.get().saturating_sub(freed));
     }
+}
+
+/// How many readings what was at a moment counts as. That nothing was there takes room as well.
+fn room(elements: &[Element]) -> usize {
+    1 + elements.iter().map(made::readings).sum::<usize>()
 }
 
 /// Those of `readings` that are between two moments, both included; `None` where there are none.

@@ -109,6 +109,51 @@ fn every_bound_is_said_with_what_to_do() {
     assert!(refusal(&"a".repeat(70_000), limits).contains("at most 65536 bytes"));
 }
 
+/// Text that a query makes of itself is bounded, however little the query is.
+#[test]
+fn labels_that_are_made_are_bounded() {
+    let mut doubled =
+        r#"label_replace(vector(1),"a","xxxxxxxxxxxxxxxxxxxxxxx","","(.*)")"#.to_owned();
+    for _ in 0..20 {
+        doubled = format!(r#"label_replace({doubled},"a","$1$1$1$1","a","(.*)")"#);
+    }
+    let said = refusal(&doubled, Limits::default());
+    let words = "`label_replace` would make a value of `a` of more than 16 KiB";
+    assert!(said.contains(words), "{said}");
+    let mut joined = r#"label_replace(vector(1),"a","xxxxxxxx","","(.*)")"#.to_owned();
+    for _ in 0..20 {
+        joined = format!(r#"label_join({joined},"a","","a","a","a","a")"#);
+    }
+    let said = refusal(&joined, Limits::default());
+    let words = "`label_join` would make a value of `a` of more than 16 KiB";
+    assert!(said.contains(words), "{said}");
+    // Another text at each step, each of less than a label may have: together they count as readings.
+    let long = "$1".repeat(500);
+    let many = format!(
+        r#"count_over_time(label_replace(count_values("a", vector(time())),"a","{long}","a","(.*)")[30d:1s])"#
+    );
+    let limits = Limits {
+        points_max: 100_000,
+        ..Limits::default()
+    };
+    let said = refusal(&many, limits);
+    assert!(said.contains("more than 100000 readings"), "{said}");
+}
+
+/// The same text at each step takes room once.
+#[test]
+fn labels_that_are_made_again_cost_nothing() {
+    let long = "x".repeat(10_000);
+    let text =
+        format!(r#"count_over_time(label_replace(vector(1),"a","{long}","","(.*)")[1h:1s])"#);
+    let limits = Limits {
+        points_max: 20_000,
+        ..Limits::default()
+    };
+    let query = parse(&text).unwrap();
+    assert!(evaluate(&Held::fixture(), &query, MINUTES, limits).is_ok());
+}
+
 /// As deep and as long as may be: whoever walks an expression calls itself, and must have room for it.
 #[test]
 fn the_largest_query_fits_on_a_small_stack() {

@@ -12,6 +12,8 @@ const INTERVAL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(360
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Longest name of a job, in bytes.
 const JOB_BYTES_MAX: usize = 200;
+/// What is shown in place of what may be a secret.
+const HIDDEN: &str = "[redacted]";
 
 /// An address that shows metrics, whose they are, and how often it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,18 @@ impl Target {
         &self.url
     }
 
+    /// What is asked as it is shown to people: values of the query may be secrets.
+    pub fn shown(&self) -> String {
+        let Some((address, query)) = self.url.split_once('?') else {
+            return self.url.clone();
+        };
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) => format!("{name}={HIDDEN}"),
+            None => HIDDEN.to_owned(),
+        });
+        format!("{address}?{}", pairs.collect::<Vec<_>>().join("&"))
+    }
+
     /// Host and port, which become `service.instance.id`.
     pub fn instance(&self) -> &str {
         &self.instance
@@ -64,15 +78,32 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        read(text).map_err(|why| TargetError {
-            // An address may have a password in it.
-            text: text
-                .split_once('@')
-                .map_or(text, |(_, shown)| shown)
-                .to_owned(),
-            why,
+        read(text).map_err(|why| match hidden(text) {
+            None => TargetError {
+                text: text.to_owned(),
+                why,
+            },
+            // What is wrong may be a part of a password with a comma in it.
+            Some(text) => TargetError {
+                text,
+                why: "it needs a host, without a user, and behind a comma only what is known"
+                    .to_owned(),
+            },
         })
     }
+}
+
+/// A text that may have a password or a token in it, without them; `None` where it has neither.
+fn hidden(text: &str) -> Option<String> {
+    let after = text.rsplit_once('@').map(|(_, after)| after);
+    let shown = after.unwrap_or(text);
+    let before = shown.split_once('?').map(|(before, _)| before);
+    if after.is_none() && before.is_none() {
+        return None;
+    }
+    let user = after.map_or(String::new(), |_| format!("{HIDDEN}@"));
+    let query = before.map_or(String::new(), |_| format!("?{HIDDEN}"));
+    Some(format!("{user}{}{query}", before.unwrap_or(shown)))
 }
 
 fn read(text: &str) -> Result<Target, String> {
@@ -90,11 +121,7 @@ fn read(text: &str) -> Result<Target, String> {
         return Err("it needs a host, without a user".to_owned());
     }
     let mut target = Target {
-        url: if uri.path() == "/" {
-            format!("{}/metrics", url.trim_end_matches('/'))
-        } else {
-            url.to_owned()
-        },
+        url: address(&uri, authority),
         instance: authority.to_owned(),
         job: authority.to_owned(),
         interval: INTERVAL_DEFAULT,
@@ -116,6 +143,17 @@ fn read(text: &str) -> Result<Target, String> {
         }
     }
     Ok(target)
+}
+
+/// What is asked: where no path is named, the usual one, before the query.
+fn address(uri: &Uri, authority: &str) -> String {
+    let path = match uri.path() {
+        "" | "/" => "/metrics",
+        path => path,
+    };
+    let query = uri.query().map(|query| format!("?{query}"));
+    let scheme = uri.scheme_str().unwrap_or("http");
+    format!("{scheme}://{authority}{path}{}", query.unwrap_or_default())
 }
 
 /// `500ms`, `15s`, `1m`.
@@ -172,6 +210,32 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_path_stands_before_a_query() {
+        for (text, url) in [
+            ("http://a", "http://a/metrics"),
+            ("http://a/", "http://a/metrics"),
+            ("https://a:1/?token=abc", "https://a:1/metrics?token=abc"),
+            ("http://a?token=abc", "http://a/metrics?token=abc"),
+            ("http://a/m?x=1&y=2,job=j", "http://a/m?x=1&y=2"),
+        ] {
+            assert_eq!(text.parse::<Target>().unwrap().url(), url, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_of_a_query_are_not_shown() {
+        for (text, shown) in [
+            ("http://a/m", "http://a/m"),
+            (
+                "http://a/m?token=TOPSECRET&x",
+                "http://a/m?token=[redacted]&[redacted]",
+            ),
+        ] {
+            assert_eq!(text.parse::<Target>().unwrap().shown(), shown);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_without_a_password() {
         for (text, words) in [
             ("127.0.0.1:8000/metrics", "begin with http://"),
@@ -182,6 +246,14 @@ mod tests {
             ("http://a/metrics,15s", "no `key=value`"),
             ("http://a/metrics,interval=15", "no duration"),
             ("http://me:secret@a/metrics", "without a user"),
+            ("http://me:s@secret@a/metrics", "`[redacted]@a/metrics`"),
+            ("http://me:x,secret@a/metrics", "without a user"),
+            ("http://me:x,secret=1@a/metrics", "without a user"),
+            (
+                "http://a/metrics?token=secret,job=",
+                "`http://a/metrics?[redacted]`",
+            ),
+            ("http://a/metrics?token=x,secret", "only what is known"),
         ] {
             let error = text.parse::<Target>().unwrap_err().to_string();
             assert!(
