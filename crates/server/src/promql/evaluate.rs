@@ -215,13 +215,17 @@ impl Evaluator {
     fn instant(&self, expression: &Expression, at: i64) -> Result<Answer, Error> {
         if expression.result() == Type::Matrix {
             let (.., stretches) = self.stretches(expression, at)?;
+            self.spend(made::written(stretches.iter().map(|it| &it.labels)))?;
             let series = stretches.into_iter().map(range::Stretch::into_series);
             return Ok(Answer::Matrix(series.collect()));
         }
         Ok(match self.value(expression, at)? {
             Value::Scalar(value) => Answer::Scalar(value),
             Value::Text(text) => Answer::Text(text),
-            Value::Vector(elements) => Answer::Vector(elements),
+            Value::Vector(elements) => {
+                self.spend(made::written(elements.iter().map(|it| &it.labels)))?;
+                Answer::Vector(elements)
+            }
         })
     }
 
@@ -260,6 +264,7 @@ impl Evaluator {
             };
             at = next;
         }
+        self.spend(made::written(lines.keys()))?;
         let mut series: Vec<Series> = lines
             .into_iter()
             .map(|(labels, line)| line.series(labels))

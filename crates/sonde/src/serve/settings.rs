@@ -349,3 +349,37 @@ fn data(said: &ServeArguments) -> anyhow::Result<Setting<PathBuf>> {
     })?;
     Ok(Setting::or(None, data.join("radiosonde")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(target: &str) -> ServeArguments {
+        ServeArguments {
+            data: Some("a".into()),
+            scrape: vec![target.to_owned()],
+            ..ServeArguments::default()
+        }
+    }
+
+    #[test]
+    fn secrets_of_what_is_scraped_are_not_shown() {
+        let error = Settings::new(&said("http://me:secret@a/metrics")).err();
+        let error = format!("{:#}", error.unwrap());
+        assert!(
+            error.contains("--scrape") && error.contains("[redacted]@a/metrics"),
+            "{error}"
+        );
+        assert!(!error.contains("secret"), "{error}");
+        let settings = Settings::new(&said("http://a/?token=secret,job=b")).unwrap();
+        let shown = settings.shown("scrape").unwrap().value.unwrap();
+        assert!(
+            shown.starts_with("http://a/metrics?token=[redacted],job=b,"),
+            "{shown}"
+        );
+        assert_eq!(
+            settings.scrape.value[0].url(),
+            "http://a/metrics?token=secret"
+        );
+    }
+}

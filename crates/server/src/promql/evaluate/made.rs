@@ -51,6 +51,13 @@ pub(super) fn readings(element: &Element) -> usize {
     })
 }
 
+/// How many readings the labels of an answer count as: they are written out for each series, though many may share one text.
+pub(super) fn written<'l>(labels: impl Iterator<Item = &'l Labels>) -> usize {
+    let pairs = labels.flat_map(Labels::iter);
+    let bytes = pairs.map(|(name, value)| name.len() + value.len());
+    bytes.sum::<usize>() / READING_BYTES
+}
+
 /// The parts of a replacement, each with at most one reference to what was found, at its beginning.
 pub(super) fn pieces(replacement: &str) -> Vec<&str> {
     let mut pieces = Vec::new();

@@ -140,6 +140,24 @@ fn labels_that_are_made_are_bounded() {
     assert!(said.contains("more than 100000 readings"), "{said}");
 }
 
+/// One text may be in the labels of many series, each of which is written out.
+#[test]
+fn labels_of_an_answer_are_bounded() {
+    let long = "x".repeat(16_000);
+    let text = format!(r#"label_replace(up,"a","{long}","","(.*)")"#);
+    let limits = Limits {
+        points_max: 2000,
+        ..Limits::default()
+    };
+    let query = parse(&text).unwrap();
+    let at = Reach::Instant((START_S + 1800) * 1000);
+    let said = evaluate(&Held::fixture(), &query, at, limits).unwrap_err();
+    assert!(
+        said.to_string().contains("more than 2000 readings"),
+        "{said}"
+    );
+}
+
 /// The same text at each step takes room once.
 #[test]
 fn labels_that_are_made_again_cost_nothing() {
