@@ -152,10 +152,10 @@ impl Observation {
         // The files are complete when this returns.
         let delivered = self.guard.shutdown(FLUSH_TIMEOUT) && delivered;
         Observed {
+            sample_ratio,
             latency,
             memory,
             cost,
-            sample_ratio,
             ..self.keep.observed(delivered, &loss::report())
         }
     }

@@ -213,9 +213,8 @@ impl Bounded {
             "regexp_replace" => longest(2).saturating_add(1).saturating_mul(2),
             "array_to_string" => longest(1).saturating_add(longest(2)).saturating_add(16),
             "concat_ws" => args.args.len(),
-            "to_char" => 16,
             "translate" => 4,
-            "string_to_array" | "make_array" | "map" | "regexp_match" => 16,
+            "to_char" | "string_to_array" | "make_array" | "map" | "regexp_match" => 16,
             _ => 1,
         };
         all.saturating_mul(times)
