@@ -318,7 +318,7 @@ impl radiosonde::exporter::Exporter for Accesses {
         openmetrics::encode(snapshot, openmetrics::Options::default(), &mut text);
         let text = String::from_utf8(text).unwrap();
         for line in text.lines().filter(|line| line.starts_with("gpu_cache")) {
-            println!("{line}");
+            writeln!(std::io::stdout(), "{line}").unwrap();
         }
         Ok(())
     }

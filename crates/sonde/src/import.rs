@@ -170,22 +170,22 @@ const MEMBERS: [(&str, &str, &str); 4] = [
 const UNKNOWN_NAMED_MAX: usize = 5;
 
 /// Says what of a zip is not read; where that is all of it, the zip is none of ours.
-fn check_members(file: &Path, names: &[String]) -> anyhow::Result<()> {
+fn check_members(file: &Path, members: &[String]) -> anyhow::Result<()> {
     let is_known = |name: &&String| MEMBERS.iter().any(|(known, ..)| known == name);
-    let (known, unknown): (Vec<&String>, Vec<&String>) = names.iter().partition(is_known);
-    let mut named: Vec<String> = unknown
+    let (known, unknown): (Vec<&String>, Vec<&String>) = members.iter().partition(is_known);
+    let mut told: Vec<String> = unknown
         .iter()
         .take(UNKNOWN_NAMED_MAX)
         .map(|name| text::plain(name))
         .collect();
-    if unknown.len() > named.len() {
-        named.push(format!("and {} more", unknown.len() - named.len()));
+    if unknown.len() > told.len() {
+        told.push(format!("and {} more", unknown.len() - told.len()));
     }
-    let (path, named) = (file.display(), named.join(", "));
+    let (path, told) = (file.display(), told.join(", "));
     if known.is_empty() {
-        let held = match named.as_str() {
+        let held = match told.as_str() {
             "" => "nothing",
-            named => named,
+            told => told,
         };
         bail!("{path} is no zip of `sonde export`: it holds {held}; {EXPECTED}");
     }
@@ -193,7 +193,7 @@ fn check_members(file: &Path, names: &[String]) -> anyhow::Result<()> {
         // A warning that cannot be written changes nothing about what is imported.
         let _ = writeln!(
             io::stderr(),
-            "sonde: {path} holds what `sonde export` does not write and what is not imported: {named}"
+            "sonde: {path} holds what `sonde export` does not write and what is not imported: {told}"
         );
     }
     Ok(())
