@@ -6,7 +6,7 @@
 )]
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -169,24 +169,31 @@ fn both_recordings_hold_everything_of_a_run_that_makes_records_faster_than_they_
     assert_eq!(recordings(folder.path()), [recorded; 2]);
 }
 
+/// A run that has begun to record into `folder`.
+#[cfg(unix)]
+fn recording(folder: &Path, requests: &str) -> Child {
+    let mut arguments = TINY.to_vec();
+    arguments[3] = requests;
+    arguments.extend(["--out", folder.to_str().unwrap()]);
+    let mut child = demo(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = folder.join("events.jsonl");
+    while std::fs::metadata(&lines).map_or(0, |file| file.len()) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_that_a_signal_ends_leaves_two_recordings_of_the_same() {
     for signal in ["-INT", "-TERM"] {
         let folder = tempfile::tempdir().unwrap();
-        let mut arguments = TINY.to_vec();
-        arguments[3] = "1000";
-        arguments.extend(["--out", folder.path().to_str().unwrap()]);
-        let mut child = demo(&arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = folder.path().join("events.jsonl");
-        while std::fs::metadata(&lines).map_or(0, |file| file.len()) == 0 {
-            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let mut child = recording(folder.path(), "1000");
         let id = child.id().to_string();
         assert!(
             Command::new("kill")
@@ -539,21 +546,9 @@ fn memory_that_no_file_tells_of_is_not_said_to_be_from_one() {
 /// What was committed is there after `kill -9`.
 #[cfg(unix)]
 #[test]
-fn a_run_that_is_killed_keeps_all_but_the_last_second_or_so() {
+fn a_run_that_is_killed_keeps_what_was_committed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut arguments = TINY.to_vec();
-    arguments[3] = "10000";
-    arguments.extend(["--out", folder.path().to_str().unwrap()]);
-    let mut child = demo(&arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = folder.path().join("events.jsonl");
-    while std::fs::metadata(&lines).map_or(0, |file| file.len()) == 0 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let mut child = recording(folder.path(), "10000");
     std::thread::sleep(std::time::Duration::from_secs(4));
     assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
     let killed = std::time::SystemTime::now();
@@ -569,6 +564,6 @@ fn a_run_that_is_killed_keeps_all_but_the_last_second_or_so() {
         .unwrap();
     let killed = killed.duration_since(std::time::UNIX_EPOCH).unwrap();
     let lost = killed.as_secs_f64() - seconds;
-    // A second, and what waited to be written when it was killed; other tests run beside this one.
+    // Some of it, at least: how much waits to be written depends on what else the machine does.
     assert!(lost < 4.0, "{lost} s");
 }

@@ -157,25 +157,33 @@ impl Redaction {
 
     /// A list's values are of its name; those of a command line also of the option before them.
     fn list(&self, name: &str, values: &mut [Value]) {
-        let mut is_secret = false;
-        for value in values {
-            let is_option = matches!(value, Value::Str(text) if self.is_secret_option(text));
-            match value {
-                Value::Str(text) if is_secret && !text.starts_with("--") => {
-                    *text = Cow::Borrowed(REDACTED);
-                }
-                value => self.value(name, value),
+        let secrets = self.arguments(values.iter().map(|value| match value {
+            Value::Str(text) => Some(text.as_ref()),
+            _ => None,
+        }));
+        for (value, is_secret) in values.iter_mut().zip(secrets) {
+            if is_secret {
+                *value = Value::Str(Cow::Borrowed(REDACTED));
+            } else {
+                self.value(name, value);
             }
-            is_secret = is_option;
         }
     }
 
-    /// Whether what follows `text` on a command line is a secret: `--password` and the like.
-    pub fn is_secret_option(&self, text: &str) -> bool {
-        let option = text.strip_prefix("--");
-        option.is_some_and(|option| {
-            !option.contains('=') && self.sensitivity(option) != Sensitivity::Open
-        })
+    /// Of each value of a list (`None`: no text), whether it is a secret by what is before it, as on a command line: what
+    /// follows `--password` and the like.
+    pub fn arguments<'t>(&self, texts: impl Iterator<Item = Option<&'t str>>) -> Vec<bool> {
+        let mut follows_option = false;
+        texts
+            .map(|text| {
+                let option = text.and_then(|text| text.strip_prefix("--"));
+                let is_secret = follows_option && text.is_some() && option.is_none();
+                follows_option = option.is_some_and(|option| {
+                    !option.contains('=') && self.sensitivity(option) != Sensitivity::Open
+                });
+                is_secret
+            })
+            .collect()
     }
 
     /// Replaces the secrets in attributes that are owned.

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use radiosonde::{
-    core::ValueRef,
-    redact::{REDACTED, Redaction},
-};
+use radiosonde::redact::{REDACTED, Redaction};
 use serde_json::{Map, Value};
+
+use super::otlp;
 
 /// A shorter value that is secret by its attribute's name is replaced there alone: it may be any word.
 const FOUND_BYTES_MIN: usize = 8;
@@ -75,15 +74,8 @@ impl Cleaner {
 
     /// A value and the name under which it stands; those of lists stand under the list's.
     fn entry(&mut self, key: &str, value: &mut Value) {
-        let scalar = match value {
-            Value::String(text) => Some(ValueRef::Str(text)),
-            Value::Number(number) => number
-                .as_i64()
-                .map(ValueRef::I64)
-                .or_else(|| number.as_f64().map(ValueRef::F64)),
-            _ => None,
-        };
-        if let Some(clean) = scalar.and_then(|scalar| self.redaction.attribute(key, scalar)) {
+        let clean = otlp::scalar(value).and_then(|scalar| self.redaction.attribute(key, scalar));
+        if let Some(clean) = clean {
             if clean == REDACTED {
                 self.remember(value);
             }
@@ -99,17 +91,14 @@ impl Cleaner {
 
     /// Of a command line's arguments, those that follow `--password` and the like are secrets.
     fn list(&mut self, key: &str, values: &mut [Value]) {
-        let mut is_secret = false;
-        for value in values {
-            let text = value.as_str();
-            let is_option = text.is_some_and(|text| self.redaction.is_secret_option(text));
-            if is_secret && text.is_some_and(|text| !text.starts_with("--")) {
+        let secrets = self.redaction.arguments(values.iter().map(Value::as_str));
+        for (value, is_secret) in values.iter_mut().zip(secrets) {
+            if is_secret {
                 self.remember(value);
                 *value = Value::String(REDACTED.to_owned());
             } else {
                 self.entry(key, value);
             }
-            is_secret = is_option;
         }
     }
 

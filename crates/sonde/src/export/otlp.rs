@@ -2,7 +2,7 @@
 
 use radiosonde::{
     core::{ValueRef, sampling::Threshold},
-    redact::Redaction,
+    redact::{REDACTED, Redaction},
 };
 use serde_json::{Map, Value, json};
 
@@ -231,17 +231,21 @@ fn pairs(object: &Map<String, Value>, redaction: &Redaction) -> Vec<Value> {
     object.iter().map(pair).collect()
 }
 
-/// A value, or what stands in its place where it is a secret.
-fn any_value(key: &str, value: &Value, redaction: &Redaction) -> Value {
-    let scalar = match value {
+/// A text or number, as the redaction takes it.
+pub(super) fn scalar(value: &Value) -> Option<ValueRef<'_>> {
+    match value {
         Value::String(text) => Some(ValueRef::Str(text)),
         Value::Number(number) => number
             .as_i64()
             .map(ValueRef::I64)
             .or_else(|| number.as_f64().map(ValueRef::F64)),
         _ => None,
-    };
-    if let Some(replacement) = scalar.and_then(|scalar| redaction.attribute(key, scalar)) {
+    }
+}
+
+/// A value, or what stands in its place where it is a secret.
+fn any_value(key: &str, value: &Value, redaction: &Redaction) -> Value {
+    if let Some(replacement) = scalar(value).and_then(|scalar| redaction.attribute(key, scalar)) {
         return json!({"stringValue": replacement});
     }
     match value {
@@ -251,9 +255,16 @@ fn any_value(key: &str, value: &Value, redaction: &Redaction) -> Value {
         Value::Number(number) => json!({"doubleValue": number}),
         Value::String(text) => json!({"stringValue": text}),
         Value::Array(values) => {
+            let secrets = redaction.arguments(values.iter().map(Value::as_str));
+            let values = values.iter().zip(secrets);
             let values: Vec<Value> = values
-                .iter()
-                .map(|value| any_value(key, value, redaction))
+                .map(|(value, is_secret)| {
+                    if is_secret {
+                        json!({"stringValue": REDACTED})
+                    } else {
+                        any_value(key, value, redaction)
+                    }
+                })
                 .collect();
             json!({"arrayValue": {"values": values}})
         }
@@ -301,7 +312,7 @@ mod tests {
                 r#"[{"trace_id":"aa","span_id":"bb"}]"#,
                 "model",
                 resource,
-                r#"{"api_key":"sk-1234567890","n":3,"x":0.5,"list":[true]}"#,
+                r#"{"api_key":"sk-1234567890","n":3,"x":0.5,"list":[true,"--api-key","K1S1"]}"#,
                 1.0
             ])
         };
@@ -326,7 +337,9 @@ mod tests {
             .iter()
             .map(|pair| pair["value"].to_string())
             .collect();
-        assert!(!request.to_string().contains("sk-123"), "{values:?}");
+        for secret in ["sk-123", "K1S1"] {
+            assert!(!request.to_string().contains(secret), "{values:?}");
+        }
         assert!(
             values.contains(&r#"{"intValue":"3"}"#.to_owned())
                 && values.contains(&r#"{"doubleValue":0.5}"#.to_owned()),
