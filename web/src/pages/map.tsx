@@ -13,8 +13,8 @@ import { useQuery } from '../query';
 import { to } from '../router';
 import { useRange } from '../time';
 
-const NODE = { width: 166, height: 50 };
-const GAP = { x: 112, y: 26 };
+const NODE = { width: 170, height: 50 };
+const GAP = { x: 108, y: 26 };
 const PAD = 16;
 /** Room that a label keeps from others, and about how wide a letter is. */
 const LABEL = { width: 96, height: 30, letter: 5.8 };
