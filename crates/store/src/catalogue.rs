@@ -205,3 +205,28 @@ fn insert(transaction: &Transaction<'_>, segment: &Segment) -> rusqlite::Result<
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_there_from_the_start_or_from_when_their_table_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalogue.sqlite");
+        let since = || Catalogue::open(&path).unwrap().operations_since().unwrap();
+        assert_eq!((since(), since()), (i64::MIN, i64::MIN));
+        // What a version leaves that had no such table.
+        let connection = Connection::open(&path).unwrap();
+        connection.execute("DROP TABLE operations", []).unwrap();
+        drop(connection);
+        let first = since();
+        assert!(first > 0 && first <= now_unix_ns(), "{first}");
+        assert_eq!(since(), first);
+        let mut catalogue = Catalogue::open(&path).unwrap();
+        catalogue.set_operations_since(first - 1).unwrap();
+        assert_eq!(catalogue.operations_since().unwrap(), first);
+        catalogue.set_operations_since(first + 1).unwrap();
+        assert_eq!(catalogue.operations_since().unwrap(), first + 1);
+    }
+}
