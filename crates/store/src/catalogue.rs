@@ -221,7 +221,7 @@ mod tests {
         connection.execute("DROP TABLE operations", []).unwrap();
         drop(connection);
         let first = since();
-        assert!(first > 0 && first <= now_unix_ns(), "{first}");
+        assert!((1..=now_unix_ns()).contains(&first), "{first}");
         assert_eq!(since(), first);
         let mut catalogue = Catalogue::open(&path).unwrap();
         catalogue.set_operations_since(first - 1).unwrap();

@@ -96,11 +96,12 @@ impl Params {
     /// the minute can answer it.
     pub(super) fn range_by_minute(&self) -> Result<Range, Problem> {
         let range = self.range()?;
-        let is_relative = |text: &Option<String>| {
-            let text = text.as_deref().map(str::trim);
+        let is_relative = |text: Option<&str>| {
+            let text = text.map(str::trim);
             text.is_none_or(|text| text == "now" || text.starts_with('-'))
         };
-        if range.is_long() && is_relative(&self.from) && is_relative(&self.to) {
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        if range.is_long() && is_relative(from) && is_relative(to) {
             return Ok(range.in_minutes());
         }
         Ok(range)

@@ -1,6 +1,6 @@
 //! What spans add up to by minute and operation is what they are themselves, wherever they are.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use proptest::prelude::*;
 use radiosonde_store::{
@@ -184,7 +184,7 @@ fn incompressible(seed: u64) -> String {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        text.push_str(&format!("{state:016x}"));
+        write!(text, "{state:016x}").unwrap();
     }
     text
 }
