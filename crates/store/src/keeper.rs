@@ -14,7 +14,7 @@ use arrow::error::ArrowError;
 use crate::{
     Segment, WriteError, compact, log,
     memtable::{Memtable, now_unix_ns},
-    merge,
+    merge, rollup,
     sampling::Round,
     segment,
     shared::{Held, Shared, State},
@@ -154,7 +154,7 @@ fn write(
     let mut segments = Vec::new();
     let mut decided = None;
     for table in Table::ALL {
-        let batches = memtable.batches(table);
+        let batches = memtable.batches(table.source());
         if batches.is_empty() {
             continue;
         }
@@ -166,7 +166,12 @@ fn write(
             path: segment::path(&config.folder, table, id),
             source: source.into(),
         };
-        let mut rows = merge::merged(table, batches).map_err(encode)?;
+        // Operations are of all spans, of those too that sampling leaves out: their numbers are no estimates.
+        let mut rows = match table {
+            Table::Operations => rollup::of_spans(batches),
+            _ => merge::merged(table, batches),
+        }
+        .map_err(encode)?;
         if table == Table::Spans
             && let Some(mut round) = judge(shared, memtable).map_err(encode)?
         {
@@ -236,28 +241,25 @@ fn commit(shared: &Shared, memtable: &Memtable, segments: Vec<Segment>) -> Resul
     Ok(())
 }
 
-/// Gives up segments that are too old, and the oldest ones where all of them take too much room. What came last stays however
-/// large it is: to keep nothing at all is no way to keep less.
+/// Gives up segments that are too old, and the oldest ones where all of them take too much room. Operations have room of their
+/// own, and stay when their spans went: they say what was, in a small part of the bytes.
 fn retain(shared: &Shared) {
-    let oldest_kept = now_unix_ns().saturating_sub(shared.config.age_max.as_nanos() as i64);
+    let config = &shared.config;
+    let oldest_kept = now_unix_ns().saturating_sub(config.age_max.as_nanos() as i64);
+    let segments = shared.segments();
+    let (operations, others): (Vec<&Segment>, Vec<&Segment>) = segments
+        .iter()
+        .partition(|segment| segment.table == Table::Operations);
     let mut gone = Vec::new();
-    {
-        let state = shared.lock();
-        let mut bytes: u64 = state.segments.iter().map(|held| held.segment.bytes).sum();
-        let mut by_age: Vec<&Segment> = state.segments.iter().map(|held| &held.segment).collect();
-        by_age.sort_by_key(|segment| (segment.arrived_unix_ns, segment.id));
-        let newest = by_age.last().map(|segment| segment.arrived_unix_ns);
-        for segment in by_age {
-            let is_newest = Some(segment.arrived_unix_ns) == newest;
-            let is_too_much = bytes > shared.config.size_bytes_max && !is_newest;
-            if is_too_much || segment.arrived_unix_ns < oldest_kept {
-                bytes -= segment.bytes;
-                gone.push(segment.id);
-            }
-        }
-    }
+    let room = config.bytes_max(Table::Operations);
+    let (taken, early) = give_up(operations, room, oldest_kept, &mut gone);
+    let room = config.size_bytes_max.saturating_sub(taken);
+    give_up(others, room, oldest_kept, &mut gone);
     // Where that fails they stay, and it is tried again.
-    if gone.is_empty() || shared.catalogue().replace(&gone, &[], None).is_err() {
+    if gone.is_empty() || before_operations_go(shared, early).is_err() {
+        return;
+    }
+    if shared.catalogue().replace(&gone, &[], None).is_err() {
         return;
     }
     let mut state = shared.lock();
@@ -269,6 +271,45 @@ fn retain(shared: &Shared) {
     for held in &given_up {
         held.is_given_up.store(true, Relaxed);
     }
+}
+
+/// Adds those of `segments` to `gone` that are too old, and the oldest where all of them have more bytes than there is room for;
+/// what came last stays however large it is: to keep nothing at all is no way to keep less. Says how many bytes stay, and
+/// until when rows go that are not too old.
+fn give_up(
+    mut segments: Vec<&Segment>,
+    room: u64,
+    oldest_kept: i64,
+    gone: &mut Vec<i64>,
+) -> (u64, Option<i64>) {
+    let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+    let mut early = None;
+    segments.sort_by_key(|segment| (segment.arrived_unix_ns, segment.id));
+    let newest = segments.last().map(|segment| segment.arrived_unix_ns);
+    for segment in segments {
+        let is_newest = Some(segment.arrived_unix_ns) == newest;
+        let is_too_old = segment.arrived_unix_ns < oldest_kept;
+        if is_too_old || (bytes > room && !is_newest) {
+            bytes -= segment.bytes;
+            gone.push(segment.id);
+            if !is_too_old {
+                early = early.max(Some(segment.last_unix_ns));
+            }
+        }
+    }
+    (bytes, early)
+}
+
+/// Remembers that operations up to the minute `early` go while their spans may stay: who asks for all of that time asks spans.
+fn before_operations_go(shared: &Shared, early: Option<i64>) -> rusqlite::Result<()> {
+    let Some(early) = early else {
+        return Ok(());
+    };
+    let since = early.saturating_add(rollup::MINUTE_NS);
+    shared.catalogue().set_operations_since(since)?;
+    let mut state = shared.lock();
+    state.operations_since_unix_ns = state.operations_since_unix_ns.max(since);
+    Ok(())
 }
 
 pub(crate) fn catalogue_error(shared: &Shared) -> impl Fn(rusqlite::Error) -> WriteError {

@@ -208,7 +208,10 @@ fn properties(table: Table, schema: &Schema, rows: usize) -> WriterProperties {
             ("span_id" | "parent_span_id", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_statistics_enabled(column, EnabledStatistics::None),
-            ("start_time" | "time" | "duration", _) => properties
+            ("durations", _) => properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_statistics_enabled(column, EnabledStatistics::None),
+            ("start_time" | "time" | "minute" | "duration" | "duration_max", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
             ("body", _) => properties.set_column_dictionary_enabled(column, false),

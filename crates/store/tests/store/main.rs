@@ -10,6 +10,7 @@ mod broken;
 mod compacting;
 mod hostile;
 mod kill;
+mod operations;
 mod power;
 mod profiles;
 mod reading;
