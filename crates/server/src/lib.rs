@@ -160,9 +160,10 @@ impl Server {
             (listeners.otlp_http, receive::otlp_http(intake)),
             (listeners.page, page::router().merge(api::router(api))),
         ];
+        let bounds = listen::Bounds::of_system();
         for (listener, router) in routers {
             let router = guarded(router, config.token.clone());
-            tasks.spawn(listen::serve(listener, router, stopping.clone()));
+            tasks.spawn(listen::serve(listener, router, bounds, stopping.clone()));
         }
         drop(entered);
         Ok(Self {

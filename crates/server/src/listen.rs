@@ -1,9 +1,16 @@
 //! A listener: takes connections and serves them, HTTP/1.1 and HTTP/2 alike, until it is told to stop.
 //!
 //! Bounded, because anybody on the network may connect: so many connections at once, and so long for a client to say what
-//! it wants. A client that sends nothing holds one place for at most [`HEADER_TIMEOUT`].
+//! it wants, also where it says a byte now and then. A client that asks for nothing holds one place for that long.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    io::{self, Cursor},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use http::Request;
@@ -13,19 +20,64 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    time::timeout,
 };
 use tower::ServiceExt as _;
 
 /// Most connections of one listener at once; others wait to be accepted.
 const CONNECTIONS_MAX: usize = 4096;
+/// Fewest, however few files the process may have open.
+const CONNECTIONS_MIN: usize = 8;
+/// How many of the files that the process may have open are for all else: the store's, and what statements read.
+const FILES_KEPT: usize = 256;
+/// How many listeners share the others.
+const LISTENERS: usize = 3;
 /// How long a client may take to send the head of a request. It also ends connections that are kept open for nothing.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most bytes of a request's head, and of what is read of its body at once.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long requests that are being answered have when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when the system gives no more connections.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What a client of HTTP/2 begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What a listener lets clients have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    connections_max: usize,
+    head_timeout: Duration,
+}
+
+impl Bounds {
+    /// Those of each of our listeners, by how many files the system lets the process have open.
+    pub(crate) fn of_system() -> Self {
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        Self {
+            connections_max: connections_max(files_max(&limits)),
+            head_timeout: HEAD_TIMEOUT,
+        }
+    }
+}
+
+/// How many files the process may have open, as Linux says it; none where there is no limit, or it is not said.
+fn files_max(limits: &str) -> Option<usize> {
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn connections_max(files_max: Option<usize>) -> usize {
+    files_max.map_or(CONNECTIONS_MAX, |files| {
+        let share = files.saturating_sub(FILES_KEPT) / LISTENERS;
+        share.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
+    })
+}
 
 /// Opens a socket on `address`. The address that comes back has the port that the system chose, where it was to.
 pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -35,8 +87,13 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, Socket
 }
 
 /// Serves `router` until `stop` turns true, and then for as long as requests that were begun need, within bounds.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(bounds.connections_max));
     let begun = GracefulShutdown::new();
     loop {
         let accepted = async {
@@ -52,22 +109,49 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let connection = begun.watch(connection(stream, peer, router.clone()));
+        let (watcher, router, mut stop) = (begun.watcher(), router.clone(), stop.clone());
         tokio::spawn(async move {
-            // What a client does wrong on its connection ends it, and concerns nobody else.
-            let _ = connection.await;
+            let first = tokio::select! {
+                first = timeout(bounds.head_timeout, begin(stream)) => first,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            if let Ok(Ok(stream)) = first {
+                // What a client does wrong on its connection ends it, and concerns nobody else.
+                let _ = watcher
+                    .watch(connection(stream, peer, router, bounds))
+                    .await;
+            }
             drop(place);
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(STOP_TIMEOUT, begun.shutdown()).await;
+    let _ = timeout(STOP_TIMEOUT, begun.shutdown()).await;
+}
+
+/// Waits until it can be told what the client speaks: hyper does so without a bound on the time.
+async fn begin(stream: TcpStream) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send> {
+    // Small answers are not to wait for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    let (mut read, write) = stream.into_split();
+    let mut first = Vec::with_capacity(PREFACE.len());
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        let mut more = [0; PREFACE.len()];
+        let length = read.read(&mut more[first.len()..]).await?;
+        if length == 0 {
+            break;
+        }
+        let from = first.len();
+        first.extend_from_slice(&more[from..from + length]);
+    }
+    Ok(tokio::io::join(Cursor::new(first).chain(read), write))
 }
 
 /// One connection. The router learns who is at its other end.
 fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     router: Router,
+    bounds: Bounds,
 ) -> impl hyper_util::server::graceful::GracefulConnection<
     Error = Box<dyn std::error::Error + Send + Sync>,
 > + Send {
@@ -84,14 +168,137 @@ fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(bounds.head_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HEADER_TIMEOUT)
+        .keep_alive_interval(bounds.head_timeout)
         .max_concurrent_streams(256);
-    // Small answers are not to wait for the acknowledgement of the one before.
-    let _ = stream.set_nodelay(true);
     builder
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// A listener with few places and little patience, until the sender is dropped or says so.
+    async fn listening(connections_max: usize) -> (SocketAddr, watch::Sender<bool>) {
+        let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let router = Router::new().route("/", get(async || "here"));
+        let bounds = Bounds {
+            connections_max,
+            head_timeout: Duration::from_millis(300),
+        };
+        let (stop, stopping) = watch::channel(false);
+        tokio::spawn(serve(listener, router, bounds, stopping));
+        (address, stop)
+    }
+
+    /// What comes on a connection until it is closed.
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut bytes = Vec::new();
+        // A connection that is reset is closed as well.
+        let _ = stream.read_to_end(&mut bytes).await;
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_says_little_or_nothing_is_not_waited_for() {
+        let (address, _stop) = listening(3).await;
+        // As many as there are places; two of them could still become HTTP/2.
+        let mut silent = Vec::new();
+        for begin in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begin).await.unwrap();
+            silent.push(stream);
+        }
+        let mut asking = TcpStream::connect(address).await.unwrap();
+        asking
+            .write_all(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let answer = rest(asking).await;
+        assert!(answer.ends_with("here"), "{answer}");
+        for stream in silent {
+            assert_eq!(rest(stream).await, "");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_byte_now_and_then_is_not_enough() {
+        let (address, _stop) = listening(1).await;
+        for head in ["GET / HTTP/1.1\r\nhost: here\r\n", "POST / HTTP/1.1\r\n"] {
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(head.as_bytes()).await.unwrap();
+            // Until the other end has had enough.
+            while slow.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_may_come_in_pieces() {
+        let (address, _stop) = listening(1).await;
+        for (first, second) in [
+            ("G", "ET / HTTP/1.0\r\n\r\n"),
+            (
+                "GET / HTTP/1.1\r\nhost: here\r\n",
+                "connection: close\r\n\r\n",
+            ),
+            // Is of HTTP/2 for the first byte.
+            (
+                "P",
+                "OST / HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+            ),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(first.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            stream.write_all(second.as_bytes()).await.unwrap();
+            let answer = rest(stream).await;
+            let status = if first == "P" { "405" } else { "200" };
+            assert!(answer.contains(status), "{first}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_does_not_wait_for_who_says_nothing() {
+        let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let bounds = Bounds {
+            connections_max: 2,
+            // Longer than any test may take.
+            head_timeout: Duration::from_hours(1),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let served = tokio::spawn(serve(listener, Router::new(), bounds, stopping));
+        let silent = TcpStream::connect(address).await.unwrap();
+        tokio::task::yield_now().await;
+        stop.send_replace(true);
+        served.await.unwrap();
+        assert_eq!(rest(silent).await, "");
+    }
+
+    #[test]
+    fn connections_leave_files_for_the_store() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             127420               127420               processes \n\
+                      Max open files            1024                 1048576              files     \n";
+        assert_eq!(files_max(limits), Some(1024));
+        assert_eq!(
+            files_max("Max open files            unlimited            unlimited            files"),
+            None
+        );
+        assert_eq!(connections_max(Some(1024)), 256);
+        assert_eq!(connections_max(Some(64)), CONNECTIONS_MIN);
+        assert_eq!(connections_max(Some(1 << 20)), CONNECTIONS_MAX);
+        assert_eq!(connections_max(None), CONNECTIONS_MAX);
+    }
 }

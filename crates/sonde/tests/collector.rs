@@ -32,8 +32,12 @@ mod answers;
 mod bundle;
 #[path = "collector/export.rs"]
 mod export;
+#[path = "collector/faults.rs"]
+mod faults;
 #[path = "collector/following.rs"]
 mod following;
+#[path = "collector/full_disk.rs"]
+mod full_disk;
 #[path = "collector/memory.rs"]
 mod memory;
 #[path = "collector/replay.rs"]
@@ -83,6 +87,7 @@ struct Collector {
     child: Child,
     page: String,
     otlp_http: String,
+    otlp_grpc: String,
 }
 
 impl Collector {
@@ -108,13 +113,14 @@ impl Collector {
             line.split_whitespace().last().unwrap().to_owned()
         };
         let (page, otlp_http) = (address("page"), address("OTLP/HTTP"));
-        address("OTLP/gRPC");
+        let otlp_grpc = address("OTLP/gRPC");
         // What it says later is read, so that it can go on saying it.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
             page,
             otlp_http,
+            otlp_grpc,
         }
     }
 

@@ -17,6 +17,7 @@ use super::*;
 mod queues;
 mod selections;
 mod show;
+mod turns;
 mod vocabularies;
 
 /// 2026-11-28T00:00:00Z.

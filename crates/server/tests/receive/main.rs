@@ -6,6 +6,7 @@
     reason = "a test says what it expects by panicking"
 )]
 
+mod faults;
 mod grpc;
 mod http;
 mod scrape;
