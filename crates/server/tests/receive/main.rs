@@ -6,9 +6,11 @@
     reason = "a test says what it expects by panicking"
 )]
 
+mod access;
 mod grpc;
 mod http;
 mod scrape;
 mod sdk;
 mod server;
 mod statsd;
+mod tls;
