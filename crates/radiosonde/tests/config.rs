@@ -404,6 +404,10 @@ fn every_unknown_variable_of_ours_is_an_error_that_shows_its_value_unless_it_may
         ("RADIOSONDE_BENCH_DEMO", "x"),
         ("RADIOSONDE_TEST_FOLDER", "x"),
         ("RADIOSONDE_DATA_DIR", "x"),
+        ("RADIOSONDE_KEYS", "x"),
+        ("RADIOSONDE_TLS_CA", "x"),
+        ("RADIOSONDE_SCRAPE", "x"),
+        ("RADIOSONDE_DASHBOARDS", "x"),
     ]));
     insta::assert_snapshot!(text, @r#"
     environment: RADIOSONDE_FOO = "1": unknown variable; leave it out; `radiosonde::config::reference()` lists every key
