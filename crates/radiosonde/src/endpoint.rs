@@ -324,7 +324,7 @@ fn serve(stream: &TcpStream, slot: Slot) {
         }
     };
     // The place is kept until the answer is taken.
-    let (_slot, answer) = match reply {
+    let (slot, answer) = match reply {
         Reply::Now(answer) => (Some(slot), answer),
         Reply::Metrics(format) => match slot.into_scrape() {
             Some(slot) => (Some(slot), service.metrics(format)),
@@ -333,7 +333,7 @@ fn serve(stream: &TcpStream, slot: Slot) {
     };
     // A caller that does not take its answer is not our loss.
     let answered = answer.write(stream, with_body, Instant::now() + REQUEST_TIMEOUT);
-    if answered.is_ok() {
+    if answered.is_ok() && slot.is_some() {
         stream::linger(stream);
     }
 }
