@@ -9,6 +9,7 @@
 )]
 
 use std::{
+    cell::RefCell,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -205,6 +206,10 @@ fn beside_another_subscriber(builder: radiosonde::Builder) {
     drop(builder.keep_subscriber().init().unwrap());
 }
 
+thread_local! {
+    static GUARD: RefCell<Option<radiosonde::Guard>> = const { RefCell::new(None) };
+}
+
 /// Code of the program that fails or hangs while everything is delivered.
 fn failing(scenario: &str, builder: radiosonde::Builder) {
     match scenario {
@@ -255,6 +260,17 @@ fn failing(scenario: &str, builder: radiosonde::Builder) {
             }
             log();
             drop(guard);
+        }
+        "a guard that a thread holds until it ends" => {
+            let hold = || {
+                GUARD.set(Some(builder.init().unwrap()));
+                log();
+            };
+            thread::scope(|scope| scope.spawn(hold).join().unwrap());
+        }
+        "a guard that the main thread holds until it ends" => {
+            GUARD.set(Some(builder.init().unwrap()));
+            log();
         }
         other => panic!("no scenario {other:?}"),
     }
@@ -433,6 +449,19 @@ fn returning_from_main_delivers_everything() {
     let status = start("return", folder.path(), &[]).wait().unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(work_lines(folder.path()), LINES);
+}
+
+#[test]
+fn a_guard_that_is_dropped_with_its_thread_delivers_everything() {
+    for scenario in [
+        "a guard that a thread holds until it ends",
+        "a guard that the main thread holds until it ends",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let status = end(&mut start(scenario, folder.path(), &[]));
+        assert!(status.success(), "{scenario}: {status}");
+        assert_eq!(work_lines(folder.path()), LINES, "{scenario}");
+    }
 }
 
 #[test]
