@@ -237,6 +237,56 @@ fn two_thousand_slow_clients_at_each_port_are_not_noticed_by_another() {
     drop(slow);
 }
 
+/// How many files a process has open.
+fn open_files(process: u32) -> usize {
+    fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
+
+/// Processor time that a process has used, in hundredths of a second.
+fn processor_time(process: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // Behind its name, which may have anything in it: the 14th and 15th of all fields.
+    let (_, behind) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = behind.split_whitespace().collect();
+    let number = |at: usize| fields[at].parse::<u64>().unwrap();
+    number(11) + number(12)
+}
+
+#[test]
+fn a_collector_that_may_open_no_more_files_waits_until_it_may() {
+    if !cfg!(target_os = "linux") {
+        skipped("/proc is Linux's");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut sender = Sender::default();
+    let at_rest = {
+        let collector = Collector::start(folder.path());
+        sender.must_send(&collector, 100);
+        assert_eq!(logs(&collector), sender.kept);
+        open_files(collector.child.id())
+    };
+    // Fewer than the fewest connections that each of its ports has.
+    let collector = Collector::started(serve_with_files(at_rest + 12, folder.path()));
+    let Some(slow) = Slow::holding(&collector, 20) else {
+        return;
+    };
+    let process = collector.child.id();
+    while open_files(process) < at_rest + 12 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let before = processor_time(process);
+    thread::sleep(Duration::from_secs(1));
+    let used = processor_time(process) - before;
+    assert!(
+        used < 60,
+        "it used {used} hundredths of a second of one second"
+    );
+    drop(slow);
+    sender.must_send(&collector, 100);
+    assert_eq!(logs(&collector), sender.kept);
+}
+
 #[test]
 fn a_collector_with_few_files_serves_those_it_has_and_goes_on() {
     if !cfg!(target_os = "linux") {

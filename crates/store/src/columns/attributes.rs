@@ -313,12 +313,13 @@ mod tests {
 
     #[test]
     fn keys_of_a_few_rows_do_not_cost_a_place_in_every_row() {
-        for (what, has) in [
-            ("the first", (|row| row == 0) as fn(usize) -> bool),
+        let cases: [(&str, fn(usize) -> bool); 4] = [
+            ("the first", |row| row == 0),
             ("the last", |row| row == ROWS - 1),
             ("both", |row| row == 0 || row == ROWS - 1),
             ("some", |row| row % 50_000 == 7),
-        ] {
+        ];
+        for (what, has) in cases {
             let found = finished(ROWS, has);
             let places: usize = found.1.iter().map(|(_, values)| values.len()).sum();
             assert!(places <= IDLE_MAX + 4 * KEYS_MAX, "{what}: {places}");
