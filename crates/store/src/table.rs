@@ -80,12 +80,7 @@ impl Table {
     /// The columns that every batch has, in order; [`REST`] is the last of them, but for [`Table::Operations`], which has no
     /// attributes.
     pub fn columns(self) -> Vec<Arc<Field>> {
-        let field = |name: &str, data_type: DataType, nullable: bool| {
-            Arc::new(Field::new(name, data_type, nullable))
-        };
         let text = |name| field(name, DataType::Utf8, false);
-        let label = |name| field(name, label_type(), false);
-        let number = |name| field(name, DataType::Int64, false);
         let id = |name, bytes, nullable| field(name, DataType::FixedSizeBinary(bytes), nullable);
         let own = match self {
             Self::Spans => vec![
@@ -134,21 +129,7 @@ impl Table {
                 label("function"),
                 label("stack"),
             ],
-            Self::Operations => {
-                return vec![
-                    number("minute"),
-                    label("service"),
-                    label("scope"),
-                    label("name"),
-                    label("kind"),
-                    field("is_root", DataType::Boolean, false),
-                    field("count", DataType::Float64, false),
-                    field("errors", DataType::Float64, false),
-                    field("duration_sum", DataType::Float64, false),
-                    number("duration_max"),
-                    field("durations", DataType::Binary, false),
-                ];
-            }
+            Self::Operations => return operations(),
         };
         let shared = [
             label("service"),
@@ -158,6 +139,35 @@ impl Table {
         ];
         own.into_iter().chain(shared).collect()
     }
+}
+
+/// The columns of [`Table::Operations`].
+fn operations() -> Vec<Arc<Field>> {
+    vec![
+        number("minute"),
+        label("service"),
+        label("scope"),
+        label("name"),
+        label("kind"),
+        field("is_root", DataType::Boolean, false),
+        field("count", DataType::Float64, false),
+        field("errors", DataType::Float64, false),
+        field("duration_sum", DataType::Float64, false),
+        number("duration_max"),
+        field("durations", DataType::Binary, false),
+    ]
+}
+
+fn field(name: &str, data_type: DataType, nullable: bool) -> Arc<Field> {
+    Arc::new(Field::new(name, data_type, nullable))
+}
+
+fn label(name: &str) -> Arc<Field> {
+    field(name, label_type(), false)
+}
+
+fn number(name: &str) -> Arc<Field> {
+    field(name, DataType::Int64, false)
 }
 
 /// The values of a column that is not there.
