@@ -46,7 +46,7 @@ impl From<DataFusionError> for QueryError {
 /// The system's word that there is no room, where that is what an error came of: statements write nothing but temporary files.
 fn no_room(error: &DataFusionError) -> Option<&io::Error> {
     let first: &(dyn Error + 'static) = error;
-    let mut causes = iter::successors(Some(first), |error| error.source());
+    let mut causes = iter::successors(Some(first), |&error| error.source());
     causes.find_map(|cause| {
         let error = cause.downcast_ref::<io::Error>()?;
         let is_full = matches!(
