@@ -245,6 +245,7 @@ fn files_that_cannot_be_used_are_named_before_anything_starts() {
     }
     let config = sonde(&["config", "--tls-cert"])
         .arg(files.path("cert.pem"))
+        .env("RADIOSONDE_DATA_DIR", files.path("data"))
         .env("RADIOSONDE_TLS_KEY", files.path("key.pem"))
         .env("RADIOSONDE_KEYS", files.path("keys.toml"))
         .output()
