@@ -228,7 +228,7 @@ const TOOLS: &[Tool] = &[
 
 /// Answers messages until standard input ends.
 pub fn run(arguments: &CollectorArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(arguments);
+    let collector = Collector::new(arguments)?;
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     loop {
         let mut line = Vec::new();

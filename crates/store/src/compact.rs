@@ -13,7 +13,7 @@ use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::Parq
 
 use crate::{
     Config, Segment, WriteError,
-    keeper::catalogue_error,
+    keeper::{Abandoned, catalogue_error},
     merge, segment,
     shared::{Held, Shared},
     table::Table,
@@ -27,7 +27,11 @@ const ROWS_MAX: u64 = 524_288;
 const SHARE_MAX: u64 = 16;
 
 /// Makes one segment of several, where there are enough; whether it did. What cannot be read is `refused` from then on.
-pub(crate) fn compact(shared: &Shared, refused: &mut HashSet<i64>) -> Result<bool, WriteError> {
+pub(crate) fn compact(
+    shared: &Shared,
+    refused: &mut HashSet<i64>,
+    abandoned: &mut Abandoned,
+) -> Result<bool, WriteError> {
     let Some(old) = chosen(shared, refused) else {
         return Ok(false);
     };
@@ -43,7 +47,8 @@ pub(crate) fn compact(shared: &Shared, refused: &mut HashSet<i64>) -> Result<boo
     shared
         .catalogue()
         .replace(&ids, std::slice::from_ref(&new), None)
-        .map_err(catalogue_error(shared))?;
+        .map_err(catalogue_error(shared))
+        .inspect_err(|_| abandoned.add(segment::path(&shared.config.folder, new.table, new.id)))?;
     let new = Held::new(&shared.config, new);
     let mut state = shared.lock();
     state

@@ -4,6 +4,7 @@
 use std::{
     collections::HashSet,
     io,
+    path::PathBuf,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -12,7 +13,11 @@ use std::{
 use arrow::error::ArrowError;
 
 use crate::{
-    Segment, WriteError, compact, log,
+    Segment, WriteError,
+    age::{self, Clock},
+    compact,
+    disk::Disk,
+    log,
     memtable::{Memtable, now_unix_ns},
     merge, rollup,
     sampling::Round,
@@ -39,9 +44,13 @@ fn run(shared: &Shared) {
     let mut failed = None;
     // Segments that could not be compacted stay as they are.
     let mut refused = HashSet::new();
+    let mut abandoned = Abandoned::default();
+    let newest = shared.segments();
+    let newest = newest.iter().map(|segment| segment.arrived_unix_ns).max();
+    let mut clock = Clock::new(newest.unwrap_or_else(now_unix_ns), Instant::now());
     loop {
         let (asked, is_last) = wait(shared, failed);
-        let outcome = write_all(shared, asked.is_some() || is_last);
+        let outcome = write_all(shared, asked.is_some() || is_last, &mut abandoned);
         failed = outcome.is_err().then(Instant::now);
         if let Some(asked) = asked {
             let mut state = shared.lock();
@@ -52,9 +61,31 @@ fn run(shared: &Shared) {
         if is_last {
             return;
         }
-        retain(shared);
+        retain(shared, &mut clock);
         // What comes in goes before what is there; where it fails, it is tried again or was refused.
-        while matches!(compact::compact(shared, &mut refused), Ok(true)) && is_idle(shared) {}
+        while matches!(
+            compact::compact(shared, &mut refused, &mut abandoned),
+            Ok(true)
+        ) && is_idle(shared)
+        {}
+    }
+}
+
+/// Files of segments that were written and did not come into the catalogue, because that could not be changed. They stay until
+/// it was: where it failed to make a change durable, a loss of power may still bring that change about.
+#[derive(Debug, Default)]
+pub(crate) struct Abandoned(Vec<PathBuf>);
+
+impl Abandoned {
+    pub(crate) fn add(&mut self, path: PathBuf) {
+        self.0.push(path);
+    }
+
+    /// Removes them: a later change of the catalogue is durable.
+    fn discard(&mut self, disk: &dyn Disk) {
+        for path in self.0.drain(..) {
+            segment::discard(disk, &path);
+        }
     }
 }
 
@@ -116,7 +147,7 @@ fn has_waited(shared: &Shared, memtable: &Memtable) -> bool {
 
 /// Writes every older generation that may be into segments, and the current one where it is due; all of them where `all` is
 /// wanted.
-fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
+fn write_all(shared: &Shared, all: bool, abandoned: &mut Abandoned) -> Result<(), WriteError> {
     {
         let mut state = shared.lock();
         if state.active.rows > 0 && (all || is_due(shared, &state)) {
@@ -138,20 +169,41 @@ fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
             return Ok(());
         };
         let (segments, round) = write(shared, &oldest)?;
-        commit(shared, &oldest, segments)?;
+        let config = &shared.config;
+        let paths = segments
+            .iter()
+            .map(|segment| segment::path(&config.folder, segment.table, segment.id));
+        let paths: Vec<PathBuf> = paths.collect();
+        commit(shared, &oldest, segments).inspect_err(|_| abandoned.0.extend(paths))?;
+        abandoned.discard(&*config.disk);
         if let Some((round, mut sampler)) = round.zip(shared.sampler()) {
             sampler.commit(round);
         }
     }
 }
 
-/// Writes the segments of a generation, and says what was decided about its traces.
+/// Writes the segments of a generation, all or none, and says what was decided about its traces.
 fn write(
     shared: &Shared,
     memtable: &Memtable,
 ) -> Result<(Vec<Segment>, Option<Round>), WriteError> {
     let config = &shared.config;
     let mut segments = Vec::new();
+    let decided = write_each(shared, memtable, &mut segments).inspect_err(|_| {
+        for segment in &segments {
+            let path = segment::path(&config.folder, segment.table, segment.id);
+            segment::discard(&*config.disk, &path);
+        }
+    })?;
+    Ok((segments, decided))
+}
+
+fn write_each(
+    shared: &Shared,
+    memtable: &Memtable,
+    segments: &mut Vec<Segment>,
+) -> Result<Option<Round>, WriteError> {
+    let config = &shared.config;
     let mut decided = None;
     for table in Table::ALL {
         let batches = memtable.batches(table.source());
@@ -190,7 +242,7 @@ fn write(
             memtable.arrived_unix_ns,
         )?);
     }
-    Ok((segments, decided))
+    Ok(decided)
 }
 
 /// What is decided about the traces of a generation, where they are sampled.
@@ -243,18 +295,20 @@ fn commit(shared: &Shared, memtable: &Memtable, segments: Vec<Segment>) -> Resul
 
 /// Gives up segments that are too old, and the oldest ones where all of them take too much room. Operations have room of their
 /// own, and stay when their spans went: they say what was, in a small part of the bytes.
-fn retain(shared: &Shared) {
+fn retain(shared: &Shared, clock: &mut Clock) {
     let config = &shared.config;
-    let oldest_kept = now_unix_ns().saturating_sub(config.age_max.as_nanos() as i64);
+    let now_ns = clock.believed(now_unix_ns(), Instant::now());
     let segments = shared.segments();
-    let (operations, others): (Vec<&Segment>, Vec<&Segment>) = segments
-        .iter()
-        .partition(|segment| segment.table == Table::Operations);
-    let mut gone = Vec::new();
-    let room = config.bytes_max(Table::Operations);
-    let (taken, early) = give_up(operations, room, oldest_kept, &mut gone);
-    let room = config.size_bytes_max.saturating_sub(taken);
-    give_up(others, room, oldest_kept, &mut gone);
+    let of = |is_operations: bool, room: u64| {
+        let segments = segments
+            .iter()
+            .filter(|segment| (segment.table == Table::Operations) == is_operations);
+        age::given_up(segments, room, config.age_max, now_ns)
+    };
+    let operations = of(true, config.bytes_max(Table::Operations));
+    let others = of(false, config.size_bytes_max.saturating_sub(operations.bytes_kept));
+    let early = operations.early_unix_ns;
+    let gone = [operations.ids, others.ids].concat();
     // Where that fails they stay, and it is tried again.
     if gone.is_empty() || before_operations_go(shared, early).is_err() {
         return;
@@ -271,33 +325,6 @@ fn retain(shared: &Shared) {
     for held in &given_up {
         held.is_given_up.store(true, Relaxed);
     }
-}
-
-/// Adds those of `segments` to `gone` that are too old, and the oldest where all of them have more bytes than there is room for;
-/// what came last stays however large it is: to keep nothing at all is no way to keep less. Says how many bytes stay, and
-/// until when rows go that are not too old.
-fn give_up(
-    mut segments: Vec<&Segment>,
-    room: u64,
-    oldest_kept: i64,
-    gone: &mut Vec<i64>,
-) -> (u64, Option<i64>) {
-    let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
-    let mut early = None;
-    segments.sort_by_key(|segment| (segment.arrived_unix_ns, segment.id));
-    let newest = segments.last().map(|segment| segment.arrived_unix_ns);
-    for segment in segments {
-        let is_newest = Some(segment.arrived_unix_ns) == newest;
-        let is_too_old = segment.arrived_unix_ns < oldest_kept;
-        if is_too_old || (bytes > room && !is_newest) {
-            bytes -= segment.bytes;
-            gone.push(segment.id);
-            if !is_too_old {
-                early = early.max(Some(segment.last_unix_ns));
-            }
-        }
-    }
-    (bytes, early)
 }
 
 /// Remembers that operations up to the minute `early` go while their spans may stay: who asks for all of that time asks spans.

@@ -12,6 +12,7 @@
 //!
 //! None of the types of Arrow, Parquet and DataFusion is in this interface (DESIGN 9).
 
+mod age;
 mod catalogue;
 pub mod columns;
 mod compact;

@@ -36,7 +36,7 @@ pub enum OpenError {
         process: Option<u32>,
     },
     /// The operating system refused.
-    #[error("{path}: {source}; permit writing there, or name another folder")]
+    #[error("{path}: {source}; make room or permit writing there, or name another folder")]
     Disk {
         /// What could not be used.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The catalogue cannot be read.
-    #[error("{path}: {source}; restore it, or move the folder away to begin a new one")]
+    #[error("{path}: {source}; {}", mend(.source))]
     Catalogue {
         /// The database.
         path: PathBuf,
@@ -54,6 +54,21 @@ pub enum OpenError {
     /// There is no thread for the keeper.
     #[error("cannot start the store's thread: {0}")]
     Thread(io::Error),
+}
+
+/// What to do about a catalogue that cannot be opened: the system's refusals are not faults of the file.
+fn mend(source: &CatalogueError) -> &'static str {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    let code = match source {
+        CatalogueError::Sqlite(error) => error.sqlite_error_code(),
+        CatalogueError::Version(_) => None,
+    };
+    match code {
+        Some(CannotOpen | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure) => {
+            "make room or permit writing there, or name another folder"
+        }
+        _ => "restore it, or move the folder away to begin a new one",
+    }
 }
 
 fn by(process: Option<u32>) -> String {
@@ -135,12 +150,18 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
     let segments = whole(&config, known, &mut recovery);
     remove_strangers(&config, &ids).map_err(at(folder))?;
     let seen = Seen::default();
-    let frozen = take_up_log(&config, floor, &mut recovery, &seen).map_err(at(folder))?;
-    let generation = frozen.last().map_or(floor, |last| last.generation + 1);
+    let newest = segments.iter().map(|held| held.segment.arrived_unix_ns);
+    let mut newest_ns = newest.max().unwrap_or(0);
+    let frozen =
+        take_up_log(&config, floor, newest_ns, &mut recovery, &seen).map_err(at(folder))?;
+    let mut generation = floor;
+    if let Some(last) = frozen.last() {
+        (generation, newest_ns) = (last.generation + 1, last.arrived_unix_ns);
+    }
     let log = LogFile::create(&*config.disk, folder, generation).map_err(at(folder))?;
     let state = State {
         log,
-        active: Memtable::new(generation),
+        active: Memtable::new(generation, newest_ns),
         frozen,
         segments,
         operations_since_unix_ns,
@@ -233,6 +254,7 @@ fn remove_strangers(config: &Config, known: &HashSet<i64>) -> io::Result<()> {
 fn take_up_log(
     config: &Config,
     floor: u64,
+    mut newest_ns: i64,
     recovery: &mut Recovery,
     seen: &Seen,
 ) -> io::Result<Vec<Arc<Memtable>>> {
@@ -246,10 +268,11 @@ fn take_up_log(
         let mut replay = log::replay(&path)?;
         recovery.damaged_bytes += replay.damaged_bytes;
         seen.note(&mut replay.batches).map_err(io::Error::other)?;
-        let mut memtable = Memtable::new(generation);
+        let mut memtable = Memtable::new(generation, newest_ns);
         for (table, batch) in replay.batches {
             memtable.push(table, batch);
         }
+        newest_ns = memtable.arrived_unix_ns;
         recovery.rows += memtable.rows;
         // An empty one too: its number is taken.
         frozen.push(Arc::new(memtable));

@@ -20,7 +20,7 @@ use crate::{
     memtable::Memtable,
     sampling::Sampler,
     seen::Seen,
-    segment::{self, traces},
+    segment,
     table::Table,
     tail::Tails,
 };
@@ -87,9 +87,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.is_given_up.load(Relaxed) {
-            // One that stays is removed when the store is opened again.
-            let _ = self.disk.remove(&self.path);
-            let _ = self.disk.remove(&traces::path(&self.path));
+            segment::discard(&*self.disk, &self.path);
         }
     }
 }
@@ -180,7 +178,8 @@ impl Shared {
     pub(crate) fn freeze(&self, state: &mut State) -> std::io::Result<()> {
         let generation = state.active.generation + 1;
         state.log = LogFile::create(&*self.config.disk, &self.config.folder, generation)?;
-        let frozen = std::mem::replace(&mut state.active, Memtable::new(generation));
+        let next = Memtable::new(generation, state.active.arrived_unix_ns);
+        let frozen = std::mem::replace(&mut state.active, next);
         state.frozen.push(Arc::new(frozen));
         self.seen.turn();
         self.work.notify_all();

@@ -192,7 +192,7 @@ impl Group {
 #[derive(Debug)]
 struct Groups {
     of: Of,
-    all: Vec<Group>,
+    each: Vec<Group>,
     /// Memory of their buckets.
     bytes: usize,
 }
@@ -201,20 +201,20 @@ impl Groups {
     const fn new(of: Of) -> Self {
         Self {
             of,
-            all: Vec::new(),
+            each: Vec::new(),
             bytes: 0,
         }
     }
 
     fn change(&mut self, group: usize, change: impl FnOnce(&mut Group)) {
-        let group = &mut self.all[group];
+        let group = &mut self.each[group];
         let before = group.size();
         change(group);
         self.bytes = self.bytes + group.size() - before;
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
-        let groups = emit_to.take_needed(&mut self.all);
+        let groups = emit_to.take_needed(&mut self.each);
         let mut builder = BinaryBuilder::with_capacity(groups.len(), self.bytes);
         let mut bytes = Vec::new();
         for group in &groups {
@@ -241,7 +241,7 @@ impl GroupsAccumulator for Groups {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<(), DataFusionError> {
-        self.all.resize_with(total, Group::default);
+        self.each.resize_with(total, Group::default);
         let is_taken =
             |row: usize| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
         match self.of {
@@ -268,7 +268,7 @@ impl GroupsAccumulator for Groups {
         groups: &[usize],
         total: usize,
     ) -> Result<(), DataFusionError> {
-        self.all.resize_with(total, Group::default);
+        self.each.resize_with(total, Group::default);
         self.merge_rows(&states[0], groups, |_| true)
     }
 
@@ -287,7 +287,7 @@ impl GroupsAccumulator for Groups {
     }
 
     fn size(&self) -> usize {
-        self.all.capacity() * size_of::<Group>() + self.bytes
+        self.each.capacity() * size_of::<Group>() + self.bytes
     }
 }
 

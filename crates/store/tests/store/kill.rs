@@ -24,8 +24,7 @@ const FIRST: &str = "RADIOSONDE_STORE_TEST_FIRST";
 fn rounds() -> u64 {
     env::var("RADIOSONDE_KILL_POINTS")
         .ok()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(50)
+        .map_or(50, |rounds| rounds.parse().unwrap())
 }
 
 /// Small enough that logs, segments and the catalogue change all the time.

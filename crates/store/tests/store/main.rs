@@ -8,7 +8,9 @@
 mod attributes;
 mod broken;
 mod compacting;
+mod full;
 mod hostile;
+mod identifiers;
 mod kill;
 mod operations;
 mod power;
