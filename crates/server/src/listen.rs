@@ -1,31 +1,38 @@
 //! A listener: takes connections and serves them, HTTP/1.1 and HTTP/2 alike, until it is told to stop.
 //!
-//! Bounded, because anybody on the network may connect: so many connections at once, and so long for a client to say what
-//! it wants, also where it says a byte now and then. A client that asks for nothing holds one place for that long.
+//! ```text
+//! accept ─▶ Opening: first byte, TLS ─▶ stream and Link (encrypted? whose certificate?) ─▶ which HTTP ─▶ router
+//! ```
+//!
+//! Bounded, because anybody on the network may connect: so many connections at once, so many TLS handshakes at once, and so
+//! long for a client to say what it wants, also where it says a byte now and then. A client that asks for nothing holds one
+//! place for that long, and whatever it does, it does in a task of its own, so that others are accepted meanwhile.
 
-use std::{
-    convert::Infallible,
-    fs,
-    io::{self, Cursor},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+mod open;
+
+use std::{convert::Infallible, fs, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
+
+use self::open::{Opened, Opening, begin, misled};
+use crate::{access::Link, receive::Intake};
 
 /// Most connections of one listener at once; others wait to be accepted.
 const CONNECTIONS_MAX: usize = 4096;
@@ -43,8 +50,6 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when the system gives no more connections.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What a client of HTTP/2 begins with (RFC 9113, section 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a listener lets clients have.
 #[derive(Clone, Copy, Debug)]
@@ -86,70 +91,126 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, Socket
     Ok((listener, address))
 }
 
-/// Serves `router` until `stop` turns true, and then for as long as requests that were begun need, within bounds.
-pub(crate) async fn serve(
-    listener: TcpListener,
+/// What stands between sockets and a router.
+pub(crate) struct Door {
     router: Router,
+    opening: Opening,
     bounds: Bounds,
-    mut stop: watch::Receiver<bool>,
-) {
-    let places = Arc::new(Semaphore::new(bounds.connections_max));
-    let begun = GracefulShutdown::new();
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            accepted = accepted => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        let Ok((stream, peer)) = accepted else {
-            // Too many open files: those who are connected go on.
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let (watcher, router, mut stop) = (begun.watcher(), router.clone(), stop.clone());
-        tokio::spawn(async move {
-            let first = tokio::select! {
-                first = timeout(bounds.head_timeout, begin(stream)) => first,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            if let Ok(Ok(stream)) = first {
-                // What a client does wrong on its connection ends it, and concerns nobody else.
-                let _ = watcher
-                    .watch(connection(stream, peer, router, bounds))
-                    .await;
-            }
-            drop(place);
-        });
-    }
-    drop(listener);
-    let _ = timeout(STOP_TIMEOUT, begun.shutdown()).await;
 }
 
-/// Waits until it can be told what the client speaks: hyper does so without a bound on the time.
-async fn begin(stream: TcpStream) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send> {
-    // Small answers are not to wait for the acknowledgement of the one before.
-    let _ = stream.set_nodelay(true);
-    let (mut read, write) = stream.into_split();
-    let mut first = Vec::with_capacity(PREFACE.len());
-    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-        let mut more = [0; PREFACE.len()];
-        let length = read.read(&mut more[first.len()..]).await?;
-        if length == 0 {
-            break;
+/// A connection that talks, and what ends it.
+struct Visit {
+    peer: SocketAddr,
+    link: Link,
+    watcher: Watcher,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Door {
+    /// A door to `router`. What cannot come in is noted in `intake`.
+    pub(crate) fn new(
+        router: Router,
+        tls: Option<TlsAcceptor>,
+        bounds: Bounds,
+        intake: Arc<Intake>,
+    ) -> Self {
+        Self {
+            router,
+            opening: Opening::new(tls, bounds.head_timeout, intake),
+            bounds,
         }
-        let from = first.len();
-        first.extend_from_slice(&more[from..from + length]);
     }
-    Ok(tokio::io::join(Cursor::new(first).chain(read), write))
+
+    /// Serves who comes to `listener` until `stop` turns true, and then for as long as requests that were begun need, within
+    /// bounds.
+    pub(crate) async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let door = Arc::new(self);
+        let places = Arc::new(Semaphore::new(door.bounds.connections_max));
+        let begun = GracefulShutdown::new();
+        loop {
+            let accepted = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                (listener.accept().await, place)
+            };
+            let (accepted, place) = tokio::select! {
+                accepted = accepted => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            let Ok((stream, peer)) = accepted else {
+                // Too many open files: those who are connected go on.
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let visit = Visit {
+                peer,
+                link: Link::default(),
+                watcher: begun.watcher(),
+                stopping: stop.clone(),
+            };
+            let door = Arc::clone(&door);
+            tokio::spawn(async move {
+                door.welcome(stream, visit).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        let _ = timeout(STOP_TIMEOUT, begun.shutdown()).await;
+    }
+
+    /// One connection, from its beginning to its end.
+    async fn welcome(&self, stream: TcpStream, mut visit: Visit) {
+        // Small answers are not to wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let opened = tokio::select! {
+            opened = self.opening.open(stream, visit.peer) => opened,
+            // Nothing was asked yet.
+            _ = visit.stopping.wait_for(|stops| *stops) => return,
+        };
+        match opened {
+            Some(Opened::Plain(stream)) => {
+                let (read, write) = stream.into_split();
+                self.talk(read, write, self.router.clone(), visit).await;
+            }
+            Some(Opened::Encrypted(stream, link)) => {
+                visit.link = link;
+                let (read, write) = tokio::io::split(stream);
+                self.talk(read, write, self.router.clone(), visit).await;
+            }
+            Some(Opened::Misled(stream)) => {
+                let intake = Arc::clone(self.opening.intake());
+                let router = Router::new().fallback(misled).with_state(intake);
+                let (read, write) = stream.into_split();
+                self.talk(read, write, router, visit).await;
+            }
+            None => {}
+        }
+    }
+
+    /// Answers requests until the other end has had enough, or asks for nothing for too long.
+    async fn talk(
+        &self,
+        read: impl AsyncRead + Unpin + Send + 'static,
+        write: impl AsyncWrite + Unpin + Send + 'static,
+        router: Router,
+        mut visit: Visit,
+    ) {
+        let first = tokio::select! {
+            first = timeout(self.bounds.head_timeout, begin(read, write)) => first,
+            _ = visit.stopping.wait_for(|stops| *stops) => return,
+        };
+        if let Ok(Ok(stream)) = first {
+            let served = connection(stream, visit.peer, visit.link, router, self.bounds);
+            // What a client does wrong on its connection ends it, and concerns nobody else.
+            let _ = visit.watcher.watch(served).await;
+        }
+    }
 }
 
 /// One connection. The router learns who is at its other end.
 fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
+    link: Link,
     router: Router,
     bounds: Bounds,
 ) -> impl hyper_util::server::graceful::GracefulConnection<
@@ -158,6 +219,7 @@ fn connection(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(link);
         let router = router.clone();
         async move {
             let Ok(response) = router.oneshot(request).await;
@@ -184,12 +246,23 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use axum::routing::get;
-    use tokio::io::AsyncWriteExt as _;
+    use radiosonde_store::{Config, Store};
+    use tempfile::TempDir;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
+    /// A door without TLS, and the folder of its store, which goes with it.
+    fn door(router: Router, bounds: Bounds) -> (Door, TempDir) {
+        let folder = TempDir::new().unwrap();
+        let store = Arc::new(Store::open(Config::new(folder.path())).unwrap());
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let intake = Arc::new(Intake::new(store, here, here));
+        (Door::new(router, None, bounds, intake), folder)
+    }
+
     /// A listener with few places and little patience, until the sender is dropped or says so.
-    async fn listening(connections_max: usize) -> (SocketAddr, watch::Sender<bool>) {
+    async fn listening(connections_max: usize) -> (SocketAddr, (watch::Sender<bool>, TempDir)) {
         let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let router = Router::new().route("/", get(async || "here"));
         let bounds = Bounds {
@@ -197,8 +270,9 @@ mod tests {
             head_timeout: Duration::from_millis(300),
         };
         let (stop, stopping) = watch::channel(false);
-        tokio::spawn(serve(listener, router, bounds, stopping));
-        (address, stop)
+        let (door, folder) = door(router, bounds);
+        tokio::spawn(door.serve(listener, stopping));
+        (address, (stop, folder))
     }
 
     /// What comes on a connection until it is closed.
@@ -278,7 +352,8 @@ mod tests {
             head_timeout: Duration::from_hours(1),
         };
         let (stop, stopping) = watch::channel(false);
-        let served = tokio::spawn(serve(listener, Router::new(), bounds, stopping));
+        let (door, _folder) = door(Router::new(), bounds);
+        let served = tokio::spawn(door.serve(listener, stopping));
         let silent = TcpStream::connect(address).await.unwrap();
         tokio::task::yield_now().await;
         stop.send_replace(true);

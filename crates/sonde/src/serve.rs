@@ -62,11 +62,18 @@ fn announce(server: &Server) {
     let addresses = server.addresses();
     let mut err = io::stderr().lock();
     // A terminal that is gone does not end a collector.
-    let _ = writeln!(err, "sonde: page       http://{}", addresses.page);
-    let _ = writeln!(err, "sonde: OTLP/HTTP  http://{}", addresses.otlp_http);
-    let _ = writeln!(err, "sonde: OTLP/gRPC  http://{}", addresses.otlp_grpc);
+    let scheme = addresses.scheme();
+    let _ = writeln!(err, "sonde: page       {scheme}://{}", addresses.page);
+    let _ = writeln!(err, "sonde: OTLP/HTTP  {scheme}://{}", addresses.otlp_http);
+    let _ = writeln!(err, "sonde: OTLP/gRPC  {scheme}://{}", addresses.otlp_grpc);
     if let Some(statsd) = addresses.statsd {
         let _ = writeln!(err, "sonde: StatsD     udp://{statsd}");
+    }
+    if let Some(open) = addresses.open().filter(|_| !addresses.is_encrypted) {
+        let _ = writeln!(
+            err,
+            "sonde: other machines reach {open}, and what is sent there, keys too, can be read on the way; --tls-cert and --tls-key encrypt it"
+        );
     }
     let recovery = server.store().recovery();
     if let Some(words) = recovery.words() {

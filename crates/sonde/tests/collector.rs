@@ -44,6 +44,8 @@ mod memory;
 mod replay;
 #[path = "collector/run.rs"]
 mod run;
+#[path = "collector/secure.rs"]
+mod secure;
 #[path = "collector/show.rs"]
 mod show;
 
@@ -58,6 +60,13 @@ fn sonde(arguments: &[&str]) -> Command {
         "RADIOSONDE_TOKEN",
         "RADIOSONDE_DATA_DIR",
         "RADIOSONDE_DASHBOARDS",
+        "RADIOSONDE_KEYS",
+        "RADIOSONDE_TLS_CA",
+        "RADIOSONDE_TLS_CERT",
+        "RADIOSONDE_TLS_CLIENT_CA",
+        "RADIOSONDE_TLS_CLIENT_CERT",
+        "RADIOSONDE_TLS_CLIENT_KEY",
+        "RADIOSONDE_TLS_KEY",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_SERVICE_NAME",

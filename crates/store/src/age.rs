@@ -56,26 +56,42 @@ fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The segments that are too old at `now_ns`, and the oldest ones where all of them take too much room. What came last stays
+/// What is given up of some segments, and what stays.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    pub(crate) ids: Vec<i64>,
+    /// What the others take.
+    pub(crate) bytes_kept: u64,
+    /// The last time in those that go for want of room, without being too old.
+    pub(crate) early_unix_ns: Option<i64>,
+}
+
+/// Which segments are too old at `now_ns`, and the oldest ones where all of them take too much room. What came last stays
 /// however large it is: to keep nothing at all is no way to keep less.
 pub(crate) fn given_up<'a>(
     segments: impl Iterator<Item = &'a Segment>,
     size_bytes_max: u64,
     age_max: Duration,
     now_ns: i64,
-) -> Vec<i64> {
+) -> GivenUp {
     let oldest_kept = now_ns.saturating_sub(nanoseconds(age_max));
     let mut by_age: Vec<&Segment> = segments.collect();
     by_age.sort_by_key(|segment| (segment.arrived_unix_ns, segment.id));
-    let mut bytes: u64 = by_age.iter().map(|segment| segment.bytes).sum();
     let newest = by_age.last().map(|segment| segment.arrived_unix_ns);
-    let mut gone = Vec::new();
+    let mut gone = GivenUp {
+        bytes_kept: by_age.iter().map(|segment| segment.bytes).sum(),
+        ..GivenUp::default()
+    };
     for segment in by_age {
         let is_newest = Some(segment.arrived_unix_ns) == newest;
-        let is_too_much = bytes > size_bytes_max && !is_newest;
-        if is_too_much || segment.arrived_unix_ns < oldest_kept {
-            bytes -= segment.bytes;
-            gone.push(segment.id);
+        let is_too_much = gone.bytes_kept > size_bytes_max && !is_newest;
+        let is_too_old = segment.arrived_unix_ns < oldest_kept;
+        if is_too_much || is_too_old {
+            gone.bytes_kept -= segment.bytes;
+            gone.ids.push(segment.id);
+            if !is_too_old {
+                gone.early_unix_ns = gone.early_unix_ns.max(Some(segment.last_unix_ns));
+            }
         }
     }
     gone
@@ -110,7 +126,7 @@ mod tests {
     }
 
     fn ids_of(segments: &[Segment], size_bytes_max: u64, now_ns: i64) -> Vec<i64> {
-        given_up(segments.iter(), size_bytes_max, WEEK, now_ns)
+        given_up(segments.iter(), size_bytes_max, WEEK, now_ns).ids
     }
 
     /// A clock, and a way to ask it after so many seconds.
@@ -194,6 +210,7 @@ mod tests {
     fn an_age_without_end_keeps_everything() {
         let segments = [segment(1, 0)];
         let gone = given_up(segments.iter(), u64::MAX, Duration::MAX, START);
-        assert_eq!(gone, Vec::<i64>::new());
+        assert_eq!(gone.ids, Vec::<i64>::new());
+        assert_eq!(gone.bytes_kept, 100);
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     disk::Disk,
     log,
     memtable::{Memtable, now_unix_ns},
-    merge,
+    merge, rollup,
     sampling::Round,
     segment,
     shared::{Held, Shared, State},
@@ -206,7 +206,7 @@ fn write_each(
     let config = &shared.config;
     let mut decided = None;
     for table in Table::ALL {
-        let batches = memtable.batches(table);
+        let batches = memtable.batches(table.source());
         if batches.is_empty() {
             continue;
         }
@@ -218,7 +218,12 @@ fn write_each(
             path: segment::path(&config.folder, table, id),
             source: source.into(),
         };
-        let mut rows = merge::merged(table, batches).map_err(encode)?;
+        // Operations are of all spans, of those too that sampling leaves out: their numbers are no estimates.
+        let mut rows = match table {
+            Table::Operations => rollup::of_spans(batches),
+            _ => merge::merged(table, batches),
+        }
+        .map_err(encode)?;
         if table == Table::Spans
             && let Some(mut round) = judge(shared, memtable).map_err(encode)?
         {
@@ -288,17 +293,27 @@ fn commit(shared: &Shared, memtable: &Memtable, segments: Vec<Segment>) -> Resul
     Ok(())
 }
 
-/// Gives up segments that are too old, and the oldest ones where all of them take too much room.
+/// Gives up segments that are too old, and the oldest ones where all of them take too much room. Operations have room of their
+/// own, and stay when their spans went: they say what was, in a small part of the bytes.
 fn retain(shared: &Shared, clock: &mut Clock) {
+    let config = &shared.config;
     let now_ns = clock.believed(now_unix_ns(), Instant::now());
-    let (size_bytes_max, age_max) = (shared.config.size_bytes_max, shared.config.age_max);
-    let gone = {
-        let state = shared.lock();
-        let segments = state.segments.iter().map(|held| &held.segment);
-        age::given_up(segments, size_bytes_max, age_max, now_ns)
+    let segments = shared.segments();
+    let of = |is_operations: bool, room: u64| {
+        let segments = segments
+            .iter()
+            .filter(|segment| (segment.table == Table::Operations) == is_operations);
+        age::given_up(segments, room, config.age_max, now_ns)
     };
+    let operations = of(true, config.bytes_max(Table::Operations));
+    let others = of(false, config.size_bytes_max.saturating_sub(operations.bytes_kept));
+    let early = operations.early_unix_ns;
+    let gone = [operations.ids, others.ids].concat();
     // Where that fails they stay, and it is tried again.
-    if gone.is_empty() || shared.catalogue().replace(&gone, &[], None).is_err() {
+    if gone.is_empty() || before_operations_go(shared, early).is_err() {
+        return;
+    }
+    if shared.catalogue().replace(&gone, &[], None).is_err() {
         return;
     }
     let mut state = shared.lock();
@@ -310,6 +325,18 @@ fn retain(shared: &Shared, clock: &mut Clock) {
     for held in &given_up {
         held.is_given_up.store(true, Relaxed);
     }
+}
+
+/// Remembers that operations up to the minute `early` go while their spans may stay: who asks for all of that time asks spans.
+fn before_operations_go(shared: &Shared, early: Option<i64>) -> rusqlite::Result<()> {
+    let Some(early) = early else {
+        return Ok(());
+    };
+    let since = early.saturating_add(rollup::MINUTE_NS);
+    shared.catalogue().set_operations_since(since)?;
+    let mut state = shared.lock();
+    state.operations_since_unix_ns = state.operations_since_unix_ns.max(since);
+    Ok(())
 }
 
 pub(crate) fn catalogue_error(shared: &Shared) -> impl Fn(rusqlite::Error) -> WriteError {

@@ -25,6 +25,7 @@ mod merge;
 mod open;
 pub mod query;
 mod read;
+mod rollup;
 pub mod row;
 mod sampling;
 mod seen;
@@ -32,6 +33,7 @@ mod segment;
 mod series;
 mod several;
 mod shared;
+mod sketch;
 pub mod table;
 mod tail;
 mod trace;
@@ -150,6 +152,13 @@ impl Store {
     /// The segments there are, the oldest first.
     pub fn segments(&self) -> Vec<Segment> {
         self.shared.segments()
+    }
+
+    /// From when on, in nanoseconds since the Unix epoch, spans are in the table `operations`: those that started then or later
+    /// are all in it, of those before it there may be some. Before that lies what a version kept that had no such table,
+    /// and what there was no room for.
+    pub fn operations_since_unix_ns(&self) -> i64 {
+        self.shared.lock().operations_since_unix_ns
     }
 
     /// What became of traces since the store was opened, where they are sampled.

@@ -139,6 +139,9 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
     let floor = catalogue
         .log_floor()
         .map_err(|error| catalogue_error(error.into()))?;
+    let operations_since_unix_ns = catalogue
+        .operations_since()
+        .map_err(|error| catalogue_error(error.into()))?;
     let mut recovery = Recovery::default();
     let known = catalogue
         .segments()
@@ -169,6 +172,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         active: Memtable::new(generation, newest_ns),
         frozen,
         segments,
+        operations_since_unix_ns,
         asked: 0,
         answered: 0,
         outcome: Ok(()),

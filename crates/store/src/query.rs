@@ -363,6 +363,7 @@ fn context(
     context.register_udf(json::value_function());
     context.register_udf(sketch::quantile_function());
     context.register_udaf(sketch::aggregate());
+    context.register_udaf(sketch::merge_aggregate());
     Ok(context)
 }
 

@@ -213,10 +213,10 @@ fn properties(table: Table, schema: &Schema, rows: usize) -> WriterProperties {
             ("stack", _) => properties
                 .set_column_dictionary_page_size_limit(column.clone(), STACKS_BYTES_MAX)
                 .set_column_statistics_enabled(column, EnabledStatistics::None),
-            ("span_id" | "parent_span_id", _) => properties
+            ("span_id" | "parent_span_id" | "durations", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_statistics_enabled(column, EnabledStatistics::None),
-            ("start_time" | "time" | "duration", _) => properties
+            ("start_time" | "time" | "minute" | "duration" | "duration_max", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
             ("body", _) => properties.set_column_dictionary_enabled(column, false),

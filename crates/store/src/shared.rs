@@ -55,6 +55,8 @@ pub(crate) struct State {
     /// Older generations, the oldest first; the keeper writes them into segments.
     pub(crate) frozen: Vec<Arc<Memtable>>,
     pub(crate) segments: Vec<Arc<Held>>,
+    /// Spans that started then or later are all in the table of operations.
+    pub(crate) operations_since_unix_ns: i64,
     /// Flushes that were asked for and answered, and how the last one ended.
     pub(crate) asked: u64,
     pub(crate) answered: u64,
@@ -201,12 +203,13 @@ impl Shared {
         }
     }
 
+    /// The rows of `table`; in memory those that its are made of.
     pub(crate) fn snapshot(&self, table: Table) -> Snapshot {
         let state = self.lock();
         let frozen = state.frozen.iter().map(AsRef::as_ref);
         let memory = frozen
             .chain([&state.active])
-            .flat_map(|memtable| memtable.batches(table));
+            .flat_map(|memtable| memtable.batches(table.source()));
         let segments = state
             .segments
             .iter()

@@ -48,6 +48,7 @@ impl System {
             otlp_http: here,
             page: here,
             statsd: None,
+            is_encrypted: false,
         };
         let (stop, stopping) = watch::channel(false);
         let intake = Arc::new(Intake::new(Arc::clone(&store), here, here));

@@ -6,6 +6,7 @@
     reason = "a test says what it expects by panicking"
 )]
 
+mod access;
 mod faults;
 mod grpc;
 mod http;
@@ -13,3 +14,4 @@ mod scrape;
 mod sdk;
 mod server;
 mod statsd;
+mod tls;

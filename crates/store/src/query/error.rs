@@ -1,6 +1,6 @@
 //! Why a statement was not answered: whether it, its bounds, or the disk is to blame.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, iter, time::Duration};
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
@@ -45,23 +45,18 @@ impl From<DataFusionError> for QueryError {
 
 /// The system's word that there is no room, where that is what an error came of: statements write nothing but temporary files.
 fn no_room(error: &DataFusionError) -> Option<&io::Error> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let system = error.downcast_ref::<io::Error>();
-        let full = system.filter(|error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull
-                    | io::ErrorKind::QuotaExceeded
-                    | io::ErrorKind::ReadOnlyFilesystem
-            )
-        });
-        if full.is_some() {
-            return full;
-        }
-        cause = error.source();
-    }
-    None
+    let first: &(dyn Error + 'static) = error;
+    let mut causes = iter::successors(Some(first), |&error| error.source());
+    causes.find_map(|cause| {
+        let error = cause.downcast_ref::<io::Error>()?;
+        let is_full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::ReadOnlyFilesystem
+        );
+        is_full.then_some(error)
+    })
 }
 
 /// Whether an error is what a statement says, and not what is on the disk. Some of it is found only where it is run.

@@ -25,6 +25,7 @@ use datafusion::{
 use super::{adapt, json};
 use crate::{
     catalogue::AttributeType,
+    rollup,
     shared::{Held, Shared, Snapshot},
     table::{ATTRIBUTE_PREFIX, REST, Table, missing},
 };
@@ -52,10 +53,14 @@ impl SchemaProvider for Tables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        let table = Table::ALL.into_iter().find(|table| table.name() == name);
-        Ok(table.map(|table| {
-            Arc::new(View::new(table, self.0.snapshot(table))) as Arc<dyn TableProvider>
-        }))
+        let Some(table) = Table::ALL.into_iter().find(|table| table.name() == name) else {
+            return Ok(None);
+        };
+        let mut snapshot = self.0.snapshot(table);
+        if table == Table::Operations && !snapshot.memory.is_empty() {
+            snapshot.memory = vec![rollup::of_spans(&snapshot.memory)?];
+        }
+        Ok(Some(Arc::new(View::new(table, snapshot))))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -12,6 +12,7 @@ mod full;
 mod hostile;
 mod identifiers;
 mod kill;
+mod operations;
 mod power;
 mod profiles;
 mod reading;

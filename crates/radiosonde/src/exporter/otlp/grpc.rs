@@ -109,10 +109,24 @@ impl Transport for Grpc {
             called = self.call(signal, body);
         }
         match called {
-            Ok(answer) => response::success(&answer),
+            Ok(answer) => response::success(&answer, true),
+            Err(status) if is_answer_too_long(&status) => Outcome::Partial {
+                rejected: 0,
+                reason: "the answer is too long to be read".to_owned(),
+            },
             Err(status) => refused(&status),
         }
     }
+}
+
+/// Whether the status is the client's own word for an answer of which it reads no more. What was sent is taken then.
+fn is_answer_too_long(status: &Status) -> bool {
+    let said = match status.code() {
+        Code::OutOfRange => "Error, decoded message length too large",
+        Code::ResourceExhausted => "Error decompressing: size limit",
+        _ => return false,
+    };
+    status.message().starts_with(said)
 }
 
 /// Whether the status is the client's own word for a connection that ended, not the server's.
