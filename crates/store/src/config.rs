@@ -15,7 +15,8 @@ const MIB: u64 = 1024 * 1024;
 pub struct Config {
     /// The data folder; its own.
     pub folder: PathBuf,
-    /// Most bytes of segments; beyond it the oldest go, but not what came last.
+    /// Most bytes of segments; beyond it the oldest go, but not what came last. Where the folder's file system is small, it is five
+    /// eighths of that.
     pub size_bytes_max: u64,
     /// How long rows are kept after they arrived.
     pub age_max: Duration,

@@ -306,7 +306,10 @@ fn retain(shared: &Shared, clock: &mut Clock) {
         age::given_up(segments, room, config.age_max, now_ns)
     };
     let operations = of(true, config.bytes_max(Table::Operations));
-    let others = of(false, config.size_bytes_max.saturating_sub(operations.bytes_kept));
+    let others = of(
+        false,
+        config.size_bytes_max.saturating_sub(operations.bytes_kept),
+    );
     let early = operations.early_unix_ns;
     let gone = [operations.ids, others.ids].concat();
     // Where that fails they stay, and it is tried again.

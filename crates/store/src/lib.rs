@@ -149,6 +149,11 @@ impl Store {
         several::records(&self.shared, traces, rows_max)
     }
 
+    /// Most bytes of segments: what it was told, or less where the file system is small.
+    pub fn size_bytes_max(&self) -> u64 {
+        self.shared.config.size_bytes_max
+    }
+
     /// The segments there are, the oldest first.
     pub fn segments(&self) -> Vec<Segment> {
         self.shared.segments()

@@ -23,6 +23,10 @@ use crate::{
     tail::Tails,
 };
 
+/// Segments have at most so many eighths of a file system. Three generations of rows (an eighth of that each) may be in logs and in a
+/// segment that is being written, and a segment that is made of others takes a sixteenth.
+const SHARE_OF_EIGHT: u64 = 5;
+
 /// A store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -123,8 +127,9 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         let path = path.to_owned();
         move |source| OpenError::Disk { path, source }
     };
+    fs::create_dir_all(&config.folder).map_err(at(&config.folder))?;
+    let config = fitting(config);
     let folder = &config.folder;
-    fs::create_dir_all(folder).map_err(at(folder))?;
     let lock = lock(folder)?;
     for table in Table::ALL {
         let path = folder.join(table.name());
@@ -197,6 +202,21 @@ fn whole(config: &Config, known: Vec<Segment>, recovery: &mut Recovery) -> Vec<A
         }
     }
     segments
+}
+
+/// No more room for segments than the file system leaves for them beside the log and what is being written: a store that may have more
+/// would fill it, and then neither take anything nor be opened again.
+fn fitting(config: Config) -> Config {
+    let system = rustix::fs::statvfs(&config.folder);
+    let bytes = system.map_or(0, |system| system.f_blocks.saturating_mul(system.f_frsize));
+    if bytes == 0 {
+        // Some do not say how large they are.
+        return config;
+    }
+    Config {
+        size_bytes_max: config.size_bytes_max.min(bytes / 8 * SHARE_OF_EIGHT),
+        ..config
+    }
 }
 
 /// Takes the folder for this process, until the file is closed.

@@ -63,7 +63,7 @@ pub(super) fn answer(api: &Api) -> Status {
         store: Kept {
             folder: api.config.folder.clone(),
             bytes: segments.iter().map(|segment| segment.bytes).sum(),
-            bytes_max: api.config.size_bytes_max,
+            bytes_max: api.store.size_bytes_max(),
             age_max_s: api.config.age_max.as_secs(),
             segments: segments.len(),
             rows_in_memory: api.store.rows_in_memory(),

@@ -14,7 +14,8 @@ use std::{
 use super::*;
 
 pub(super) fn skipped(why: &str) {
-    writeln!(io::stderr(), "SKIPPED: {why}").unwrap();
+    let mut err = io::stderr();
+    writeln!(err, "SKIPPED: {why}").unwrap();
 }
 
 /// What came of a request that was sent.

@@ -279,6 +279,9 @@ mod tests {
 
     const ROWS: usize = 100_000;
 
+    /// Which rows have keys, in words and as a rule.
+    type Case = (&'static str, fn(usize) -> bool);
+
     /// So many rows, of which those that `has` says have as many keys as there may be columns, each with the row's number.
     fn finished(rows: usize, has: impl Fn(usize) -> bool) -> (ArrayRef, Vec<(Field, ArrayRef)>) {
         let keys: Vec<String> = (0..KEYS_MAX).map(|number| format!("k{number}")).collect();
@@ -313,7 +316,7 @@ mod tests {
 
     #[test]
     fn keys_of_a_few_rows_do_not_cost_a_place_in_every_row() {
-        let cases: [(&str, fn(usize) -> bool); 4] = [
+        let cases: [Case; 4] = [
             ("the first", |row| row == 0),
             ("the last", |row| row == ROWS - 1),
             ("both", |row| row == 0 || row == ROWS - 1),
