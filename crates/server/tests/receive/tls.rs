@@ -5,6 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
@@ -13,7 +14,9 @@ use radiosonde_server::{
     Config, Server, StartError,
     tls::{Tls, TlsFiles},
 };
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use tonic::{
@@ -42,11 +45,18 @@ pub struct Pair {
     pub fingerprint: String,
 }
 
+static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
+
 impl Authority {
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Whom it signs for, and another authority, have another name: one that is its own issuer's counts as signed by itself.
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("authority {number}"));
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
             issuer: Issuer::new(params, key),
