@@ -96,6 +96,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     reservation.fill(Arc::clone(&running));
     join_log_crate();
     say(&running.config, endpoint.as_ref());
+    running.doubt(&running.config.logging.level);
     let parts = Parts {
         pump,
         collectors,
