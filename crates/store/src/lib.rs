@@ -12,6 +12,7 @@
 //!
 //! None of the types of Arrow, Parquet and DataFusion is in this interface (DESIGN 9).
 
+mod age;
 mod catalogue;
 pub mod columns;
 mod compact;
@@ -24,6 +25,7 @@ mod merge;
 mod open;
 pub mod query;
 mod read;
+mod rollup;
 pub mod row;
 mod sampling;
 mod seen;
@@ -31,6 +33,7 @@ mod segment;
 mod series;
 mod several;
 mod shared;
+mod sketch;
 pub mod table;
 mod tail;
 mod trace;
@@ -146,9 +149,21 @@ impl Store {
         several::records(&self.shared, traces, rows_max)
     }
 
+    /// Most bytes of segments: what it was told, or less where the file system is small.
+    pub fn size_bytes_max(&self) -> u64 {
+        self.shared.config.size_bytes_max
+    }
+
     /// The segments there are, the oldest first.
     pub fn segments(&self) -> Vec<Segment> {
         self.shared.segments()
+    }
+
+    /// From when on, in nanoseconds since the Unix epoch, spans are in the table `operations`: those that started then or later
+    /// are all in it, of those before it there may be some. Before that lies what a version kept that had no such table,
+    /// and what there was no room for.
+    pub fn operations_since_unix_ns(&self) -> i64 {
+        self.shared.lock().operations_since_unix_ns
     }
 
     /// What became of traces since the store was opened, where they are sampled.

@@ -197,12 +197,19 @@ impl Spool {
         self.shrink_memory(self.memory_bytes_max);
     }
 
-    /// Hands out the oldest payload, or `None` when nothing waits or one is out already.
+    /// Hands out the oldest payload, or `None` when nothing waits, one is out already, or a file cannot be opened for now.
     pub fn take(&mut self) -> Option<Arc<Payload>> {
         if self.out.is_some() {
             return None;
         }
-        let (payload, origin) = if let Some(payload) = self.disk.as_mut().and_then(Disk::first) {
+        let on_disk = match self.disk.as_mut().map_or(Ok(None), Disk::first) {
+            Ok(first) => first,
+            Err(error) => {
+                self.fault = Some(error.to_string());
+                return None;
+            }
+        };
+        let (payload, origin) = if let Some(payload) = on_disk {
             (Arc::new(payload), Origin::Disk)
         } else {
             let payload = self.memory.pop_front()?;

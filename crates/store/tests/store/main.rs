@@ -8,8 +8,11 @@
 mod attributes;
 mod broken;
 mod compacting;
+mod full;
 mod hostile;
+mod identifiers;
 mod kill;
+mod operations;
 mod power;
 mod profiles;
 mod reading;

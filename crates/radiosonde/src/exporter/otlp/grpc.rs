@@ -116,7 +116,11 @@ impl Transport for Grpc {
             called = self.call(signal, body);
         }
         match called {
-            Ok(answer) => response::success(&answer),
+            Ok(answer) => response::success(&answer, true),
+            Err(Failure::Answered(status)) if is_answer_too_long(&status) => Outcome::Partial {
+                rejected: 0,
+                reason: "the answer is too long to be read".to_owned(),
+            },
             Err(Failure::Answered(status)) => refused(&status),
             Err(Failure::Silent(status)) => Outcome::Unreachable {
                 reason: reason(&status),
@@ -131,6 +135,16 @@ enum Failure {
     Silent(Status),
     /// The server's.
     Answered(Status),
+}
+
+/// Whether the status is the client's own word for an answer of which it reads no more. What was sent is taken then.
+fn is_answer_too_long(status: &Status) -> bool {
+    let said = match status.code() {
+        Code::OutOfRange => "Error, decoded message length too large",
+        Code::ResourceExhausted => "Error decompressing: size limit",
+        _ => return false,
+    };
+    status.message().starts_with(said)
 }
 
 /// Whether the status is the client's own word for a connection that ended, not the server's: what the client library could

@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// How long a file of the spool that cannot be opened is left alone.
+const READ_PAUSE: Duration = Duration::from_secs(5);
+
 /// What went wrong, and what was lost by it and is counted already.
 pub(super) type Told = (String, Vec<(Lost, u64)>);
 
@@ -209,12 +212,17 @@ impl Lanes {
             }
             let left = self.endpoint.left(now, lane.is_flushing);
             let left = left.max(lane.pause.left(now, lane.is_flushing));
-            if let Some(left) = left {
-                soonest = Some(soonest.map_or(left, |soonest| soonest.min(left)));
-            } else if let Some(payload) = lane.spool.take() {
-                self.turn = at + 1;
-                return Ok((at, payload));
-            }
+            let left = match left {
+                Some(left) => left,
+                None => match lane.spool.take() {
+                    Some(payload) => {
+                        self.turn = at + 1;
+                        return Ok((at, payload));
+                    }
+                    None => READ_PAUSE,
+                },
+            };
+            soonest = Some(soonest.map_or(left, |soonest| soonest.min(left)));
         }
         Err(soonest)
     }
