@@ -25,6 +25,7 @@ use std::{
 use radiosonde::{
     core::{
         events::ResourceCacheAccess,
+        handlers,
         metrics::{self, snapshot::Snapshot},
     },
     encode::openmetrics,
@@ -165,6 +166,16 @@ fn signalled(scenario: &str, builder: radiosonde::Builder) {
                 .init()
                 .unwrap();
             log();
+            wait_to_be_ended();
+        }
+        "a handler hangs, signal" => {
+            let _guard = builder
+                .handle_signals(true)
+                .shutdown_timeout(SHORT)
+                .init()
+                .unwrap();
+            handlers::attach("hangs", &["*"], |_| thread::sleep(Duration::from_mins(2))).unwrap();
+            access();
             wait_to_be_ended();
         }
         "a full disk, signal" => {
@@ -601,6 +612,27 @@ fn lines_that_wait_for_room_when_a_signal_comes_are_counted_and_said() {
         .sum();
     assert!(lost >= LINES, "{lost} of {LINES}: {said}");
     assert!(!said.contains("was not done"), "{said}");
+}
+
+#[test]
+fn what_a_handler_that_hangs_keeps_from_the_exporters_is_said_when_a_signal_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command("a handler hangs, signal", folder.path(), &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = kill(&mut child, "-TERM");
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    let of_it: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("a handler or consumer did not return: "))
+        .collect();
+    assert_eq!(of_it.len(), 1, "{said}");
+    let lost = of_it[0]
+        .split_once("return: ")
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
+    assert!(lost >= Some(ACCESSES), "{said}");
 }
 
 #[cfg(target_os = "linux")]

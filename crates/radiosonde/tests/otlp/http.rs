@@ -351,6 +351,32 @@ fn an_endpoint_that_is_away_keeps_no_other_waiting_and_is_named() {
 }
 
 #[test]
+fn a_signal_that_is_refused_for_now_keeps_no_other_waiting_and_is_named() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    receiver.answer([Answer::Status(503, "Retry-After: 60\r\n", b"full".to_vec())]);
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    let condition = otlp.condition().unwrap();
+    otlp.export_metrics(&snapshot()).unwrap();
+    receiver.wait_attempts(1);
+    for id in 0..10 {
+        // Any of them may be told of the refusal.
+        let _ = otlp.export(&batch(id..id + 1));
+    }
+    assert_eq!(receiver.span_ids(10), (0..10).collect::<Vec<_>>());
+    let told = otlp.flush().unwrap_err().to_string();
+    assert!(told.ends_with(" records wait"), "{told}");
+    let condition = condition().unwrap();
+    let named = format!("{} takes no metrics for ", receiver.url());
+    assert!(
+        condition.starts_with(&named)
+            && condition.ends_with(": HTTP 503 Service Unavailable: full"),
+        "{condition}"
+    );
+    assert_eq!(receiver.wait_attempts(11).len(), 11);
+}
+
+#[test]
 fn what_is_not_chosen_is_not_sent() {
     let _turn = turn();
     let (receiver, folder) = (Receiver::start(), folder());

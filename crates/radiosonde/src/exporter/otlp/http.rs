@@ -83,9 +83,8 @@ impl Transport for Http {
     fn send(&mut self, signal: Signal, gzip: bool, body: &[u8]) -> Outcome {
         match self.post(signal, gzip, body) {
             Ok(response) => outcome(response),
-            Err(error) => Outcome::Unavailable {
+            Err(error) => Outcome::Unreachable {
                 reason: error.to_string(),
-                retry_after: None,
             },
         }
     }

@@ -172,6 +172,13 @@ impl Disk {
         was_out && !first_is_out
     }
 
+    /// Lets the oldest segments go until all are smaller by `bytes`. Says of the first payload what
+    /// [`append`](Self::append) does.
+    pub(super) fn shrink(&mut self, bytes: u64, first_is_out: bool) -> bool {
+        let needed = (self.bytes_max + bytes).saturating_sub(self.bytes());
+        self.make_room(needed, first_is_out)
+    }
+
     /// How many records made room since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)

@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 
 /// Loss counters belong to the process, so tests that read them take turns.
-fn turn() -> MutexGuard<'static, ()> {
+pub(in crate::exporter) fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
