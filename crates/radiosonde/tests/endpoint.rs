@@ -435,7 +435,7 @@ mod on_linux {
     fn a_signal_that_the_program_handles_ends_no_request() {
         let endpoint = start(EndpointConfig::default(), &Health::new());
         // SAFETY: the handler does nothing.
-        let before = unsafe { libc::signal(libc::SIGUSR1, pass_over as libc::sighandler_t) };
+        let before = unsafe { libc::signal(libc::SIGUSR1, pass_over as *const () as libc::sighandler_t) };
         assert_ne!(before, libc::SIG_ERR);
         let mut stream = TcpStream::connect(endpoint.address()).unwrap();
         stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap();

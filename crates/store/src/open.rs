@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
-    Config,
+    Config, Segment,
     catalogue::{Catalogue, CatalogueError},
     log::{self, LogFile},
     memtable::Memtable,
@@ -152,15 +152,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         .segments()
         .map_err(|error| catalogue_error(error.into()))?;
     let ids: HashSet<i64> = known.iter().map(|segment| segment.id).collect();
-    let mut segments = Vec::with_capacity(known.len());
-    for segment in known {
-        let held = Held::new(&config, segment);
-        match fs::metadata(&held.path) {
-            Ok(file) if file.len() == held.segment.bytes => segments.push(held),
-            Ok(_) => recovery.segments_damaged += 1,
-            Err(_) => recovery.segments_missing += 1,
-        }
-    }
+    let segments = whole(&config, known, &mut recovery);
     remove_strangers(&config, &ids).map_err(at(folder))?;
     let seen = Seen::default();
     let newest = segments.iter().map(|held| held.segment.arrived_unix_ns);
@@ -196,6 +188,20 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         _lock: lock,
     };
     Ok((shared, recovery))
+}
+
+/// The segments whose files are there and as long as they were written.
+fn whole(config: &Config, known: Vec<Segment>, recovery: &mut Recovery) -> Vec<Arc<Held>> {
+    let mut segments = Vec::with_capacity(known.len());
+    for segment in known {
+        let held = Held::new(config, segment);
+        match fs::metadata(&held.path) {
+            Ok(file) if file.len() == held.segment.bytes => segments.push(held),
+            Ok(_) => recovery.segments_damaged += 1,
+            Err(_) => recovery.segments_missing += 1,
+        }
+    }
+    segments
 }
 
 /// No more room for segments than the file system leaves for them beside the log and what is being written: a store that may have more

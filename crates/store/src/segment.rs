@@ -213,8 +213,13 @@ fn properties(table: Table, schema: &Schema, rows: usize) -> WriterProperties {
             ("stack", _) => properties
                 .set_column_dictionary_page_size_limit(column.clone(), STACKS_BYTES_MAX)
                 .set_column_statistics_enabled(column, EnabledStatistics::None),
-            ("span_id" | "parent_span_id" | "durations", _) => properties
+            ("span_id" | "parent_span_id", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_statistics_enabled(column, EnabledStatistics::None),
+            // One after the other as they are: no two are alike, and all are read.
+            ("durations", _) => properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
                 .set_column_statistics_enabled(column, EnabledStatistics::None),
             ("start_time" | "time" | "minute" | "duration" | "duration_max", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)

@@ -19,7 +19,7 @@ use radiosonde_store::{
 use tokio::{sync::watch, task::spawn_blocking, time};
 
 /// What the records are called.
-pub(crate) const EVENT: &str = "sonde.access";
+const EVENT: &str = "sonde.access";
 /// Whose they are.
 const ORIGIN: Origin<'static> = Origin {
     service: "sonde",

@@ -26,7 +26,7 @@ const NAME_MAX: usize = 64;
 const FORM: &str = "write a table for each key: [[key]] with name = \"...\", role = \"viewer\" (or ingest, operator, admin), and one \
                     of secret, secret_sha256 and certificate_sha256";
 /// What the token is called among keys.
-pub(crate) const TOKEN_NAME: &str = "token";
+const TOKEN_NAME: &str = "token";
 
 /// The SHA-256 of a secret, or of a certificate.
 pub(crate) type Fingerprint = [u8; 32];
@@ -435,7 +435,7 @@ mod tests {
             (format!("\n[[key]]\nsecret = {SECRET}\n"), "line 3"),
             (one.replace("secret", "secrets"), "secrets"),
             (
-                one.replace("viewer", "vewer"),
+                one.replace("viewer", "boss"),
                 "a role for `a` that there is not",
             ),
             (one.replace(SECRET, "short"), "shorter than 24"),

@@ -85,7 +85,7 @@ fn a_key_opens_what_its_role_is_for() {
     assert_eq!(posted, [200, 200, 403, 401]);
     let export = |secret| {
         let endpoint = Endpoint::from_shared(running.grpc()).unwrap();
-        export_at(endpoint, secret, traces("grpc", 1, &[]))
+        export_at(&endpoint, secret, traces("grpc", 1, &[]))
     };
     assert!(export(Some(SENDER)).is_ok());
     let viewer = export(Some(VIEWER)).unwrap_err();

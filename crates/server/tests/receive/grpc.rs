@@ -76,12 +76,12 @@ where
     A: Message + Default + Send + Sync + 'static,
 {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
-    call_at(endpoint, path, encoding, Request::new(request))
+    call_at(&endpoint, path, encoding, Request::new(request))
 }
 
 /// The same at an endpoint that may be encrypted, with whatever the request has beside its message.
 fn call_at<Q, A>(
-    endpoint: Endpoint,
+    endpoint: &Endpoint,
     path: &'static str,
     encoding: Option<CompressionEncoding>,
     request: Request<Q>,
@@ -118,7 +118,7 @@ fn export(
 
 /// Sends traces to an endpoint that may be encrypted, and shows a secret, if there is one.
 pub fn export_at(
-    endpoint: Endpoint,
+    endpoint: &Endpoint,
     secret: Option<&str>,
     request: ExportTraceServiceRequest,
 ) -> Result<ExportTraceServiceResponse, Status> {

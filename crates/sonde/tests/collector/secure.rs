@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use super::{Collector, serve, sonde};
@@ -26,6 +26,8 @@ impl Files {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(vec![]).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Whom it signs for has another name: one that is its own issuer's counts as signed by itself.
+        ca.distinguished_name.push(DnType::CommonName, "authority");
         write("ca.pem", &ca.self_signed(&ca_key).unwrap().pem());
         let (issuer, key) = (Issuer::new(ca, ca_key), KeyPair::generate().unwrap());
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -245,6 +247,7 @@ fn files_that_cannot_be_used_are_named_before_anything_starts() {
     }
     let config = sonde(&["config", "--tls-cert"])
         .arg(files.path("cert.pem"))
+        .env("RADIOSONDE_DATA_DIR", files.path("data"))
         .env("RADIOSONDE_TLS_KEY", files.path("key.pem"))
         .env("RADIOSONDE_KEYS", files.path("keys.toml"))
         .output()
