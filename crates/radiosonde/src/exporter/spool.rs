@@ -197,7 +197,7 @@ impl Spool {
         self.shrink_memory(self.memory_bytes_max);
     }
 
-    /// Hands out the oldest payload, or `None` when nothing waits, one is out already, or a file cannot be opened for now.
+    /// Hands out the oldest payload, or `None` when nothing waits, one is out already, or a file cannot be opened just then.
     pub fn take(&mut self) -> Option<Arc<Payload>> {
         if self.out.is_some() {
             return None;
