@@ -182,7 +182,7 @@ impl Exporter for Console {
             ExportError::Write {
                 path: place.into(),
                 mend: super::mend(&source),
-                records: rest.iter().filter(|&&byte| byte == b'\n').count() as u64,
+                records: rest.split(|&byte| byte == b'\n').count() as u64 - 1,
                 source,
             }
         })
