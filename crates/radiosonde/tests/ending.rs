@@ -108,7 +108,7 @@ fn child() {
     }
 }
 
-/// An `init` that cannot handle the signals, because the process may open no file for now.
+/// An `init` that cannot handle the signals, because the process may open no file meanwhile.
 #[cfg(target_os = "linux")]
 fn without_room(scenario: &str, builder: radiosonde::Builder) {
     let mut limit = libc::rlimit {

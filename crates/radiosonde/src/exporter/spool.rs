@@ -191,7 +191,7 @@ impl Spool {
         }
     }
 
-    /// Hands out the oldest payload, or `None` when nothing waits, one is out already, or a file cannot be opened for now.
+    /// Hands out the oldest payload, or `None` when nothing waits, one is out already, or a file cannot be opened at the moment.
     pub fn take(&mut self) -> Option<Arc<Payload>> {
         if self.out.is_some() {
             return None;

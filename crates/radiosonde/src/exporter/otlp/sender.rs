@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How long a file of the spool that cannot be opened for now is left alone.
+/// How long a file of the spool that cannot be opened at the moment is left alone.
 const READ_PAUSE: Duration = Duration::from_secs(5);
 
 /// What became of a request.
@@ -221,7 +221,7 @@ impl<T: Transport> Sender<T> {
             {
                 return Some(payload);
             }
-            // What waits in a file that cannot be opened for now is asked for again.
+            // What waits in a file that cannot be opened at the moment is asked for again.
             let pause = pause.or_else(|| (!state.spool.is_empty()).then_some(READ_PAUSE));
             state = match pause {
                 Some(pause) => wait(&self.shared.work, state, pause),

@@ -231,7 +231,7 @@ impl Segment {
     }
 
     /// The first payload that waits. A frame whose body is damaged is skipped and counted; a file that is there and cannot be
-    /// opened for now, because too many are open for example, stays as it is.
+    /// opened at the moment, because too many are open for example, stays as it is.
     pub(super) fn first(&mut self) -> io::Result<Option<Payload>> {
         while !self.is_settled() {
             if let Err(error) = self.file()
