@@ -202,7 +202,7 @@ fn what_follows_a_torn_frame_does_not_come_back_behind_what_is_appended() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_for_now_waits() {
+fn a_file_that_cannot_be_opened_waits() {
     let _turn = turn();
     let folder = folder();
     let config = config(&folder, 1 << 20, 1 << 20);
