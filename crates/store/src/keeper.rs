@@ -145,7 +145,7 @@ fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
     }
 }
 
-/// Writes the segments of a generation, and says what was decided about its traces.
+/// Writes the segments of a generation, or sends its rows where they are kept instead, and says what was decided about its traces.
 fn write(
     shared: &Shared,
     memtable: &Memtable,
@@ -174,6 +174,10 @@ fn write(
             decided = Some(round);
         }
         if rows.num_rows() == 0 {
+            continue;
+        }
+        if let Some(elsewhere) = &shared.elsewhere {
+            elsewhere.write(table, &rows, memtable)?;
             continue;
         }
         segments.push(segment::write(

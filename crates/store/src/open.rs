@@ -11,8 +11,9 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
-    Config,
+    ClickHouseError, Config,
     catalogue::{Catalogue, CatalogueError},
+    clickhouse::Place,
     log::{self, LogFile},
     memtable::Memtable,
     sampling::Sampler,
@@ -51,6 +52,9 @@ pub enum OpenError {
         /// Why.
         source: CatalogueError,
     },
+    /// ClickHouse is there, and cannot keep what is to be kept there.
+    #[error(transparent)]
+    ClickHouse(#[from] ClickHouseError),
     /// There is no thread for the keeper.
     #[error("cannot start the store's thread: {0}")]
     Thread(io::Error),
@@ -120,7 +124,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         path: path.clone(),
         source,
     };
-    let catalogue = Catalogue::open(&path).map_err(catalogue_error)?;
+    let mut catalogue = Catalogue::open(&path).map_err(catalogue_error)?;
     let floor = catalogue
         .log_floor()
         .map_err(|error| catalogue_error(error.into()))?;
@@ -142,6 +146,16 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
     let seen = Seen::default();
     let frozen = take_up_log(&config, floor, &mut recovery, &seen).map_err(at(folder))?;
     let generation = frozen.last().map_or(floor, |last| last.generation + 1);
+    let elsewhere = match &config.clickhouse {
+        Some(clickhouse) => {
+            let writer = catalogue
+                .writer()
+                .map_err(|error| catalogue_error(error.into()))?;
+            let place = Place::new(clickhouse, config.age_max, writer, generation);
+            Some(reach(place)?)
+        }
+        None => None,
+    };
     let log = LogFile::create(&*config.disk, folder, generation).map_err(at(folder))?;
     let state = State {
         log,
@@ -163,9 +177,21 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         catalogue: Mutex::new(catalogue),
         seen,
         tails: Tails::default(),
+        elsewhere,
         _lock: lock,
     };
     Ok((shared, recovery))
+}
+
+/// A place where rows are kept instead of in the folder, with the tables that they need. One that cannot be reached now may be
+/// later: the log has what comes meanwhile.
+fn reach(place: Place) -> Result<Arc<Place>, ClickHouseError> {
+    match place.prepare() {
+        Ok(()) => {}
+        Err(error @ ClickHouseError::Away { .. }) => place.missed(&error),
+        Err(error) => return Err(error),
+    }
+    Ok(Arc::new(place))
 }
 
 /// Takes the folder for this process, until the file is closed.

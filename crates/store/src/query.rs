@@ -5,6 +5,8 @@
 
 mod adapt;
 mod bounded;
+mod elsewhere;
+mod error;
 mod json;
 mod planner;
 mod sketch;
@@ -17,7 +19,6 @@ use std::{sync::Arc, time::Duration};
 use arrow::{
     array::{Array, AsArray as _, RecordBatch},
     datatypes::{DataType, Field, Float64Type, Int64Type},
-    error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
 };
 use datafusion::{
@@ -35,7 +36,10 @@ use datafusion::{
 use futures::StreamExt as _;
 use serde::Serialize;
 
-pub use self::tail::{Arrived, Tail};
+pub use self::{
+    error::QueryError,
+    tail::{Arrived, Tail},
+};
 use self::{
     planner::Planner,
     tail::{Arriving, Context},
@@ -155,68 +159,6 @@ pub struct Answer {
     pub rows: Vec<Vec<Cell>>,
     /// There were more rows than the limits allow.
     pub is_truncated: bool,
-}
-
-/// A statement was not answered.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QueryError {
-    /// It is not a statement that is understood, or not one that only reads.
-    #[error("{0}")]
-    Statement(String),
-    /// It took longer than it may.
-    #[error("the statement took longer than {} s; ask for a shorter time or fewer columns", .0.as_secs_f64())]
-    Timeout(Duration),
-    /// It needed more memory than statements may have.
-    #[error("the statement needs more memory than the {} MiB that statements may have; ask for a shorter time or fewer groups", MEMORY_BYTES_MAX >> 20)]
-    Memory,
-    /// It failed while it ran.
-    #[error("the statement failed: {0}")]
-    Failed(String),
-}
-
-impl From<DataFusionError> for QueryError {
-    fn from(error: DataFusionError) -> Self {
-        match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Self::Memory,
-            root if is_of_statement(root) => Self::Statement(error.strip_backtrace()),
-            _ => Self::Failed(error.strip_backtrace()),
-        }
-    }
-}
-
-/// Whether an error is what a statement says, and not what is on the disk. Some of it is found only where it is run.
-fn is_of_statement(error: &DataFusionError) -> bool {
-    match error {
-        DataFusionError::SQL(..)
-        | DataFusionError::Plan(_)
-        | DataFusionError::SchemaError(..)
-        | DataFusionError::NotImplemented(_)
-        | DataFusionError::Configuration(_)
-        | DataFusionError::Execution(_) => true,
-        DataFusionError::ArrowError(error, _) => matches!(
-            **error,
-            ArrowError::ArithmeticOverflow(_)
-                | ArrowError::CastError(_)
-                | ArrowError::ComputeError(_)
-                | ArrowError::DivideByZero
-                | ArrowError::InvalidArgumentError(_)
-                | ArrowError::NotYetImplemented(_)
-                | ArrowError::OffsetOverflowError(_)
-                | ArrowError::ParseError(_)
-                | ArrowError::SchemaError(_)
-        ),
-        DataFusionError::Collection(errors) => errors
-            .first()
-            .is_some_and(|error| is_of_statement(error.find_root())),
-        _ => false,
-    }
-}
-
-impl From<ArrowError> for QueryError {
-    fn from(error: ArrowError) -> Self {
-        Self::Failed(error.to_string())
-    }
 }
 
 /// Runs statements.

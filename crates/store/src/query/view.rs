@@ -19,10 +19,14 @@ use datafusion::{
         source::DataSourceExec,
     },
     logical_expr::{Expr, TableProviderFilterPushDown},
-    physical_plan::{ExecutionPlan, union::UnionExec},
+    physical_plan::{ExecutionPlan, streaming::StreamingTableExec, union::UnionExec},
 };
 
-use super::{adapt, json};
+use super::{
+    adapt,
+    elsewhere::{self, Elsewhere},
+    json,
+};
 use crate::{
     catalogue::AttributeType,
     shared::{Held, Shared, Snapshot},
@@ -40,6 +44,16 @@ impl Tables {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
         Self(shared)
     }
+
+    /// Learns which attributes others have written where rows are kept elsewhere.
+    async fn refresh(&self) -> Result<(), DataFusionError> {
+        let Some(place) = self.0.elsewhere.clone() else {
+            return Ok(());
+        };
+        let refreshed = tokio::task::spawn_blocking(move || place.refresh()).await;
+        let refreshed = refreshed.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        refreshed.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
 }
 
 #[async_trait]
@@ -49,10 +63,12 @@ impl SchemaProvider for Tables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        let table = Table::ALL.into_iter().find(|table| table.name() == name);
-        Ok(table.map(|table| {
-            Arc::new(View::new(table, self.0.snapshot(table))) as Arc<dyn TableProvider>
-        }))
+        let Some(table) = Table::ALL.into_iter().find(|table| table.name() == name) else {
+            return Ok(None);
+        };
+        self.refresh().await?;
+        let view = View::new(table, self.0.snapshot(table));
+        Ok(Some(Arc::new(view)))
     }
 
     fn table_exist(&self, name: &str) -> bool {
@@ -83,6 +99,7 @@ impl View {
         view.snapshot = Snapshot {
             memory: rows,
             segments: Vec::new(),
+            elsewhere: None,
         };
         view
     }
@@ -144,26 +161,63 @@ impl TableProvider for View {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
-        // Filters are pushed into the files by the physical plan; what is in memory is filtered above.
-        Ok(vec![
-            TableProviderFilterPushDown::Unsupported;
-            filters.len()
-        ])
+        // Filters are pushed into the files by the physical plan; what is in memory is filtered above, and so is what comes from
+        // elsewhere.
+        let is_asked = |filter: &&Expr| {
+            let is_elsewhere = self.snapshot.elsewhere.is_some();
+            is_elsewhere && elsewhere::condition(self.table, filter).is_some()
+        };
+        let pushed = filters.iter().map(|filter| {
+            if is_asked(filter) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        });
+        Ok(pushed.collect())
     }
 
     async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        _limit: Option<usize>,
+        filters: &[Expr],
+        limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let (schema, batches) = self.memory(projection)?;
         let memory: Arc<dyn ExecutionPlan> =
-            MemorySourceConfig::try_new_exec(&[batches], schema, None)?;
-        if self.snapshot.segments.is_empty() {
-            return Ok(memory);
+            MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&schema), None)?;
+        let mut parts = vec![memory];
+        if !self.snapshot.segments.is_empty() {
+            parts.push(self.segments(state, projection)?);
         }
+        if let Some(view) = &self.snapshot.elsewhere {
+            let view = view.clone();
+            let rows = Elsewhere::new(view, self.table, Arc::clone(&schema), filters, limit);
+            let rows = StreamingTableExec::try_new(
+                schema,
+                vec![Arc::new(rows)],
+                None,
+                None,
+                false,
+                limit,
+            )?;
+            parts.push(Arc::new(rows));
+        }
+        match parts.len() {
+            1 => Ok(parts.remove(0)),
+            _ => UnionExec::try_new(parts),
+        }
+    }
+}
+
+impl View {
+    /// The rows that are in segments.
+    fn segments(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let options = state.config_options().execution.parquet.clone();
         let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(
             datafusion::common::config::TableParquetOptions {
@@ -178,8 +232,7 @@ impl TableProvider for View {
             .with_projection_indices(projection.cloned())?
             .with_expr_adapter(Some(Arc::new(adapt::Factory)))
             .build();
-        let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
-        UnionExec::try_new(vec![memory, files])
+        Ok(DataSourceExec::from_data_source(scan))
     }
 }
 
@@ -229,6 +282,11 @@ fn attributes(snapshot: &Snapshot) -> std::collections::BTreeMap<String, DataTyp
             add(name, kind.shown());
         }
     }
+    if let Some(elsewhere) = &snapshot.elsewhere {
+        for (name, kind) in elsewhere.attributes() {
+            add(&name, kind.shown());
+        }
+    }
     for batch in &snapshot.memory {
         for field in batch.schema_ref().fields() {
             if let Some(name) = field.name().strip_prefix(ATTRIBUTE_PREFIX) {
@@ -251,7 +309,10 @@ impl AttributeType {
 }
 
 /// The batch with the columns of `schema`.
-fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+pub(super) fn conform(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
     let columns: Result<Vec<ArrayRef>, DataFusionError> = schema
         .fields()
         .iter()
