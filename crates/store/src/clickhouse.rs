@@ -130,8 +130,8 @@ impl Place {
         self.prepare()?;
         // Before the rows, so that whoever sees a row sees its attributes.
         self.note_attributes(table, rows, arrived)?;
-        let generation = memtable.generation;
-        if self.may_be_there(table, generation) && self.is_there(table, generation)? {
+        let stamp = memtable.stamp().unwrap_or_default();
+        if self.may_be_there(table, memtable.generation) && self.is_there(table, stamp)? {
             return Ok(());
         }
         let encode = |error: arrow::error::ArrowError| ClickHouseError::Rows {
@@ -140,11 +140,11 @@ impl Place {
             reason: error.to_string(),
         };
         let writer = self.writer;
-        let stamped = write::stamped(table, rows, writer, generation, arrived).map_err(encode)?;
+        let stamped = write::stamped(table, rows, writer, stamp, arrived).map_err(encode)?;
         let body = write::stream(&stamped).map_err(encode)?;
         drop(stamped);
         let insert = tables::insert(self.client.database(), table);
-        let token = format!("{writer}-{generation}-{}-{}", memtable.mark(), table.name());
+        let token = format!("{writer}-{stamp}-{}", table.name());
         self.client.insert(&insert, &token, &body)
     }
 
@@ -162,9 +162,9 @@ impl Place {
     }
 
     /// Whether a generation's rows are there: a block is there whole or not at all. The token says so too, but for some time only.
-    fn is_there(&self, table: Table, generation: u64) -> Result<bool, ClickHouseError> {
+    fn is_there(&self, table: Table, stamp: i64) -> Result<bool, ClickHouseError> {
         let statement = format!(
-            "SELECT count() FROM (SELECT 1 FROM {} WHERE writer = {} AND generation = {generation} LIMIT 1)",
+            "SELECT count() FROM (SELECT 1 FROM {} WHERE writer = {} AND generation = {stamp} LIMIT 1)",
             tables::name(self.client.database(), table.name()),
             self.writer
         );
@@ -233,9 +233,9 @@ impl Place {
             .collect()
     }
 
-    /// What is seen of a table by whoever has the generations from `floor` on in memory.
-    pub(crate) fn view(self: &Arc<Self>, table: Table, floor: u64) -> View {
-        View::new(Arc::clone(self), table, floor)
+    /// What is seen of a table by whoever has the generations with these stamps in memory.
+    pub(crate) fn view(self: &Arc<Self>, table: Table, in_memory: Vec<i64>) -> View {
+        View::new(Arc::clone(self), table, in_memory)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

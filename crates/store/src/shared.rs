@@ -216,14 +216,16 @@ impl Shared {
             .segments
             .iter()
             .filter(|held| held.segment.table == table);
-        // What is in memory may be there as well by the time that somebody reads there.
-        let oldest = state.frozen.first().map(AsRef::as_ref);
-        let floor = oldest.unwrap_or(&state.active).generation;
-        let elsewhere = self.elsewhere.as_ref();
+        let elsewhere = self.elsewhere.as_ref().map(|place| {
+            // What is in memory may be there as well by the time that somebody reads there.
+            let frozen = state.frozen.iter().map(AsRef::as_ref);
+            let stamps = frozen.chain([&state.active]).filter_map(Memtable::stamp);
+            place.view(table, stamps.collect())
+        });
         Snapshot {
             memory: memory.cloned().collect(),
             segments: segments.cloned().collect(),
-            elsewhere: elsewhere.map(|place| place.view(table, floor)),
+            elsewhere,
         }
     }
 

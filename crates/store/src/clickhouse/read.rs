@@ -33,16 +33,16 @@ const BATCH_BYTES_MAX: usize = 512 * 1024 * 1024;
 pub(crate) struct View {
     place: Arc<Place>,
     table: Table,
-    /// The first of this store's generations that is not looked at.
-    floor: u64,
+    /// The stamps of this store's generations that are not looked at.
+    in_memory: Vec<i64>,
 }
 
 impl View {
-    pub(super) const fn new(place: Arc<Place>, table: Table, floor: u64) -> Self {
+    pub(super) const fn new(place: Arc<Place>, table: Table, in_memory: Vec<i64>) -> Self {
         Self {
             place,
             table,
-            floor,
+            in_memory,
         }
     }
 
@@ -67,14 +67,15 @@ impl View {
             .iter()
             .map(|field| quoted(column_name(field.name())))
             .collect();
-        let statement = self.statement(&columns.join(", "), condition, limit);
+        let limit = limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
+        let statement = self.statement(&columns.join(", "), condition, &limit);
         self.ask(&statement, Schema::new(fields).into())
     }
 
     /// How many rows there are.
     pub(crate) fn count(&self) -> Result<u64, ClickHouseError> {
         let rows = Field::new("rows", DataType::UInt64, false);
-        let statement = self.statement("count() AS rows", None, None);
+        let statement = self.statement("count() AS rows", None, "");
         let batches = self.ask(&statement, Arc::new(Schema::new(vec![rows])))?;
         let mut count = 0;
         for batch in batches {
@@ -105,8 +106,11 @@ impl View {
         &self,
         traces: &[TraceId],
     ) -> Result<HashMap<u128, usize, FoldState>, ClickHouseError> {
-        let grouped = format!("{} GROUP BY trace_id", in_traces(traces));
-        let statement = self.statement("trace_id, count() AS rows", Some(&grouped), None);
+        let statement = self.statement(
+            "trace_id, count() AS rows",
+            Some(&in_traces(traces)),
+            " GROUP BY trace_id",
+        );
         let fields = vec![
             Field::new("trace_id", DataType::FixedSizeBinary(16), false),
             Field::new("rows", DataType::UInt64, false),
@@ -123,15 +127,24 @@ impl View {
         Ok(counts)
     }
 
-    fn statement(&self, what: &str, condition: Option<&str>, limit: Option<usize>) -> String {
-        let condition = condition.map_or(String::new(), |condition| format!(" AND {condition}"));
-        let limit = limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
-        format!(
-            "SELECT {what} FROM {} WHERE NOT (writer = {} AND generation >= {}){condition}{limit} FORMAT ArrowStream",
-            tables::name(self.place.client.database(), self.table.name()),
-            self.place.writer,
-            self.floor
-        )
+    fn statement(&self, what: &str, condition: Option<&str>, rest: &str) -> String {
+        let mut conditions = Vec::new();
+        if !self.in_memory.is_empty() {
+            let stamps: Vec<String> = self.in_memory.iter().map(i64::to_string).collect();
+            let (writer, stamps) = (self.place.writer, stamps.join(", "));
+            conditions.push(format!(
+                "NOT (writer = {writer} AND generation IN ({stamps}))"
+            ));
+        }
+        conditions.extend(condition.map(str::to_owned));
+        let mut statement = format!(
+            "SELECT {what} FROM {}",
+            tables::name(self.place.client.database(), self.table.name())
+        );
+        if !conditions.is_empty() {
+            statement = format!("{statement} WHERE {}", conditions.join(" AND "));
+        }
+        format!("{statement}{rest} FORMAT ArrowStream")
     }
 
     fn ask(&self, statement: &str, schema: SchemaRef) -> Result<Batches, ClickHouseError> {
@@ -282,7 +295,7 @@ mod tests {
         let place = format!("http://127.0.0.1:{port}/a").parse().unwrap();
         let place = Arc::new(Place::new(&place, Duration::from_hours(1), 7, 1));
         place.lock().is_prepared = true;
-        let view = place.view(Table::Logs, 3);
+        let view = place.view(Table::Logs, vec![3, 4]);
         let batches = view.rows(&["body", "time"], None, None);
         let batches = batches.and_then(Iterator::collect);
         server.join().unwrap();
@@ -349,10 +362,15 @@ mod tests {
     fn what_is_in_memory_is_not_asked_for() {
         let place = "http://127.0.0.1:1/a".parse().unwrap();
         let place = Arc::new(Place::new(&place, Duration::from_hours(1), 7, 1));
-        let view = place.view(Table::Logs, 3);
+        let view = place.view(Table::Logs, vec![3, 4]);
         assert_eq!(
-            view.statement("time", Some("time > 5"), Some(9)),
-            "SELECT time FROM `a`.`logs` WHERE NOT (writer = 7 AND generation >= 3) AND time > 5 LIMIT 9 FORMAT ArrowStream"
+            view.statement("time", Some("time > 5"), " LIMIT 9"),
+            "SELECT time FROM `a`.`logs` WHERE NOT (writer = 7 AND generation IN (3, 4)) AND time > 5 LIMIT 9 FORMAT ArrowStream"
+        );
+        let view = place.view(Table::Logs, Vec::new());
+        assert_eq!(
+            view.statement("time", None, ""),
+            "SELECT time FROM `a`.`logs` FORMAT ArrowStream"
         );
     }
 }

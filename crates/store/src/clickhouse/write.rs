@@ -27,7 +27,7 @@ pub(super) fn stamped(
     table: Table,
     rows: &RecordBatch,
     writer: i64,
-    generation: u64,
+    stamp: i64,
     arrived: u32,
 ) -> Result<RecordBatch, ArrowError> {
     let mut fields = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn stamped(
     let count = rows.num_rows();
     let origin: [ArrayRef; 3] = [
         Arc::new(Int64Array::from(vec![writer; count])),
-        Arc::new(Int64Array::from(vec![generation.cast_signed(); count])),
+        Arc::new(Int64Array::from(vec![stamp; count])),
         Arc::new(UInt32Array::from(vec![arrived; count])),
     ];
     for ((name, _), column) in ORIGIN.iter().zip(origin) {
