@@ -71,6 +71,26 @@ pub fn soak(seconds: u64) -> Result<()> {
     shell::run(command.env("SOAK_SECONDS", seconds.to_string()))
 }
 
+/// Kills a process that appends to a store at so many random moments, and holds what it acknowledged against what is kept.
+pub fn kill(points: u64) -> Result<()> {
+    let mut command = shell::cargo();
+    command.args([
+        "test",
+        "--locked",
+        "--package",
+        packages::STORE,
+        "--test",
+        "store",
+        "--",
+        "kill::nothing_acknowledged_is_lost_and_nothing_is_there_twice",
+        "--exact",
+        "--nocapture",
+    ]);
+    shell::run(command.env("RADIOSONDE_KILL_POINTS", points.to_string()))?;
+    println!("kill: {points} moments, nothing acknowledged lost, nothing there twice");
+    Ok(())
+}
+
 /// Checks the library with no feature, with every few of its features, and with all of them.
 pub fn powerset(depth: usize) -> Result<()> {
     let features = packages::features(packages::LIBRARY)?;

@@ -88,6 +88,12 @@ enum Task {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
     },
+    /// Kill a process that appends to a store at random moments: nothing acknowledged is lost, nothing is there twice.
+    Kill {
+        /// At how many moments.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+        points: u64,
+    },
     /// Check `radiosonde` with its features combined: none, each, each few, all.
     Powerset {
         /// At most so many features at once, besides all of them.
@@ -129,6 +135,7 @@ fn run(task: Task) -> Result<()> {
         Task::Loom => lanes::loom(),
         Task::Miri => lanes::miri(),
         Task::Soak { seconds } => lanes::soak(seconds),
+        Task::Kill { points } => lanes::kill(points),
         Task::Powerset { depth } => lanes::powerset(depth),
         Task::Fuzz { target, seconds } => lanes::fuzz(target.as_deref(), seconds),
     }

@@ -120,8 +120,9 @@ pub(crate) static UNKNOWN: Descriptor = Descriptor {
 };
 
 impl Descriptor {
-    /// Most label sets of an instrument unless the event says otherwise (OpenTelemetry metrics SDK, cardinality limits).
-    pub const SERIES_MAX_DEFAULT: usize = 2000;
+    /// Most label sets of an instrument unless the event says otherwise: with the overflow series, fewer than the 2,000 of
+    /// OpenTelemetry's metrics SDK (cardinality limits).
+    pub const SERIES_MAX_DEFAULT: usize = 1998;
     /// The filter target of events that name none.
     pub const TARGET_DEFAULT: &str = "metrics";
 

@@ -16,11 +16,15 @@
 //! tracing-subscriber's `EnvFilter` documents, and a test holds both side by side. The one difference: a field's value
 //! is compared as text, where `*` (or `.*`) stands for any run of characters, instead of as a regular expression.
 //!
+//! A bare word that is a level but for one letter, or for their order (`RUST_LOG=inof`), is a target all the same:
+//! [`Filter::doubts`] says so, because nothing that is recorded could.
+//!
 //! Directives on spans only ever enable more, never less. They are the only reason for a callsite to be asked again
 //! at each use; without them every callsite is decided once.
 
 mod active;
 mod directive;
+mod level;
 
 use std::{fmt, str::FromStr};
 
@@ -119,6 +123,20 @@ impl Filter {
             })
             .collect();
         (Self::new(directives), errors)
+    }
+
+    /// What was probably meant otherwise, a sentence each: bare words that are nearly a level.
+    pub fn doubts(&self) -> Vec<String> {
+        self.written
+            .iter()
+            .filter_map(Directive::level_meant)
+            .map(|(word, level)| {
+                format!(
+                    "filter directive `{word}` is no level, so it stands for the targets that begin so: did you mean `{level}`? \
+                     Write `{word}=trace` where it is a target"
+                )
+            })
+            .collect()
     }
 
     /// Whether a callsite is always, never, or sometimes recorded; sometimes only where a directive on spans could
@@ -340,6 +358,37 @@ mod tests {
         filter directive `é=nope`, column 3: `nope` is not a level; levels are off, error, warn, info, debug, trace, or 0 to 5
         filter directive `my_crate=verbose`, column 10: `verbose` is not a level; levels are off, error, warn, info, debug, trace, or 0 to 5
         "#);
+    }
+
+    #[test]
+    fn a_bare_word_that_is_nearly_a_level_is_doubted() {
+        let doubts = |text: &str| Filter::parse(text).unwrap().doubts();
+        for (word, level) in [
+            ("inof", "info"),
+            ("INFOO", "info"),
+            ("degub", "debug"),
+            ("warm", "warn"),
+            ("eror", "error"),
+            ("of", "off"),
+        ] {
+            let said = doubts(&format!("warn,{word}"));
+            let mend = format!("`{level}`? Write `{word}=trace` where");
+            assert!(said.len() == 1 && said[0].contains(&mend), "{said:?}");
+        }
+        for text in [
+            "info",
+            "WARN",
+            "3",
+            "inof=trace",
+            "[inof]",
+            "inof[{user}]",
+            "tokio",
+            "inof::x",
+            "",
+        ] {
+            assert_eq!(doubts(text), [""; 0], "{text}");
+        }
+        assert_eq!(Filter::parse("warn,inof").unwrap().to_string(), "warn,inof");
     }
 
     #[test]

@@ -339,6 +339,10 @@ pub struct Silence {
 
 impl Drop for Silence {
     fn drop(&mut self) {
+        if matches!(CLOSED.get(), Closed::Gone) {
+            // The thread ends, and its lane may be another's by now.
+            return;
+        }
         // A silence inside another one leaves the outer one's; a lane that `aloud` got meanwhile stays the thread's.
         if let (before, closed @ (Closed::Unused | Closed::Limit | Closed::Gone)) = self.before {
             OPEN.set(before.or(silent_lane()));

@@ -20,7 +20,7 @@ use std::{
 
 pub use self::requests::Handle;
 use self::{
-    reading::{convert, reader, waiting_in_lanes},
+    reading::{convert, reader},
     requests::Shared,
 };
 use crate::{
@@ -212,10 +212,7 @@ impl Pump {
             // It has said that it is at its end.
             let _ = thread.join();
         } else {
-            let shared = self.handle.shared();
-            let left = shared.in_hand.load(Relaxed) + waiting_in_lanes();
-            loss::count(Lost::ShutdownDeadline, left as u64);
-            shared.left_behind.store(left, Relaxed);
+            self.handle.give_up();
         }
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = false;
         delivered

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, VecDeque},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,12 +13,13 @@ use std::{
 };
 
 use radiosonde_core::{
-    WhenFull,
+    Silence, WhenFull,
     batch::Batch,
     context,
     loss::{self, Lost},
     model::{Log, Record, Value},
     pump::{self, Consumer, Pump},
+    silence,
     subscriber::Subscriber,
     when_full,
 };
@@ -286,6 +288,35 @@ fn values_that_panic_leave_every_slot_to_later_spans() {
     drop(info_span!("after"));
     assert_eq!(recording.shown(), ["after"]);
     assert_eq!(recording.lost(), []);
+}
+
+/// Logs when it is dropped.
+struct LastWords;
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        info!("too late");
+    }
+}
+
+thread_local! {
+    /// Dropped in the reverse of the order in which a thread first uses them.
+    static LAST_WORDS: RefCell<Option<LastWords>> = const { RefCell::new(None) };
+    static SILENT: RefCell<Option<Silence>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_silence_that_outlives_what_its_thread_records_into_does_not_bring_that_back() {
+    let recording = recording();
+    let ending = thread::spawn(|| {
+        LAST_WORDS.set(Some(LastWords));
+        SILENT.set(None);
+        info!("in time");
+        SILENT.set(Some(silence()));
+    });
+    ending.join().unwrap();
+    assert_eq!(recording.shown(), ["in time"]);
+    assert_eq!(recording.lost(), [(Lost::ThreadExiting, 1)]);
 }
 
 #[test]

@@ -16,10 +16,12 @@
 
 mod answer;
 mod scrape;
+mod stream;
 
 use std::{
-    io::{self, Read as _},
+    io, mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    process,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -126,6 +128,8 @@ pub struct Endpoint {
     address: SocketAddr,
     service: Arc<Service>,
     thread: Option<thread::JoinHandle<()>>,
+    /// The process that has the thread: the child of a fork has a copy of this, and no such thread.
+    process: u32,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -183,6 +187,7 @@ impl Endpoint {
             address,
             service,
             thread: Some(thread),
+            process: process::id(),
         })
     }
 
@@ -194,6 +199,11 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        if process::id() != self.process {
+            // The address is the parent's, and there is no such thread to detach from.
+            mem::forget(self.thread.take());
+            return;
+        }
         self.service.stop.store(true, Relaxed);
         let mut wake = self.address;
         if wake.ip().is_unspecified() {
@@ -289,6 +299,12 @@ fn serve(stream: &TcpStream, slot: Slot) {
                 );
             }
             Ok(httparse::Status::Partial) => {}
+            Err(httparse::Error::TooManyHeaders) => {
+                break (
+                    Reply::Now(Answer::text(431, "the request has too many headers\n")),
+                    true,
+                );
+            }
             Err(_) => {
                 break (
                     Reply::Now(Answer::text(400, "this is not an HTTP request\n")),
@@ -296,7 +312,7 @@ fn serve(stream: &TcpStream, slot: Slot) {
                 );
             }
         }
-        match read_more(stream, &mut head, deadline) {
+        match stream::read_more(stream, &mut head, HEAD_BYTES_MAX, deadline) {
             Ok(true) => {}
             Ok(false) => return,
             Err(_) => {
@@ -308,7 +324,7 @@ fn serve(stream: &TcpStream, slot: Slot) {
         }
     };
     // The place is kept until the answer is taken.
-    let (_slot, answer) = match reply {
+    let (slot, answer) = match reply {
         Reply::Now(answer) => (Some(slot), answer),
         Reply::Metrics(format) => match slot.into_scrape() {
             Some(slot) => (Some(slot), service.metrics(format)),
@@ -316,25 +332,9 @@ fn serve(stream: &TcpStream, slot: Slot) {
         },
     };
     // A caller that does not take its answer is not our loss.
-    let _ = answer.write(stream, with_body, Instant::now() + REQUEST_TIMEOUT);
-}
-
-/// Reads what has come, at most to the limit. `false` when the caller has closed the connection.
-fn read_more(mut stream: &TcpStream, head: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
-    stream.set_read_timeout(Some(left_until(deadline)?))?;
-    let mut block = [0; 1024];
-    let room = block.len().min(HEAD_BYTES_MAX - head.len());
-    let read = stream.read(&mut block[..room])?;
-    head.extend_from_slice(&block[..read]);
-    Ok(read > 0)
-}
-
-fn left_until(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        Err(io::ErrorKind::TimedOut.into())
-    } else {
-        Ok(left)
+    let answered = answer.write(stream, with_body, Instant::now() + REQUEST_TIMEOUT);
+    if answered.is_ok() && slot.is_some() {
+        stream::linger(stream);
     }
 }
 
@@ -362,13 +362,15 @@ impl Service {
                 .and_then(|header| std::str::from_utf8(header.value).ok())
                 .unwrap_or_default()
         };
-        if let Err(refused) = self.admit(header("authorization"), header("host")) {
+        let target = request.path.unwrap_or_default();
+        // What a whole address says of the host stands before the header (RFC 9112, section 3.2.2).
+        let (host, target) = whole_address(target).unwrap_or((header("host"), target));
+        if let Err(refused) = self.admit(header("authorization"), host) {
             return Reply::Now(refused);
         }
         if !matches!(request.method, Some("GET" | "HEAD")) {
             return Reply::Now(Answer::text(405, "only GET and HEAD are answered\n"));
         }
-        let target = request.path.unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let verbose = query
             .split('&')
@@ -450,6 +452,17 @@ fn probe(code: u16, status: Status, verbose: Option<Report>) -> Answer {
         Some(report) => Answer::json(code, &Report { status, ..report }),
         None => Answer::json(code, &Brief { status }),
     }
+}
+
+/// The host, with its port, and the path of a target that is a whole address, as proxies send it.
+fn whole_address(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    if !(scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")) {
+        return None;
+    }
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // Without a host the address is none.
+    (!host.is_empty()).then_some((host, path))
 }
 
 /// Whether the `Host` header names an address or `localhost`. HTTP/1.0 has none.

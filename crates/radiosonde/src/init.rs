@@ -65,7 +65,13 @@ pub(crate) fn deliver_last(signal: i32) {
         radiosonde_core::count_open_spans();
         let timeout = running.config.export.shutdown_timeout;
         let deadline = pump::deadline_in(timeout);
-        running.export_now(timeout.saturating_sub(END_RESERVE_MAX.min(timeout / 2)));
+        let in_time = timeout.saturating_sub(END_RESERVE_MAX.min(timeout / 2));
+        if !running.export_now(in_time) {
+            running.pump.give_up();
+        }
+        if let Some(said) = running.left_behind() {
+            running.exporters.say(said);
+        }
         // What they kept for another try is lost with the process.
         let left = deadline.saturating_duration_since(Instant::now());
         running.exporters.end(left);

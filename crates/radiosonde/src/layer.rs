@@ -41,7 +41,8 @@ where
     RecordLayer::new().with_filter(ProcessFilter { target: None })
 }
 
-/// A layer that records only what has the target `metrics` or one below it, as far as the process's filter admits.
+/// A layer that records only what has the target `metrics` or one below it, as far as the process's filter admits. Beside
+/// [`records`] in one registry it is of no use: what it sees is recorded already, and a log then twice.
 pub fn metrics<S>() -> Filtered<RecordLayer, ProcessFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -106,7 +107,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecordLayer {
         let parent = attributes.parent().and_then(|id| self.parent(id, &context));
         let open = OpenSpan::start(attributes, parent);
         if let (Some(open), Some(span)) = (open, context.span(id)) {
-            span.extensions_mut().insert(open);
+            let mut extensions = span.extensions_mut();
+            // Another layer of ours in the same registry may record the span already.
+            if extensions.get_mut::<OpenSpan>().is_none() {
+                extensions.insert(open);
+            }
         }
     }
 

@@ -284,6 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_an_option_in_a_list_is_not_written_again() {
+        let event = event(
+            r#"{"event":{"type":"X","data":{"args":["run","--password","hunter2","--port",80,["--token","T0"]],"plain":["a","b"]}}}"#,
+        );
+        let line = written(&Record::Event(event));
+        assert!(
+            line.contains(r#""args":["run","--password","[redacted]","--port",80,["--token","[redacted]"]],"plain":["a","b"]"#),
+            "{line}"
+        );
+    }
+
+    #[test]
     fn the_older_shape_is_read() {
         let older = event(
             r#"{"span_id":2,"parent_span_id":1,"event":{"type":"GpuOpCompleted","data":{"op_name":"m"}}}"#,

@@ -173,17 +173,8 @@ impl Redaction {
     /// Of each value of a list (`None`: no text), whether it is a secret by what is before it, as on a command line: what
     /// follows `--password` and the like.
     pub fn arguments<'t>(&self, texts: impl Iterator<Item = Option<&'t str>>) -> Vec<bool> {
-        let mut follows_option = false;
-        texts
-            .map(|text| {
-                let option = text.and_then(|text| text.strip_prefix("--"));
-                let is_secret = follows_option && text.is_some() && option.is_none();
-                follows_option = option.is_some_and(|option| {
-                    !option.contains('=') && self.sensitivity(option) != Sensitivity::Open
-                });
-                is_secret
-            })
-            .collect()
+        let mut arguments = Arguments::default();
+        texts.map(|text| arguments.is_secret(text, self)).collect()
     }
 
     /// Replaces the secrets in attributes that are owned.
@@ -219,6 +210,26 @@ impl Redaction {
                 self.attributes(&mut event.data);
             }
         }
+    }
+}
+
+/// What is known of the next value of a list by those before it. The one place where lists are looked at, for all that
+/// leaves.
+#[derive(Debug, Default)]
+pub(crate) struct Arguments {
+    follows_option: bool,
+}
+
+impl Arguments {
+    /// Whether the next value, whose text is `text`, is a secret by what is before it.
+    #[inline]
+    pub(crate) fn is_secret(&mut self, text: Option<&str>, redaction: &Redaction) -> bool {
+        let option = text.and_then(|text| text.strip_prefix("--"));
+        let is_secret = self.follows_option && text.is_some() && option.is_none();
+        self.follows_option = option.is_some_and(|option| {
+            !option.contains('=') && redaction.sensitivity(option) != Sensitivity::Open
+        });
+        is_secret
     }
 }
 

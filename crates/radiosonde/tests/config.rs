@@ -404,6 +404,10 @@ fn every_unknown_variable_of_ours_is_an_error_that_shows_its_value_unless_it_may
         ("RADIOSONDE_BENCH_DEMO", "x"),
         ("RADIOSONDE_TEST_FOLDER", "x"),
         ("RADIOSONDE_DATA_DIR", "x"),
+        ("RADIOSONDE_KEYS", "x"),
+        ("RADIOSONDE_TLS_CA", "x"),
+        ("RADIOSONDE_SCRAPE", "x"),
+        ("RADIOSONDE_DASHBOARDS", "x"),
     ]));
     insta::assert_snapshot!(text, @r#"
     environment: RADIOSONDE_FOO = "1": unknown variable; leave it out; `radiosonde::config::reference()` lists every key
@@ -446,6 +450,14 @@ fn what_opening_would_wait_for_is_refused() {
             "{text}"
         );
     }
+    let named = folder.path().join("radiosonde.toml");
+    std::fs::rename(pipe, &named).unwrap();
+    let error = RawConfig::read(&named).unwrap_err().to_string();
+    assert!(
+        error.contains("radiosonde.toml: cannot be read: it is a pipe, a socket or a device"),
+        "{error}"
+    );
+    std::fs::rename(&named, pipe).unwrap();
     let error = JsonLines::open(Path::new(pipe), JsonEncoder::default()).unwrap_err();
     assert!(error.to_string().contains("it is a pipe"), "{error}");
     // A terminal, nowhere, or a pipe whose other end somebody holds.
@@ -635,6 +647,35 @@ path = {other:?}
         folder.path().join("fresh.db")
     ));
     assert!(Config::new(fresh).is_ok());
+}
+
+#[test]
+fn what_no_caller_of_the_endpoint_can_ask_for_is_found_before_anything_starts() {
+    let file = toml(
+        r#"
+[telemetry]
+metrics_path = "/livez"
+health_path = "/a b"
+[http]
+token = "s3cret\n"
+"#,
+    );
+    insta::assert_snapshot!(errors(file), @r#"
+    radiosonde.toml, line 3: telemetry.metrics_path = "/livez": is the path of another page; give one of the two another one
+    radiosonde.toml, line 4: telemetry.health_path = "/a b": is not the path of a page; write one such as "/metrics"
+    radiosonde.toml, line 6: http.token = [redacted]: is what no caller can send; write visible ASCII without spaces around it
+    "#);
+    let same = environment(&[
+        ("RADIOSONDE_TELEMETRY_METRICS_PATH", "/health"),
+        ("RADIOSONDE_HTTP_TOKEN", " s3cret"),
+    ]);
+    insta::assert_snapshot!(errors(same), @r#"
+    default: telemetry.health_path = "/health": is the path of another page; give one of the two another one
+    environment: RADIOSONDE_HTTP_TOKEN = [redacted]: is what no caller can send; write visible ASCII without spaces around it
+    "#);
+    for token in ["s3cret", "a b", "AbC-._~+/=="] {
+        from_environment(&[("RADIOSONDE_HTTP_TOKEN", token)]);
+    }
 }
 
 #[test]

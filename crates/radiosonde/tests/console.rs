@@ -49,6 +49,24 @@ fn standard_output_stays_clean_and_a_pipe_gets_no_colour() {
     assert!(!err.contains('\u{1b}'), "{err:?}");
 }
 
+#[test]
+fn a_filter_that_was_probably_meant_otherwise_is_told_on_standard_error() {
+    for (filter, is_doubted) in [("inof", true), ("info", false), ("inof=trace", false)] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let command = bare(command.args(ARGUMENTS)).env("RUST_LOG", filter);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "it is legal");
+        let said = text(&output.stderr);
+        let doubts = "radiosonde: filter directive `inof` is no level";
+        assert_eq!(
+            said.matches(doubts).count(),
+            usize::from(is_doubted),
+            "{said}"
+        );
+        assert_eq!(said.contains("did you mean `info`?"), is_doubted, "{said}");
+    }
+}
+
 /// Runs the child on a terminal of util-linux's `script`.
 fn on_a_terminal(variables: &[(&str, &str)]) -> Output {
     let program = std::env::current_exe().unwrap();

@@ -9,6 +9,7 @@
 )]
 
 use std::{
+    cell::RefCell,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -24,6 +25,7 @@ use std::{
 use radiosonde::{
     core::{
         events::ResourceCacheAccess,
+        handlers,
         metrics::{self, snapshot::Snapshot},
     },
     encode::openmetrics,
@@ -107,6 +109,42 @@ fn child() {
     }
 }
 
+/// An `init` that cannot handle the signals, because the process may open no file just then.
+#[cfg(target_os = "linux")]
+fn without_room(scenario: &str, builder: radiosonde::Builder) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` lives for as long as the call.
+    let read = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    assert_eq!(read, 0);
+    let files = |most: libc::rlim_t| {
+        let limit = libc::rlimit {
+            rlim_cur: most,
+            ..limit
+        };
+        // SAFETY: `limit` lives for as long as the call.
+        let written = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+        assert_eq!(written, 0);
+    };
+    files(3);
+    let failed = builder_without_file().handle_signals(true).init();
+    files(limit.rlim_cur);
+    let Err(error) = failed else {
+        panic!("they are handled")
+    };
+    assert!(
+        matches!(error, radiosonde::InitError::Signals(_)),
+        "{error}"
+    );
+    let again = (scenario == "no room for a signal at first")
+        .then(|| builder.handle_signals(true).init().unwrap());
+    log();
+    wait_to_be_ended();
+    drop(again);
+}
+
 /// As C calls a function of the program.
 extern "C" fn callback() {
     panic!("in a callback");
@@ -130,6 +168,16 @@ fn signalled(scenario: &str, builder: radiosonde::Builder) {
             log();
             wait_to_be_ended();
         }
+        "a handler hangs, signal" => {
+            let _guard = builder
+                .handle_signals(true)
+                .shutdown_timeout(SHORT)
+                .init()
+                .unwrap();
+            handlers::attach("hangs", &["*"], |_| thread::sleep(Duration::from_mins(2))).unwrap();
+            access();
+            wait_to_be_ended();
+        }
         "a full disk, signal" => {
             let builder = builder.handle_signals(true).json_lines("/dev/full");
             let guard = builder.init().unwrap();
@@ -145,6 +193,10 @@ fn signalled(scenario: &str, builder: radiosonde::Builder) {
                 assert_eq!(end_forked(signal), signal);
             }
             log();
+        }
+        #[cfg(target_os = "linux")]
+        "no room for a signal" | "no room for a signal at first" => {
+            without_room(scenario, builder);
         }
         other => failing(other, builder),
     }
@@ -163,6 +215,10 @@ fn beside_another_subscriber(builder: radiosonde::Builder) {
     assert!(error.to_string().contains("keep_subscriber()"), "{error}");
     assert!(!file.exists(), "something was started");
     drop(builder.keep_subscriber().init().unwrap());
+}
+
+thread_local! {
+    static GUARD: RefCell<Option<radiosonde::Guard>> = const { RefCell::new(None) };
 }
 
 /// Code of the program that fails or hangs while everything is delivered.
@@ -215,6 +271,17 @@ fn failing(scenario: &str, builder: radiosonde::Builder) {
             }
             log();
             drop(guard);
+        }
+        "a guard that a thread holds until it ends" => {
+            let hold = || {
+                GUARD.set(Some(builder.init().unwrap()));
+                log();
+            };
+            thread::scope(|scope| scope.spawn(hold).join().unwrap());
+        }
+        "a guard that the main thread holds until it ends" => {
+            GUARD.set(Some(builder.init().unwrap()));
+            log();
         }
         other => panic!("no scenario {other:?}"),
     }
@@ -396,6 +463,19 @@ fn returning_from_main_delivers_everything() {
 }
 
 #[test]
+fn a_guard_that_is_dropped_with_its_thread_delivers_everything() {
+    for scenario in [
+        "a guard that a thread holds until it ends",
+        "a guard that the main thread holds until it ends",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let status = end(&mut start(scenario, folder.path(), &[]));
+        assert!(status.success(), "{scenario}: {status}");
+        assert_eq!(work_lines(folder.path()), LINES, "{scenario}");
+    }
+}
+
+#[test]
 fn what_is_measured_last_is_in_the_last_metrics() {
     for variables in [&[][..], &[(EXPORTS, "1")]] {
         let folder = tempfile::tempdir().unwrap();
@@ -464,6 +544,59 @@ fn sigterm_and_sigint_deliver_and_then_end_the_process_as_always() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn an_init_that_cannot_handle_signals_leaves_them_as_they_were_for_the_next_one() {
+    for (scenario, delivered) in [
+        ("no room for a signal", 0),
+        ("no room for a signal at first", LINES),
+    ] {
+        for (signal, number) in [("-TERM", 15), ("-INT", 2)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut child = start(scenario, folder.path(), &[]);
+            let status = kill(&mut child, signal);
+            assert_eq!(status.signal(), Some(number), "{scenario}: {status}");
+            assert_eq!(work_lines(folder.path()), delivered, "{scenario}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_the_process_was_started_to_ignore_is_still_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = command("wait for a signal", folder.path(), &[]);
+    // As a shell starts what is to run in its background.
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", r#"trap "" INT; exec "$0" "$@""#])
+        .arg(child.get_program())
+        .args(child.get_args())
+        .envs(
+            child
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = shell.spawn().unwrap();
+    let id = child.id();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(out.any(|line| line.unwrap() == "ready"));
+    for signal in ["-INT", "-TERM"] {
+        let killed = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+        // Both are handled in the order in which they come.
+        thread::sleep(Duration::from_millis(200));
+    }
+    let status = end(&mut child);
+    assert_eq!(status.signal(), Some(15), "{status}");
+    assert_eq!(work_lines(folder.path()), LINES);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn lines_that_wait_for_room_when_a_signal_comes_are_counted_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = command("a full disk, signal", folder.path(), &[])
@@ -479,6 +612,27 @@ fn lines_that_wait_for_room_when_a_signal_comes_are_counted_and_said() {
         .sum();
     assert!(lost >= LINES, "{lost} of {LINES}: {said}");
     assert!(!said.contains("was not done"), "{said}");
+}
+
+#[test]
+fn what_a_handler_that_hangs_keeps_from_the_exporters_is_said_when_a_signal_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command("a handler hangs, signal", folder.path(), &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = kill(&mut child, "-TERM");
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    let of_it: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("a handler or consumer did not return: "))
+        .collect();
+    assert_eq!(of_it.len(), 1, "{said}");
+    let lost = of_it[0]
+        .split_once("return: ")
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
+    assert!(lost >= Some(ACCESSES), "{said}");
 }
 
 #[cfg(target_os = "linux")]

@@ -225,6 +225,27 @@ fn a_name_that_points_here_is_not_this_machine() {
 }
 
 #[test]
+fn a_target_may_be_a_whole_address_whose_host_stands_before_the_header() {
+    let endpoint = start(EndpointConfig::default(), &Health::new());
+    let asked_for = |target: &str, host: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        send(&endpoint, &request).0
+    };
+    assert_eq!(
+        asked_for("http://127.0.0.1:1/livez", "rebound.example"),
+        200
+    );
+    assert_eq!(
+        asked_for("HTTP://localhost/livez?verbose", "localhost"),
+        200
+    );
+    assert_eq!(asked_for("http://rebound.example/livez", "localhost"), 403);
+    assert_eq!(asked_for("http://ann@localhost/livez", "localhost"), 403);
+    assert_eq!(asked_for("http://localhost", "localhost"), 404);
+    assert_eq!(asked_for("http:///livez", "localhost"), 404);
+}
+
+#[test]
 fn what_is_no_request_is_refused() {
     let endpoint = start(EndpointConfig::default(), &Health::new());
     let (status, answer) = get(&endpoint, "/elsewhere");
@@ -243,8 +264,12 @@ fn what_is_no_request_is_refused() {
     assert_eq!(send(&endpoint, "\u{0}\u{1}\u{2}\r\n\r\n").0, 400);
     assert_eq!(send(&endpoint, &"X: y\r\n".repeat(2)).0, 400);
     let long = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(2 * HEAD_BYTES_MAX));
-    // The kernel may tear the connection down before the answer is read, as the rest of the request is never read.
-    assert!(matches!(send(&endpoint, &long).0, 431 | 0));
+    assert_eq!(send(&endpoint, &long).0, 431);
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(65));
+    assert_eq!(send(&endpoint, &many).0, 431);
+    let body = "x".repeat(1 << 20);
+    let sent = format!("POST /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n{body}");
+    assert_eq!(send(&endpoint, &sent).0, 405);
     assert_eq!(get(&endpoint, "/livez").0, 200);
 }
 
@@ -322,5 +347,143 @@ fn a_source_of_metrics_that_hangs_holds_up_scrapes_and_nothing_else() {
     while get(&endpoint, "/metrics").0 != 200 {
         assert!(Instant::now() < until, "it does not come back");
         thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// What only system calls can bring about.
+#[cfg(target_os = "linux")]
+mod on_linux {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    /// As much text as sockets do not hold.
+    fn large() -> Snapshot {
+        let mut large = snapshot();
+        let series = |number: u64| Series {
+            labels: Arc::new([("number".into(), number.into())]),
+            start_unix_ns: 1,
+            value: Number::U64(number),
+            exemplars: vec![],
+        };
+        large.metrics[0].data = Data::Counter((0..30_000).map(series).collect());
+        large
+    }
+
+    #[test]
+    fn what_a_caller_sends_after_its_request_costs_it_nothing_of_the_answer() {
+        let config = EndpointConfig::default();
+        let endpoint = Endpoint::start(config, Health::new(), large).unwrap();
+        let mut stream = TcpStream::connect(endpoint.address()).unwrap();
+        // What the caller does not take at once waits at the endpoint's end.
+        let bytes: libc::c_int = 1 << 16;
+        // SAFETY: the socket is open, and `bytes` lives for as long as the call and has the length that is said.
+        let set = unsafe {
+            libc::setsockopt(
+                stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVBUF,
+                (&raw const bytes).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        assert_eq!(set, 0);
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        // More than is read of a request at once.
+        stream.write_all(request.repeat(100).as_bytes()).unwrap();
+        let mut head = [0; 512];
+        stream.read_exact(&mut head).unwrap();
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let (head, begun) = head.split_once("\r\n\r\n").unwrap();
+        let length = head.split("Content-Length: ").nth(1).unwrap();
+        let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+        let mut got = begun.len();
+        let mut part = vec![0; 1 << 14];
+        let mut has_waited = false;
+        loop {
+            // A megabyte before the end the endpoint gets the time to hand over the rest and close.
+            if length - got < 1 << 20 && !has_waited {
+                thread::sleep(Duration::from_millis(100));
+                has_waited = true;
+            }
+            match stream.read(&mut part) {
+                Ok(0) => break,
+                Ok(read) => got += read,
+                Err(error) => panic!("{error} after {got} of {length} bytes"),
+            }
+        }
+        assert_eq!(got, length);
+    }
+
+    extern "C" fn pass_over(_: libc::c_int) {}
+
+    /// The numbers of the threads that serve.
+    fn serving() -> Vec<libc::pid_t> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let is_ours = |task: &std::path::Path| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "radiosonde-http\n")
+        };
+        let number = |task: std::path::PathBuf| task.file_name()?.to_str()?.parse().ok();
+        tasks
+            .map(|task| task.unwrap().path())
+            .filter(|task| is_ours(task))
+            .filter_map(number)
+            .collect()
+    }
+
+    #[test]
+    fn a_signal_that_the_program_handles_ends_no_request() {
+        let endpoint = start(EndpointConfig::default(), &Health::new());
+        // SAFETY: the handler does nothing.
+        let before =
+            unsafe { libc::signal(libc::SIGUSR1, pass_over as *const () as libc::sighandler_t) };
+        assert_ne!(before, libc::SIG_ERR);
+        let mut stream = TcpStream::connect(endpoint.address()).unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while serving().len() < 2 {
+            assert!(Instant::now() < until, "nobody serves");
+            thread::sleep(Duration::from_millis(1));
+        }
+        for _ in 0..20 {
+            for thread in serving() {
+                // SAFETY: it takes numbers; a thread that is gone by now is an error that nobody needs.
+                unsafe {
+                    libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR1);
+                }
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        stream.write_all(b"Host: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[test]
+    fn the_child_of_a_fork_leaves_the_endpoint_to_its_parent() {
+        let endpoint = start(EndpointConfig::default(), &Health::new());
+        // SAFETY: the child drops the endpoint, which is what this test is about and takes no lock that another thread may
+        // hold, and ends without unwinding and without destructors.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            drop(endpoint);
+            // SAFETY: it takes a number and does not return.
+            unsafe { libc::_exit(0) }
+        }
+        assert!(child > 0, "there is no child");
+        let until = Instant::now() + Duration::from_secs(20);
+        let mut status = 0;
+        // SAFETY: `status` lives for as long as the call.
+        while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+            if Instant::now() >= until {
+                // SAFETY: it takes two numbers; the child was not waited for yet, so its number is still its own.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+                panic!("the child waits for a thread that it does not have");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(status, 0);
+        assert_eq!(get(&endpoint, "/livez").0, 200);
     }
 }

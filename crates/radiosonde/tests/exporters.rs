@@ -417,6 +417,64 @@ fn people_get_one_clean_line_a_record() {
     "#);
 }
 
+/// A terminal that takes a few bytes at a time, and between them says that it takes nothing for the moment; from some time on
+/// it takes nothing at all.
+struct Blocked {
+    written: Shared,
+    room: Arc<AtomicU64>,
+    says_so: bool,
+}
+
+impl Write for Blocked {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.says_so = !self.says_so;
+        if self.says_so {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        let room = (bytes.len() as u64)
+            .min(100)
+            .min(self.room.load(Ordering::Relaxed));
+        if room == 0 {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.room.fetch_sub(room, Ordering::Relaxed);
+        self.written.write(&bytes[..room as usize])
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_console_that_takes_nothing_for_the_moment_gets_every_line_whole() {
+    // Without a recording that is on.
+    let _turn = turn();
+    let (written, room) = (Shared::default(), Arc::new(AtomicU64::new(u64::MAX)));
+    let out = Blocked {
+        written: written.clone(),
+        room: Arc::clone(&room),
+        says_so: false,
+    };
+    let mut console = Console::to_writer(out, Format::Json, false, Redaction::default());
+    let mut batch = Batch::new(Arc::default());
+    let parts = core::batch::Parts::default();
+    for _ in 0..5 {
+        batch.push_log(metadata(), None, &parts);
+    }
+    console.export(&batch).unwrap();
+    assert_eq!(read(written.text().as_bytes()).0.len(), 5);
+    // One line and a part of the next one.
+    let length = written.text().len() as u64 / 5;
+    room.store(length + length / 2, Ordering::Relaxed);
+    let lost = console.export(&batch).unwrap_err().lost(0);
+    assert_eq!(lost, (Lost::WriteFailed, 4));
+    room.store(u64::MAX, Ordering::Relaxed);
+    console.export(&batch).unwrap();
+    let (records, skipped) = read(written.text().as_bytes());
+    assert_eq!((records.len(), skipped), (11, 1));
+}
+
 /// A line for people without its time, duration and identifiers.
 fn masked(line: &str) -> String {
     let words: Vec<String> = line[12..]

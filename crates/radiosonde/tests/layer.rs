@@ -217,6 +217,26 @@ fn the_metrics_layer_takes_only_its_target() {
 }
 
 #[test]
+fn two_layers_of_ours_in_one_registry_record_a_span_once() {
+    let recording = recording();
+    let both = tracing_subscriber::registry()
+        .with(layer::records())
+        .with(layer::metrics());
+    tracing::subscriber::with_default(both, || {
+        let outer = info_span!(target: "metrics", "outer").entered();
+        info_span!(target: "metrics", "inner").in_scope(|| ());
+        info_span!("other").in_scope(|| ());
+        drop(outer);
+    });
+    let (spans, _) = recording.take();
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+    assert_eq!(names, ["inner", "other", "outer"]);
+    let outer = Some(spans[2].span_id);
+    assert_eq!([spans[0].parent_id, spans[1].parent_id], [outer, outer]);
+    assert_eq!(FullContext::current().context(), None);
+}
+
+#[test]
 fn the_process_filter_can_change_and_follow_spans() {
     let recording = recording();
     let subscriber = tracing_subscriber::registry().with(layer::records());

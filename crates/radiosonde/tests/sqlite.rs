@@ -1,4 +1,7 @@
 //! A recording in SQLite survives the death of the process that writes it.
+//!
+//! How much of it does, at a rate of events, is measured by a lane that no gate runs:
+//! `RATE=20000 cargo test -p radiosonde --all-features --test sqlite -- --ignored --nocapture sqlite_loss`
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
@@ -249,5 +252,158 @@ fn a_database_in_memory_is_refused() {
         let error = Sqlite::open(Path::new(path), Redaction::default()).unwrap_err();
         assert!(error.to_string().contains("name a SQLite file"), "{error}");
         assert!(!Path::new(path).exists());
+    }
+}
+
+/// How much of the end a killed process takes with it.
+#[cfg(unix)]
+mod loss {
+    use std::{
+        env,
+        hash::{BuildHasher as _, RandomState},
+        os::unix::fs::FileExt as _,
+        path::Path,
+        process::{Command, Stdio},
+        time::{Duration, Instant, SystemTime},
+    };
+
+    use radiosonde::{Event, core::record};
+
+    /// Where the child of [`sqlite_loss`] records.
+    const LOSS_FOLDER: &str = "RADIOSONDE_TEST_LOSS_FOLDER";
+    /// How many events it records in a second.
+    const RATE: &str = "RATE";
+    const RATE_DEFAULT: u64 = 20_000;
+    /// How often it is killed.
+    const ROUNDS: &str = "ROUNDS";
+    const ROUNDS_DEFAULT: u64 = 20;
+
+    /// Something happened, once more.
+    #[derive(Event)]
+    #[event(name = "loss.tick", target = "loss")]
+    struct LossTick {
+        /// How many were recorded before.
+        number: u64,
+        /// When, in nanoseconds since 1970.
+        at_unix_ns: u64,
+    }
+
+    fn number_of(variable: &str, default: u64) -> u64 {
+        env::var(variable).map_or(default, |text| text.parse().unwrap())
+    }
+
+    /// Not a test by itself: records events at a rate until it is killed, and notes each in a file that has it at once, which
+    /// its death does not undo.
+    #[test]
+    #[ignore = "run by the measurement as a process of its own"]
+    fn child_that_ticks() {
+        let Some(folder) = env::var_os(LOSS_FOLDER) else {
+            return;
+        };
+        let folder = Path::new(&folder);
+        let rate = number_of(RATE, RATE_DEFAULT);
+        let noted = std::fs::File::create(folder.join("noted")).unwrap();
+        let _guard = radiosonde::builder()
+            .console(false)
+            .discover(false)
+            .filter("loss")
+            .sqlite(folder.join("run.sqlite"))
+            .init()
+            .unwrap();
+        let started = Instant::now();
+        let mut number = 0;
+        loop {
+            let due = started.elapsed().as_nanos() * u128::from(rate) / 1_000_000_000;
+            while u128::from(number) < due {
+                let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                let at_unix_ns = at.unwrap().as_nanos() as u64;
+                record(&LossTick { number, at_unix_ns });
+                number += 1;
+                let note = [number.to_le_bytes(), at_unix_ns.to_le_bytes()].concat();
+                noted.write_all_at(&note, 0).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// How many events there are, and when the last one was recorded.
+    #[derive(Clone, Copy, Debug)]
+    struct Ticks {
+        /// One more than the last one's number.
+        numbered: u64,
+        /// All of them.
+        count: u64,
+        at_unix_ns: u64,
+    }
+
+    fn noted(folder: &Path) -> Ticks {
+        let note = std::fs::read(folder.join("noted")).unwrap();
+        let number = |at: usize| u64::from_le_bytes(note[at..at + 8].try_into().unwrap());
+        Ticks {
+            numbered: number(0),
+            count: number(0),
+            at_unix_ns: number(8),
+        }
+    }
+
+    fn committed(folder: &Path) -> Ticks {
+        let connection = rusqlite::Connection::open(folder.join("run.sqlite")).unwrap();
+        let all = "SELECT count(*), ifnull(max(data ->> 'number') + 1, 0), ifnull(max(data ->> 'at_unix_ns'), 0) \
+               FROM metric_event WHERE type = 'LossTick'";
+        let row = connection.query_row(all, (), |row| {
+            let number = |at| row.get::<_, i64>(at).map(|number| number as u64);
+            Ok(Ticks {
+                count: number(0)?,
+                numbered: number(1)?,
+                at_unix_ns: number(2)?,
+            })
+        });
+        row.unwrap()
+    }
+
+    /// A measurement, not a test: kills a process that records `RATE` events a second at a random moment, `ROUNDS` times, and
+    /// prints how much of the end its database lacks. Settings are read from the environment, such as
+    /// `RADIOSONDE_RECORDING_WHEN_FULL=wait`.
+    #[test]
+    #[ignore = "a measurement of a minute and more: see the top of this file"]
+    fn sqlite_loss() {
+        let (rate, rounds) = (
+            number_of(RATE, RATE_DEFAULT),
+            number_of(ROUNDS, ROUNDS_DEFAULT),
+        );
+        let mut losses_ms = Vec::new();
+        for round in 1..=rounds {
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let mut child = Command::new(env::current_exe().unwrap())
+                .args(["--exact", "loss::child_that_ticks", "--ignored"])
+                .env(LOSS_FOLDER, folder.path())
+                .env(RATE, rate.to_string())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            // Some commits, and then anywhere between two.
+            let random_ms = RandomState::new().hash_one(round) % 2000;
+            std::thread::sleep(Duration::from_millis(2500 + random_ms));
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let (noted, kept) = (noted(folder.path()), committed(folder.path()));
+            // The last event may have been recorded and not noted any more.
+            assert!(kept.numbered <= noted.numbered + 1, "{kept:?}, {noted:?}");
+            let lost_ms = noted.at_unix_ns.saturating_sub(kept.at_unix_ns) / 1_000_000;
+            println!(
+                "round {round} of {rounds}: of {} events the last {lost_ms} ms are missing ({} events), and {} before them",
+                noted.count,
+                noted.numbered.saturating_sub(kept.numbered),
+                kept.numbered - kept.count,
+            );
+            losses_ms.push(lost_ms);
+        }
+        losses_ms.sort_unstable();
+        println!(
+            "killed {rounds} times at {rate} events a second: the end that is missing is {} ms in the middle, {} ms at most",
+            losses_ms[losses_ms.len() / 2],
+            losses_ms[losses_ms.len() - 1],
+        );
     }
 }

@@ -1,119 +1,266 @@
-//! Who may talk to the server: this machine without more ado, others with the token.
+//! Who may talk to the server: this machine without more ado, others with a key or a certificate.
 //!
-//! A page that a browser shows may be anybody's. It cannot read answers of another origin, but through a name of its own
-//! that leads to this machine it could (DNS rebinding), so a server without a token answers only where it is called by an
-//! address or by `localhost`. And it could have things done whose answers it does not see: so what a browser says comes from
-//! another site is refused, but for somebody who follows a link to the page.
+//! ```text
+//! connection (listen) ─▶ Link: encrypted? whose certificate? ─┐
+//! request: a secret in a header, a cookie or the address ─────┴▶ who? ─▶ may its role do this? ─▶ the router
+//!                                                                  └───────────┴─▶ audit (who, what, the answer)
+//! ```
+//!
+//! Invariants: what a listener has behind it sees no request that [`Gate`] did not let through; a secret is neither kept nor
+//! printed; whether a guess is nearly right cannot be told from how long the answer takes.
 
-use std::{fmt, net::IpAddr};
+mod audit;
+mod browser;
+mod keys;
+
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::Request,
+    extract::{ConnectInfo, Request},
     http::{
-        HeaderMap, HeaderName, Method, StatusCode, Uri,
-        header::{AUTHORIZATION, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE},
+        HeaderMap, Method, StatusCode, Uri,
+        header::{AUTHORIZATION, COOKIE, LOCATION, SET_COOKIE},
     },
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 
-use crate::problem::Problem;
+use self::keys::{Fingerprint, Right};
+pub use self::keys::{Key, KeysError, Role, TOKEN_BYTES_MIN, Token, WeakToken};
+pub(crate) use self::{audit::Audit, keys::fingerprint};
+use crate::{
+    problem::Problem,
+    receive::{Intake, turned_away},
+};
 
-/// The cookie in which the page has the token.
+/// The cookie in which the page has the secret of a key.
 const COOKIE_NAME: &str = "radiosonde_token";
-/// The parameter with which a browser brings the token the first time.
+/// The parameter with which a browser brings it the first time.
 const PARAMETER: &str = "token=";
-/// What a browser says of where a request comes from, and of how it came about.
-static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-/// Fewest bytes of a token: what 96 random bits take in hexadecimal.
-pub const TOKEN_BYTES_MIN: usize = 24;
 
-/// What everybody has to show who is not let in otherwise. It is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+/// What is known of a connection before anything is said on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) is_encrypted: bool,
+    /// The SHA-256 of the certificate that the other end showed, which an authority of clients signed.
+    pub(crate) certificate: Option<Fingerprint>,
+}
 
-/// A token was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a token has at least {TOKEN_BYTES_MIN} letters, digits and `-._~` and nothing else; make one with `openssl rand -hex 32`"
-)]
-pub struct WeakToken;
+/// What is behind a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    OtlpGrpc,
+    OtlpHttp,
+    Page,
+}
 
-impl Token {
-    /// Takes a token, without the white space around it.
-    pub fn new(text: &str) -> Result<Self, WeakToken> {
-        let text = text.trim();
-        // What is left as it is in headers, cookies and addresses (RFC 3986, section 2.3).
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if text.len() < TOKEN_BYTES_MIN || !text.bytes().all(plain) {
-            return Err(WeakToken);
+impl Port {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OtlpGrpc => "otlp_grpc",
+            Self::OtlpHttp => "otlp_http",
+            Self::Page => "page",
         }
-        Ok(Self(text.to_owned()))
     }
 
-    /// Whether `shown` is this token, in a time that does not tell how much of it is right.
-    fn is(&self, shown: &str) -> bool {
-        let (own, shown) = (self.0.as_bytes(), shown.as_bytes());
-        let differences = own.iter().zip(shown).map(|(a, b)| a ^ b);
-        own.len() == shown.len()
-            && std::hint::black_box(differences.fold(0, |all, one| all | one)) == 0
-    }
-
-    /// Whether it is shown in a header that no browser adds by itself.
-    fn is_borne_by(&self, headers: &HeaderMap) -> bool {
-        let bearer = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        bearer.is_some_and(|shown| self.is(shown))
-    }
-
-    fn is_shown_by(&self, headers: &HeaderMap) -> bool {
-        let cookies = headers.get_all(COOKIE).into_iter();
-        let cookies = cookies
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='));
-        self.is_borne_by(headers) || cookies.into_iter().any(|shown| self.is(shown))
+    /// What a request is for. A question on the page's port is what only reads by HTTP's own rules, and SQL and PromQL, which
+    /// may be posted; whatever else there will be changes something, until it is said here that it does not.
+    fn right(self, method: &Method, path: &str) -> Right {
+        let asks = method.is_safe()
+            || path.starts_with("/prometheus/")
+            || ["/api/v1/sql", "/api/v1/sql/stream"].contains(&path);
+        match self {
+            Self::OtlpGrpc | Self::OtlpHttp => Right::Send,
+            Self::Page if asks => Right::Read,
+            Self::Page => Right::Change,
+        }
     }
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
+/// Somebody who is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    /// A key's name, `certificate` with its SHA-256, or `loopback`.
+    name: String,
+    role: Role,
+}
+
+impl Identity {
+    fn of(key: &Key) -> Self {
+        Self {
+            name: key.name().to_owned(),
+            role: key.role(),
+        }
     }
+}
+
+/// What becomes of a request.
+enum Verdict {
+    Pass(Identity),
+    /// A browser brought a secret, which is in the answer for it to keep.
+    Welcome(Identity, Response),
+    Refuse(Option<Identity>, Problem),
+}
+
+/// What every request of a listener goes through.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) port: Port,
+    /// Whether only this machine reaches the listener.
+    pub(crate) is_local: bool,
+    /// All that open it.
+    pub(crate) keys: Arc<[Key]>,
+    /// Where refused telemetry is noted.
+    pub(crate) intake: Arc<Intake>,
+    /// Where accesses are noted; nowhere where only this machine asks, and without a key.
+    pub(crate) audit: Option<Arc<Audit>>,
 }
 
 /// Lets a request through, or says why not.
-pub(crate) async fn check(token: Option<Token>, request: Request, next: Next) -> Response {
-    let is_borne = token
-        .as_ref()
-        .is_some_and(|token| token.is_borne_by(request.headers()));
-    if !is_borne && is_of_another_site(request.method(), request.uri(), request.headers()) {
-        return foreign();
-    }
-    let Some(token) = token else {
-        return if is_called_by_address(request.uri(), request.headers()) {
-            next.run(request).await
-        } else {
-            forbidden()
-        };
+pub(crate) async fn check(gate: Arc<Gate>, request: Request, next: Next) -> Response {
+    let noted = gate.audit.as_ref().map(|_| Noted::of(&request));
+    let (identity, is_allowed, response) = match gate.verdict(&request) {
+        Verdict::Pass(identity) => (Some(identity), true, next.run(request).await),
+        Verdict::Welcome(identity, response) => (Some(identity), true, response),
+        Verdict::Refuse(identity, problem) => {
+            let is_telemetry = gate.port != Port::Page;
+            let response = turned_away(&gate.intake, &request, is_telemetry, &problem);
+            (identity, false, response)
+        }
     };
-    if token.is_shown_by(request.headers()) {
-        return next.run(request).await;
+    if let Some((audit, noted)) = gate.audit.as_ref().zip(noted) {
+        let (by, role) = identity.map_or_else(
+            || ("nobody".to_owned(), ""),
+            |identity| (identity.name, identity.role.name()),
+        );
+        let caller = audit::Caller {
+            by,
+            role,
+            client: noted.client,
+            port: gate.port.name(),
+            is_allowed,
+        };
+        match gate.port {
+            Port::OtlpGrpc | Port::OtlpHttp => audit.sent(caller),
+            // The page's own files are of the program, and tell nobody anything.
+            Port::Page if is_allowed && !noted.asks && response.status().is_success() => {}
+            Port::Page => {
+                let status = response.status().as_u16();
+                audit.asked(caller, noted.method.as_str(), &noted.path, status);
+            }
+        }
     }
-    match brought(request.uri()) {
-        Some((shown, address)) if token.is(shown) => welcome(&token, &address),
-        _ => unauthorized(),
+    response
+}
+
+/// What is noted of a request. Not its query: a secret may be in it.
+struct Noted {
+    client: String,
+    method: Method,
+    path: String,
+    /// Whether it is a question, and no file of the page.
+    asks: bool,
+}
+
+impl Noted {
+    fn of(request: &Request) -> Self {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let path = request.uri().path();
+        Self {
+            client: peer.map_or_else(String::new, |ConnectInfo(peer)| {
+                peer.ip().to_canonical().to_string()
+            }),
+            method: request.method().clone(),
+            asks: path.starts_with("/api/") || path.starts_with("/prometheus/"),
+            path: path.to_owned(),
+        }
     }
 }
 
-/// The token in an address, and that address without it.
+impl Gate {
+    fn verdict(&self, request: &Request) -> Verdict {
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let link = request.extensions().get::<Link>().copied();
+        let link = link.unwrap_or_default();
+        // A header that no browser adds by itself.
+        let borne = bearer(headers).and_then(|shown| Key::of_secret(&self.keys, shown));
+        if borne.is_none() && browser::is_of_another_site(method, uri, headers) {
+            return Verdict::Refuse(None, foreign());
+        }
+        let of_cookie = || cookies(headers).find_map(|shown| Key::of_secret(&self.keys, shown));
+        let identity = if let Some(key) = borne.or_else(of_cookie) {
+            Identity::of(key)
+        } else if let Some((secret, address)) = brought(uri)
+            && let Some(key) = Key::of_secret(&self.keys, secret)
+        {
+            return Verdict::Welcome(Identity::of(key), welcome(secret, &address, link));
+        } else {
+            match self.without_secret(link, uri, headers) {
+                Ok(identity) => identity,
+                Err(problem) => return Verdict::Refuse(None, problem),
+            }
+        };
+        let right = self.port.right(method, uri.path());
+        if identity.role.may(right) {
+            return Verdict::Pass(identity);
+        }
+        let problem = not_for(&identity, right);
+        Verdict::Refuse(Some(identity), problem)
+    }
+
+    /// Whoever shows no secret: by a certificate, or because it is this machine.
+    fn without_secret(
+        &self,
+        link: Link,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Identity, Problem> {
+        if let Some(certificate) = link.certificate {
+            return match Key::of_certificate(&self.keys, &certificate) {
+                Some(key) => Ok(Identity::of(key)),
+                None if self.keys.iter().any(Key::is_certificate) => Err(unnamed(&certificate)),
+                None => Ok(Identity {
+                    name: format!("certificate {}", hexadecimal(&certificate)),
+                    role: Role::Admin,
+                }),
+            };
+        }
+        let asks_for_secrets = self.keys.iter().any(|key| !key.is_certificate());
+        if asks_for_secrets || !self.is_local {
+            return Err(unauthorized());
+        }
+        if !browser::is_called_by_address(uri, headers) {
+            return Err(called_by_name());
+        }
+        Ok(Identity {
+            name: "loopback".to_owned(),
+            role: Role::Admin,
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(COOKIE).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+}
+
+/// The secret in an address, and that address without it.
 fn brought(uri: &Uri) -> Option<(&str, String)> {
-    let mut token = None;
+    let mut secret = None;
     let others = uri.query()?.split('&').filter(|pair| {
         let found = pair.strip_prefix(PARAMETER);
-        token = token.or(found);
+        secret = secret.or(found);
         found.is_none()
     });
     let others: Vec<&str> = others.collect();
@@ -123,250 +270,75 @@ fn brought(uri: &Uri) -> Option<(&str, String)> {
         address.push_str(&others.join("&"));
     }
     // An address that begins with two slashes is one of another host.
-    Some((token?, format!("/{}", address.trim_start_matches('/'))))
+    Some((secret?, format!("/{}", address.trim_start_matches('/'))))
 }
 
-/// Gives a browser the token to keep, and leads it on to where it was going.
-fn welcome(token: &Token, address: &str) -> Response {
-    let cookie = format!(
-        "{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict",
-        token.0
-    );
+/// Gives a browser the secret to keep, and leads it on to where it was going. It is the secret of a key, so it is made of
+/// letters that a cookie may have.
+fn welcome(secret: &str, address: &str, link: Link) -> Response {
+    let secure = if link.is_encrypted { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE_NAME}={secret}; Path=/; HttpOnly; SameSite=Strict{secure}");
     let headers = [(SET_COOKIE, cookie.as_str()), (LOCATION, address)];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
-fn unauthorized() -> Response {
+fn unauthorized() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "the token is missing or another one",
-        "send `Authorization: Bearer TOKEN`, or open the page with `?token=TOKEN` once",
+        "send `Authorization: Bearer TOKEN` with the token or the secret of a key, or open the page with `?token=TOKEN` once; \
+         sonde's own commands take it from RADIOSONDE_TOKEN",
     )
-    .into_response()
 }
 
-fn forbidden() -> Response {
+fn not_for(identity: &Identity, right: Right) -> Problem {
+    let (wants, roles) = right.words();
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        format!(
+            "`{}` is there as {}, which may not {wants}",
+            identity.name,
+            identity.role.name()
+        ),
+        format!("use a key of role {roles}"),
+    )
+}
+
+fn unnamed(certificate: &Fingerprint) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "the certificate is not among those that the file of keys names",
+        format!(
+            "add it there: [[key]] with certificate_sha256 = \"{}\"",
+            hexadecimal(certificate)
+        ),
+    )
+}
+
+fn called_by_name() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "without a token this server answers only to an address or `localhost`",
         "call it by its address, such as http://127.0.0.1:4319, or start it with a token",
     )
-    .into_response()
 }
 
-fn foreign() -> Response {
+fn foreign() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "a page of another site asks this, by its `Origin` or `Sec-Fetch-Site`",
         "send `Authorization: Bearer TOKEN` with it, or ask from a program and not from a page; behind a proxy, let it pass on \
          the header `Host` as it came",
     )
-    .into_response()
 }
 
-/// Whether a browser says that a page of another site asks: by `Sec-Fetch-Site` (W3C, Fetch Metadata), which pages cannot
-/// set, or where a browser sends none, by `Origin`. Whatever else asks sends neither.
-fn is_of_another_site(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
-    match words(headers, &SEC_FETCH_SITE).next() {
-        Some("same-origin" | "none") => false,
-        Some(_) => !is_visit(method, uri, headers),
-        None => words(headers, &ORIGIN).any(|origin| !is_own(origin, uri, headers)),
-    }
-}
-
-/// Whether somebody follows a link to the page, which shows nothing to the site that the link is on.
-fn is_visit(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
-    let is_below = |folder: &str| {
-        uri.path()
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    method == Method::GET
-        && words(headers, &SEC_FETCH_MODE).eq(["navigate"])
-        && !is_below("/api")
-        && !is_below("/prometheus")
-}
-
-/// Whether an origin is what the server was called by.
-fn is_own(origin: &str, uri: &Uri, headers: &HeaderMap) -> bool {
-    let host = words(headers, &HOST).next();
-    let called = uri.authority().map(http::uri::Authority::as_str).or(host);
-    // The usual port may be said or not.
-    let (port, authority) = match origin.split_once("://") {
-        Some(("https", authority)) => (":443", authority),
-        Some((_, authority)) => (":80", authority),
-        None => return false,
-    };
-    let bare = |authority: &str| authority.trim_end_matches(port).to_ascii_lowercase();
-    called.is_some_and(|called| bare(called) == bare(authority))
-}
-
-/// What headers of a name say; one that is no text says nothing that is known.
-fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let values = headers.get_all(name).into_iter();
-    values.map(|value| value.to_str().unwrap_or_default())
-}
-
-/// Whether whoever asks has called the server by an address or by a name that is always this machine.
-fn is_called_by_address(uri: &Uri, headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let Some(authority) = uri.authority().map(http::uri::Authority::as_str).or(host) else {
-        return true;
-    };
-    let name = match authority.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => authority,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+fn hexadecimal(fingerprint: &Fingerprint) -> String {
+    fingerprint.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = "0123456789abcdef0123456789abcdef";
-
-    fn token() -> Token {
-        Token::new(TEXT).unwrap()
-    }
-
-    #[test]
-    fn tokens_are_long_plain_and_never_printed() {
-        assert!(Token::new("short").is_err());
-        assert!(Token::new(&format!("{TEXT};")).is_err());
-        assert_eq!(Token::new(&format!(" {TEXT}\n")), Ok(token()));
-        assert_eq!(format!("{:?}", token()), "Token(..)");
-    }
-
-    #[test]
-    fn a_token_is_shown_in_a_header_or_a_cookie() {
-        let shown = |name, value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().unwrap());
-            token().is_shown_by(&headers)
-        };
-        assert!(shown(AUTHORIZATION, &format!("Bearer {TEXT}")));
-        assert!(shown(
-            COOKIE,
-            &format!("theme=dark; radiosonde_token={TEXT}")
-        ));
-        assert!(!shown(AUTHORIZATION, TEXT));
-        assert!(!shown(
-            AUTHORIZATION,
-            "Bearer 0123456789abcdef0123456789abcdee"
-        ));
-        assert!(!shown(COOKIE, &format!("radiosonde_token={TEXT}0")));
-    }
-
-    #[test]
-    fn an_address_loses_the_token_it_brought() {
-        let uri: Uri = "/traces?from=-1h&token=abc&q=x".parse().unwrap();
-        assert_eq!(
-            brought(&uri),
-            Some(("abc", "/traces?from=-1h&q=x".to_owned()))
-        );
-        let uri: Uri = "//elsewhere.example/?token=abc".parse().unwrap();
-        assert_eq!(brought(&uri).unwrap().1, "/elsewhere.example/");
-        assert_eq!(brought(&"/traces?q=token".parse().unwrap()), None);
-    }
-
-    /// Whether a request with these headers, called at `127.0.0.1:4319`, is of another site.
-    fn is_foreign(method: &Method, path: &str, given: &[(&'static str, &str)]) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, "127.0.0.1:4319".parse().unwrap());
-        for (name, value) in given {
-            headers.append(*name, value.parse().unwrap());
-        }
-        is_of_another_site(method, &path.parse().unwrap(), &headers)
-    }
-
-    #[test]
-    fn pages_of_other_sites_are_told_from_all_others() {
-        let (get, post) = (Method::GET, Method::POST);
-        let (site, mode) = ("sec-fetch-site", "sec-fetch-mode");
-        let visit = [(site, "cross-site"), (mode, "navigate")];
-        for (method, path, given) in [
-            (&get, "/api/v1/status", vec![]),
-            (&post, "/v1/traces", vec![]),
-            (&get, "/api/v1/status", vec![(site, "none")]),
-            (&post, "/api/v1/sql", vec![(site, "same-origin")]),
-            (
-                &post,
-                "/api/v1/sql",
-                vec![("origin", "http://127.0.0.1:4319")],
-            ),
-            (
-                &post,
-                "/api/v1/sql",
-                vec![
-                    (site, "same-origin"),
-                    ("origin", "https://by-a-proxy.example"),
-                ],
-            ),
-            (&get, "/", visit.to_vec()),
-            (&get, "/traces/abc?q=x", visit.to_vec()),
-            (&get, "/apish", visit.to_vec()),
-        ] {
-            assert!(!is_foreign(method, path, &given), "{path} {given:?}");
-        }
-        for (method, path, given) in [
-            (&get, "/api/v1/status", vec![(site, "cross-site")]),
-            (&get, "/api/v1/status", vec![(site, "same-site")]),
-            (&get, "/api/v1/status", vec![(site, "é")]),
-            (&get, "/icon.svg", vec![(site, "cross-site")]),
-            (&get, "/api", visit.to_vec()),
-            (&get, "/api/v1/status", visit.to_vec()),
-            (&get, "/prometheus/api/v1/query", visit.to_vec()),
-            (&post, "/", visit.to_vec()),
-            (&post, "/v1/traces", vec![("origin", "http://evil.example")]),
-            (
-                &post,
-                "/v1/traces",
-                vec![("origin", "http://127.0.0.1:4318")],
-            ),
-            (&post, "/v1/traces", vec![("origin", "null")]),
-        ] {
-            assert!(is_foreign(method, path, &given), "{path} {given:?}");
-        }
-    }
-
-    #[test]
-    fn the_usual_port_need_not_be_said() {
-        let is_own = |host: &str, origin: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, host.parse().unwrap());
-            is_own(origin, &Uri::from_static("/"), &headers)
-        };
-        assert!(is_own("localhost:80", "http://LOCALHOST"));
-        assert!(is_own("[::1]", "http://[::1]:80"));
-        assert!(is_own("a.example", "https://a.example:443"));
-        assert!(!is_own("localhost:4319", "http://localhost"));
-        assert!(!is_own("", "http://localhost"));
-    }
-
-    #[test]
-    fn without_a_token_only_addresses_and_localhost_are_answered() {
-        let called = |host: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, host.parse().unwrap());
-            is_called_by_address(&Uri::from_static("/"), &headers)
-        };
-        for host in [
-            "127.0.0.1:4319",
-            "localhost:4319",
-            "LOCALHOST",
-            "[::1]:4319",
-            "10.0.0.7",
-        ] {
-            assert!(called(host), "{host}");
-        }
-        for host in [
-            "rebound.example",
-            "rebound.example:4319",
-            "localhost.example",
-        ] {
-            assert!(!called(host), "{host}");
-        }
-    }
-}
+mod tests;

@@ -35,13 +35,15 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    body::{Body, to_bytes},
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
     http::{StatusCode, Uri},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use radiosonde_store::{
     Store,
@@ -53,12 +55,16 @@ use crate::{Addresses, dashboards::Dashboards, problem::Problem, receive::Intake
 
 /// Answers that are being made at once.
 const ANSWERS_MAX: usize = 8;
+/// Statements of those who ask, in SQL and PromQL, among them: what the page and the commands ask has the other places.
+const STATEMENTS_MAX: usize = 4;
 /// How long an answer waits for its turn; of those that hold many traces at once one is made at a time.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams of statements that are open at once.
 const STREAMS_MAX: usize = 8;
 /// Most bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What answers are made from.
 #[derive(Debug)]
@@ -69,7 +75,9 @@ pub(crate) struct Api {
     addresses: Addresses,
     dashboards: Arc<Dashboards>,
     started: SystemTime,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
+    /// Of statements, which wait for one of these and then for a turn.
+    statements: Arc<Semaphore>,
     /// Of those that are made of the records of many traces.
     large: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -93,11 +101,31 @@ impl Api {
             addresses,
             dashboards,
             started: SystemTime::now(),
-            turns: Semaphore::new(ANSWERS_MAX),
+            turns: Arc::new(Semaphore::new(ANSWERS_MAX)),
+            statements: Arc::new(Semaphore::new(STATEMENTS_MAX)),
             large: Arc::new(Semaphore::new(1)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             stopping,
         })
+    }
+
+    /// Waits for a turn to answer.
+    async fn turn(&self, asked: Asked) -> Option<Turn> {
+        let statement = match asked {
+            Asked::Answer => None,
+            Asked::Statement => Some(Arc::clone(&self.statements).acquire_owned().await.ok()?),
+        };
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        Some(Turn {
+            _statement: statement,
+            _turn: turn,
+        })
+    }
+
+    /// Waits for a turn as long as one does.
+    async fn turn_in_time(&self, asked: Asked) -> Option<Turn> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turn(asked)).await;
+        turn.ok().flatten()
     }
 
     /// The rows that a statement gives.
@@ -105,6 +133,23 @@ impl Api {
         let limits = Limits::of_program(rows_max);
         Ok(Rows::new(self.store.sql(statement, limits)?))
     }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// One of our answers, whose statements are ours and bounded by what they ask.
+    Answer,
+    /// What a statement of somebody else gives, which may take all the time that one may.
+    Statement,
+}
+
+/// A turn to answer. It belongs to whoever makes the answer, and not to whoever asked: that one may go away while the statement
+/// still runs.
+#[derive(Debug)]
+struct Turn {
+    _statement: Option<OwnedSemaphorePermit>,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// The routes under `/api/v1`.
@@ -139,8 +184,32 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
         .merge(prometheus::router())
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(with_whole_body))
         .with_state(api)
+}
+
+/// Reads a request's body before anything is done about it: whoever sends it byte by byte holds a connection for so long, and
+/// nothing else.
+async fn with_whole_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => {
+            let request = Request::from_parts(parts, Body::from(bytes));
+            next.run(request).await
+        }
+        Ok(Err(_)) => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body has more than 1 MiB, or ends before it is whole",
+            "ask for less at once",
+        )
+        .into_response(),
+        Err(_) => Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not come within 30 s",
+            "send it at once, or look at the network",
+        )
+        .into_response(),
+    }
 }
 
 async fn status(State(api): State<Arc<Api>>) -> Response {
@@ -276,7 +345,7 @@ async fn sql(
         Ok(statement) => statement,
         Err(problem) => return problem.into_response(),
     };
-    answer(api, move |api| {
+    answer_to(Asked::Statement, api, move |api| {
         let began = std::time::Instant::now();
         let answer = api.store.sql(&statement, Limits::default())?;
         Ok(StatementAnswer {
@@ -346,18 +415,26 @@ fn busy() -> Response {
     .into_response()
 }
 
-/// Makes an answer where blocking is allowed, when it is its turn.
+/// Makes one of our answers where blocking is allowed, when it is its turn.
 async fn answer<T, F>(api: Arc<Api>, make: F) -> Response
 where
     T: Serialize + Send + 'static,
     F: FnOnce(&Api) -> Result<T, Problem> + Send + 'static,
 {
-    let of_turn = Arc::clone(&api);
-    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIMEOUT, of_turn.turns.acquire()).await else {
+    answer_to(Asked::Answer, api, make).await
+}
+
+async fn answer_to<T, F>(asked: Asked, api: Arc<Api>, make: F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: FnOnce(&Api) -> Result<T, Problem> + Send + 'static,
+{
+    let Some(turn) = api.turn_in_time(asked).await else {
         return busy();
     };
     // JSON is written there too: a large answer takes as long to write as to find.
     let outcome = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         make(&api).and_then(|answer| {
             serde_json::to_vec(&answer)
                 .map_err(|error| failed(format!("the answer is no JSON: {error}")))
@@ -382,6 +459,11 @@ impl From<QueryError> for Problem {
             QueryError::Statement(_) => Self::bad_request(
                 message,
                 "docs/store.md says which tables, columns and bounds there are",
+            ),
+            QueryError::Room(_) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                message,
+                "make room in the system's folder for temporary files (TMPDIR), or ask for a shorter time",
             ),
             QueryError::Timeout(_) | QueryError::Memory => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -5,7 +5,11 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{access::Token, receive::scrape::Target};
+use crate::{
+    access::{Key, Token},
+    receive::scrape::Target,
+    tls::Tls,
+};
 
 /// Where OTLP over gRPC is received, as the specification has it.
 pub const OTLP_GRPC_PORT: u16 = 4317;
@@ -34,8 +38,13 @@ pub struct Config {
     pub statsd: Option<SocketAddr>,
     /// Where dashboards are, a file each; none are shown without.
     pub dashboards: Option<PathBuf>,
-    /// What everybody has to show; without one, every address has to be of this machine alone.
+    /// The secret of an admin. Where there is none, no key and no authority of clients' certificates, every address has to be of
+    /// this machine alone.
     pub token: Option<Token>,
+    /// What else opens the server, and for what.
+    pub keys: Vec<Key>,
+    /// With what connections are encrypted; they are plain without.
+    pub tls: Option<Tls>,
 }
 
 impl Config {
@@ -51,6 +60,8 @@ impl Config {
             statsd: None,
             dashboards: None,
             token: None,
+            keys: Vec::new(),
+            tls: None,
         }
     }
 }

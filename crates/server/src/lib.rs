@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariants: what was acknowledged to a sender is in the store for good; a sender or reader that misbehaves costs bounded
-//! memory and no other one anything; nothing listens beyond this machine without a token.
+//! memory and no other one anything; nothing listens beyond this machine that a token, a key or a certificate does not open.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod page;
 mod problem;
 mod promql;
 mod receive;
+pub mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -40,10 +41,12 @@ pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD
 pub use self::page::standalone;
 pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
 use self::{
-    access::Token,
+    access::{Audit, Gate, Key, Port},
     api::Api,
     dashboards::Dashboards,
+    listen::{Bounds, Door},
     receive::{Intake, scrape, statsd},
+    tls::Tls,
 };
 
 /// How long whatever still runs may take when the server stops.
@@ -60,6 +63,21 @@ pub struct Addresses {
     pub page: SocketAddr,
     /// StatsD's datagrams, where they are received.
     pub statsd: Option<SocketAddr>,
+    /// Whether TLS is spoken at all of them but the last.
+    pub is_encrypted: bool,
+}
+
+impl Addresses {
+    /// How an address begins that leads to one of them.
+    pub const fn scheme(&self) -> &'static str {
+        if self.is_encrypted { "https" } else { "http" }
+    }
+
+    /// The first at which other machines reach the server.
+    pub fn open(&self) -> Option<SocketAddr> {
+        let all = [self.otlp_grpc, self.otlp_http, self.page];
+        all.into_iter().find(|address| !address.ip().is_loopback())
+    }
 }
 
 /// A server that runs. Dropping it stops it: listeners close, requests that were begun are answered, and what is in memory
@@ -73,6 +91,7 @@ pub struct Server {
     listeners: Option<JoinSet<()>>,
     store: Arc<Store>,
     dashboards: Arc<Dashboards>,
+    audit: Option<Arc<Audit>>,
 }
 
 /// A server could not be started.
@@ -81,9 +100,19 @@ pub struct Server {
 pub enum StartError {
     /// The address would let others in, and nothing keeps them out.
     #[error(
-        "{0} can be reached from other machines, and there is no token to keep others out; listen on 127.0.0.1, or give a token"
+        "{0} can be reached from other machines, and there is no token to keep others out; listen on 127.0.0.1, or give a token, keys, \
+         or an authority of clients' certificates"
     )]
     Unprotected(SocketAddr),
+    /// A key is a certificate, and nobody is asked for one.
+    #[error(
+        "the key `{0}` is a certificate, and no client is asked for one; give the authority of clients' certificates, with the \
+         server's own certificate and key"
+    )]
+    CertificateUnasked(String),
+    /// The token would make an admin of whoever has another key.
+    #[error("the token is the secret of the key `{0}` too; give each a secret of its own")]
+    TokenOfAnother(String),
     /// Datagrams show no token, so nothing can keep others out.
     #[error(
         "StatsD cannot be received at {0}, which other machines can reach: datagrams show no token; listen on 127.0.0.1"
@@ -111,17 +140,8 @@ pub enum StartError {
 
 impl Server {
     /// Opens the store and the listeners.
-    pub fn start(config: Config) -> Result<Self, StartError> {
-        let addresses = [config.otlp_grpc, config.otlp_http, config.page];
-        let open = addresses
-            .into_iter()
-            .find(|address| !address.ip().is_loopback());
-        if let (Some(address), None) = (open, &config.token) {
-            return Err(StartError::Unprotected(address));
-        }
-        if let Some(address) = config.statsd.filter(|address| !address.ip().is_loopback()) {
-            return Err(StartError::OpenDatagrams(address));
-        }
+    pub fn start(mut config: Config) -> Result<Self, StartError> {
+        let keys = keys(&mut config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("radiosonde-server")
             .enable_all()
@@ -133,11 +153,8 @@ impl Server {
         let store = Arc::new(Store::open(config.store)?);
         let (stop, stopping) = watch::channel(false);
         let addresses = listeners.addresses;
-        let intake = Arc::new(Intake::new(
-            Arc::clone(&store),
-            addresses.otlp_http,
-            addresses.otlp_grpc,
-        ));
+        let intake = Intake::new(Arc::clone(&store), addresses.otlp_http, addresses.otlp_grpc);
+        let intake = Arc::new(intake.with_scheme(addresses.scheme()));
         let mut tasks = JoinSet::new();
         let entered = runtime.enter();
         for target in config.scrape {
@@ -145,6 +162,11 @@ impl Server {
         }
         if let Some(socket) = listeners.statsd {
             tasks.spawn(statsd::run(Arc::clone(&intake), socket, stopping.clone()));
+        }
+        let is_audited = !keys.is_empty() || addresses.open().is_some();
+        let audit = is_audited.then(|| Arc::new(Audit::new(Arc::clone(&store))));
+        if let Some(audit) = &audit {
+            tasks.spawn(Arc::clone(audit).run(stopping.clone()));
         }
         let dashboards = Arc::new(Dashboards::new(config.dashboards));
         let api = Api::new(
@@ -155,14 +177,22 @@ impl Server {
             Arc::clone(&dashboards),
             stopping.clone(),
         );
-        let routers = [
-            (listeners.otlp_grpc, receive::otlp_grpc(Arc::clone(&intake))),
-            (listeners.otlp_http, receive::otlp_http(intake)),
-            (listeners.page, page::router().merge(api::router(api))),
-        ];
-        for (listener, router) in routers {
-            let router = guarded(router, config.token.clone());
-            tasks.spawn(listen::serve(listener, router, stopping.clone()));
+        let grpc = receive::otlp_grpc(Arc::clone(&intake));
+        let http = receive::otlp_http(Arc::clone(&intake));
+        let page = page::router().merge(api::router(api));
+        let entrance = Entrance {
+            keys,
+            tls: config.tls,
+            intake,
+            audit: audit.clone(),
+        };
+        for (port, listener, router) in [
+            (Port::OtlpGrpc, listeners.otlp_grpc, grpc),
+            (Port::OtlpHttp, listeners.otlp_http, http),
+            (Port::Page, listeners.page, page),
+        ] {
+            let door = entrance.door(port, addresses, router);
+            tasks.spawn(door.serve(listener, stopping.clone()));
         }
         drop(entered);
         Ok(Self {
@@ -172,6 +202,7 @@ impl Server {
             listeners: Some(tasks),
             store,
             dashboards,
+            audit,
         })
     }
 
@@ -200,6 +231,9 @@ impl Drop for Server {
         };
         let ended = async { while listeners.join_next().await.is_some() {} };
         let _ = runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, ended).await });
+        if let Some(audit) = &self.audit {
+            audit.finish();
+        }
         runtime.shutdown_timeout(STOP_TIMEOUT);
     }
 }
@@ -228,6 +262,7 @@ impl Listeners {
                 otlp_http: http,
                 page: shown,
                 statsd: statsd.as_ref().map(|(_, address)| *address),
+                is_encrypted: config.tls.is_some(),
             },
             otlp_grpc,
             otlp_http,
@@ -263,9 +298,60 @@ async fn bind(
         })
 }
 
-/// Asks for the token before anything else.
-fn guarded(router: Router, token: Option<Token>) -> Router {
-    router.layer(middleware::from_fn(move |request, next| {
-        access::check(token.clone(), request, next)
-    }))
+/// All that opens a server, or why it would be open to those whom it is not for.
+fn keys(config: &mut Config) -> Result<Arc<[Key]>, StartError> {
+    let token = config.token.take().map(Key::from);
+    let asks_clients = config.tls.as_ref().is_some_and(Tls::asks_clients);
+    let unasked = |key: &&Key| key.is_certificate() && !asks_clients;
+    if let Some(key) = config.keys.iter().find(unasked) {
+        return Err(StartError::CertificateUnasked(key.name().to_owned()));
+    }
+    let is_token = |key: &&Key| token.as_ref().is_some_and(|token| token.is_same_as(key));
+    if let Some(key) = config.keys.iter().find(is_token) {
+        return Err(StartError::TokenOfAnother(key.name().to_owned()));
+    }
+    let keys: Arc<[Key]> = config.keys.drain(..).chain(token).collect();
+    let is_guarded = asks_clients || !keys.is_empty();
+    let addresses = [config.otlp_grpc, config.otlp_http, config.page];
+    let mut addresses = addresses.into_iter();
+    if let Some(open) = addresses.find(|address| !is_guarded && !address.ip().is_loopback()) {
+        return Err(StartError::Unprotected(open));
+    }
+    if let Some(address) = config.statsd.filter(|address| !address.ip().is_loopback()) {
+        return Err(StartError::OpenDatagrams(address));
+    }
+    Ok(keys)
+}
+
+/// What all ports have in common of how one comes in.
+struct Entrance {
+    keys: Arc<[Key]>,
+    tls: Option<Tls>,
+    intake: Arc<Intake>,
+    audit: Option<Arc<Audit>>,
+}
+
+impl Entrance {
+    /// What stands between a port and its router: TLS, and then the question who it is.
+    fn door(&self, port: Port, addresses: Addresses, router: Router) -> Door {
+        let address = match port {
+            Port::OtlpGrpc => addresses.otlp_grpc,
+            Port::OtlpHttp => addresses.otlp_http,
+            Port::Page => addresses.page,
+        };
+        let is_local = address.ip().is_loopback();
+        let is_audited = !is_local || !self.keys.is_empty();
+        let gate = Arc::new(Gate {
+            port,
+            is_local,
+            keys: Arc::clone(&self.keys),
+            intake: Arc::clone(&self.intake),
+            audit: self.audit.clone().filter(|_| is_audited),
+        });
+        let guarded = router.layer(middleware::from_fn(move |request, next| {
+            access::check(Arc::clone(&gate), request, next)
+        }));
+        let tls = self.tls.as_ref().map(|tls| tls.acceptor(is_local));
+        Door::new(guarded, tls, Bounds::of_system(), Arc::clone(&self.intake))
+    }
 }

@@ -28,9 +28,19 @@ impl Problem {
         }
     }
 
+    /// HTTP's status.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What is wrong.
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// What to do about it.
+    pub(crate) fn mend(&self) -> &str {
+        &self.mend
     }
 
     /// The request cannot be understood.

@@ -32,7 +32,12 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 use radiosonde_store::Store;
 use tokio::{
     runtime::Handle,
@@ -49,6 +54,7 @@ use self::{
     refusal::{Kind, Refusal},
 };
 pub(crate) use self::{clocks::Clock, ledger::Doctor};
+use crate::problem::Problem;
 
 /// What requests may take.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +123,8 @@ pub(crate) struct Intake {
     /// Ports that senders are led to who found the wrong one.
     http_port: u16,
     grpc_port: u16,
+    /// How their addresses begin.
+    scheme: &'static str,
     ledger: Ledger,
     clocks: Arc<Clocks>,
     received: watch::Sender<Received>,
@@ -145,6 +153,7 @@ impl Intake {
             limits,
             http_port: otlp_http.port(),
             grpc_port: otlp_grpc.port(),
+            scheme: "http",
             ledger: Ledger::default(),
             clocks: Arc::default(),
             received: watch::Sender::default(),
@@ -152,6 +161,22 @@ impl Intake {
             memory: Arc::new(Semaphore::new(limits.bytes_max)),
             scraped: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// The same, of a server whose addresses begin with `scheme`.
+    pub(crate) fn with_scheme(self, scheme: &'static str) -> Self {
+        Self { scheme, ..self }
+    }
+
+    /// Notes that somebody could not even ask.
+    pub(crate) fn note_connection(&self, peer: SocketAddr, reason: &str, mend: &str) {
+        let sender = Sender {
+            peer: peer.ip().to_canonical().to_string(),
+            protocol: "tls",
+            signal: "",
+            client: String::new(),
+        };
+        self.ledger.refused(&sender, reason, mend, 1);
     }
 
     /// Who sent what, and what was refused.
@@ -303,6 +328,38 @@ fn now_unix_ns() -> i64 {
     since.map_or(0, |since| {
         i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     })
+}
+
+/// The answer to a request that is refused before anybody looks at it, in the form that its sender understands. Where it would
+/// have brought telemetry, that is noted: strangers are no senders, but whoever looks for telemetry that does not arrive is to
+/// find them.
+pub(crate) fn turned_away(
+    intake: &Intake,
+    request: &Request,
+    is_telemetry: bool,
+    problem: &Problem,
+) -> Response {
+    let is_grpc = grpc::is_grpc(request.headers());
+    if is_telemetry {
+        let protocol = if is_grpc { "grpc" } else { "http" };
+        let sender = http::sender(request, protocol, "");
+        intake
+            .ledger
+            .refused(&sender, problem.message(), problem.mend(), 1);
+        intake
+            .received
+            .send_modify(|received| received.refused += 1);
+    }
+    if !is_grpc {
+        return problem.clone().into_response();
+    }
+    let kind = match problem.status() {
+        StatusCode::UNAUTHORIZED => Kind::Unauthenticated,
+        StatusCode::FORBIDDEN => Kind::Forbidden,
+        _ => Kind::Unsupported,
+    };
+    let (message, mend) = (problem.message().to_owned(), problem.mend().to_owned());
+    grpc::refused(&Refusal::new(kind, message, mend))
 }
 
 /// OTLP over HTTP, and Zipkin's spans.

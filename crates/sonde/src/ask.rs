@@ -25,7 +25,7 @@ pub fn traces(arguments: &TracesArguments) -> anyhow::Result<String> {
             .as_deref()
             .map(|service| ("service", service)),
     );
-    let answer = Collector::new(&arguments.collector).get("traces", &parameters)?;
+    let answer = Collector::new(&arguments.collector)?.get("traces", &parameters)?;
     Ok(match arguments.format {
         Format::Json => text::json(&answer),
         Format::Text => listing(&answer, "traces", trace_table),
@@ -71,7 +71,7 @@ pub fn metrics(arguments: &MetricsArguments) -> anyhow::Result<String> {
             .as_deref()
             .map(|service| ("service", service)),
     );
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let Some(name) = &arguments.name else {
         let answer = collector.get("metrics", &parameters)?;
         return Ok(match arguments.format {
@@ -181,7 +181,7 @@ pub fn query(arguments: &QueryArguments) -> anyhow::Result<String> {
     if arguments.follow {
         return follow::follow(statement, arguments);
     }
-    let answer = Collector::new(&arguments.collector).sql(statement)?;
+    let answer = Collector::new(&arguments.collector)?.sql(statement)?;
     if arguments.format == Format::Json {
         return Ok(text::json(&answer));
     }
@@ -226,7 +226,7 @@ pub fn diagnosis(collector: &Collector) -> anyhow::Result<Value> {
 
 /// `sonde doctor`.
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let answer = diagnosis(&collector)?;
     if arguments.format == Format::Json {
         return Ok(text::json(&answer));

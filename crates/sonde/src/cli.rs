@@ -170,9 +170,19 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct CollectorArguments {
     /// The page's address of a running `sonde serve` [environment: RADIOSONDE_COLLECTOR; default: http://127.0.0.1:4319].
-    /// Its token, where it has one, is in RADIOSONDE_TOKEN.
+    /// Its token, or the secret of a key, where it asks for one, is in RADIOSONDE_TOKEN.
     #[arg(long, value_name = "URL")]
     pub collector: Option<String>,
+    /// Trust a collector (https://) whose certificate leads to this one, as PEM, and no other; without it, those of Mozilla's
+    /// authorities [environment: RADIOSONDE_TLS_CA].
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Show a collector that asks for it this certificate, as PEM [environment: RADIOSONDE_TLS_CLIENT_CERT].
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_cert: Option<PathBuf>,
+    /// The private key of that certificate, as PEM [environment: RADIOSONDE_TLS_CLIENT_KEY].
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_key: Option<PathBuf>,
 }
 
 /// Which time is asked for.

@@ -1,14 +1,22 @@
-//! A running collector, asked over HTTP.
+//! A running collector, asked over HTTP, plain or encrypted.
+
+mod certificates;
 
 use std::{
     io::{BufRead, BufReader},
+    net::IpAddr,
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
-use ureq::{Agent, http::header::AUTHORIZATION};
+use ureq::{
+    Agent,
+    http::{Uri, header::AUTHORIZATION},
+    tls::TlsConfig,
+};
 
+use self::certificates::Certificates;
 use crate::cli::{CollectorArguments, RangeArguments};
 
 /// The page's address of a collector that was told nothing.
@@ -30,6 +38,7 @@ const ADDRESS_VARIABLE: &str = "RADIOSONDE_COLLECTOR";
 pub struct Collector {
     address: String,
     token: Option<String>,
+    certificates: Certificates,
     agent: Agent,
 }
 
@@ -38,14 +47,31 @@ pub type Parameters<'a> = Vec<(&'static str, &'a str)>;
 
 impl Collector {
     /// The collector that the command line or the environment names, else this machine's.
-    pub fn new(arguments: &CollectorArguments) -> Self {
+    pub fn new(arguments: &CollectorArguments) -> anyhow::Result<Self> {
         let named = arguments.collector.clone();
         let address = named.or_else(|| variable(ADDRESS_VARIABLE));
-        Self::at(address.as_deref().unwrap_or(ADDRESS_DEFAULT))
+        let certificates = Certificates::new(arguments)?;
+        let address = address.as_deref().unwrap_or(ADDRESS_DEFAULT);
+        let collector = Self::with(address, certificates)?;
+        ensure!(
+            collector.is_encrypted() || arguments.tls_ca.is_none(),
+            "--tls-ca says whom to trust, and {} is not encrypted; call it https://",
+            collector.address
+        );
+        Ok(collector)
     }
 
-    /// The collector whose page is at `address`.
+    /// The collector whose page is at `address`, which asks for no certificate and has none of an authority of somebody's own.
     pub fn at(address: &str) -> Self {
+        Self::made(address, Certificates::default(), TlsConfig::default())
+    }
+
+    fn with(address: &str, certificates: Certificates) -> anyhow::Result<Self> {
+        let tls = certificates.tls()?;
+        Ok(Self::made(address, certificates, tls))
+    }
+
+    fn made(address: &str, certificates: Certificates, tls: TlsConfig) -> Self {
         let address = address.trim_end_matches('/');
         let address = if address.contains("://") {
             address.to_owned()
@@ -55,10 +81,12 @@ impl Collector {
         let config = Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
+            .tls_config(tls)
             .build();
         Self {
             address,
             token: variable(TOKEN_VARIABLE),
+            certificates,
             agent: config.into(),
         }
     }
@@ -66,6 +94,42 @@ impl Collector {
     /// Its page's address.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.address.starts_with("https://")
+    }
+
+    /// One of its receivers, whose address is what the collector says. It may not know by which name it is called from here:
+    /// where it says that it listens everywhere, or on its own machine, the host is the one that it was called by.
+    pub fn receiver(&self, said: &str) -> String {
+        let parts = |address: &str| {
+            let uri: Uri = address.parse().ok()?;
+            Some((uri.host()?.to_owned(), uri.port_u16()))
+        };
+        let (Some((host, Some(port))), Some((own, _))) = (parts(said), parts(&self.address)) else {
+            return said.to_owned();
+        };
+        let ip = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+        let is_vague = match (ip(&host), ip(&own)) {
+            (Some(said), own) => said.is_unspecified() || (said.is_loopback() && own.is_none()),
+            (None, _) => false,
+        };
+        let scheme = said.split("://").next().unwrap_or("http");
+        if is_vague {
+            format!("{scheme}://{own}:{port}")
+        } else {
+            said.to_owned()
+        }
+    }
+
+    /// The variables by which an exporter of OTLP trusts it and is trusted; none where it is not encrypted.
+    pub fn otlp_variables(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
+        if self.is_encrypted() {
+            self.certificates.otlp_variables()
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// Its status; `None` where nothing answers that is a collector.
@@ -159,16 +223,25 @@ impl Collector {
         }
     }
 
+    /// Why there is no answer, and what to do about it.
+    fn unanswered(&self, error: ureq::Error) -> anyhow::Error {
+        let words = match certificates::mend(&error.to_string()) {
+            Some(mend) if self.is_encrypted() => {
+                format!("no encrypted connection to {}; {mend}", self.address)
+            }
+            _ => format!(
+                "no collector answers at {}; start one with `sonde serve`, or name another with --collector",
+                self.address
+            ),
+        };
+        anyhow::Error::new(error).context(words)
+    }
+
     fn answer(
         &self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<Value> {
-        let mut response = response.with_context(|| {
-            format!(
-                "no collector answers at {}; start one with `sonde serve`, or name another with --collector",
-                self.address
-            )
-        })?;
+        let mut response = response.map_err(|error| self.unanswered(error))?;
         let body = response
             .body_mut()
             .with_config()
@@ -238,6 +311,48 @@ mod tests {
     #[test]
     fn a_name_with_anything_in_it_is_one_part_of_a_path() {
         assert_eq!(encoded("a.b/c d?ü"), "a.b%2Fc%20d%3F%C3%BC");
+    }
+
+    #[test]
+    fn a_receiver_has_the_host_that_the_collector_was_called_by() {
+        for (page, said, receiver) in [
+            (
+                "http://127.0.0.1:4319",
+                "http://127.0.0.1:4318",
+                "http://127.0.0.1:4318",
+            ),
+            (
+                "http://[::1]:4319",
+                "http://127.0.0.1:4318",
+                "http://127.0.0.1:4318",
+            ),
+            (
+                "https://localhost:4319",
+                "https://127.0.0.1:4318",
+                "https://localhost:4318",
+            ),
+            (
+                "https://a.example",
+                "https://0.0.0.0:4318",
+                "https://a.example:4318",
+            ),
+            (
+                "http://10.0.0.7:4319",
+                "http://[::]:4318",
+                "http://10.0.0.7:4318",
+            ),
+            (
+                "http://a.example:4319",
+                "http://10.0.0.7:4318",
+                "http://10.0.0.7:4318",
+            ),
+        ] {
+            assert_eq!(
+                Collector::at(page).receiver(said),
+                receiver,
+                "{page} {said}"
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
 
 /// What standard output gets.
 pub fn run(arguments: &CompareArguments) -> anyhow::Result<String> {
-    let answer = Collector::new(&arguments.collector).get("compare", &parameters(arguments))?;
+    let answer = Collector::new(&arguments.collector)?.get("compare", &parameters(arguments))?;
     Ok(match arguments.format {
         Format::Json => text::json(&answer),
         Format::Text => text::member(&answer, "text"),

@@ -11,8 +11,7 @@ use crate::{
 };
 
 /// What the token is for; it has no option, so that no list of processes shows it.
-const TOKEN_MEANING: &str =
-    "What everybody who sends or asks has to show; needed to listen beyond this machine";
+const TOKEN_MEANING: &str = "What everybody who sends or asks has to show, unless it shows a key; with one of both, or certificates of clients, other machines may reach it";
 
 /// What standard output gets.
 pub fn run(arguments: &ConfigArguments) -> anyhow::Result<String> {

@@ -85,7 +85,7 @@ const TABLES: [Table; 4] = [
 
 /// What standard output gets.
 pub fn run(arguments: &ExportArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let range = range(&collector, arguments)?;
     let path = arguments.output.as_path();
     let is_page = path.extension().is_some_and(|extension| {

@@ -28,7 +28,7 @@ const ROWS_MAX: usize = 40;
 
 /// What standard output gets.
 pub fn run(arguments: &FlameArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let is_all = arguments.by == By::Folded || arguments.format == Format::Json;
     let mut parameters = arguments.range.parameters();
     parameters.push(("nodes", if is_all { NODES_ALL } else { NODES_TEXT }));

@@ -26,7 +26,7 @@ const BATCH_MAX: usize = 2000;
 
 /// What standard output gets.
 pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let Some(status) = collector.greet() else {
         bail!(
             "no collector answers at {}; start one with `sonde serve`, or name another with --collector",
@@ -36,6 +36,7 @@ pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
     let endpoint = status["listening"]["otlp_http"]
         .as_str()
         .context("the collector does not say where it receives OTLP")?;
+    let endpoint = &collector.receiver(endpoint);
     let mut imported = Imported::default();
     for file in &arguments.files {
         if is_exported(file)? {

@@ -24,7 +24,7 @@ const FOLLOW_LIMIT: &str = "5000";
 
 /// What standard output gets, unless it follows: then it writes itself, until its reader goes away.
 pub fn run(arguments: &LogsArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let limit = arguments.limit.to_string();
     let mut parameters = arguments.range.parameters();
     parameters.push(("limit", &limit));

@@ -202,7 +202,7 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "query",
-        what: "Answers a SELECT over the tables spans, logs, points and profiles; attributes['http.route'] is an attribute, durations are nanoseconds",
+        what: "Answers a SELECT over the tables spans, logs, points, profiles and operations (spans added up by minute); attributes['http.route'] is an attribute, durations are nanoseconds",
         arguments: &[("statement", true, "the statement")],
     },
     Tool {
@@ -228,7 +228,7 @@ const TOOLS: &[Tool] = &[
 
 /// Answers messages until standard input ends.
 pub fn run(arguments: &CollectorArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(arguments);
+    let collector = Collector::new(arguments)?;
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     loop {
         let mut line = Vec::new();

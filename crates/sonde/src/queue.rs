@@ -16,7 +16,7 @@ pub fn run(arguments: &QueueArguments) -> anyhow::Result<String> {
             .map(|service| ("service", service)),
     );
     parameters.extend(arguments.name.as_deref().map(|name| ("q", name)));
-    let answer = Collector::new(&arguments.collector).get("queues", &parameters)?;
+    let answer = Collector::new(&arguments.collector)?.get("queues", &parameters)?;
     if arguments.format == Format::Json {
         return Ok(text::json(&answer));
     }

@@ -50,12 +50,13 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     };
     let collector = Found::new(arguments)?;
     let service = service(arguments.service.as_deref(), program);
-    let recording = record(&service, &collector.otlp_http)?;
+    let files = collector.collector.otlp_variables()?;
+    let recording = record(&service, &collector.otlp_http, &files)?;
     let began = SystemTime::now();
     // No two runs have both in common.
     let id = format!("{}-{}", std::process::id(), since(began));
     let (http, grpc) = (&collector.otlp_http, collector.otlp_grpc.as_deref());
-    let environment = Environment::new(http, grpc, &service, &id);
+    let environment = Environment::new(http, grpc, &service, &id).with(files);
     if let Some(replaced) = environment.replaced() {
         let _ = writeln!(io::stderr(), "sonde: {replaced}");
     }
@@ -136,7 +137,11 @@ fn service(said: Option<&str>, program: &OsStr) -> String {
 }
 
 /// Records into the collector, whatever else the environment says of recording: that is meant for the program.
-fn record(service: &str, endpoint: &str) -> anyhow::Result<radiosonde::Guard> {
+fn record(
+    service: &str,
+    endpoint: &str,
+    files: &[(&'static str, String)],
+) -> anyhow::Result<radiosonde::Guard> {
     let token = variable(crate::collector::TOKEN_VARIABLE);
     let headers = token
         .map(|token| format!("Authorization=Bearer%20{token}"))
@@ -158,10 +163,9 @@ fn record(service: &str, endpoint: &str) -> anyhow::Result<radiosonde::Guard> {
         ("RADIOSONDE_OTLP_LOGS_DELAY", "200ms"),
     ];
     let said = said.map(|(name, value)| (name, value.to_owned()));
-    let config = Config::new(RawConfig::from_environment(
-        said.into_iter().chain(inherited),
-    ))
-    .context("the run cannot be recorded")?;
+    let said = said.into_iter().chain(files.iter().cloned());
+    let config = Config::new(RawConfig::from_environment(said.chain(inherited)))
+        .context("the run cannot be recorded")?;
     Ok(radiosonde::builder().config(config).init()?)
 }
 
@@ -179,7 +183,7 @@ struct Found {
 impl Found {
     /// The collector that is named or answers on this machine, else one for this run alone.
     fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
-        let collector = Collector::new(&arguments.collector);
+        let collector = Collector::new(&arguments.collector)?;
         if let Some(status) = collector.greet() {
             let Some(otlp_http) = status["listening"]["otlp_http"].as_str() else {
                 bail!(
@@ -187,9 +191,10 @@ impl Found {
                     collector.address()
                 );
             };
+            let otlp_grpc = status["listening"]["otlp_grpc"].as_str();
             return Ok(Self {
-                otlp_http: otlp_http.to_owned(),
-                otlp_grpc: status["listening"]["otlp_grpc"].as_str().map(str::to_owned),
+                otlp_http: collector.receiver(otlp_http),
+                otlp_grpc: otlp_grpc.map(|said| collector.receiver(said)),
                 collector,
                 server: None,
             });
@@ -219,6 +224,8 @@ fn start(arguments: &RunArguments) -> anyhow::Result<Server> {
     };
     let settings = Settings::new(&said)?;
     let mut config = settings.config(settings.folder());
+    // What the environment says of them is for a collector that others use, too.
+    (config.tls, config.keys) = (None, Vec::new());
     match Server::start(config.clone()) {
         Err(StartError::Listen { .. }) => {}
         started => return Ok(started?),

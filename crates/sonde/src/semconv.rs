@@ -19,7 +19,7 @@ pub fn report(arguments: &SemconvArguments) -> anyhow::Result<String> {
             .as_deref()
             .map(|service| ("service", service)),
     );
-    let answer = Collector::new(&arguments.collector).get("semconv", &parameters)?;
+    let answer = Collector::new(&arguments.collector)?.get("semconv", &parameters)?;
     Ok(match arguments.format {
         Format::Json => text::json(&answer),
         Format::Text => words(&answer),

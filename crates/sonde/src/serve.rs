@@ -5,9 +5,11 @@ pub mod settings;
 use std::{
     collections::BTreeSet,
     io::{self, Write as _},
+    path::Path,
     time::Duration,
 };
 
+use radiosonde_answers::units::Bytes;
 use radiosonde_server::{Server, VolatileFolder};
 
 use self::settings::Settings;
@@ -25,8 +27,11 @@ pub fn run(arguments: &ServeArguments) -> anyhow::Result<String> {
         .transpose()?;
     let folder = memory.as_ref().map(VolatileFolder::data);
     let folder = folder.as_deref().unwrap_or_else(|| settings.folder());
-    let server = Server::start(settings.config(folder))?;
+    let config = settings.config(folder);
+    let asked_bytes = config.store.size_bytes_max;
+    let server = Server::start(config)?;
     announce(&server);
+    announce_room(&server, asked_bytes, folder);
     if let Some(memory) = &memory {
         announce_memory(memory, &settings);
     }
@@ -35,6 +40,21 @@ pub fn run(arguments: &ServeArguments) -> anyhow::Result<String> {
     drop(server);
     drop(memory);
     Ok(String::new())
+}
+
+/// Says that less is kept than was asked for.
+fn announce_room(server: &Server, asked_bytes: u64, folder: &Path) {
+    let bytes = server.store().size_bytes_max();
+    if bytes < asked_bytes {
+        // A terminal that is gone does not end a collector.
+        let _ = writeln!(
+            io::stderr().lock(),
+            "sonde: keeps at most {}, and not {}: the file system of {} has room for no more",
+            Bytes(bytes.cast_signed()),
+            Bytes(asked_bytes.cast_signed()),
+            folder.display()
+        );
+    }
 }
 
 /// Says that nothing will be left, and what others left.
@@ -62,14 +82,21 @@ fn announce(server: &Server) {
     let addresses = server.addresses();
     let mut err = io::stderr().lock();
     // A terminal that is gone does not end a collector.
-    let _ = writeln!(err, "sonde: page       http://{}", addresses.page);
-    let _ = writeln!(err, "sonde: OTLP/HTTP  http://{}", addresses.otlp_http);
-    let _ = writeln!(err, "sonde: OTLP/gRPC  http://{}", addresses.otlp_grpc);
+    let scheme = addresses.scheme();
+    let _ = writeln!(err, "sonde: page       {scheme}://{}", addresses.page);
+    let _ = writeln!(err, "sonde: OTLP/HTTP  {scheme}://{}", addresses.otlp_http);
+    let _ = writeln!(err, "sonde: OTLP/gRPC  {scheme}://{}", addresses.otlp_grpc);
     if let Some(statsd) = addresses.statsd {
         let _ = writeln!(err, "sonde: StatsD     udp://{statsd}");
     }
     if let Some(elsewhere) = server.store().elsewhere() {
         let _ = writeln!(err, "sonde: ClickHouse {}", elsewhere.place);
+    }
+    if let Some(open) = addresses.open().filter(|_| !addresses.is_encrypted) {
+        let _ = writeln!(
+            err,
+            "sonde: other machines reach {open}, and what is sent there, keys too, can be read on the way; --tls-cert and --tls-key encrypt it"
+        );
     }
     let recovery = server.store().recovery();
     if let Some(words) = recovery.words() {

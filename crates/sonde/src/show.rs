@@ -20,7 +20,7 @@ pub fn run(arguments: &ShowArguments) -> anyhow::Result<String> {
         ("to", arguments.to.as_str()),
     ];
     let path = format!("show/{}", encoded(arguments.id.trim()));
-    let answer = Collector::new(&arguments.collector).get(&path, &parameters)?;
+    let answer = Collector::new(&arguments.collector)?.get(&path, &parameters)?;
     Ok(match arguments.format {
         Format::Json => text::json(&answer),
         Format::Text => words(&answer),

@@ -46,7 +46,7 @@ pub fn run(arguments: &TopArguments) -> anyhow::Result<String> {
     let mut source = if let Some(file) = &arguments.replay {
         Source::Replay(Box::new(open(file, arguments.speed)?))
     } else {
-        let collector = Collector::new(&arguments.collector);
+        let collector = Collector::new(&arguments.collector)?;
         Source::Live(Feed::start(collector, &arguments.window)?)
     };
     if let (Some(size), Source::Replay(replay)) = (arguments.text, &mut source) {

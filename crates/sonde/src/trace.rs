@@ -18,7 +18,7 @@ const INDENT_MAX: usize = 24;
 
 /// What standard output gets.
 pub fn run(arguments: &TraceArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let answer = collector.get(&format!("traces/{}", encoded(&arguments.id)), &Vec::new())?;
     Ok(match arguments.format {
         Format::Json => text::json(&answer),

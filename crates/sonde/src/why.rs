@@ -53,7 +53,7 @@ pub fn run(arguments: &WhyArguments) -> anyhow::Result<String> {
 
 /// Asks a collector.
 fn ask(arguments: &WhyArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let selection = &arguments.selection;
     if arguments.list {
         let mut parameters = vec![("order", "slowest"), ("limit", "100")];

@@ -32,14 +32,20 @@ mod answers;
 mod bundle;
 #[path = "collector/export.rs"]
 mod export;
+#[path = "collector/faults.rs"]
+mod faults;
 #[path = "collector/following.rs"]
 mod following;
+#[path = "collector/full_disk.rs"]
+mod full_disk;
 #[path = "collector/memory.rs"]
 mod memory;
 #[path = "collector/replay.rs"]
 mod replay;
 #[path = "collector/run.rs"]
 mod run;
+#[path = "collector/secure.rs"]
+mod secure;
 #[path = "collector/show.rs"]
 mod show;
 
@@ -57,6 +63,13 @@ fn sonde(arguments: &[&str]) -> Command {
         "RADIOSONDE_CLICKHOUSE_USER",
         "RADIOSONDE_CLICKHOUSE_PASSWORD",
         "RADIOSONDE_DASHBOARDS",
+        "RADIOSONDE_KEYS",
+        "RADIOSONDE_TLS_CA",
+        "RADIOSONDE_TLS_CERT",
+        "RADIOSONDE_TLS_CLIENT_CA",
+        "RADIOSONDE_TLS_CLIENT_CERT",
+        "RADIOSONDE_TLS_CLIENT_KEY",
+        "RADIOSONDE_TLS_KEY",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_SERVICE_NAME",
@@ -86,6 +99,7 @@ struct Collector {
     child: Child,
     page: String,
     otlp_http: String,
+    otlp_grpc: String,
 }
 
 impl Collector {
@@ -111,13 +125,14 @@ impl Collector {
             line.split_whitespace().last().unwrap().to_owned()
         };
         let (page, otlp_http) = (address("page"), address("OTLP/HTTP"));
-        address("OTLP/gRPC");
+        let otlp_grpc = address("OTLP/gRPC");
         // What it says later is read, so that it can go on saying it.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
             page,
             otlp_http,
+            otlp_grpc,
         }
     }
 

@@ -6,10 +6,13 @@ use std::{path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use crate::table::Table;
+use crate::{memtable::now_unix_ns, table::Table};
 
 /// The layout's version, in `PRAGMA user_version`.
 const VERSION: i64 = 1;
+/// From when on spans are in the table of operations. It came later, and whoever does not know it leaves it alone, so the layout
+/// has the same version.
+const OPERATIONS: &str = "CREATE TABLE IF NOT EXISTS operations (since_ns INTEGER NOT NULL) STRICT";
 
 /// A file of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +108,29 @@ impl Catalogue {
         } else if version != VERSION {
             return Err(CatalogueError::Version(version));
         }
+        connection.execute(OPERATIONS, [])?;
+        let since = if version == 0 {
+            i64::MIN
+        } else {
+            now_unix_ns()
+        };
+        connection.execute(
+            "INSERT INTO operations SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM operations)",
+            [since],
+        )?;
         Ok(Self(connection))
+    }
+
+    /// Spans that started then or later are all in the table of operations.
+    pub(crate) fn operations_since(&self) -> rusqlite::Result<i64> {
+        self.0
+            .query_row("SELECT since_ns FROM operations", [], |row| row.get(0))
+    }
+
+    /// Rows of operations before `unix_ns` are about to be given up.
+    pub(crate) fn set_operations_since(&mut self, unix_ns: i64) -> rusqlite::Result<()> {
+        let statement = "UPDATE operations SET since_ns = max(since_ns, ?1)";
+        self.0.execute(statement, [unix_ns]).map(|_| ())
     }
 
     /// The oldest generation of the log that is still needed.
@@ -206,4 +231,29 @@ fn insert(transaction: &Transaction<'_>, segment: &Segment) -> rusqlite::Result<
         ],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_there_from_the_start_or_from_when_their_table_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalogue.sqlite");
+        let since = || Catalogue::open(&path).unwrap().operations_since().unwrap();
+        assert_eq!((since(), since()), (i64::MIN, i64::MIN));
+        // What a version leaves that had no such table.
+        let connection = Connection::open(&path).unwrap();
+        connection.execute("DROP TABLE operations", []).unwrap();
+        drop(connection);
+        let first = since();
+        assert!((1..=now_unix_ns()).contains(&first), "{first}");
+        assert_eq!(since(), first);
+        let mut catalogue = Catalogue::open(&path).unwrap();
+        catalogue.set_operations_since(first - 1).unwrap();
+        assert_eq!(catalogue.operations_since().unwrap(), first);
+        catalogue.set_operations_since(first + 1).unwrap();
+        assert_eq!(catalogue.operations_since().unwrap(), first + 1);
+    }
 }

@@ -13,7 +13,7 @@ use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::Parq
 
 use crate::{
     Config, Segment, WriteError,
-    keeper::catalogue_error,
+    keeper::{Abandoned, catalogue_error},
     merge, segment,
     shared::{Held, Shared},
     table::Table,
@@ -23,11 +23,15 @@ use crate::{
 const FAN_IN: usize = 8;
 /// Most rows of a segment that was made of others: what is held in memory while it is made.
 const ROWS_MAX: u64 = 524_288;
-/// A segment is at most this part of all that is kept, in bytes and in time: retention gives up whole files.
+/// A segment is at most this part of all that may be kept, in bytes and in time: retention gives up whole files.
 const SHARE_MAX: u64 = 16;
 
 /// Makes one segment of several, where there are enough; whether it did. What cannot be read is `refused` from then on.
-pub(crate) fn compact(shared: &Shared, refused: &mut HashSet<i64>) -> Result<bool, WriteError> {
+pub(crate) fn compact(
+    shared: &Shared,
+    refused: &mut HashSet<i64>,
+    abandoned: &mut Abandoned,
+) -> Result<bool, WriteError> {
     let Some(old) = chosen(shared, refused) else {
         return Ok(false);
     };
@@ -43,7 +47,8 @@ pub(crate) fn compact(shared: &Shared, refused: &mut HashSet<i64>) -> Result<boo
     shared
         .catalogue()
         .replace(&ids, std::slice::from_ref(&new), None)
-        .map_err(catalogue_error(shared))?;
+        .map_err(catalogue_error(shared))
+        .inspect_err(|_| abandoned.add(segment::path(&shared.config.folder, new.table, new.id)))?;
     let new = Held::new(&shared.config, new);
     let mut state = shared.lock();
     state
@@ -72,7 +77,6 @@ fn chosen(shared: &Shared, refused: &HashSet<i64>) -> Option<Vec<Arc<Held>>> {
 
 /// Which segments become one: the oldest of the lowest level that are enough and not too much together.
 fn choose<'a>(segments: impl Iterator<Item = &'a Segment>, config: &Config) -> Option<Vec<i64>> {
-    let bytes_max = config.size_bytes_max / SHARE_MAX;
     let age_max =
         i64::try_from(config.age_max.as_nanos() / u128::from(SHARE_MAX)).unwrap_or(i64::MAX);
     let mut segments: Vec<&Segment> = segments
@@ -93,7 +97,8 @@ fn choose<'a>(segments: impl Iterator<Item = &'a Segment>, config: &Config) -> O
         (first.table, first.level) == (last.table, last.level)
             && last.arrived_unix_ns.saturating_sub(first.arrived_unix_ns) <= age_max
             && together.iter().map(|segment| segment.rows).sum::<u64>() <= ROWS_MAX
-            && together.iter().map(|segment| segment.bytes).sum::<u64>() <= bytes_max
+            && together.iter().map(|segment| segment.bytes).sum::<u64>()
+                <= config.bytes_max(first.table) / SHARE_MAX
     };
     let found = segments
         .windows(FAN_IN)

@@ -6,6 +6,7 @@ use crate::{
     ClickHouse,
     disk::{Disk, SystemDisk},
     sampling::Sampling,
+    table::Table,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -15,7 +16,8 @@ const MIB: u64 = 1024 * 1024;
 pub struct Config {
     /// The data folder; its own.
     pub folder: PathBuf,
-    /// Most bytes of segments; beyond it the oldest go, but not what came last.
+    /// Most bytes of segments; beyond it the oldest go, but not what came last. Where the folder's file system is small, it is five
+    /// eighths of that.
     pub size_bytes_max: u64,
     /// How long rows are kept after they arrived.
     pub age_max: Duration,
@@ -37,6 +39,9 @@ pub struct Config {
     pub disk: Arc<dyn Disk>,
 }
 
+/// Which part of the room that segments have those of operations may take: a fourth.
+const OPERATIONS_SHARE: u64 = 4;
+
 impl Config {
     /// A store in `folder` with the defaults: 2 GiB, 7 days, 256 MiB in memory, 262,144 rows or a minute.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -51,6 +56,14 @@ impl Config {
             sampling: None,
             clickhouse: None,
             disk: Arc::new(SystemDisk),
+        }
+    }
+
+    /// Most bytes of a table's segments.
+    pub(crate) const fn bytes_max(&self, table: Table) -> u64 {
+        match table {
+            Table::Operations => self.size_bytes_max / OPERATIONS_SHARE,
+            Table::Spans | Table::Logs | Table::Points | Table::Profiles => self.size_bytes_max,
         }
     }
 }

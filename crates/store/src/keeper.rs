@@ -4,6 +4,7 @@
 use std::{
     collections::HashSet,
     io,
+    path::PathBuf,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -12,9 +13,13 @@ use std::{
 use arrow::error::ArrowError;
 
 use crate::{
-    Segment, WriteError, compact, log,
+    Segment, WriteError,
+    age::{self, Clock},
+    compact,
+    disk::Disk,
+    log,
     memtable::{Memtable, now_unix_ns},
-    merge,
+    merge, rollup,
     sampling::Round,
     segment,
     shared::{Held, Shared, State},
@@ -39,9 +44,13 @@ fn run(shared: &Shared) {
     let mut failed = None;
     // Segments that could not be compacted stay as they are.
     let mut refused = HashSet::new();
+    let mut abandoned = Abandoned::default();
+    let newest = shared.segments();
+    let newest = newest.iter().map(|segment| segment.arrived_unix_ns).max();
+    let mut clock = Clock::new(newest.unwrap_or_else(now_unix_ns), Instant::now());
     loop {
         let (asked, is_last) = wait(shared, failed);
-        let outcome = write_all(shared, asked.is_some() || is_last);
+        let outcome = write_all(shared, asked.is_some() || is_last, &mut abandoned);
         failed = outcome.is_err().then(Instant::now);
         if let Some(asked) = asked {
             let mut state = shared.lock();
@@ -52,9 +61,31 @@ fn run(shared: &Shared) {
         if is_last {
             return;
         }
-        retain(shared);
+        retain(shared, &mut clock);
         // What comes in goes before what is there; where it fails, it is tried again or was refused.
-        while matches!(compact::compact(shared, &mut refused), Ok(true)) && is_idle(shared) {}
+        while matches!(
+            compact::compact(shared, &mut refused, &mut abandoned),
+            Ok(true)
+        ) && is_idle(shared)
+        {}
+    }
+}
+
+/// Files of segments that were written and did not come into the catalogue, because that could not be changed. They stay until
+/// it was: where it failed to make a change durable, a loss of power may still bring that change about.
+#[derive(Debug, Default)]
+pub(crate) struct Abandoned(Vec<PathBuf>);
+
+impl Abandoned {
+    pub(crate) fn add(&mut self, path: PathBuf) {
+        self.0.push(path);
+    }
+
+    /// Removes them: a later change of the catalogue is durable.
+    fn discard(&mut self, disk: &dyn Disk) {
+        for path in self.0.drain(..) {
+            segment::discard(disk, &path);
+        }
     }
 }
 
@@ -116,7 +147,7 @@ fn has_waited(shared: &Shared, memtable: &Memtable) -> bool {
 
 /// Writes every older generation that may be into segments, and the current one where it is due; all of them where `all` is
 /// wanted.
-fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
+fn write_all(shared: &Shared, all: bool, abandoned: &mut Abandoned) -> Result<(), WriteError> {
     {
         let mut state = shared.lock();
         if state.active.rows > 0 && (all || is_due(shared, &state)) {
@@ -138,23 +169,45 @@ fn write_all(shared: &Shared, all: bool) -> Result<(), WriteError> {
             return Ok(());
         };
         let (segments, round) = write(shared, &oldest)?;
-        commit(shared, &oldest, segments)?;
+        let config = &shared.config;
+        let paths = segments
+            .iter()
+            .map(|segment| segment::path(&config.folder, segment.table, segment.id));
+        let paths: Vec<PathBuf> = paths.collect();
+        commit(shared, &oldest, segments).inspect_err(|_| abandoned.0.extend(paths))?;
+        abandoned.discard(&*config.disk);
         if let Some((round, mut sampler)) = round.zip(shared.sampler()) {
             sampler.commit(round);
         }
     }
 }
 
-/// Writes the segments of a generation, or sends its rows where they are kept instead, and says what was decided about its traces.
+/// Writes the segments of a generation, all or none, or sends its rows where they are kept instead, and says what was decided about
+/// its traces.
 fn write(
     shared: &Shared,
     memtable: &Memtable,
 ) -> Result<(Vec<Segment>, Option<Round>), WriteError> {
     let config = &shared.config;
     let mut segments = Vec::new();
+    let decided = write_each(shared, memtable, &mut segments).inspect_err(|_| {
+        for segment in &segments {
+            let path = segment::path(&config.folder, segment.table, segment.id);
+            segment::discard(&*config.disk, &path);
+        }
+    })?;
+    Ok((segments, decided))
+}
+
+fn write_each(
+    shared: &Shared,
+    memtable: &Memtable,
+    segments: &mut Vec<Segment>,
+) -> Result<Option<Round>, WriteError> {
+    let config = &shared.config;
     let mut decided = None;
     for table in Table::ALL {
-        let batches = memtable.batches(table);
+        let batches = memtable.batches(table.source());
         if batches.is_empty() {
             continue;
         }
@@ -166,7 +219,12 @@ fn write(
             path: segment::path(&config.folder, table, id),
             source: source.into(),
         };
-        let mut rows = merge::merged(table, batches).map_err(encode)?;
+        // Operations are of all spans, of those too that sampling leaves out: their numbers are no estimates.
+        let mut rows = match table {
+            Table::Operations => rollup::of_spans(batches),
+            _ => merge::merged(table, batches),
+        }
+        .map_err(encode)?;
         if table == Table::Spans
             && let Some(mut round) = judge(shared, memtable).map_err(encode)?
         {
@@ -189,7 +247,7 @@ fn write(
             memtable.arrived_unix_ns,
         )?);
     }
-    Ok((segments, decided))
+    Ok(decided)
 }
 
 /// What is decided about the traces of a generation, where they are sampled.
@@ -240,28 +298,30 @@ fn commit(shared: &Shared, memtable: &Memtable, segments: Vec<Segment>) -> Resul
     Ok(())
 }
 
-/// Gives up segments that are too old, and the oldest ones where all of them take too much room. What came last stays however
-/// large it is: to keep nothing at all is no way to keep less.
-fn retain(shared: &Shared) {
-    let oldest_kept = now_unix_ns().saturating_sub(shared.config.age_max.as_nanos() as i64);
-    let mut gone = Vec::new();
-    {
-        let state = shared.lock();
-        let mut bytes: u64 = state.segments.iter().map(|held| held.segment.bytes).sum();
-        let mut by_age: Vec<&Segment> = state.segments.iter().map(|held| &held.segment).collect();
-        by_age.sort_by_key(|segment| (segment.arrived_unix_ns, segment.id));
-        let newest = by_age.last().map(|segment| segment.arrived_unix_ns);
-        for segment in by_age {
-            let is_newest = Some(segment.arrived_unix_ns) == newest;
-            let is_too_much = bytes > shared.config.size_bytes_max && !is_newest;
-            if is_too_much || segment.arrived_unix_ns < oldest_kept {
-                bytes -= segment.bytes;
-                gone.push(segment.id);
-            }
-        }
-    }
+/// Gives up segments that are too old, and the oldest ones where all of them take too much room. Operations have room of their
+/// own, and stay when their spans went: they say what was, in a small part of the bytes.
+fn retain(shared: &Shared, clock: &mut Clock) {
+    let config = &shared.config;
+    let now_ns = clock.believed(now_unix_ns(), Instant::now());
+    let segments = shared.segments();
+    let of = |is_operations: bool, room: u64| {
+        let segments = segments
+            .iter()
+            .filter(|segment| (segment.table == Table::Operations) == is_operations);
+        age::given_up(segments, room, config.age_max, now_ns)
+    };
+    let operations = of(true, config.bytes_max(Table::Operations));
+    let others = of(
+        false,
+        config.size_bytes_max.saturating_sub(operations.bytes_kept),
+    );
+    let early = operations.early_unix_ns;
+    let gone = [operations.ids, others.ids].concat();
     // Where that fails they stay, and it is tried again.
-    if gone.is_empty() || shared.catalogue().replace(&gone, &[], None).is_err() {
+    if gone.is_empty() || before_operations_go(shared, early).is_err() {
+        return;
+    }
+    if shared.catalogue().replace(&gone, &[], None).is_err() {
         return;
     }
     let mut state = shared.lock();
@@ -273,6 +333,18 @@ fn retain(shared: &Shared) {
     for held in &given_up {
         held.is_given_up.store(true, Relaxed);
     }
+}
+
+/// Remembers that operations up to the minute `early` go while their spans may stay: who asks for all of that time asks spans.
+fn before_operations_go(shared: &Shared, early: Option<i64>) -> rusqlite::Result<()> {
+    let Some(early) = early else {
+        return Ok(());
+    };
+    let since = early.saturating_add(rollup::MINUTE_NS);
+    shared.catalogue().set_operations_since(since)?;
+    let mut state = shared.lock();
+    state.operations_since_unix_ns = state.operations_since_unix_ns.max(since);
+    Ok(())
 }
 
 pub(crate) fn catalogue_error(shared: &Shared) -> impl Fn(rusqlite::Error) -> WriteError {

@@ -14,6 +14,7 @@
 //!
 //! None of the types of Arrow, Parquet and DataFusion is in this interface (DESIGN 9).
 
+mod age;
 mod catalogue;
 mod clickhouse;
 pub mod columns;
@@ -27,6 +28,7 @@ mod merge;
 mod open;
 pub mod query;
 mod read;
+mod rollup;
 pub mod row;
 mod sampling;
 mod seen;
@@ -34,6 +36,7 @@ mod segment;
 mod series;
 mod several;
 mod shared;
+mod sketch;
 pub mod table;
 mod tail;
 mod trace;
@@ -150,6 +153,11 @@ impl Store {
         several::records(&self.shared, traces, rows_max)
     }
 
+    /// Most bytes of segments: what it was told, or less where the file system is small.
+    pub fn size_bytes_max(&self) -> u64 {
+        self.shared.config.size_bytes_max
+    }
+
     /// The segments there are, the oldest first.
     pub fn segments(&self) -> Vec<Segment> {
         self.shared.segments()
@@ -158,6 +166,13 @@ impl Store {
     /// Where rows are kept instead of in segments, where they are, and whether they can be.
     pub fn elsewhere(&self) -> Option<Elsewhere> {
         self.shared.elsewhere.as_ref().map(|place| place.state())
+    }
+
+    /// From when on, in nanoseconds since the Unix epoch, spans are in the table `operations`: those that started then or later
+    /// are all in it, of those before it there may be some. Before that lies what a version kept that had no such table,
+    /// and what there was no room for.
+    pub fn operations_since_unix_ns(&self) -> i64 {
+        self.shared.lock().operations_since_unix_ns
     }
 
     /// What became of traces since the store was opened, where they are sampled.

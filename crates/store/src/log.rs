@@ -90,7 +90,15 @@ pub(crate) struct LogFile {
 impl LogFile {
     /// Makes the file of `generation` in `folder`.
     pub(crate) fn create(disk: &dyn Disk, folder: &Path, generation: u64) -> io::Result<Self> {
-        let mut file = disk.create(&path(folder, generation))?;
+        let path = path(folder, generation);
+        let file = disk.create(&path)?;
+        Self::begin(disk, folder, file).inspect_err(|_| {
+            // Where there is no room there will be some again, and this would be in the way of the next try.
+            let _ = disk.remove(&path);
+        })
+    }
+
+    fn begin(disk: &dyn Disk, folder: &Path, mut file: Box<dyn DiskFile>) -> io::Result<Self> {
         file.write_all(MAGIC)?;
         disk.sync_folder(folder)?;
         let durability = Arc::new(Durability {

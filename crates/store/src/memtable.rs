@@ -23,12 +23,14 @@ pub(crate) struct Memtable {
     pub(crate) began: Option<Instant>,
     /// When the last did.
     pub(crate) ended: Option<Instant>,
-    /// The same, in nanoseconds since the Unix epoch.
+    /// The same, in nanoseconds since the Unix epoch; later than of any generation before, also where the system's clock was set
+    /// back, so that generations are in the order in which they came.
     pub(crate) arrived_unix_ns: i64,
 }
 
 impl Memtable {
-    pub(crate) fn new(generation: u64) -> Self {
+    /// The generation after one whose last rows came at `before_unix_ns`.
+    pub(crate) fn new(generation: u64, before_unix_ns: i64) -> Self {
         Self {
             generation,
             batches: Default::default(),
@@ -37,7 +39,7 @@ impl Memtable {
             bytes: 0,
             began: None,
             ended: None,
-            arrived_unix_ns: 0,
+            arrived_unix_ns: before_unix_ns.saturating_add(1),
         }
     }
 
@@ -48,7 +50,7 @@ impl Memtable {
         let now = Instant::now();
         self.began.get_or_insert(now);
         self.ended = Some(now);
-        self.arrived_unix_ns = now_unix_ns();
+        self.arrived_at(now_unix_ns());
         self.batches[table as usize - 1].push(batch);
     }
 
@@ -57,6 +59,11 @@ impl Memtable {
     pub(crate) fn stamp(&self) -> Option<i64> {
         let mark = self.mark?;
         Some((self.generation << 32 | u64::from(mark)).cast_signed())
+    }
+
+    /// Rows came when the system's clock said `system_ns`.
+    pub(crate) fn arrived_at(&mut self, system_ns: i64) {
+        self.arrived_unix_ns = self.arrived_unix_ns.max(system_ns);
     }
 
     pub(crate) fn batches(&self, table: Table) -> &[RecordBatch] {

@@ -18,6 +18,7 @@ use radiosonde_core::hash::FoldState;
 
 use crate::{
     columns::{push_json, push_json_text},
+    rollup,
     row::Value,
     table::{ATTRIBUTE_PREFIX, REST, Table, missing},
 };
@@ -28,8 +29,11 @@ const ROWS_PER_VALUE_MAX: usize = 100;
 const ATTRIBUTES_MAX: usize = 200;
 
 /// The rows of `batches` in one, sorted: spans by trace, traces by their earliest start; logs and profiles by time; points
-/// by series and time.
+/// by series and time; operations by minute, each once.
 pub(crate) fn merged(table: Table, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+    if table == Table::Operations {
+        return rollup::of_rollups(batches);
+    }
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let kept = kept(batches, rows);
     let mut fields = table.columns();
@@ -180,7 +184,7 @@ fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> 
     };
     let order = match table {
         Table::Spans => by_trace(&column("trace_id")?, &column("start_time")?),
-        Table::Logs | Table::Profiles => by(&[column("time")?])?,
+        Table::Logs | Table::Profiles | Table::Operations => by(&[column(table.time_column())?])?,
         Table::Points => by(&[column("series")?, column("time")?])?,
     };
     take_record_batch(batch, &order)

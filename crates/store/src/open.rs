@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
-    ClickHouseError, Config,
+    ClickHouseError, Config, Segment,
     catalogue::{Catalogue, CatalogueError},
     clickhouse::Place,
     log::{self, LogFile},
@@ -23,6 +23,10 @@ use crate::{
     table::Table,
     tail::Tails,
 };
+
+/// Segments have at most so many eighths of a file system. Three generations of rows (an eighth of that each) may be in logs and in a
+/// segment that is being written, and a segment that is made of others takes a sixteenth.
+const SHARE_OF_EIGHT: u64 = 5;
 
 /// A store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +41,7 @@ pub enum OpenError {
         process: Option<u32>,
     },
     /// The operating system refused.
-    #[error("{path}: {source}; permit writing there, or name another folder")]
+    #[error("{path}: {source}; make room or permit writing there, or name another folder")]
     Disk {
         /// What could not be used.
         path: PathBuf,
@@ -45,7 +49,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The catalogue cannot be read.
-    #[error("{path}: {source}; restore it, or move the folder away to begin a new one")]
+    #[error("{path}: {source}; {}", mend(.source))]
     Catalogue {
         /// The database.
         path: PathBuf,
@@ -58,6 +62,21 @@ pub enum OpenError {
     /// There is no thread for the keeper.
     #[error("cannot start the store's thread: {0}")]
     Thread(io::Error),
+}
+
+/// What to do about a catalogue that cannot be opened: the system's refusals are not faults of the file.
+fn mend(source: &CatalogueError) -> &'static str {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    let code = match source {
+        CatalogueError::Sqlite(error) => error.sqlite_error_code(),
+        CatalogueError::Version(_) => None,
+    };
+    match code {
+        Some(CannotOpen | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure) => {
+            "make room or permit writing there, or name another folder"
+        }
+        _ => "restore it, or move the folder away to begin a new one",
+    }
 }
 
 fn by(process: Option<u32>) -> String {
@@ -112,8 +131,9 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         let path = path.to_owned();
         move |source| OpenError::Disk { path, source }
     };
+    fs::create_dir_all(&config.folder).map_err(at(&config.folder))?;
+    let config = fitting(config);
     let folder = &config.folder;
-    fs::create_dir_all(folder).map_err(at(folder))?;
     let lock = lock(folder)?;
     for table in Table::ALL {
         let path = folder.join(table.name());
@@ -128,40 +148,33 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
     let floor = catalogue
         .log_floor()
         .map_err(|error| catalogue_error(error.into()))?;
+    let operations_since_unix_ns = catalogue
+        .operations_since()
+        .map_err(|error| catalogue_error(error.into()))?;
     let mut recovery = Recovery::default();
     let known = catalogue
         .segments()
         .map_err(|error| catalogue_error(error.into()))?;
     let ids: HashSet<i64> = known.iter().map(|segment| segment.id).collect();
-    let mut segments = Vec::with_capacity(known.len());
-    for segment in known {
-        let held = Held::new(&config, segment);
-        match fs::metadata(&held.path) {
-            Ok(file) if file.len() == held.segment.bytes => segments.push(held),
-            Ok(_) => recovery.segments_damaged += 1,
-            Err(_) => recovery.segments_missing += 1,
-        }
-    }
+    let segments = whole(&config, known, &mut recovery);
     remove_strangers(&config, &ids).map_err(at(folder))?;
     let seen = Seen::default();
-    let frozen = take_up_log(&config, floor, &mut recovery, &seen).map_err(at(folder))?;
-    let generation = frozen.last().map_or(floor, |last| last.generation + 1);
-    let elsewhere = match &config.clickhouse {
-        Some(clickhouse) => {
-            let writer = catalogue
-                .writer()
-                .map_err(|error| catalogue_error(error.into()))?;
-            let place = Place::new(clickhouse, config.age_max, writer, generation);
-            Some(reach(place)?)
-        }
-        None => None,
-    };
+    let newest = segments.iter().map(|held| held.segment.arrived_unix_ns);
+    let mut newest_ns = newest.max().unwrap_or(0);
+    let frozen =
+        take_up_log(&config, floor, newest_ns, &mut recovery, &seen).map_err(at(folder))?;
+    let mut generation = floor;
+    if let Some(last) = frozen.last() {
+        (generation, newest_ns) = (last.generation + 1, last.arrived_unix_ns);
+    }
+    let elsewhere = elsewhere(&config, &mut catalogue, generation)?;
     let log = LogFile::create(&*config.disk, folder, generation).map_err(at(folder))?;
     let state = State {
         log,
-        active: Memtable::new(generation),
+        active: Memtable::new(generation, newest_ns),
         frozen,
         segments,
+        operations_since_unix_ns,
         asked: 0,
         answered: 0,
         outcome: Ok(()),
@@ -183,15 +196,56 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
     Ok((shared, recovery))
 }
 
-/// A place where rows are kept instead of in the folder, with the tables that they need. One that cannot be reached now may be
+/// The segments whose files are there and as long as they were written.
+fn whole(config: &Config, known: Vec<Segment>, recovery: &mut Recovery) -> Vec<Arc<Held>> {
+    let mut segments = Vec::with_capacity(known.len());
+    for segment in known {
+        let held = Held::new(config, segment);
+        match fs::metadata(&held.path) {
+            Ok(file) if file.len() == held.segment.bytes => segments.push(held),
+            Ok(_) => recovery.segments_damaged += 1,
+            Err(_) => recovery.segments_missing += 1,
+        }
+    }
+    segments
+}
+
+/// No more room for segments than the file system leaves for them beside the log and what is being written: a store that may have more
+/// would fill it, and then neither take anything nor be opened again.
+fn fitting(config: Config) -> Config {
+    let system = rustix::fs::statvfs(&config.folder);
+    let bytes = system.map_or(0, |system| system.f_blocks.saturating_mul(system.f_frsize));
+    if bytes == 0 {
+        // Some do not say how large they are.
+        return config;
+    }
+    Config {
+        size_bytes_max: config.size_bytes_max.min(bytes / 8 * SHARE_OF_EIGHT),
+        ..config
+    }
+}
+
+/// The place where rows are kept instead of in the folder, with the tables that they need. One that cannot be reached now may be
 /// later: the log has what comes meanwhile.
-fn reach(place: Place) -> Result<Arc<Place>, ClickHouseError> {
+fn elsewhere(
+    config: &Config,
+    catalogue: &mut Catalogue,
+    generation: u64,
+) -> Result<Option<Arc<Place>>, OpenError> {
+    let Some(clickhouse) = &config.clickhouse else {
+        return Ok(None);
+    };
+    let writer = catalogue.writer().map_err(|error| OpenError::Catalogue {
+        path: config.folder.join("catalogue.sqlite"),
+        source: error.into(),
+    })?;
+    let place = Place::new(clickhouse, config.age_max, writer, generation);
     match place.prepare() {
         Ok(()) => {}
         Err(error @ ClickHouseError::Away { .. }) => place.missed(&error),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
-    Ok(Arc::new(place))
+    Ok(Some(Arc::new(place)))
 }
 
 /// Takes the folder for this process, until the file is closed.
@@ -249,6 +303,7 @@ fn remove_strangers(config: &Config, known: &HashSet<i64>) -> io::Result<()> {
 fn take_up_log(
     config: &Config,
     floor: u64,
+    mut newest_ns: i64,
     recovery: &mut Recovery,
     seen: &Seen,
 ) -> io::Result<Vec<Arc<Memtable>>> {
@@ -262,10 +317,11 @@ fn take_up_log(
         let mut replay = log::replay(&path)?;
         recovery.damaged_bytes += replay.damaged_bytes;
         seen.note(&mut replay.batches).map_err(io::Error::other)?;
-        let mut memtable = Memtable::new(generation);
+        let mut memtable = Memtable::new(generation, newest_ns);
         for (table, batch) in replay.batches {
             memtable.push(table, batch);
         }
+        newest_ns = memtable.arrived_unix_ns;
         recovery.rows += memtable.rows;
         // An empty one too: its number is taken.
         frozen.push(Arc::new(memtable));

@@ -14,7 +14,7 @@ mod statement;
 mod tail;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use arrow::{
     array::{Array, AsArray as _, RecordBatch},
@@ -185,7 +185,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// An engine over what `shared` has, with threads of its own.
-    pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("radiosonde-query")
             .thread_stack_size(STACK_BYTES)
@@ -202,7 +202,7 @@ impl Engine {
             .build_arc();
         let tables = Arc::new(Tables::new(Arc::clone(shared)));
         let context = limits.and_then(|limits| context(tables, limits));
-        let context = context.map_err(std::io::Error::other)?;
+        let context = context.map_err(io::Error::other)?;
         Ok(Self {
             context,
             runtime: Some(runtime),
@@ -310,6 +310,7 @@ async fn answer(
     };
     reading.verify_plan(&plan)?;
     bounded::check_windows(&plan)?;
+    let plan = planner::identify_lists(plan)?;
     let frame = context.execute_logical_plan(plan).await?;
     let columns = frame
         .schema()
@@ -363,6 +364,7 @@ fn context(
     context.register_udf(json::value_function());
     context.register_udf(sketch::quantile_function());
     context.register_udaf(sketch::aggregate());
+    context.register_udaf(sketch::merge_aggregate());
     Ok(context)
 }
 

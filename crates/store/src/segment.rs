@@ -102,10 +102,11 @@ pub(crate) fn write(
     let path = path(folder, table, id);
     let rows = &without_idle_weight(rows);
     let bytes = encode(&path, table, rows)?;
-    put(disk, &path, &bytes)?;
-    if table == Table::Spans {
-        put(disk, &traces::path(&path), &traces::encode(rows))?;
-    }
+    let written = put(disk, &path, &bytes).and_then(|()| match table {
+        Table::Spans => put(disk, &traces::path(&path), &traces::encode(rows)),
+        _ => Ok(()),
+    });
+    written.inspect_err(|_| discard(disk, &path))?;
     let times = rows
         .column_by_name(table.time_column())
         .map(AsArray::as_primitive::<Int64Type>);
@@ -120,6 +121,13 @@ pub(crate) fn write(
         level: 0,
         attributes: attributes(rows.schema_ref()),
     })
+}
+
+/// Removes the files of a segment that the catalogue does not have: a disk that is full is not to be filled by what each try
+/// left. One that stays is removed when the store is opened again.
+pub(crate) fn discard(disk: &dyn Disk, path: &Path) {
+    let _ = disk.remove(path);
+    let _ = disk.remove(&traces::path(path));
 }
 
 /// The rows without the column of weights, where every row stands for itself: what is not sampled costs nothing.
@@ -212,7 +220,12 @@ fn properties(table: Table, schema: &Schema, rows: usize) -> WriterProperties {
             ("span_id" | "parent_span_id", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_statistics_enabled(column, EnabledStatistics::None),
-            ("start_time" | "time" | "duration", _) => properties
+            // One after the other as they are: no two are alike, and all are read.
+            ("durations", _) => properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+                .set_column_statistics_enabled(column, EnabledStatistics::None),
+            ("start_time" | "time" | "minute" | "duration" | "duration_max", _) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
             ("body", _) => properties.set_column_dictionary_enabled(column, false),

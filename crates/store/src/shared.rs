@@ -21,7 +21,7 @@ use crate::{
     memtable::Memtable,
     sampling::Sampler,
     seen::Seen,
-    segment::{self, traces},
+    segment,
     table::Table,
     tail::Tails,
 };
@@ -58,6 +58,8 @@ pub(crate) struct State {
     /// Older generations, the oldest first; the keeper writes them into segments.
     pub(crate) frozen: Vec<Arc<Memtable>>,
     pub(crate) segments: Vec<Arc<Held>>,
+    /// Spans that started then or later are all in the table of operations.
+    pub(crate) operations_since_unix_ns: i64,
     /// Flushes that were asked for and answered, and how the last one ended.
     pub(crate) asked: u64,
     pub(crate) answered: u64,
@@ -88,9 +90,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.is_given_up.load(Relaxed) {
-            // One that stays is removed when the store is opened again.
-            let _ = self.disk.remove(&self.path);
-            let _ = self.disk.remove(&traces::path(&self.path));
+            segment::discard(&*self.disk, &self.path);
         }
     }
 }
@@ -182,7 +182,8 @@ impl Shared {
     pub(crate) fn freeze(&self, state: &mut State) -> std::io::Result<()> {
         let generation = state.active.generation + 1;
         state.log = LogFile::create(&*self.config.disk, &self.config.folder, generation)?;
-        let frozen = std::mem::replace(&mut state.active, Memtable::new(generation));
+        let next = Memtable::new(generation, state.active.arrived_unix_ns);
+        let frozen = std::mem::replace(&mut state.active, next);
         state.frozen.push(Arc::new(frozen));
         self.seen.turn();
         self.work.notify_all();
@@ -206,12 +207,13 @@ impl Shared {
         }
     }
 
+    /// The rows of `table`; in memory those that its are made of.
     pub(crate) fn snapshot(&self, table: Table) -> Snapshot {
         let state = self.lock();
         let frozen = state.frozen.iter().map(AsRef::as_ref);
         let memory = frozen
             .chain([&state.active])
-            .flat_map(|memtable| memtable.batches(table));
+            .flat_map(|memtable| memtable.batches(table.source()));
         let segments = state
             .segments
             .iter()

@@ -30,11 +30,19 @@ pub enum Table {
     Points = 3,
     /// Samples of profiles.
     Profiles = 4,
+    /// Spans added up by minute and operation (`rollup`).
+    Operations = 5,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 4] = [Self::Spans, Self::Logs, Self::Points, Self::Profiles];
+    pub const ALL: [Self; 5] = [
+        Self::Spans,
+        Self::Logs,
+        Self::Points,
+        Self::Profiles,
+        Self::Operations,
+    ];
 
     /// Its name in queries and in the data folder.
     pub const fn name(self) -> &'static str {
@@ -43,6 +51,15 @@ impl Table {
             Self::Logs => "logs",
             Self::Points => "points",
             Self::Profiles => "profiles",
+            Self::Operations => "operations",
+        }
+    }
+
+    /// The table of which rows in memory are what this one's are made of.
+    pub(crate) const fn source(self) -> Self {
+        match self {
+            Self::Operations => Self::Spans,
+            own => own,
         }
     }
 
@@ -56,17 +73,14 @@ impl Table {
         match self {
             Self::Spans => "start_time",
             Self::Logs | Self::Points | Self::Profiles => "time",
+            Self::Operations => "minute",
         }
     }
 
-    /// The columns that every batch has, in order; [`REST`] is the last of them.
+    /// The columns that every batch has, in order; [`REST`] is the last of them, but for [`Table::Operations`], which has no
+    /// attributes.
     pub fn columns(self) -> Vec<Arc<Field>> {
-        let field = |name: &str, data_type: DataType, nullable: bool| {
-            Arc::new(Field::new(name, data_type, nullable))
-        };
         let text = |name| field(name, DataType::Utf8, false);
-        let label = |name| field(name, label_type(), false);
-        let number = |name| field(name, DataType::Int64, false);
         let id = |name, bytes, nullable| field(name, DataType::FixedSizeBinary(bytes), nullable);
         let own = match self {
             Self::Spans => vec![
@@ -115,6 +129,7 @@ impl Table {
                 label("function"),
                 label("stack"),
             ],
+            Self::Operations => return operations(),
         };
         let shared = [
             label("service"),
@@ -124,6 +139,35 @@ impl Table {
         ];
         own.into_iter().chain(shared).collect()
     }
+}
+
+/// The columns of [`Table::Operations`].
+fn operations() -> Vec<Arc<Field>> {
+    vec![
+        number("minute"),
+        label("service"),
+        label("scope"),
+        label("name"),
+        label("kind"),
+        field("is_root", DataType::Boolean, false),
+        field("count", DataType::Float64, false),
+        field("errors", DataType::Float64, false),
+        field("duration_sum", DataType::Float64, false),
+        number("duration_max"),
+        field("durations", DataType::Binary, false),
+    ]
+}
+
+fn field(name: &str, data_type: DataType, nullable: bool) -> Arc<Field> {
+    Arc::new(Field::new(name, data_type, nullable))
+}
+
+fn label(name: &str) -> Arc<Field> {
+    field(name, label_type(), false)
+}
+
+fn number(name: &str) -> Arc<Field> {
+    field(name, DataType::Int64, false)
 }
 
 /// The values of a column that is not there.

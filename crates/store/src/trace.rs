@@ -72,7 +72,9 @@ fn rows(
             |error: ParquetError| QueryError::Failed(format!("{}: {error}", held.path.display()));
         let batches = match table {
             Table::Spans => spans_in_segment(held, trace),
-            Table::Logs | Table::Points | Table::Profiles => logs_in_segment(held, trace),
+            Table::Logs | Table::Points | Table::Profiles | Table::Operations => {
+                logs_in_segment(held, trace)
+            }
         };
         for batch in batches.map_err(failed)? {
             found.append(&mut read(&of_trace(&batch, trace)?)?);

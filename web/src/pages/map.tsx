@@ -13,8 +13,8 @@ import { useQuery } from '../query';
 import { to } from '../router';
 import { useRange } from '../time';
 
-const NODE = { width: 160, height: 50 };
-const GAP = { x: 118, y: 26 };
+const NODE = { width: 170, height: 50 };
+const GAP = { x: 108, y: 26 };
 const PAD = 16;
 /** Room that a label keeps from others, and about how wide a letter is. */
 const LABEL = { width: 96, height: 30, letter: 5.8 };

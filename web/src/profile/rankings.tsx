@@ -39,7 +39,7 @@ function Part({ value, before, answer }: { value: number; before: number | undef
   const more = answer.b_total ? (value / Math.max(1, answer.total) - (before ?? 0) / answer.b_total) * 100 : null;
   return (
     <>
-      <Share part={value} whole={answer.total} /> {percent(value, answer.total)}
+      <Share part={value} whole={answer.total} /> <span class="profile-share">{percent(value, answer.total)}</span>
       {more !== null && (
         <span class={`profile-change ${more > 0 ? 'grew' : 'shrank'}`}>
           {more > 0 ? '+' : '−'}

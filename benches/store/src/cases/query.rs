@@ -14,6 +14,7 @@ const DUCKDB: &str = "DuckDB";
 const CLICKHOUSE: &str = "ClickHouse (chdb)";
 
 const QUANTILES: &str = "store: p50, p95, p99 by minute and operation, 24 h";
+const ROLLED_UP: &str = "store: p50, p95, p99 by minute and operation, 24 h, from roll-ups";
 const CONTAINS: &str = "store: log lines with a word, last hour";
 const TOP: &str = "store: the 20 most frequent of 50,000 values";
 const RATE: &str = "store: rate of 100 series by minute";
@@ -49,6 +50,15 @@ pub const BENCH: Bench = Bench {
             "store.query_chdb:quantiles",
             CLICKHOUSE,
             None,
+        )
+        .in_unit("ms"),
+        Row::at_most(ROLLED_UP, "store.query:rolled_up", 20.0, "ms"),
+        Row::beside(
+            ROLLED_UP,
+            "store.query:rolled_up",
+            "store.query_duckdb:quantiles",
+            DUCKDB,
+            Some(1.0),
         )
         .in_unit("ms"),
         Row::beside(
@@ -117,11 +127,16 @@ pub const BENCH: Bench = Bench {
 };
 
 /// The statements, beside the trace, that our store has a function for.
-const STATEMENTS: [(&str, &str); 4] = [
+const STATEMENTS: [(&str, &str); 5] = [
     (
         "quantiles",
         "SELECT count(*), sum(quantile(s, 0.5) + quantile(s, 0.95) + quantile(s, 0.99)) FROM (\
          SELECT date_bin(INTERVAL '1 minute', start_time) AS m, name, sketch(duration) AS s FROM spans GROUP BY 1, 2)",
+    ),
+    (
+        "rolled_up",
+        "SELECT count(*), sum(quantile(s, 0.5) + quantile(s, 0.95) + quantile(s, 0.99)) FROM (\
+         SELECT minute, name, merge(durations) AS s FROM operations GROUP BY 1, 2)",
     ),
     (
         "contains",

@@ -1,5 +1,7 @@
 //! The ledger as rows: host memory first, then pools, KV caches, weights and phases.
 
+use std::collections::BTreeSet;
+
 use radiosonde_core::provenance::{Provenance, Reading};
 
 use super::{Cache, HOST, Ledger, MemoryRow, Model, Pool, signed};
@@ -16,9 +18,7 @@ pub fn build_memory_rows(ledger: &Ledger) -> Vec<MemoryRow> {
     host(ledger, &mut rows);
     pools(ledger, &mut rows);
     caches(ledger, &mut rows);
-    for ((device, name), model) in &ledger.weights {
-        weights(name, model, device, &mut rows);
-    }
+    weights(ledger, &mut rows);
     phases(ledger, &mut rows);
     rows
 }
@@ -65,7 +65,6 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
         .iter()
         .filter(|((device, _), _)| device == HOST)
     {
-        let bytes = model.known_bytes().saturating_add(model.missing_bytes());
         // Weights that were made in memory have no file, and a header that was lost on the way told nothing.
         let assumed = Provenance::Estimated(if model.files.is_empty() {
             "the sum of the tensors that were told, as if every one were resident".into()
@@ -74,7 +73,7 @@ fn host(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
         });
         rows.push(MemoryRow::new(
             &["host", &format!("weights {name}")],
-            Some(signed(bytes)),
+            Some(whole(model)),
             &assumed,
         ));
     }
@@ -205,7 +204,26 @@ fn growth(top: &str, cache: &Cache) -> MemoryRow {
     }
 }
 
-fn weights(name: &str, model: &Model, device: &str, rows: &mut Vec<MemoryRow>) {
+/// What the weights of a model take: tensors that are known, and what its files' headers say beyond them.
+fn whole(model: &Model) -> i64 {
+    signed(model.known_bytes().saturating_add(model.missing_bytes()))
+}
+
+fn weights(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
+    let mut heading = None;
+    for ((device, name), model) in &ledger.weights {
+        let top = format!("weights on {device}");
+        if heading != Some(device) {
+            heading = Some(device);
+            let models = ledger.weights.iter().filter(|((on, _), _)| on == device);
+            let total = models.fold(0_i64, |sum, (_, model)| sum.saturating_add(whole(model)));
+            rows.push(derived(&[&top], total));
+        }
+        weights_of(name, model, &top, rows);
+    }
+}
+
+fn weights_of(name: &str, model: &Model, top: &str, rows: &mut Vec<MemoryRow>) {
     fn push(node: &Node, parents: &mut Vec<String>, rows: &mut Vec<MemoryRow>) {
         parents.push(node.label.clone());
         let path: Vec<&str> = parents.iter().map(String::as_str).collect();
@@ -222,9 +240,8 @@ fn weights(name: &str, model: &Model, device: &str, rows: &mut Vec<MemoryRow>) {
     }
     let sizes = model.tensors.iter();
     let tree = tree(name, sizes.map(|(name, bytes)| (name.as_str(), *bytes)));
-    let top = format!("weights on {device}");
     let root = rows.len();
-    push(&tree, &mut vec![top.clone()], rows);
+    push(&tree, &mut vec![top.to_owned()], rows);
     let missing = signed(model.missing_bytes());
     if missing > 0 {
         let whole = signed(tree.bytes).saturating_add(missing);
@@ -235,7 +252,7 @@ fn weights(name: &str, model: &Model, device: &str, rows: &mut Vec<MemoryRow>) {
             Bytes(whole),
             Count(tree.tensors, "tensor")
         ));
-        rows.push(derived(&[&top, name, "not itemized"], missing).detail(
+        rows.push(derived(&[top, name, "not itemized"], missing).detail(
             "in the file's header, but the tensors were lost on the way or exceed the limit",
         ));
     }
@@ -244,12 +261,32 @@ fn weights(name: &str, model: &Model, device: &str, rows: &mut Vec<MemoryRow>) {
 fn phases(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     let mut keys: Vec<_> = ledger.phases.keys().collect();
     keys.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| natural::compare(&a.1, &b.1)));
+    let mut shown = BTreeSet::new();
     for key @ (device, phase) in keys {
         let delta = &ledger.phases[key];
         let top = format!("phases on {device}");
         let path: Vec<&str> = std::iter::once(top.as_str())
             .chain(phase.split('/'))
             .collect();
+        // What is around it has a row of its own, even where it has not ended yet.
+        for depth in 1..path.len() {
+            let outer = &path[..depth];
+            if shown.insert(outer.join("/")) {
+                rows.push(MemoryRow::new(
+                    outer,
+                    None,
+                    &Provenance::Unsupported(
+                        if depth == 1 {
+                            "phases overlap: inner ones are part of those around them"
+                        } else {
+                            "the phase has not ended yet"
+                        }
+                        .into(),
+                    ),
+                ));
+            }
+        }
+        shown.insert(path.join("/"));
         rows.push(
             MemoryRow::new(&path, Some(delta.last.value), &Provenance::Measured).detail(format!(
                 "largest {}, {} in all of {}",

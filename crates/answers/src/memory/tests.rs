@@ -115,10 +115,13 @@ fn the_ledger_reads_as_rows() {
       outstanding                  500 derived
     KV cache on cpu                130 measured: 13 tokens
       per token                     10 derived: grew by 130 B over 13 tokens
+    weights on cpu                6000 derived
       m.gguf                      6000 derived: 2 tensors
         blk                       6000 derived: 2 tensors
           0.w                     3000 derived
           1.w                     3000 derived
+    phases on cpu                    - unsupported: phases overlap: inner ones are part of those around them
+      forward                        - unsupported: the phase has not ended yet
         block 2                     -8 measured: largest 48 B, 40 B in all of 2 steps
         block 10                    10 measured: largest 10 B, 10 B in all of 1 step
     ");
@@ -151,6 +154,7 @@ fn weights_that_are_not_all_known_say_what_is_missing_and_still_tile() {
       baseline                       - unsupported: the baseline was not measured
       weights m.gguf             10000 estimated: from the file's header, as if every tensor were resident
       unattributed                   - unsupported: without the resident set there is nothing to subtract from
+    weights on cpu               10000 derived
       m.gguf                     10000 derived: incomplete: 8.8 KiB of 9.8 KiB in 3 tensors
         blk                       9000 derived: 3 tensors
           0.w                     3000 derived

@@ -3,8 +3,8 @@
 //! Precedence: the attribute [`PHASE_ATTRIBUTE`]; the words of `gpu.` names; semantic conventions (`db.*`, `http.*`, `rpc.*`,
 //! `messaging.*`, span kind); a closed table of names. Names are matched whole, so that `process queue items` is work
 //! and not waiting. What nothing recognises is a named phase. A `gpu.*` attribute says which device is meant, not that
-//! it computes, so it says nothing about the time. A CPU reading has more weight than anything that is only recognised:
-//! [`Classified::by_cpu`].
+//! it computes, so it says nothing about the time. A CPU reading has more weight than anything that is only recognised
+//! ([`Classified::by_cpu`]), and more than a declared wait where both cannot be true (`cpu::doubt_declared_waits`).
 
 use radiosonde_core::model::{Span, SpanKind, Value};
 use serde::{Deserialize, Serialize};

@@ -9,9 +9,13 @@
 //! adds up to no more than that reading.
 
 use super::{
+    category::Category,
     tile::Piece,
-    trace::{Node, Trace, note, tolerance_ns},
+    trace::{Node, Origin, Trace, note, tolerance_ns},
 };
+
+/// The part of a span's time, in percent, from which on a thread that computed cannot have waited as was declared.
+const CONTRADICTS_PERCENT: u128 = 90;
 
 /// Takes readings away that cannot be: a thread computes for no longer than time passes, but for how exactly both are
 /// known.
@@ -22,6 +26,28 @@ pub(super) fn leave_out_impossible(trace: &mut Trace<'_>) {
         if let Some(cpu_ns) = node.cpu_ns.take_if(is_impossible) {
             let by_ns = cpu_ns.saturating_sub(ns);
             note(&mut trace.notes.impossible_cpu, &node.member, by_ns);
+        }
+    }
+}
+
+/// Takes a declared wait for one that is only recognised where its thread computed nearly all the time: the reading then
+/// divides it. What waits for a GPU may spin, so there a reading contradicts nothing.
+pub(super) fn doubt_declared_waits(trace: &mut Trace<'_>) {
+    for node in &mut trace.nodes {
+        let is_wait = matches!(
+            node.kind.category,
+            Category::Queue | Category::Lock | Category::Io
+        );
+        let whole = u128::from(node.duration_ns());
+        if let Some(cpu_ns) = node.cpu_ns
+            && is_wait
+            && node.kind.declared
+            && whole > 0
+            && u128::from(cpu_ns) * 100 >= whole * CONTRADICTS_PERCENT
+        {
+            node.kind.declared = false;
+            node.origin = Origin::Recognised;
+            note(&mut trace.notes.contradicted, &node.member, cpu_ns);
         }
     }
 }

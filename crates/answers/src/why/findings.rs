@@ -337,6 +337,17 @@ fn about_times(notes: &Notes, say: &mut impl FnMut(&str, String)) {
         "claimed more CPU time than passed; such readings are not used",
         say,
     );
+    if let Some(note) = &notes.contradicted {
+        say(
+            "declared waits",
+            format!(
+                "{} that `{PHASE_ATTRIBUTE}` calls a wait computed nearly all the time (`{}` for {}); the CPU reading counts",
+                Count(note.count, "span"),
+                note.name,
+                Nanoseconds(note.by_ns)
+            ),
+        );
+    }
 }
 
 fn shifted(note: Option<&Note>, what: &str, how: &str, say: &mut impl FnMut(&str, String)) {

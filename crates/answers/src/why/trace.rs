@@ -7,7 +7,8 @@
 //!    excess is within [`tolerance_ns`] or the child is another process's answer, whose clock may differ; then it is cut.
 //! 4. A child's time before its parent began is cut off.
 //! 5. A CPU reading of more time than its span lasted is none.
-//! 6. Phases reported by events become nodes under the span in which they were reported, unless spans of the same
+//! 6. A declared wait in which the thread computed nearly all the time is taken for one that is only recognised.
+//! 7. Phases reported by events become nodes under the span in which they were reported, unless spans of the same
 //!    name exist.
 //!
 //! Every rule that leaves something out says so in [`Notes`]. The order of the input has no influence.
@@ -92,6 +93,8 @@ pub(crate) struct Notes {
     pub(super) outside: Option<Note>,
     /// CPU readings that are longer than their span.
     pub(super) impossible_cpu: Option<Note>,
+    /// Spans that were declared waits and computed nearly all the time: how many, and the one that computed longest.
+    pub(super) contradicted: Option<Note>,
     /// Other roots of the same trace.
     pub(super) other_roots: u64,
 }
@@ -117,6 +120,7 @@ impl Notes {
             (&mut self.early, &other.early),
             (&mut self.outside, &other.outside),
             (&mut self.impossible_cpu, &other.impossible_cpu),
+            (&mut self.contradicted, &other.contradicted),
         ] {
             if let Some(more) = more {
                 note(place, &more.name, more.by_ns);
@@ -194,6 +198,7 @@ impl<'a> Trace<'a> {
         };
         trace.grow(&spans, root, &parents);
         cpu::leave_out_impossible(&mut trace);
+        cpu::doubt_declared_waits(&mut trace);
         reported::attach(&mut trace, &records.events);
         trace.inherit();
         trace.admit_children();

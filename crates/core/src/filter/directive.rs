@@ -6,6 +6,8 @@ use std::fmt;
 
 use tracing_core::{Level, LevelFilter, Metadata};
 
+use super::level;
+
 /// Whether a directive's field has to have a value, and which.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FieldMatch {
@@ -106,6 +108,8 @@ pub(super) struct Directive {
     pub(super) span: Option<String>,
     pub(super) fields: Vec<FieldMatch>,
     pub(super) level: LevelFilter,
+    /// Written as a target and nothing else.
+    is_bare: bool,
 }
 
 impl Directive {
@@ -115,7 +119,14 @@ impl Directive {
             span: None,
             fields: Vec::new(),
             level,
+            is_bare: false,
         }
+    }
+
+    /// The bare word that it is, and the level that this was probably meant to be.
+    pub(super) fn level_meant(&self) -> Option<(&str, &'static str)> {
+        let word = self.target.as_deref().filter(|_| self.is_bare)?;
+        Some((word, level::meant(word)?))
     }
 
     /// Whether a callsite alone decides: no span name and no field values.
@@ -180,6 +191,9 @@ impl fmt::Display for Directive {
                 }
             }
             f.write_str(if self.fields.is_empty() { "]" } else { "}]" })?;
+        }
+        if self.is_bare {
+            return Ok(());
         }
         if self.target.is_some() || self.is_dynamic() {
             f.write_str("=")?;
@@ -283,7 +297,7 @@ pub(super) fn parse(whole: &str, begin: usize, text: &str) -> Result<Directive, 
 }
 
 /// A byte offset within the directive and what is wrong there.
-type Fault = (usize, String);
+pub(super) type Fault = (usize, String);
 
 fn parse_parts(text: &str) -> Result<Directive, Fault> {
     let mut directive = Directive::everything(LevelFilter::TRACE);
@@ -295,9 +309,11 @@ fn parse_parts(text: &str) -> Result<Directive, Fault> {
         at = parse_span(text, at, &mut directive)?;
     } else if at == text.len() {
         // A bare word is a level, or else a target of which everything is wanted.
-        match target.parse() {
-            Ok(level) => directive.level = level,
-            Err(_) => directive.target = Some(target.to_owned()),
+        if let Ok(level) = target.parse() {
+            directive.level = level;
+        } else {
+            directive.target = Some(target.to_owned());
+            directive.is_bare = true;
         }
         return Ok(directive);
     }
@@ -311,7 +327,7 @@ fn parse_parts(text: &str) -> Result<Directive, Fault> {
     }
     match &text[at..] {
         "" | "=" => {}
-        rest if rest.starts_with('=') => directive.level = parse_level(&rest[1..], at + 1)?,
+        rest if rest.starts_with('=') => directive.level = level::parse(&rest[1..], at + 1)?,
         rest => {
             return Err((
                 at,
@@ -426,54 +442,4 @@ fn parse_fields(text: &str, offset: usize, directive: &mut Directive) -> Result<
     }
     directive.fields.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(())
-}
-
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-fn parse_level(text: &str, at: usize) -> Result<LevelFilter, Fault> {
-    let at = at + text.len() - text.trim_start().len();
-    let text = text.trim();
-    if let Ok(level) = text.parse() {
-        return Ok(level);
-    }
-    if let Some(split) = text.find([';', ' ', '|', '=']) {
-        return Err((
-            at + split,
-            format!("`{text}` is not a level; separate directives by commas"),
-        ));
-    }
-    let lower = text.to_ascii_lowercase();
-    let nearest = LEVELS
-        .into_iter()
-        .min_by_key(|level| edit_distance(&lower, level))
-        .filter(|level| {
-            lower.starts_with(level)
-                || level.starts_with(&lower)
-                || edit_distance(&lower, level) <= 2
-        });
-    let mend = nearest.map_or_else(String::new, |level| format!(" (did you mean `{level}`?)"));
-    Err((
-        at,
-        format!(
-            "`{text}` is not a level{mend}; levels are off, error, warn, info, debug, trace, or 0 to 5"
-        ),
-    ))
-}
-
-/// Levenshtein distance in characters, for the suggestion alone.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(32).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(x != y))
-                .min(above + 1)
-                .min(row[j] + 1);
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }

@@ -168,6 +168,8 @@ struct LabelSet {
     labels: Vec<(usize, Value)>,
     hash: u64,
     next: Option<usize>,
+    /// The time of the first event, and of the last one.
+    began_unix_ns: u64,
     used_unix_ns: u64,
     handles: Handles,
 }
@@ -224,8 +226,12 @@ impl Plan {
         };
         let handles = match at {
             Some(at) => {
-                let set = &mut self.sets[at];
-                set.used_unix_ns = event.time_unix_ns();
+                let time_unix_ns = event.time_unix_ns();
+                // Threads are read one after the other.
+                if time_unix_ns < self.sets[at].began_unix_ns {
+                    self.begin_earlier(at, event);
+                }
+                self.sets[at].used_unix_ns = time_unix_ns;
                 Some(&self.sets[at].handles)
             }
             None => self.overflow.as_ref(),
@@ -302,37 +308,45 @@ impl Plan {
             self_metrics::count_overflow();
             return None;
         }
-        let labels: Vec<_> = self.labels(event).collect();
-        let named: Vec<_> = labels
-            .iter()
-            .map(|&(field, value)| (self.descriptor.fields[field].name, value))
-            .collect();
         // Metrics that are full count for themselves; one that other code has filled is no reason to put the event's
         // other metrics on their overflow series.
-        let (handles, overflowed) = self.handles(&named);
+        let (handles, overflowed) = self.handles(event);
         if overflowed {
             self.overflow = Some(handles);
             return None;
         }
         let at = self.sets.len();
         self.sets.push(LabelSet {
-            labels: labels
-                .iter()
-                .map(|&(field, value)| (field, Value::from(value)))
+            labels: self
+                .labels(event)
+                .map(|(field, value)| (field, Value::from(value)))
                 .collect(),
             hash,
             next: self.heads.insert(hash, at),
+            began_unix_ns: event.time_unix_ns(),
             used_unix_ns: event.time_unix_ns(),
             handles,
         });
         Some(at)
     }
 
-    /// The handles for these labels, and whether all are those of overflow series.
-    fn handles(&self, labels: &[(&str, ValueRef<'_>)]) -> (Handles, bool) {
+    /// Has the series of a label set start with `event`, which is older than the first that came.
+    #[cold]
+    fn begin_earlier(&mut self, at: usize, event: EventRef<'_>) {
+        self.sets[at].began_unix_ns = event.time_unix_ns();
+        self.sets[at].handles = self.handles(event).0;
+    }
+
+    /// The handles for the labels of `event`, and whether all are those of overflow series.
+    fn handles(&self, event: EventRef<'_>) -> (Handles, bool) {
+        let labels: Vec<_> = self
+            .labels(event)
+            .map(|(field, value)| (self.descriptor.fields[field].name, value))
+            .collect();
+        let measured_unix_ns = event.time_unix_ns();
         let mut overflowed = true;
         let count = self.count.as_ref().map(|family| {
-            let (handle, over) = family.find(labels);
+            let (handle, over) = family.find(&labels, measured_unix_ns);
             overflowed &= over;
             handle
         });
@@ -340,7 +354,7 @@ impl Plan {
             .measures
             .iter()
             .map(|measure| {
-                let (handle, over) = measure.family.find(labels);
+                let (handle, over) = measure.family.find(&labels, measured_unix_ns);
                 overflowed &= over;
                 handle
             })
@@ -425,6 +439,19 @@ mod tests {
     }
 
     fn batch<E: Event>(events: &[E], trace: u64) -> Batch {
+        batch_of(words(events, trace, 1_000), events.len())
+    }
+
+    fn batch_of(words: Vec<u64>, events: usize) -> Batch {
+        let counts = Counts {
+            events,
+            ..Counts::default()
+        };
+        Batch::from_words(Arc::default(), words, counts)
+    }
+
+    /// The frames of events that happened one nanosecond after the other from `time` on, each in a trace of its own.
+    fn words<E: Event>(events: &[E], trace: u64, time: u64) -> Vec<u64> {
         let mut words = Vec::new();
         for (at, event) in (0..).zip(events) {
             let start = words.len();
@@ -438,7 +465,7 @@ mod tests {
                 trace_low: trace + at,
                 span_id: 1,
                 parent_id: 0,
-                time: 1_000 + at,
+                time: time + at,
                 end_or_span: 0,
                 description: address(E::DESCRIPTOR),
                 thread: 0,
@@ -447,11 +474,7 @@ mod tests {
             let length = words.len() - start;
             words[start..start + HEADER_WORDS].copy_from_slice(&header.words(length));
         }
-        let counts = Counts {
-            events: events.len(),
-            ..Counts::default()
-        };
-        Batch::from_words(Arc::default(), words, counts)
+        words
     }
 
     fn answered(model: &str, took_ms: u64) -> Answered<'_> {
@@ -566,6 +589,28 @@ mod tests {
         let trace = |bits| TraceId::new(bits).unwrap();
         assert_eq!(traces(0), [(trace(100), false), (trace(101), false)]);
         assert_eq!(traces(1), [(trace(102), false), (trace(102), true)]);
+    }
+
+    #[test]
+    fn a_series_starts_with_its_first_measurement_until_it_was_shown() {
+        let registry = Arc::new(Registry::new());
+        let mut aggregator = Aggregator::new(Arc::clone(&registry));
+        let starts = || -> Vec<u64> {
+            let snapshot = registry.snapshot(&Arc::default());
+            let start = |metric: &snapshot::Metric| match &metric.data {
+                Data::Counter(series) => series[0].start_unix_ns,
+                Data::Histogram(series) => series[0].start_unix_ns,
+                other => panic!("{other:?}"),
+            };
+            snapshot.metrics.iter().map(start).collect()
+        };
+        // What another thread did before comes after it.
+        let mut both = words(&[answered("a", 1)], 1, 1_700);
+        both.extend(words(&[answered("a", 1)], 1, 1_600));
+        aggregator.aggregate(&batch_of(both, 2));
+        assert_eq!(starts(), [1_600; 3]);
+        aggregator.aggregate(&batch_of(words(&[answered("a", 1)], 1, 1_500), 1));
+        assert_eq!(starts(), [1_600; 3], "another start is another series");
     }
 
     #[test]

@@ -62,7 +62,9 @@ pub(super) enum Store {
 #[derive(Debug)]
 pub struct Series {
     pub(super) labels: Labels,
-    pub(super) start_unix_ns: u64,
+    start_unix_ns: AtomicU64,
+    /// Somebody was told when it started.
+    is_shown: AtomicBool,
     pub(super) store: Store,
     /// Somebody asked for the series since it was last looked at.
     touched: AtomicBool,
@@ -76,12 +78,27 @@ impl Series {
     fn new(labels: Labels, store: Store, now_unix_ns: u64) -> Arc<Self> {
         Arc::new(Self {
             labels,
-            start_unix_ns: now_unix_ns,
+            start_unix_ns: AtomicU64::new(now_unix_ns),
+            is_shown: AtomicBool::new(false),
             store,
             touched: AtomicBool::new(false),
             seen: AtomicU64::new(0),
             changed_unix_ns: AtomicU64::new(now_unix_ns),
         })
+    }
+
+    /// When it started, which stays so from here on.
+    pub(super) fn start_unix_ns(&self) -> u64 {
+        self.is_shown.store(true, Relaxed);
+        self.start_unix_ns.load(Relaxed)
+    }
+
+    /// It has a measurement that was made at this time, before it was there itself. Once it was shown that changes nothing:
+    /// another start would be another series to those who were shown the first.
+    pub(super) fn began(&self, unix_ns: u64) {
+        if !self.is_shown.load(Relaxed) {
+            self.start_unix_ns.fetch_min(unix_ns, Relaxed);
+        }
     }
 
     /// Notes what the series is now. Returns for how many nanoseconds it has been the same.

@@ -148,7 +148,7 @@ fn float(bits: u64) -> Number {
 fn with_labels<T>(series: &Series, value: T, exemplars: Vec<Exemplar>) -> snapshot::Series<T> {
     snapshot::Series {
         labels: Arc::clone(&series.labels),
-        start_unix_ns: series.start_unix_ns,
+        start_unix_ns: series.start_unix_ns(),
         value,
         exemplars,
     }

@@ -452,9 +452,11 @@ impl<H: Handle> Family<H> {
         H::new(self.instrument.series(labels).0)
     }
 
-    /// The handle of a label set, and whether it is the overflow series because there are too many.
-    pub(super) fn find(&self, labels: &[(&str, ValueRef<'_>)]) -> (H, bool) {
+    /// The handle of a label set for a measurement that was made at this time, and whether it is the overflow series because
+    /// there are too many.
+    pub(super) fn find(&self, labels: &[(&str, ValueRef<'_>)], measured_unix_ns: u64) -> (H, bool) {
         let (series, overflowed) = self.instrument.series(labels);
+        series.began(measured_unix_ns);
         (H::new(series), overflowed)
     }
 }

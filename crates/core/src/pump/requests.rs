@@ -10,8 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::deadline_in;
-use crate::lane;
+use super::{deadline_in, reading::waiting_in_lanes};
+use crate::{
+    lane,
+    loss::{self, Lost},
+};
 
 /// Asks a pump from anywhere: a panic hook, a signal thread, another task.
 #[derive(Clone)]
@@ -30,10 +33,6 @@ enum Until {
 impl Handle {
     pub(super) const fn new(shared: Arc<Shared>, pump: Thread) -> Self {
         Self { shared, pump }
-    }
-
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
     }
 
     /// Hands on everything recorded so far and waits until it is delivered, for at most `timeout`. `false` when the
@@ -87,6 +86,15 @@ impl Handle {
     /// which other threads would go on recording behind the last flush.
     pub fn close(&self) {
         lane::set_recording(false);
+    }
+
+    /// Counts as lost what consumers or handlers have not returned from by now, and what nobody has read behind it: for a
+    /// recording that is over, or a process that is about to end.
+    pub fn give_up(&self) {
+        let left = self.shared.in_hand.load(Relaxed) + waiting_in_lanes();
+        // A signal may end the process while recording ends.
+        let counted = self.shared.left_behind.fetch_max(left, Relaxed);
+        loss::count(Lost::ShutdownDeadline, left.saturating_sub(counted) as u64);
     }
 
     /// Records that were lost because a consumer or handler did not return before recording ended. It may have had some

@@ -15,6 +15,7 @@ use super::{
     ConfigError, ConfigErrors, RawConfig,
     written::{Node, Source, Written},
 };
+use crate::exporter::refuse_special;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,8 @@ impl RawConfig {
                 "make the file readable, or name another one in RADIOSONDE_CONFIG",
             )
         };
+        // Opening a named pipe would wait for whoever writes to it.
+        refuse_special(path, true).map_err(cannot)?;
         // Read to the limit rather than trusted: a device has no length, and a file may grow.
         let mut bytes = Vec::new();
         std::fs::File::open(path)

@@ -213,18 +213,20 @@ impl Rules<'_> {
                 "write any of logger, metrics",
             );
         }
+        let mut taken = vec!["/livez", "/readyz"];
         for (path, value) in [
             ("telemetry.metrics_path", &settings.telemetry.metrics_path),
             ("telemetry.health_path", &settings.telemetry.health_path),
         ] {
-            if !value.starts_with('/') || value.contains(['?', '#', ' ']) {
-                self.wrong(
-                    path,
-                    value,
-                    "is not the path of a page",
-                    "write one such as \"/metrics\"",
-                );
+            let can_be_asked = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+            if !value.starts_with('/') || !value.bytes().all(can_be_asked) {
+                let mend = "write one such as \"/metrics\"";
+                self.wrong(path, value, "is not the path of a page", mend);
+            } else if taken.contains(&value.as_str()) {
+                let mend = "give one of the two another one";
+                self.wrong(path, value, "is the path of another page", mend);
             }
+            taken.push(value);
         }
     }
 
@@ -281,6 +283,14 @@ impl Rules<'_> {
             };
             let mend = "write names of letters, digits and -, and values of visible ASCII";
             self.wrong("otlp.headers", headers, problem, mend);
+        }
+        let token = &settings.http.token;
+        let can_be_sent =
+            |token: &String| token.trim() == token && HeaderValue::from_str(token).is_ok();
+        if !token.as_ref().is_none_or(can_be_sent) {
+            let problem = "is what no caller can send";
+            let mend = "write visible ASCII without spaces around it";
+            self.wrong("http.token", token, problem, mend);
         }
     }
 

@@ -1,14 +1,10 @@
 //! What is written to a caller: status, headers and body of one answer.
 
-use std::{
-    io::{self, Write as _},
-    net::TcpStream,
-    time::Instant,
-};
+use std::{io, net::TcpStream, time::Instant};
 
 use serde::Serialize;
 
-use super::left_until;
+use super::stream;
 
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -42,7 +38,7 @@ impl Answer {
 
     pub(super) fn write(
         &self,
-        mut stream: &TcpStream,
+        stream: &TcpStream,
         with_body: bool,
         deadline: Instant,
     ) -> io::Result<()> {
@@ -67,14 +63,6 @@ impl Answer {
         if with_body {
             bytes.extend_from_slice(&self.body);
         }
-        let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            stream.set_write_timeout(Some(left_until(deadline)?))?;
-            match stream.write(rest)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => rest = &rest[written..],
-            }
-        }
-        Ok(())
+        stream::write_all(stream, &bytes, deadline)
     }
 }

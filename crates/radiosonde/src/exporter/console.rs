@@ -1,13 +1,17 @@
 //! The console: one line a record, for people or as JSON.
 //!
 //! Invariants: standard error unless standard output is asked for, so that pipes stay clean; a record is one line
-//! whatever its text holds, and no text of a record reaches the terminal as a control character.
+//! whatever its text holds, and no text of a record reaches the terminal as a control character. A stream that takes
+//! nothing for the moment is waited for (another program that has the same terminal may have made it one that says so);
+//! where a line is cut off all the same, the next one begins on a line of its own.
 
 mod human;
 
 use std::{
     env,
     io::{self, IsTerminal as _, Write},
+    thread,
+    time::{Duration, Instant},
 };
 
 use radiosonde_core::batch::Batch;
@@ -15,6 +19,10 @@ use radiosonde_core::batch::Batch;
 use self::human::Human;
 use super::{ExportError, Exporter};
 use crate::{encode::json::JsonEncoder, redact::Redaction};
+
+/// Longest that a stream which takes nothing for the moment is waited for, and how often it is asked.
+const BLOCKED_MAX: Duration = Duration::from_secs(5);
+const BLOCKED_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -77,6 +85,8 @@ pub struct Console {
     place: &'static str,
     encoder: Encoder,
     buffer: Vec<u8>,
+    /// The stream has the beginning of a line and not its end.
+    is_torn: bool,
 }
 
 impl Console {
@@ -114,6 +124,37 @@ impl Console {
                 Format::Json => Encoder::Json(JsonEncoder::new(redaction)),
             },
             buffer: Vec::new(),
+            is_torn: false,
+        }
+    }
+
+    /// Writes the buffer; gives what is left of it where that fails.
+    fn write(&mut self) -> Result<(), (io::Error, &[u8])> {
+        let until = Instant::now() + BLOCKED_MAX;
+        let mut rest = &self.buffer[..];
+        while !rest.is_empty() {
+            match unblocked(until, || self.out.write(rest)) {
+                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), rest)),
+                Ok(written) => {
+                    self.is_torn = rest[written - 1] != b'\n';
+                    rest = &rest[written..];
+                }
+                Err(error) => return Err((error, rest)),
+            }
+        }
+        unblocked(until, || self.out.flush()).map_err(|error| (error, rest))
+    }
+}
+
+/// Repeats what a stream that takes nothing for the moment refuses, until `until`.
+fn unblocked<T>(until: Instant, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
+                thread::sleep(BLOCKED_PAUSE);
+            }
+            done => return done,
         }
     }
 }
@@ -125,18 +166,25 @@ impl Exporter for Console {
 
     fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
         self.buffer.clear();
+        if self.is_torn {
+            self.buffer.push(b'\n');
+        }
+        let begun = self.buffer.len();
         match &mut self.encoder {
             Encoder::Human(human) => human.batch(batch, &mut self.buffer),
             Encoder::Json(json) => json.batch(batch, &mut self.buffer),
         }
-        let written = self.out.write_all(&self.buffer);
-        written
-            .and_then(|()| self.out.flush())
-            .map_err(|source| ExportError::Write {
-                path: self.place.into(),
+        let own = self.buffer.len() - begun;
+        let place = self.place;
+        self.write().map_err(|(source, rest)| {
+            // Each record is a line; what ends the one before is none.
+            let rest = &rest[rest.len().saturating_sub(own)..];
+            ExportError::Write {
+                path: place.into(),
                 mend: super::mend(&source),
+                records: rest.split(|byte| *byte == b'\n').skip(1).count() as u64,
                 source,
-                records: batch.len() as u64,
-            })
+            }
+        })
     }
 }

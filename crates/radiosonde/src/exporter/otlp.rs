@@ -2,12 +2,12 @@
 //!
 //! [`Otlp::export`](Exporter::export) encodes, compresses and queues; a thread of its own for each endpoint sends. So a
 //! collector that hangs delays nobody, not even another endpoint, and what it does not take waits in the
-//! [`spool`](super::spool), in order, until it is back, in this process or the next.
+//! [`spool`](super::spool), in the order of its signal, until it is back, in this process or the next.
 //!
 //! What happens to an answer (OpenTelemetry protocol specification, OTLP/HTTP response and OTLP/gRPC response):
 //! - taken: forgotten; partly taken: the rejected records are counted under `Lost::Rejected` and never sent again;
 //! - "try again" (429, 502, 503, 504, or no answer at all): sent again after a growing delay with full jitter, or when
-//!   `Retry-After` says;
+//!   `Retry-After` says. An answer holds back its own signal; where none came, all signals wait for the endpoint;
 //! - anything else: counted under `Lost::Rejected`.
 
 use std::{
@@ -32,12 +32,14 @@ mod http;
 mod meter;
 mod response;
 mod sender;
+mod waiting;
 
 pub use self::config::{Compression, OtlpConfig, OtlpError};
 use self::{
     config::{Target, shown},
     destination::Destination,
-    sender::{Outcome, Told, Transport},
+    sender::{Outcome, Transport},
+    waiting::Told,
 };
 
 /// How long one request may take, `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
@@ -104,11 +106,7 @@ impl Otlp {
     /// How much waits for all destinations.
     pub fn waiting(&self) -> Waiting {
         let all = self.destinations.iter().map(Destination::waiting);
-        all.fold(Waiting::default(), |sum, one| Waiting {
-            records: sum.records + one.records,
-            disk_bytes: sum.disk_bytes + one.disk_bytes,
-            memory_bytes: sum.memory_bytes + one.memory_bytes,
-        })
+        all.fold(Waiting::default(), Waiting::and)
     }
 
     /// Queues what `encode` makes of each signal that is sent.

@@ -69,8 +69,9 @@ impl Backoff {
 /// A date that is past asks for no wait; what is neither is `None`.
 pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
-    if let Ok(seconds) = header.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What is no number for its length is longer than any wait.
+        return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
     }
     let at = http_date_unix_s(header)?;
     let now = now.duration_since(UNIX_EPOCH).ok()?;
@@ -128,8 +129,10 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let now = UNIX_EPOCH + Duration::from_secs(784_111_770);
-        let after = |text| retry_after(text, now).map(|wait| wait.as_secs());
+        let after = |text: &str| retry_after(text, now).map(|wait| wait.as_secs());
         assert_eq!(after(" 120 "), Some(120));
+        assert_eq!(after("4294967296"), Some(4_294_967_296));
+        assert_eq!(after(&"9".repeat(30)), Some(u64::MAX));
         assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(7));
         assert_eq!(after("Sat, 05 Nov 1994 08:49:37 GMT"), Some(0));
         assert_eq!(
@@ -139,6 +142,8 @@ mod tests {
         for text in [
             "",
             "-1",
+            "+1",
+            "1.5",
             "soon",
             "Sun, 06 Nov 1994",
             "Sun, 06 Nov 1994 25:00:00 GMT",

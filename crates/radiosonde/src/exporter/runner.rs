@@ -237,6 +237,11 @@ impl Exporters {
         }
     }
 
+    /// Has a line written on standard error. [`end`](Self::end) waits for it within its time, and nobody else does.
+    pub(crate) fn say(&self, message: String) {
+        self.0.desk.say(usize::MAX, message);
+    }
+
     /// Ends them, in `time`, for a process that is about to end: what they still have is delivered, or counted and said.
     pub(crate) fn end(&self, time: Duration) {
         self.0.end(time);

@@ -42,7 +42,7 @@ const DISK_PAUSE: Duration = Duration::from_secs(5);
 /// Where and how much a destination's telemetry may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolConfig {
-    /// The folder under which each destination has its own; `None` keeps what waits in memory.
+    /// The folder under which each destination has its own for each signal; `None` keeps what waits in memory.
     pub folder: Option<PathBuf>,
     /// Most bytes of files for one destination, in this process.
     pub bytes_max: u64,
@@ -120,6 +120,18 @@ pub struct Waiting {
     pub memory_bytes: usize,
 }
 
+impl Waiting {
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            disk_bytes: self.disk_bytes + other.disk_bytes,
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+        }
+    }
+}
+
 /// The queue of one destination. See the module for what it promises.
 #[derive(Debug)]
 pub struct Spool {
@@ -182,21 +194,22 @@ impl Spool {
         if self.away || disk_waits || !fits {
             self.spill();
         }
-        while self.memory_bytes > self.memory_bytes_max {
-            let Some(oldest) = self.memory.pop_front() else {
-                break;
-            };
-            self.memory_bytes -= oldest.body.len();
-            self.drop_records(&oldest);
-        }
+        self.shrink_memory(self.memory_bytes_max);
     }
 
-    /// Hands out the oldest payload, or `None` when nothing waits or one is out already.
+    /// Hands out the oldest payload, or `None` when nothing waits, one is out already, or a file cannot be opened just then.
     pub fn take(&mut self) -> Option<Arc<Payload>> {
         if self.out.is_some() {
             return None;
         }
-        let (payload, origin) = if let Some(payload) = self.disk.as_mut().and_then(Disk::first) {
+        let on_disk = match self.disk.as_mut().map_or(Ok(None), Disk::first) {
+            Ok(first) => first,
+            Err(error) => {
+                self.fault = Some(error.to_string());
+                return None;
+            }
+        };
+        let (payload, origin) = if let Some(payload) = on_disk {
             (Arc::new(payload), Origin::Disk)
         } else {
             let payload = self.memory.pop_front()?;
@@ -284,8 +297,48 @@ impl Spool {
                 + memory
                     .map(|payload| u64::from(payload.records))
                     .sum::<u64>(),
-            disk_bytes: self.disk.as_ref().map_or(0, Disk::bytes),
+            disk_bytes: self.disk_bytes(),
             memory_bytes: self.memory_bytes,
+        }
+    }
+
+    /// Bytes of files.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.disk.as_ref().map_or(0, Disk::bytes)
+    }
+
+    /// Bytes in memory.
+    pub(super) const fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// Lets the oldest files go until they are smaller by `bytes`: others need the room.
+    pub(super) fn free_disk(&mut self, bytes: u64) {
+        let Some(disk) = &mut self.disk else { return };
+        let out = self.out.as_mut().filter(|out| out.origin == Origin::Disk);
+        let dropped_first = disk.shrink(bytes, out.is_some());
+        if let Some(out) = out
+            && dropped_first
+        {
+            out.origin = Origin::Dropped;
+        }
+    }
+
+    /// Moves what is in memory to disk; where that is not to be had, lets the oldest go until memory is smaller by `bytes`.
+    pub(super) fn free_memory(&mut self, bytes: usize) {
+        let bytes_max = self.memory_bytes.saturating_sub(bytes);
+        self.spill();
+        self.shrink_memory(bytes_max);
+    }
+
+    /// Lets the oldest in memory go until it takes no more than `bytes_max`.
+    fn shrink_memory(&mut self, bytes_max: usize) {
+        while self.memory_bytes > bytes_max {
+            let Some(oldest) = self.memory.pop_front() else {
+                break;
+            };
+            self.memory_bytes -= oldest.body.len();
+            self.drop_records(&oldest);
         }
     }
 
@@ -370,4 +423,4 @@ impl Spool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -146,7 +146,8 @@ impl Builder {
         self
     }
 
-    /// Whether SIGTERM and SIGINT deliver what is still waiting before they end the process.
+    /// Whether SIGTERM and SIGINT deliver what is still waiting before they end the process. One that the process was
+    /// started to ignore is left alone.
     pub fn handle_signals(mut self, on: bool) -> Self {
         self.raw.set("signals.handle", "handle_signals", on);
         self

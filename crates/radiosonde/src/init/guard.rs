@@ -129,7 +129,8 @@ impl Guard {
             .map(|running| running.subscriptions.subscribe())
     }
 
-    /// Records from now on what `directives` (the syntax of `RUST_LOG`) say.
+    /// Records from now on what `directives` (the syntax of `RUST_LOG`) say. A bare word that is nearly a level, such as
+    /// `inof`, is a target, and standard error is told.
     pub fn set_filter(&self, directives: &str) -> Result<(), FilterError> {
         set_filter(directives)
     }
@@ -175,13 +176,9 @@ impl Guard {
         let read = running.read_metrics(left());
         collectors.stop_metrics(Instant::now());
         let delivered = pump.stop(left());
-        let left_behind = running.pump.left_behind();
-        if left_behind > 0 {
+        if let Some(said) = running.left_behind() {
             // Exporters that could say so hang behind it. Standard error may be gone as well.
-            let _ = writeln!(
-                io::stderr(),
-                "radiosonde: a handler or consumer did not return: {left_behind} records were not delivered (shutdown_deadline)"
-            );
+            let _ = writeln!(io::stderr(), "radiosonde: {said}");
         }
         // Last, so that the end can be watched.
         drop(endpoint);
@@ -219,7 +216,11 @@ pub fn health() -> Option<Health> {
 
 /// [`Guard::set_filter`] from anywhere.
 pub fn set_filter(directives: &str) -> Result<(), FilterError> {
-    filter::set(Filter::parse(directives)?);
+    let filter = Filter::parse(directives)?;
+    if let Some(running) = running::current() {
+        running.doubt(&filter);
+    }
+    filter::set(filter);
     Ok(())
 }
 

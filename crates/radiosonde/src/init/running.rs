@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use radiosonde_core::{batch::Batch, pump};
+use radiosonde_core::{batch::Batch, filter::Filter, pump};
 
 use super::{InitError, collect::Remote};
 use crate::{
@@ -73,6 +73,25 @@ impl Running {
         // What events measure is counted where they are handed on. A handler that hangs leaves time for what is counted.
         let handed_on = self.pump.hand_on(timeout / 4);
         metrics.run_now(deadline) && handed_on
+    }
+
+    /// Says what of `filter` was probably meant otherwise: on standard error, because the filter may hold back every log that
+    /// could say it.
+    pub(super) fn doubt(&self, filter: &Filter) {
+        let doubts = filter.doubts();
+        if !doubts.is_empty() {
+            self.exporters.say(doubts.join("; "));
+        }
+    }
+
+    /// What is to be said where a handler or consumer did not return before recording ended.
+    pub(super) fn left_behind(&self) -> Option<String> {
+        let left_behind = self.pump.left_behind();
+        (left_behind > 0).then(|| {
+            format!(
+                "a handler or consumer did not return: {left_behind} records were not delivered (shutdown_deadline)"
+            )
+        })
     }
 
     /// Sends metrics and everything recorded so far.

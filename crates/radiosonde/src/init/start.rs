@@ -95,7 +95,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     panics::watch();
     reservation.fill(Arc::clone(&running));
     join_log_crate();
-    say(&running.config, endpoint.as_ref());
+    say(&running, endpoint.as_ref());
     let parts = Parts {
         pump,
         collectors,
@@ -122,7 +122,9 @@ fn consumers(
 }
 
 /// Tells a user what was started that they may not expect.
-fn say(config: &Config, endpoint: Option<&Endpoint>) {
+fn say(running: &Running, endpoint: Option<&Endpoint>) {
+    let config = &running.config;
+    running.doubt(&config.logging.level);
     for error in config.passed_over() {
         tracing::warn!(target: "radiosonde", %error, "this is not known here and counts as not set");
     }

@@ -322,6 +322,56 @@ proptest! {
     }
 }
 
+#[test]
+fn no_request_with_histograms_is_longer_than_a_server_takes() {
+    // Of one message over gRPC, unless it is told otherwise.
+    const MOST: usize = 4 << 20;
+    let exemplar = Exemplar {
+        value: 0.5,
+        time_unix_ns: 1,
+        trace_id: TraceId::new(1).unwrap(),
+        span_id: SpanId::new(1).unwrap(),
+        failed: true,
+    };
+    let series = |number: usize| Series {
+        labels: Arc::new([("operation".into(), format!("{number:0100}").into())]),
+        start_unix_ns: 1,
+        value: Histogram {
+            count: 160 << 20,
+            sum: 0.5,
+            min: Some(0.1),
+            max: Some(0.5),
+            buckets: Buckets::Exponential {
+                scale: 5,
+                zero_count: 0,
+                offset: -80,
+                counts: vec![1 << 20; 160],
+                negative_offset: 0,
+                negative_counts: vec![],
+            },
+        },
+        exemplars: vec![exemplar.clone(); 40],
+    };
+    let metric = Metric {
+        name: "operation.duration".into(),
+        description: "How long.".into(),
+        unit: "s".into(),
+        data: Data::Histogram((0..2000).map(series).collect()),
+    };
+    let snapshot = Snapshot {
+        resource: resource(),
+        start_unix_ns: 1,
+        time_unix_ns: 2,
+        metrics: vec![metric],
+    };
+    let mut points = 0;
+    Encoder::default().metrics(&snapshot, |request| {
+        assert!(request.body.len() <= MOST, "{} bytes", request.body.len());
+        points += request.records;
+    });
+    assert_eq!(points, 2000);
+}
+
 fn any_exemplars() -> impl Strategy<Value = Vec<Exemplar>> {
     vec((-1e9_f64..1e9, any_number(), 1_u128.., 1_u64..), 0..3).prop_map(|exemplars| {
         exemplars

@@ -40,6 +40,8 @@ fn turn() -> MutexGuard<'static, ()> {
 #[derive(Clone, Debug)]
 enum Answer {
     Message(Vec<u8>),
+    /// The same by gzip.
+    Compressed(Vec<u8>),
     /// `grpc-status`, `grpc-message`, `grpc-status-details-bin`.
     Status(u8, &'static str, &'static str),
     /// Takes it, and closes the connection afterwards.
@@ -202,7 +204,8 @@ async fn handle(
     {
         let mut state = state.lock().unwrap();
         state.heads.push(head);
-        if matches!(answer, Answer::Message(_) | Answer::GoAway) {
+        let is_taken = !matches!(answer, Answer::Hang | Answer::Status(..));
+        if is_taken {
             state.taken.push((path, message));
         }
     }
@@ -218,24 +221,38 @@ async fn handle(
                 .send_response(response.body(()).unwrap(), true)
                 .unwrap();
         }
-        Answer::Message(_) | Answer::GoAway => {
-            let reply = if let Answer::Message(reply) = answer {
-                reply
-            } else {
-                vec![]
+        Answer::Message(_) | Answer::Compressed(_) | Answer::GoAway => {
+            let is_compressed = matches!(answer, Answer::Compressed(_));
+            let reply = match answer {
+                Answer::Message(reply) => reply,
+                Answer::Compressed(reply) => gzip(&reply),
+                _ => vec![],
             };
+            let mut response = ok();
+            if is_compressed {
+                response = response.header("grpc-encoding", "gzip");
+            }
             let mut stream = respond
-                .send_response(ok().body(()).unwrap(), false)
+                .send_response(response.body(()).unwrap(), false)
                 .unwrap();
-            let mut frame = vec![0];
+            let mut frame = vec![u8::from(is_compressed)];
             frame.extend_from_slice(&(reply.len() as u32).to_be_bytes());
             frame.extend_from_slice(&reply);
             stream.send_data(frame.into(), false).unwrap();
             let mut trailers = http::HeaderMap::new();
             trailers.insert("grpc-status", "0".parse().unwrap());
-            stream.send_trailers(trailers).unwrap();
+            // A caller that has read enough is gone.
+            let _ = stream.send_trailers(trailers);
         }
     }
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    flate2::read::GzEncoder::new(plain, flate2::Compression::fast())
+        .read_to_end(&mut compressed)
+        .unwrap();
+    compressed
 }
 
 fn folder() -> tempfile::TempDir {
@@ -412,6 +429,28 @@ fn statuses_say_whether_to_come_back_and_when() {
         assert!(told.ends_with(expected), "{told}");
     }
     assert_eq!(loss::total(Lost::Rejected) - rejected, 5);
+}
+
+#[test]
+fn an_answer_too_long_to_be_read_is_told_and_what_was_taken_is_not_sent_again() {
+    let _turn = turn();
+    for too_long in [Answer::Message, Answer::Compressed] {
+        let (receiver, folder) = (Receiver::start("127.0.0.1:0", None), folder());
+        receiver.answer([too_long(vec![0; 1 << 20])]);
+        let rejected = loss::total(Lost::Rejected);
+        let mut otlp = Otlp::grpc(&config(receiver.address, &folder)).unwrap();
+        let said = told(&mut otlp, &batch(0..2));
+        assert!(
+            said.ends_with("the answer is too long to be read"),
+            "{said}"
+        );
+        // What follows is not held up by it.
+        let _ = otlp.export(&batch(2..3));
+        otlp.flush().unwrap();
+        assert_eq!(receiver.taken(2).len(), 2);
+        assert_eq!(receiver.state.lock().unwrap().attempts.len(), 2);
+        assert_eq!(loss::total(Lost::Rejected), rejected);
+    }
 }
 
 #[test]

@@ -153,6 +153,22 @@ fn each_signal_may_have_its_own_url() {
 }
 
 #[test]
+fn the_query_of_a_common_endpoint_is_sent_and_is_no_part_of_the_path() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    let url = format!("{}/otlp/?key=a/b#part", receiver.url());
+    let mut otlp = Otlp::http(&config(url, &folder)).unwrap();
+    otlp.export(&batch(0..1)).unwrap();
+    otlp.flush().unwrap();
+    let heads = receiver.heads();
+    assert!(
+        heads[0].starts_with("POST /otlp/v1/traces?key=a/b HTTP/1.1"),
+        "{}",
+        heads[0]
+    );
+}
+
+#[test]
 fn a_collector_that_is_down_then_up_gets_everything_in_order_even_after_a_restart() {
     let _turn = turn();
     let folder = folder();
@@ -252,6 +268,8 @@ fn what_is_refused_for_good_is_counted_and_the_next_goes_on() {
         Answer::Status(307, "Location: http://127.0.0.1:1/\r\n", vec![]),
         Answer::Status(500, "", vec![0xff; 1_000_000]),
         Answer::Body(b"<html>Please log in</html>".to_vec()),
+        // A page longer than what is read of an answer is no collector's either.
+        Answer::Body(b"<html>Please log in</html>".repeat(4096)),
     ]);
     let before = loss::total(Lost::Rejected);
     let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
@@ -260,6 +278,7 @@ fn what_is_refused_for_good_is_counted_and_the_next_goes_on() {
         "who are you?",
         "HTTP 307",
         "HTTP 500",
+        "is this a collector?",
         "is this a collector?",
     ]
     .iter()
@@ -272,10 +291,10 @@ fn what_is_refused_for_good_is_counted_and_the_next_goes_on() {
             "{reason}"
         );
     }
-    otlp.export(&batch(50..51)).unwrap();
+    otlp.export(&batch(60..61)).unwrap();
     otlp.flush().unwrap();
-    assert_eq!(loss::total(Lost::Rejected) - before, 50);
-    assert_eq!(receiver.wait_attempts(6).len(), 6);
+    assert_eq!(loss::total(Lost::Rejected) - before, 60);
+    assert_eq!(receiver.wait_attempts(7).len(), 7);
 }
 
 #[test]
@@ -329,6 +348,32 @@ fn an_endpoint_that_is_away_keeps_no_other_waiting_and_is_named() {
             && condition.contains(" s, 50 records wait: "),
         "{condition}"
     );
+}
+
+#[test]
+fn a_signal_that_is_refused_for_now_keeps_no_other_waiting_and_is_named() {
+    let _turn = turn();
+    let (receiver, folder) = (Receiver::start(), folder());
+    receiver.answer([Answer::Status(503, "Retry-After: 60\r\n", b"full".to_vec())]);
+    let mut otlp = Otlp::http(&config(receiver.url(), &folder)).unwrap();
+    let condition = otlp.condition().unwrap();
+    otlp.export_metrics(&snapshot()).unwrap();
+    receiver.wait_attempts(1);
+    for id in 0..10 {
+        // Any of them may be told of the refusal.
+        let _ = otlp.export(&batch(id..id + 1));
+    }
+    assert_eq!(receiver.span_ids(10), (0..10).collect::<Vec<_>>());
+    let told = otlp.flush().unwrap_err().to_string();
+    assert!(told.ends_with(" records wait"), "{told}");
+    let condition = condition().unwrap();
+    let named = format!("{} takes no metrics for ", receiver.url());
+    assert!(
+        condition.starts_with(&named)
+            && condition.ends_with(": HTTP 503 Service Unavailable: full"),
+        "{condition}"
+    );
+    assert_eq!(receiver.wait_attempts(11).len(), 11);
 }
 
 #[test]

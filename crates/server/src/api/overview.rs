@@ -1,5 +1,8 @@
 //! Requests, errors, latency and tokens over time; by service, and by operation. Where traces are sampled, numbers are
 //! estimates by the weights of spans, and `is_estimated` says so; those of logs are counts.
+//!
+//! Of hours in whole minutes, requests and operations are read from what spans add up to by the minute: a few rows instead of
+//! millions, which say the same. Tokens are in attributes, which only spans have.
 
 use std::collections::HashMap;
 
@@ -7,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     Api,
-    params::{Params, Range},
+    params::{MINUTE_NS, Params, Range, whole_minutes_ns},
     rows::{Row, ms, quantile, spans_counted, spans_failed},
     semconv::attribute,
 };
@@ -17,14 +20,25 @@ const BUCKETS_DEFAULT: usize = 60;
 const OPERATIONS_MAX: usize = 100;
 const SERVICES_MAX: usize = 1000;
 
-/// A request is what somebody waits for: a span that another process or nobody started.
-const IS_REQUEST: &str = "(kind IN ('server', 'consumer') OR parent_span_id IS NULL)";
 /// The run of a whole program (`sonde run`) is neither a request nor an operation of it.
 const IS_OF_PROGRAM: &str = "scope <> 'sonde::run'";
 
 /// The attributes in which spans of models count tokens, by whichever name (`radiosonde_answers::semconv`).
 const TOKENS_INPUT: &str = "gen_ai.usage.input_tokens";
 const TOKENS_OUTPUT: &str = "gen_ai.usage.output_tokens";
+
+/// What requests and operations are read from, and how.
+#[derive(Debug)]
+struct Source {
+    /// The table and the conditions.
+    rows: String,
+    time: &'static str,
+    /// A request is what somebody waits for: a span that another process or nobody started.
+    is_request: &'static str,
+    /// The count, errors and the three quantiles of durations, in the order in which they are read.
+    statistics: String,
+    total_ns: &'static str,
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct Overview {
@@ -76,43 +90,93 @@ struct Operation {
 }
 
 pub(super) fn answer(api: &Api, params: &Params) -> Result<Overview, Problem> {
-    let range = params.range()?;
-    let step_ns = range.step_ns(params.buckets(BUCKETS_DEFAULT));
-    let spans = format!(
-        "FROM spans WHERE {IS_OF_PROGRAM} AND {}{}",
-        range.contains("start_time"),
-        params.of_service()
-    );
+    let range = params.range_by_minute()?;
+    let mut step_ns = range.step_ns(params.buckets(BUCKETS_DEFAULT));
+    let spans = Source::spans(range, params);
+    let is_by_minute = range.is_long() && range.is_of_minutes() && step_ns >= MINUTE_NS;
+    if is_by_minute {
+        step_ns = whole_minutes_ns(step_ns);
+    }
+    let source = if is_by_minute && range.from_ns >= api.store.operations_since_unix_ns() {
+        &Source::operations(range, params)
+    } else {
+        &spans
+    };
+    let mut series = series(api, range, step_ns, source)?;
+    series.add_tokens(api, range, step_ns, &spans)?;
     Ok(Overview {
         from_unix_ns: range.from_ns.to_string(),
         to_unix_ns: range.to_ns.to_string(),
         step_ms: ms(step_ns),
         is_estimated: is_estimated(api, &spans)?,
-        series: series(api, range, step_ns, &spans)?,
-        services: services(api, params, range, &spans)?,
-        operations: operations(api, &spans)?,
+        series,
+        services: services(api, params, range, source)?,
+        operations: operations(api, source)?,
     })
 }
 
-/// The count, errors and the three quantiles of durations, in the order in which they are read.
-fn statistics() -> String {
-    let quantile = |of| quantile(of, "duration", "weight");
+impl Source {
+    fn spans(range: Range, params: &Params) -> Self {
+        let quantile = |of| quantile(of, "duration", "weight");
+        Self {
+            rows: rows("spans", "start_time", range, params),
+            time: "start_time",
+            is_request: "(kind IN ('server', 'consumer') OR parent_span_id IS NULL)",
+            statistics: format!(
+                "{}, {}, {}, {}, {}",
+                spans_counted("weight"),
+                spans_failed("status", "weight"),
+                quantile(0.5),
+                quantile(0.95),
+                quantile(0.99)
+            ),
+            total_ns: "sum(CAST(duration AS DOUBLE) * weight)",
+        }
+    }
+
+    /// What spans add up to by the minute; `range` is of whole minutes.
+    fn operations(range: Range, params: &Params) -> Self {
+        let quantile = |of: f64| format!("quantile(merge(durations), {of})");
+        Self {
+            rows: rows("operations", "minute", range, params),
+            time: "minute",
+            is_request: "(kind IN ('server', 'consumer') OR is_root)",
+            statistics: format!(
+                "{}, {}, {}, {}, {}",
+                spans_counted("count"),
+                spans_counted("errors"),
+                quantile(0.5),
+                quantile(0.95),
+                quantile(0.99)
+            ),
+            total_ns: "sum(duration_sum)",
+        }
+    }
+
+    /// The number of the step that a row is in.
+    fn step(&self, range: Range, step_ns: i64) -> String {
+        format!(
+            "(CAST({} AS BIGINT) - {}) / {step_ns}",
+            self.time, range.from_ns
+        )
+    }
+}
+
+/// The rows of a table that are asked for.
+fn rows(table: &str, time: &str, range: Range, params: &Params) -> String {
     format!(
-        "{}, {}, {}, {}, {}",
-        spans_counted("weight"),
-        spans_failed("status", "weight"),
-        quantile(0.5),
-        quantile(0.95),
-        quantile(0.99)
+        "FROM {table} WHERE {IS_OF_PROGRAM} AND {}{}",
+        range.contains(time),
+        params.of_service()
     )
 }
 
-fn is_estimated(api: &Api, spans: &str) -> Result<bool, Problem> {
-    let statement = format!("SELECT 1 {spans} AND weight > 1 LIMIT 1");
+fn is_estimated(api: &Api, spans: &Source) -> Result<bool, Problem> {
+    let statement = format!("SELECT 1 {} AND weight > 1 LIMIT 1", spans.rows);
     Ok(api.rows(&statement, 1)?.next().is_some())
 }
 
-fn series(api: &Api, range: Range, step_ns: i64, spans: &str) -> Result<Series, Problem> {
+fn series(api: &Api, range: Range, step_ns: i64, source: &Source) -> Result<Series, Problem> {
     let steps = usize::try_from(range.length_ns().div_euclid(step_ns)).unwrap_or(0) + 1;
     let mut series = Series {
         time_ms: (0..steps as i64)
@@ -126,34 +190,56 @@ fn series(api: &Api, range: Range, step_ns: i64, spans: &str) -> Result<Series, 
         tokens_input: vec![None; steps],
         tokens_output: vec![None; steps],
     };
-    let step = format!(
-        "(CAST(start_time AS BIGINT) - {}) / {step_ns}",
-        range.from_ns
-    );
-    let at = |row: &mut Row| usize::try_from(row.int()).ok().filter(|step| *step < steps);
     let requests = format!(
-        "SELECT {step}, {} {spans} AND {IS_REQUEST} GROUP BY 1",
-        statistics()
+        "SELECT {}, {} {} AND {} GROUP BY 1",
+        source.step(range, step_ns),
+        source.statistics,
+        source.rows,
+        source.is_request
     );
     for mut row in api.rows(&requests, steps)? {
-        let Some(step) = at(&mut row) else { continue };
+        let Some(step) = series.step_of(&mut row) else {
+            continue;
+        };
         series.requests[step] = row.int();
         series.errors[step] = row.int();
         series.p50_ns[step] = row.number();
         series.p95_ns[step] = row.number();
         series.p99_ns[step] = row.number();
     }
-    let tokens = format!(
-        "SELECT {step}, sum({}), sum({}) {spans} GROUP BY 1",
-        tokens(TOKENS_INPUT),
-        tokens(TOKENS_OUTPUT)
-    );
-    for mut row in api.rows(&tokens, steps)? {
-        let Some(step) = at(&mut row) else { continue };
-        series.tokens_input[step] = row.number();
-        series.tokens_output[step] = row.number();
-    }
     Ok(series)
+}
+
+impl Series {
+    fn add_tokens(
+        &mut self,
+        api: &Api,
+        range: Range,
+        step_ns: i64,
+        spans: &Source,
+    ) -> Result<(), Problem> {
+        let statement = format!(
+            "SELECT {}, sum({}), sum({}) {} GROUP BY 1",
+            spans.step(range, step_ns),
+            tokens(TOKENS_INPUT),
+            tokens(TOKENS_OUTPUT),
+            spans.rows
+        );
+        for mut row in api.rows(&statement, self.time_ms.len())? {
+            let Some(step) = self.step_of(&mut row) else {
+                continue;
+            };
+            self.tokens_input[step] = row.number();
+            self.tokens_output[step] = row.number();
+        }
+        Ok(())
+    }
+
+    /// The step that a row begins with, where it is one.
+    fn step_of(&self, row: &mut Row) -> Option<usize> {
+        let step = usize::try_from(row.int()).ok();
+        step.filter(|step| *step < self.time_ms.len())
+    }
 }
 
 fn tokens(name: &str) -> String {
@@ -164,11 +250,11 @@ fn services(
     api: &Api,
     params: &Params,
     range: Range,
-    spans: &str,
+    source: &Source,
 ) -> Result<Vec<Service>, Problem> {
     let statement = format!(
-        "SELECT service, {} {spans} AND {IS_REQUEST} GROUP BY 1",
-        statistics()
+        "SELECT service, {} {} AND {} GROUP BY 1",
+        source.statistics, source.rows, source.is_request
     );
     let mut services = HashMap::new();
     for mut row in api.rows(&statement, SERVICES_MAX)? {
@@ -206,11 +292,11 @@ fn services(
     Ok(services)
 }
 
-fn operations(api: &Api, spans: &str) -> Result<Vec<Operation>, Problem> {
+fn operations(api: &Api, source: &Source) -> Result<Vec<Operation>, Problem> {
     let statement = format!(
-        "SELECT service, name, {}, sum(CAST(duration AS DOUBLE) * weight) AS total {spans} \
+        "SELECT service, name, {}, {} AS total {} \
          GROUP BY 1, 2 ORDER BY total DESC, service, name LIMIT {OPERATIONS_MAX}",
-        statistics()
+        source.statistics, source.total_ns, source.rows
     );
     let operation = |mut row: Row| Operation {
         service: row.text(),
@@ -226,4 +312,41 @@ fn operations(api: &Api, spans: &str) -> Result<Vec<Operation>, Problem> {
         .rows(&statement, OPERATIONS_MAX)?
         .map(operation)
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Uri;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::tests::System;
+
+    #[test]
+    fn what_spans_add_up_to_says_what_spans_say() {
+        let system = System::new();
+        let api = &system.api;
+        let uri = "/api/v1/overview?from=2026-11-28T00:00:00Z&to=2026-11-28T12:00:00Z";
+        let params = Params::of(&Uri::from_static(uri)).unwrap();
+        let range = params.range_by_minute().unwrap();
+        let step_ns = 12 * MINUTE_NS;
+        let said = |source: &Source| {
+            json!({
+                "series": series(api, range, step_ns, source).unwrap(),
+                "services": services(api, &params, range, source).unwrap(),
+                "operations": operations(api, source).unwrap(),
+            })
+        };
+        let spans = said(&Source::spans(range, &params));
+        assert_eq!(spans["series"]["requests"][0], 8);
+        // In memory, and as segments.
+        for _ in 0..2 {
+            assert_eq!(said(&Source::operations(range, &params)), spans);
+            api.store.flush().unwrap();
+        }
+        let answer = answer(api, &params).unwrap();
+        assert_eq!(json!(answer.operations), spans["operations"]);
+        assert_eq!(answer.series.tokens_output[0], Some(40.0));
+        assert_eq!(answer.series.time_ms.len(), 61);
+    }
 }

@@ -14,10 +14,13 @@ use crate::problem::Problem;
 
 /// The time that is asked for unless a request says otherwise.
 const RANGE_DEFAULT: Duration = Duration::from_hours(1);
+/// How long a time is that may be answered by the minute.
+const LONG: Duration = Duration::from_hours(6);
 /// Most rows of an answer.
 const LIMIT_MAX: usize = 10_000;
 /// Most steps of a series.
 const BUCKETS_MAX: usize = 2_000;
+pub(super) const MINUTE_NS: i64 = 60_000_000_000;
 
 /// The parameters, each as it was written. One that is not known is refused, so that a misspelt filter does not
 /// silently answer another question.
@@ -89,6 +92,21 @@ impl Params {
         range_of(self.from.as_deref(), self.to.as_deref(), now_ns())
     }
 
+    /// The time that is asked for. A long one that is relative to now begins and ends with a minute, so that what is added up by
+    /// the minute can answer it.
+    pub(super) fn range_by_minute(&self) -> Result<Range, Problem> {
+        let range = self.range()?;
+        let is_relative = |text: Option<&str>| {
+            let text = text.map(str::trim);
+            text.is_none_or(|text| text == "now" || text.starts_with('-'))
+        };
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        if range.is_long() && is_relative(from) && is_relative(to) {
+            return Ok(range.in_minutes());
+        }
+        Ok(range)
+    }
+
     /// The condition that a row is of the service that is asked for.
     pub(super) fn of_service(&self) -> String {
         match &self.service {
@@ -101,6 +119,23 @@ impl Params {
 impl Range {
     pub(super) const fn length_ns(self) -> i64 {
         self.to_ns.saturating_sub(self.from_ns)
+    }
+
+    pub(super) fn is_long(self) -> bool {
+        self.length_ns() >= nanoseconds(LONG)
+    }
+
+    /// Whether it begins and ends with a minute.
+    pub(super) const fn is_of_minutes(self) -> bool {
+        self.from_ns % MINUTE_NS == 0 && self.to_ns % MINUTE_NS == 0
+    }
+
+    /// All of the minutes that it has a part of.
+    const fn in_minutes(self) -> Self {
+        Self {
+            from_ns: self.from_ns.div_euclid(MINUTE_NS).saturating_mul(MINUTE_NS),
+            to_ns: whole_minutes_ns(self.to_ns),
+        }
     }
 
     /// The condition that the time in `column` is within. The literals are of the column's own type, so that segments whose
@@ -123,6 +158,12 @@ impl Range {
             .div_ceil(buckets.max(1) as u64);
         step.div_ceil(MS).max(1).saturating_mul(MS).cast_signed()
     }
+}
+
+/// The least whole minutes that are as long.
+pub(super) const fn whole_minutes_ns(ns: i64) -> i64 {
+    let end_ns = ns.saturating_add(MINUTE_NS - 1);
+    end_ns.div_euclid(MINUTE_NS).saturating_mul(MINUTE_NS)
 }
 
 /// What is said of parameters that are not those of the request.
@@ -248,6 +289,22 @@ mod tests {
         assert_eq!(params.q.as_deref(), Some("a b"));
         assert_eq!(params.limit(10), LIMIT_MAX);
         assert_eq!(params.range().unwrap().length_ns(), 3_600_000_000_000);
+    }
+
+    #[test]
+    fn long_times_relative_to_now_are_of_whole_minutes() {
+        let range = |from: &str, to: Option<&str>| {
+            let params = Params::within(Some(from.to_owned()), to.map(str::to_owned));
+            params.range_by_minute().unwrap()
+        };
+        let day = range("-1d", None);
+        assert!(day.is_long() && day.is_of_minutes());
+        assert!((1_440..=1_442).contains(&(day.length_ns() / MINUTE_NS)));
+        let hour = range("-1h", Some("now"));
+        assert_eq!(hour.length_ns(), 60 * MINUTE_NS);
+        assert!(!hour.is_long());
+        let said = range("2026-11-28T00:00:01Z", Some("2026-11-29T00:00:00Z"));
+        assert!(said.is_long() && !said.is_of_minutes());
     }
 
     #[test]

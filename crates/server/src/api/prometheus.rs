@@ -23,7 +23,7 @@ use chrono::DateTime;
 use serde_json::json;
 
 use self::source::Kept;
-use super::{Api, TURN_TIMEOUT};
+use super::{Api, Asked};
 use crate::promql::{
     Error, Fault, Labels, Limits, Matcher, Reach, Source as _, Window, duration_ms, evaluate,
     json as written, parse, parse_selector,
@@ -167,8 +167,7 @@ where
     F: FnOnce(&Api, &Form) -> Result<String, Error> + Send + 'static,
 {
     let form = Form::of(uri, body);
-    let of_turn = Arc::clone(&api);
-    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIMEOUT, of_turn.turns.acquire()).await else {
+    let Some(turn) = api.turn_in_time(Asked::Statement).await else {
         let error = Error::new(
             Fault::Timeout,
             "too many questions are being answered",
@@ -176,7 +175,10 @@ where
         );
         return refused(&error);
     };
-    let outcome = tokio::task::spawn_blocking(move || make(&api, &form));
+    let outcome = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        make(&api, &form)
+    });
     match outcome.await {
         Ok(Ok(data)) => succeeded(&data),
         Ok(Err(error)) => refused(&error),

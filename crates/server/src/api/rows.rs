@@ -93,8 +93,7 @@ pub(super) fn literals<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Str
 pub(super) fn trace_ids<T: AsRef<str>>(ids: impl IntoIterator<Item = T>) -> String {
     let plain = |id: &T| id.as_ref().bytes().all(|byte| byte.is_ascii_hexdigit());
     let ids = ids.into_iter().filter(plain);
-    let ids = ids.map(|id| format!("arrow_cast(X'{}', 'FixedSizeBinary(16)')", id.as_ref()));
-    ids.collect::<Vec<_>>().join(", ")
+    literals(ids)
 }
 
 /// What [`joined`] puts between names: no name has it.

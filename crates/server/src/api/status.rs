@@ -56,13 +56,14 @@ struct Elsewhere {
 pub(super) fn answer(api: &Api) -> Status {
     let segments = api.store.segments();
     let started = api.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let scheme = api.addresses.scheme();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         started_ms: started.as_secs_f64() * 1e3,
         listening: Listening {
-            page: format!("http://{}", api.addresses.page),
-            otlp_http: format!("http://{}", api.addresses.otlp_http),
-            otlp_grpc: format!("http://{}", api.addresses.otlp_grpc),
+            page: format!("{scheme}://{}", api.addresses.page),
+            otlp_http: format!("{scheme}://{}", api.addresses.otlp_http),
+            otlp_grpc: format!("{scheme}://{}", api.addresses.otlp_grpc),
             statsd: api
                 .addresses
                 .statsd
@@ -71,7 +72,7 @@ pub(super) fn answer(api: &Api) -> Status {
         store: Kept {
             folder: api.config.folder.clone(),
             bytes: segments.iter().map(|segment| segment.bytes).sum(),
-            bytes_max: api.config.size_bytes_max,
+            bytes_max: api.store.size_bytes_max(),
             age_max_s: api.config.age_max.as_secs(),
             segments: segments.len(),
             rows_in_memory: api.store.rows_in_memory(),

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Api, Statement, failed, params, statement_of};
+use super::{Api, Asked, Statement, failed, params, statement_of};
 use crate::{problem::Problem, receive::Received};
 
 /// Shortest time between two answers.
@@ -220,12 +220,14 @@ impl Follower {
     async fn arrived(&self) -> Result<Option<Arrived>, QueryError> {
         let (api, tail) = (Arc::clone(&self.api), Arc::clone(&self.tail));
         // Like everybody who asks; whoever follows can wait.
-        let turn = self.api.turns.acquire().await;
-        let answer =
-            tokio::task::spawn_blocking(move || api.store.arrived(&tail, Limits::default()));
-        let answer = answer.await;
-        drop(turn);
-        answer.unwrap_or_else(|error| Err(QueryError::Failed(error.to_string())))
+        let turn = self.api.turn(Asked::Statement).await;
+        let answer = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            api.store.arrived(&tail, Limits::default())
+        });
+        answer
+            .await
+            .unwrap_or_else(|error| Err(QueryError::Failed(error.to_string())))
     }
 
     fn say(&mut self, out: &mut String, arrived: Arrived) {

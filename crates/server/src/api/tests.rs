@@ -17,6 +17,7 @@ use super::*;
 mod queues;
 mod selections;
 mod show;
+mod turns;
 mod vocabularies;
 
 /// 2026-11-28T00:00:00Z.
@@ -47,6 +48,7 @@ impl System {
             otlp_http: here,
             page: here,
             statsd: None,
+            is_encrypted: false,
         };
         let (stop, stopping) = watch::channel(false);
         let intake = Arc::new(Intake::new(Arc::clone(&store), here, here));

@@ -84,12 +84,13 @@ async fn not_grpc(
 ) -> Response<Body> {
     let sender = sender(&request, "http", name);
     let (host, port) = (host(request.uri(), request.headers()), intake.http_port);
+    let scheme = intake.scheme;
     let path = posted.unwrap_or(Signal::Traces).path();
     let refusal = Refusal::new(
         Kind::Unsupported,
         "this is the port of OTLP over gRPC, and the request is not gRPC over HTTP/2",
         format!(
-            "send OTLP over HTTP to http://{host}:{port}{path}, or set the exporter's protocol to grpc"
+            "send OTLP over HTTP to {scheme}://{host}:{port}{path}, or set the exporter's protocol to grpc"
         ),
     );
     intake.note(&sender, &refusal);

@@ -108,11 +108,13 @@ fn checked(
 }
 
 fn wrong_port(intake: &Intake, uri: &Uri, headers: &HeaderMap) -> Refusal {
-    let (host, port) = (host(uri, headers), intake.grpc_port);
+    let (host, port, scheme) = (host(uri, headers), intake.grpc_port, intake.scheme);
     Refusal::new(
         Kind::Unsupported,
         "this is the port of OTLP over HTTP, and the request is gRPC",
-        format!("send it to http://{host}:{port}, or set the exporter's protocol to http/protobuf"),
+        format!(
+            "send it to {scheme}://{host}:{port}, or set the exporter's protocol to http/protobuf"
+        ),
     )
 }
 

@@ -30,6 +30,10 @@ pub(super) enum Kind {
     Path,
     /// The method is not POST.
     Method,
+    /// Who sends it shows no key, or none that there is.
+    Unauthenticated,
+    /// Who sends it may not.
+    Forbidden,
     /// It came too slowly.
     Slow,
     /// There is no room now.
@@ -162,6 +166,8 @@ impl Refusal {
             Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::Path => StatusCode::NOT_FOUND,
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::Slow => StatusCode::REQUEST_TIMEOUT,
             Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -173,10 +179,12 @@ impl Refusal {
         match self.kind {
             Kind::Malformed => 3,
             Kind::Slow => 4,
+            Kind::Forbidden => 7,
             Kind::TooLarge => 8,
             Kind::Unsupported | Kind::Path | Kind::Method => 12,
             Kind::Internal => 13,
             Kind::Busy => 14,
+            Kind::Unauthenticated => 16,
         }
     }
 

@@ -75,15 +75,27 @@ where
     Q: Message + Send + Sync + 'static,
     A: Message + Default + Send + Sync + 'static,
 {
+    let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
+    call_at(&endpoint, path, encoding, Request::new(request))
+}
+
+/// The same at an endpoint that may be encrypted, with whatever the request has beside its message.
+fn call_at<Q, A>(
+    endpoint: &Endpoint,
+    path: &'static str,
+    encoding: Option<CompressionEncoding>,
+    request: Request<Q>,
+) -> Result<A, Status>
+where
+    Q: Message + Send + Sync + 'static,
+    A: Message + Default + Send + Sync + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let channel = Endpoint::from_shared(url.to_owned())
-            .unwrap()
-            .connect_lazy();
-        let mut client = Grpc::new(channel);
+        let mut client = Grpc::new(endpoint.connect_lazy());
         if let Some(encoding) = encoding {
             client = client.send_compressed(encoding).accept_compressed(encoding);
         }
@@ -92,9 +104,7 @@ where
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let path = PathAndQuery::from_static(path);
-        let answer = client
-            .unary(Request::new(request), path, Messages(PhantomData))
-            .await?;
+        let answer = client.unary(request, path, Messages(PhantomData)).await?;
         Ok(answer.into_inner())
     })
 }
@@ -104,6 +114,20 @@ fn export(
     request: ExportTraceServiceRequest,
 ) -> Result<ExportTraceServiceResponse, Status> {
     call(url, TRACES, None, request)
+}
+
+/// Sends traces to an endpoint that may be encrypted, and shows a secret, if there is one.
+pub fn export_at(
+    endpoint: &Endpoint,
+    secret: Option<&str>,
+    request: ExportTraceServiceRequest,
+) -> Result<ExportTraceServiceResponse, Status> {
+    let mut request = Request::new(request);
+    if let Some(secret) = secret {
+        let bearer = format!("Bearer {secret}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+    }
+    call_at(endpoint, TRACES, None, request)
 }
 
 #[test]

@@ -6,19 +6,19 @@ use serde_json::Value;
 
 use super::server::{Running, gzip, logs, metrics, now_unix_ns, profiles, traces, zstd};
 
-const PROTOBUF: &str = "application/x-protobuf";
+pub const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
 /// An answer.
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     content_type: String,
     retry_after: Option<String>,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
@@ -58,7 +58,7 @@ fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answe
     }
 }
 
-fn post(url: &str, content_type: &str, body: &[u8]) -> Answer {
+pub fn post(url: &str, content_type: &str, body: &[u8]) -> Answer {
     send("POST", url, &[("content-type", content_type)], body)
 }
 

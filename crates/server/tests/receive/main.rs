@@ -6,9 +6,12 @@
     reason = "a test says what it expects by panicking"
 )]
 
+mod access;
+mod faults;
 mod grpc;
 mod http;
 mod scrape;
 mod sdk;
 mod server;
 mod statsd;
+mod tls;

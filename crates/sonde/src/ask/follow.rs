@@ -19,7 +19,7 @@ const WIDTH_MAX: usize = 60;
 
 /// Writes rows as they come, until the reader or the collector goes away.
 pub(super) fn follow(statement: &str, arguments: &QueryArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let mut shown = Shown {
         format: arguments.format,
         columns: Vec::new(),

@@ -30,7 +30,7 @@ pub fn answer(
 }
 
 pub(super) fn ask(query: &str, arguments: &QueryArguments) -> anyhow::Result<String> {
-    let collector = Collector::new(&arguments.collector);
+    let collector = Collector::new(&arguments.collector)?;
     let answer = match &arguments.step {
         Some(step) => answer(&collector, query, step, &arguments.from, &arguments.to)?,
         None => answer(&collector, query, "", "", &arguments.at)?,

@@ -18,6 +18,7 @@ Examples:
   sonde serve --scrape http://127.0.0.1:8000/metrics,job=vllm --scrape http://127.0.0.1:9400,job=dcgm
   sonde serve --sample 1-in-20 --sample-slow 500ms   every trace that fails or is slow, some of each operation, and one in 20
   RADIOSONDE_TOKEN=$(openssl rand -hex 32) sonde serve --otlp-http 0.0.0.0:4318
+  sonde serve --page 0.0.0.0:4319 --tls-cert cert.pem --tls-key key.pem --keys keys.toml   (docs/access.md)
 
 Then: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program";
 
@@ -80,6 +81,21 @@ pub struct ServeArguments {
     /// How long traces wait for their spans before it is decided [default: 10s].
     #[arg(long, value_name = "DURATION", requires = "sample", value_parser = duration)]
     pub sample_wait: Option<Duration>,
+    /// Speak TLS, and nothing else, with this certificate, followed by those that lead from it to an authority, as PEM
+    /// [environment: RADIOSONDE_TLS_CERT].
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, as PEM [environment: RADIOSONDE_TLS_KEY].
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Ask who comes from other machines for a certificate that leads to this one, as PEM, and let nobody in without
+    /// [environment: RADIOSONDE_TLS_CLIENT_CA].
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Let in who shows one of these keys, for what its role may do: a TOML file, `[[key]]` with name, role and secret
+    /// [environment: RADIOSONDE_KEYS].
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
 }
 
 /// Reads a share of which something is left.

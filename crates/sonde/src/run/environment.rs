@@ -40,10 +40,10 @@ pub struct Environment {
 impl Environment {
     /// What sends to a collector at these addresses, for a run of this name and identifier.
     pub fn new(otlp_http: &str, otlp_grpc: Option<&str>, service: &str, run_id: &str) -> Self {
-        Self::with(variable, otlp_http, otlp_grpc, service, run_id)
+        Self::made(variable, otlp_http, otlp_grpc, service, run_id)
     }
 
-    fn with(
+    fn made(
         there: impl Fn(&str) -> Option<String>,
         otlp_http: &str,
         otlp_grpc: Option<&str>,
@@ -89,6 +89,12 @@ impl Environment {
             removed,
             endpoint: endpoint.to_owned(),
         }
+    }
+
+    /// The same with `others` set as well, such as the files that an encrypted connection needs.
+    pub fn with(mut self, others: Vec<(&'static str, String)>) -> Self {
+        self.set.extend(others);
+        self
     }
 
     /// Sets and removes them for a program.
@@ -150,7 +156,7 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         let (http, grpc) = ("http://127.0.0.1:4318", Some("http://127.0.0.1:4317"));
-        let environment = Environment::with(there, http, grpc, "app", "7-1");
+        let environment = Environment::made(there, http, grpc, "app", "7-1");
         let said = environment.replaced_of(there);
         (environment, said)
     }

@@ -2,6 +2,8 @@
 //!
 //! What is said on the command line holds before what the environment says, and that before the default.
 
+mod entrance;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -11,16 +13,15 @@ use std::{
 use anyhow::{Context as _, ensure};
 use radiosonde_answers::units::Bytes;
 use radiosonde_core::sampling::Threshold;
-use radiosonde_server::{
-    ClickHouse, Config, Sampling, ScrapeTarget, Slow, VolatileFolder, access::Token,
-};
+use radiosonde_server::{ClickHouse, Config, Sampling, ScrapeTarget, Slow, VolatileFolder};
 
+use self::entrance::Entrance;
 use crate::{
     cli::{
         serve::ServeArguments,
         units::{bytes_text, duration_text, share_text},
     },
-    collector::{TOKEN_VARIABLE, variable},
+    collector::variable,
 };
 
 /// The environment's variable with the data folder.
@@ -101,7 +102,7 @@ pub struct Settings {
     sample_slow: Setting<Slow>,
     sample_rare: Setting<u32>,
     sample_wait: Setting<Duration>,
-    token: Setting<Option<Token>>,
+    entrance: Entrance,
 }
 
 /// A setting as it is shown.
@@ -129,9 +130,6 @@ impl Settings {
         }
         // Every trace is kept by default; these say what else is kept where a share is.
         let rules = Sampling::new(Threshold::ALL);
-        let token = variable(TOKEN_VARIABLE)
-            .map(|text| Token::new(&text).with_context(|| format!("{TOKEN_VARIABLE} is no token")))
-            .transpose()?;
         Ok(Self {
             otlp_grpc: Setting::or(said.otlp_grpc, default.otlp_grpc),
             otlp_http: Setting::or(said.otlp_http, default.otlp_http),
@@ -139,20 +137,14 @@ impl Settings {
             scrape: scrape(said)?,
             clickhouse: clickhouse(said)?,
             statsd: Setting::or(said.statsd.map(Some), default.statsd),
-            dashboards: dashboards(said),
+            dashboards: file(said.dashboards.as_ref(), DASHBOARDS_VARIABLE),
             max_size: Setting::or(said.max_size, default.store.size_bytes_max),
             max_age: Setting::or(said.max_age, default.store.age_max),
             sample: Setting::or(said.sample.map(Some), None),
             sample_slow: Setting::or(said.sample_slow, rules.slow),
             sample_rare: Setting::or(said.sample_rare, rules.rare),
             sample_wait: Setting::or(said.sample_wait, rules.wait),
-            token: Setting {
-                source: match token {
-                    Some(_) => Source::Environment(TOKEN_VARIABLE),
-                    None => Source::Default,
-                },
-                value: token,
-            },
+            entrance: Entrance::new(said)?,
             memory: Setting::or(said.memory.then_some(true), false),
             young: default.store.memory_bytes_max as u64,
             data,
@@ -189,7 +181,7 @@ impl Settings {
         config.scrape.clone_from(&self.scrape.value);
         config.statsd = self.statsd.value;
         config.dashboards.clone_from(&self.dashboards.value);
-        config.token.clone_from(&self.token.value);
+        self.entrance.apply(&mut config);
         config
     }
 
@@ -213,9 +205,7 @@ impl Settings {
             "statsd" => shown(&self.statsd, None, |address| {
                 address.map(|address| address.to_string())
             }),
-            "dashboards" => shown(&self.dashboards, Some(DASHBOARDS_VARIABLE), |folder| {
-                folder.as_ref().map(|folder| folder.display().to_string())
-            }),
+            "dashboards" => shown_file(&self.dashboards, DASHBOARDS_VARIABLE),
             "max_size" => shown(&self.max_size, None, |bytes| Some(bytes_text(*bytes))),
             "max_age" => shown(&self.max_age, None, |age| Some(duration_text(*age))),
             "sample" => shown(&self.sample, None, |share| {
@@ -229,15 +219,13 @@ impl Settings {
             }),
             "sample_rare" => shown(&self.sample_rare, None, |rare| Some(rare.to_string())),
             "sample_wait" => shown(&self.sample_wait, None, |wait| Some(duration_text(*wait))),
-            _ => return None,
+            name => return self.entrance.shown(name),
         })
     }
 
     /// Whether there is a token. It is not shown.
     pub fn token(&self) -> Shown {
-        shown(&self.token, Some(TOKEN_VARIABLE), |token| {
-            token.as_ref().map(|_| "set, and not shown".to_owned())
-        })
+        self.entrance.token()
     }
 }
 
@@ -274,6 +262,12 @@ fn shown<T>(
         source: setting.source,
         variable,
     }
+}
+
+fn shown_file(setting: &Setting<Option<PathBuf>>, variable: &'static str) -> Shown {
+    shown(setting, Some(variable), |path| {
+        path.as_ref().map(|path| path.display().to_string())
+    })
 }
 
 fn address(setting: &Setting<SocketAddr>) -> Shown {
@@ -332,14 +326,14 @@ fn clickhouse(said: &ServeArguments) -> anyhow::Result<Setting<Option<ClickHouse
     })
 }
 
-/// The folder of dashboards: that of the command line, or else that of the environment.
-fn dashboards(said: &ServeArguments) -> Setting<Option<PathBuf>> {
-    match (&said.dashboards, variable(DASHBOARDS_VARIABLE)) {
-        (None, Some(folder)) => Setting {
-            value: Some(folder.into()),
-            source: Source::Environment(DASHBOARDS_VARIABLE),
+/// A file or folder: that of the command line, or else that of the environment.
+fn file(said: Option<&PathBuf>, name: &'static str) -> Setting<Option<PathBuf>> {
+    match (said, variable(name)) {
+        (None, Some(path)) => Setting {
+            value: Some(path.into()),
+            source: Source::Environment(name),
         },
-        (folder, _) => Setting::or(folder.clone().map(Some), None),
+        (path, _) => Setting::or(path.cloned().map(Some), None),
     }
 }
 

@@ -51,7 +51,7 @@ struct Report {
 
 /// Records until it is told to end, and says what.
 pub fn run(arguments: &RecordArguments) -> anyhow::Result<String> {
-    let mut asking = Asking::new(Collector::new(&arguments.collector), &arguments.window);
+    let mut asking = Asking::new(Collector::new(&arguments.collector)?, &arguments.window);
     let (began, began_unix) = (Instant::now(), SystemTime::now());
     // Before there is a file: where nobody answers, none is wanted.
     let mut poll = asking.poll(0);

@@ -30,6 +30,9 @@ pub(super) const ORIGIN: [(&str, &str); 3] = [
 ];
 /// How many blocks ClickHouse remembers not to take again: a day of some collectors.
 const REMEMBERED_BLOCKS: u32 = 10_000;
+/// How much longer operations are kept than the spans that they are of: ClickHouse gives up a part some time after the last row of it
+/// is too old, and who finds spans of a time is to find their operations.
+const OPERATIONS_LONGER: Duration = Duration::from_hours(48);
 /// Rows of so long lie together, in the order of what is looked for.
 const TOGETHER_NS: u64 = 600_000_000_000;
 
@@ -91,6 +94,10 @@ fn create(database: &str, table: Table, age: Duration) -> String {
     if has_trace {
         lines.push("INDEX by_trace trace_id TYPE bloom_filter(0.01)".to_owned());
     }
+    let age = match table {
+        Table::Operations => age + OPERATIONS_LONGER,
+        _ => age,
+    };
     let together = format!("intDiv({}, {TOGETHER_NS})", quoted(time));
     let order = match table {
         Table::Spans => format!("{together}, trace_id, {}", quoted(time)),

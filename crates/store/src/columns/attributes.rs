@@ -1,24 +1,46 @@
 //! A column for each attribute, and one for what has none.
 
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, fmt::Write as _, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder},
+    array::{
+        Array as _, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringArray,
+        StringBuilder,
+    },
     datatypes::Field,
 };
 use radiosonde_core::hash::FoldState;
 
 use super::{Attributes, KEYS_MAX, Value};
-use crate::table::ATTRIBUTE_PREFIX;
+use crate::{merge::push_object, table::ATTRIBUTE_PREFIX};
+
+/// How many more places without a value than with one the columns of a batch have at most: a few keys in one of many rows cost no
+/// more than that. Values for which there would be more go to the rest.
+const IDLE_MAX: usize = 2 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct AttributeColumns {
     columns: Vec<Column>,
     numbers: HashMap<String, usize, FoldState>,
+    places: Places,
     /// Rows' JSON objects of what has no column.
     rest: StringBuilder,
     /// The rest of the row at hand.
     row: String,
+}
+
+/// Places of columns so far.
+#[derive(Debug, Default)]
+struct Places {
+    filled: usize,
+    idle: usize,
+}
+
+impl Places {
+    /// Whether there may be so many more without a value.
+    const fn may_idle(&self, more: usize) -> bool {
+        self.idle + more <= self.filled + IDLE_MAX
+    }
 }
 
 #[derive(Debug)]
@@ -48,7 +70,7 @@ impl AttributeColumns {
             };
             let is_kept = number.is_some_and(|number| {
                 likely = number + 1;
-                self.columns[number].push(row, value)
+                self.columns[number].push(row, value, &mut self.places)
             });
             if !is_kept {
                 self.push_rest(key, value);
@@ -88,18 +110,64 @@ impl AttributeColumns {
 
     /// The rest's column, and those of attributes, each with `rows` rows.
     pub(super) fn finish(mut self, rows: usize) -> (ArrayRef, Vec<(Field, ArrayRef)>) {
-        let columns = self.columns.into_iter().map(|column| column.finish(rows));
-        (Arc::new(self.rest.finish()), columns.collect())
+        let short = self.short(rows);
+        let (mut columns, mut moved) = (Vec::with_capacity(self.columns.len()), Vec::new());
+        for (column, is_short) in self.columns.into_iter().zip(short) {
+            if is_short {
+                let (key, length) = (column.key.clone(), column.rows);
+                moved.push((key, column.finish(length).1));
+            } else {
+                columns.push(column.finish(rows));
+            }
+        }
+        let mut rest = self.rest.finish();
+        if !moved.is_empty() {
+            rest = with_moved(&rest, &moved);
+        }
+        (Arc::new(rest), columns)
+    }
+
+    /// Which columns end so early that there would be too many places without a value if they were filled up.
+    fn short(&self, rows: usize) -> Vec<bool> {
+        let mut order: Vec<usize> = (0..self.columns.len()).collect();
+        order.sort_by_key(|number| Reverse(self.columns[*number].rows));
+        let mut short = vec![false; order.len()];
+        let mut missing = 0;
+        for number in order {
+            missing += rows - self.columns[number].rows;
+            short[number] = !self.places.may_idle(missing);
+        }
+        short
     }
 }
 
+/// The rest's column with the values of columns that are no more.
+fn with_moved(rest: &StringArray, moved: &[(String, ArrayRef)]) -> StringArray {
+    let mut whole = StringBuilder::with_capacity(rest.len(), rest.value_data().len());
+    let mut json = String::new();
+    for row in 0..rest.len() {
+        let own = rest.is_valid(row).then(|| rest.value(row));
+        let here = moved.iter().filter(|(_, values)| row < values.len());
+        let here: Vec<(&str, &ArrayRef)> =
+            here.map(|(key, values)| (key.as_str(), values)).collect();
+        json.clear();
+        push_object(&mut json, &here, own, row);
+        whole.append_option((!json.is_empty()).then_some(&json));
+    }
+    whole.finish()
+}
+
 impl Column {
-    /// Takes the value of `row` where it has this column's type and is the row's first.
-    fn push(&mut self, row: usize, value: Value<'_>) -> bool {
+    /// Takes the value of `row` where it has this column's type, is the row's first, and leaves not too many rows before it
+    /// without one.
+    fn push(&mut self, row: usize, value: Value<'_>, places: &mut Places) -> bool {
         if self.rows > row {
             return false;
         }
         let missing = row - self.rows;
+        if !places.may_idle(missing) {
+            return false;
+        }
         match (&mut self.values, value) {
             (Values::Bool(values), Value::Bool(value)) => {
                 values.append_nulls(missing);
@@ -119,6 +187,8 @@ impl Column {
             }
             _ => return false,
         }
+        places.filled += 1;
+        places.idle += missing;
         self.rows = row + 1;
         true
     }
@@ -199,4 +269,76 @@ pub(crate) fn push_json_text(out: &mut String, text: &str) {
     }
     out.push_str(&text[plain..]);
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray as _;
+
+    use super::*;
+
+    const ROWS: usize = 100_000;
+
+    /// Which rows have keys, in words and as a rule.
+    type Case = (&'static str, fn(usize) -> bool);
+
+    /// So many rows, of which those that `has` says have as many keys as there may be columns, each with the row's number.
+    fn finished(rows: usize, has: impl Fn(usize) -> bool) -> (ArrayRef, Vec<(Field, ArrayRef)>) {
+        let keys: Vec<String> = (0..KEYS_MAX).map(|number| format!("k{number}")).collect();
+        let mut columns = AttributeColumns::default();
+        for row in 0..rows {
+            let value = Value::Int(row as i64);
+            let of_row: Vec<(&str, Value<'_>)> = if has(row) {
+                keys.iter().map(|key| (key.as_str(), value)).collect()
+            } else {
+                Vec::new()
+            };
+            columns.push(row, &of_row);
+        }
+        columns.finish(rows)
+    }
+
+    /// The value of a key in a row, wherever it is.
+    fn value(found: &(ArrayRef, Vec<(Field, ArrayRef)>), key: &str, row: usize) -> Option<i64> {
+        let (rest, columns) = found;
+        let name = format!("{ATTRIBUTE_PREFIX}{key}");
+        let column = columns.iter().find(|(field, _)| *field.name() == name);
+        let numbers =
+            column.map(|(_, values)| values.as_primitive::<arrow::datatypes::Int64Type>());
+        if let Some(numbers) = numbers.filter(|numbers| numbers.is_valid(row)) {
+            return Some(numbers.value(row));
+        }
+        let rest = rest.as_string::<i32>();
+        let object = rest.is_valid(row).then(|| rest.value(row))?;
+        let object: serde_json::Value = serde_json::from_str(object).unwrap();
+        object[key].as_i64()
+    }
+
+    #[test]
+    fn keys_of_a_few_rows_do_not_cost_a_place_in_every_row() {
+        let cases: [Case; 4] = [
+            ("the first", |row| row == 0),
+            ("the last", |row| row == ROWS - 1),
+            ("both", |row| row == 0 || row == ROWS - 1),
+            ("some", |row| row % 50_000 == 7),
+        ];
+        for (what, has) in cases {
+            let found = finished(ROWS, has);
+            let places: usize = found.1.iter().map(|(_, values)| values.len()).sum();
+            assert!(places <= IDLE_MAX + 4 * KEYS_MAX, "{what}: {places}");
+            assert_eq!(found.0.len(), ROWS);
+            for row in [0, 7, 8, 50_007, ROWS - 1] {
+                let expected = has(row).then_some(row as i64);
+                for key in ["k0", "k100", "k255"] {
+                    assert_eq!(value(&found, key, row), expected, "{what}: {key} of {row}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_alike_have_columns_however_many_they_are() {
+        let found = finished(20_000, |row| row % 2 == 0);
+        assert_eq!((found.1.len(), found.0.null_count()), (KEYS_MAX, 20_000));
+    }
 }

@@ -1,6 +1,6 @@
-//! Why a statement was not answered, and whose fault that is.
+//! Why a statement was not answered: whether it, its bounds, or the disk is to blame.
 
-use std::time::Duration;
+use std::{error::Error, io, iter, time::Duration};
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
@@ -21,6 +21,11 @@ pub enum QueryError {
     /// It needed more memory than statements may have.
     #[error("the statement needs more memory than the {} MiB that statements may have; ask for a shorter time or fewer groups", MEMORY_BYTES_MAX >> 20)]
     Memory,
+    /// What it needed beyond that found no room where temporary files are.
+    #[error(
+        "the statement needs more memory than statements may have, and there is no room for the rest among the system's temporary files: {0}"
+    )]
+    Room(String),
     /// It failed while it ran.
     #[error("the statement failed: {0}")]
     Failed(String),
@@ -28,6 +33,9 @@ pub enum QueryError {
 
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
+        if let Some(full) = no_room(&error) {
+            return Self::Room(full.to_string());
+        }
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
             DataFusionError::External(error) if error.is::<ClickHouseError>() => {
@@ -37,6 +45,22 @@ impl From<DataFusionError> for QueryError {
             _ => Self::Failed(error.strip_backtrace()),
         }
     }
+}
+
+/// The system's word that there is no room, where that is what an error came of: statements write nothing but temporary files.
+fn no_room(error: &DataFusionError) -> Option<&io::Error> {
+    let first: &(dyn Error + 'static) = error;
+    let mut causes = iter::successors(Some(first), |&error| error.source());
+    causes.find_map(|cause| {
+        let error = cause.downcast_ref::<io::Error>()?;
+        let is_full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::ReadOnlyFilesystem
+        );
+        is_full.then_some(error)
+    })
 }
 
 /// Whether an error is what a statement says, and not what is on the disk. Some of it is found only where it is run.

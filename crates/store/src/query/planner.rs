@@ -1,12 +1,19 @@
 //! What statements may say beyond DataFusion's SQL: `attributes['key']`, `resource['key']`, and identifiers as hex.
+//!
+//! DataFusion asks planners of expressions about operators. Lists and ranges it plans itself, so those are looked at in the plan.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::ExprSchemable as _;
 use datafusion::{
-    common::{Column, DFSchema, DataFusionError, ScalarValue},
+    common::{
+        Column, DFSchema, DataFusionError, ScalarValue,
+        tree_node::{Transformed, TransformedResult as _, TreeNode as _},
+    },
     logical_expr::{
-        Expr, GetFieldAccess,
+        Expr, GetFieldAccess, LogicalPlan,
+        expr_rewriter::NamePreserver,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr},
+        utils::merge_schema,
     },
     sql::sqlparser::ast::BinaryOperator,
 };
@@ -69,6 +76,49 @@ impl ExprPlanner for Planner {
     }
 }
 
+/// Makes text the identifiers that it is in hex, in each list (`IN`) and range (`BETWEEN`) that an identifier is compared with.
+pub(super) fn identify_lists(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let identified = plan.transform_up_with_subqueries(|plan| {
+        let schema = merge_schema(&plan.inputs());
+        // Columns are called after their expressions, and those above know them by these names.
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expression| {
+            let name = names.save(&expression);
+            let identified = expression.transform_up(|part| identify_list(part, &schema))?;
+            Ok(identified.update_data(|identified| name.restore(identified)))
+        })
+    });
+    identified.data()
+}
+
+fn identify_list(
+    expression: Expr,
+    schema: &DFSchema,
+) -> Result<Transformed<Expr>, DataFusionError> {
+    match expression {
+        Expr::InList(mut list) => {
+            let of = list.expr.get_type(schema);
+            let Ok(DataType::FixedSizeBinary(bytes)) = of else {
+                return Ok(Transformed::no(Expr::InList(list)));
+            };
+            for item in &mut list.list {
+                identify(item, bytes)?;
+            }
+            Ok(Transformed::yes(Expr::InList(list)))
+        }
+        Expr::Between(mut range) => {
+            let of = range.expr.get_type(schema);
+            let Ok(DataType::FixedSizeBinary(bytes)) = of else {
+                return Ok(Transformed::no(Expr::Between(range)));
+            };
+            identify(&mut range.low, bytes)?;
+            identify(&mut range.high, bytes)?;
+            Ok(Transformed::yes(Expr::Between(range)))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
 /// Makes text the identifier of `bytes` bytes that it is in hex.
 fn identify(expression: &mut Expr, bytes: i32) -> Result<(), DataFusionError> {
     let Expr::Literal(literal, _) = expression else {
@@ -88,7 +138,7 @@ fn identify(expression: &mut Expr, bytes: i32) -> Result<(), DataFusionError> {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     (0..text.len())

@@ -1,12 +1,10 @@
-//! Quantiles of many groups at once: `quantile(sketch(duration), 0.95)`.
+//! Quantiles of many groups at once: `quantile(sketch(duration), 0.95)`, and `quantile(merge(durations), 0.95)` of sketches that
+//! are there already.
 //!
-//! A sketch counts values by logarithmic buckets: the exponent of a number and the upper six bits of its fraction, which
-//! are the upper bits of its representation (IEEE 754). A bucket is at most 1/64 wide, and a quantile is the middle of the
-//! bucket that holds it, so it is off by 0.8 % at most. Sketches merge by adding, so that what was asked of
-//! parts holds for the whole. DataFusion's own `approx_percentile_cont` takes six times as long where groups are many
-//! (measured in the design of this store), and does its work again for each quantile; `sketch` is made once.
+//! DataFusion's own `approx_percentile_cont` takes six times as long where groups are many
+//! (measured in the design of this store), and does its work again for each quantile; a [`Sketch`] is made once.
 //!
-//! `sketch(duration, weight)` counts each number as often as its weight says, in [`UNITS`] of a count.
+//! `sketch(duration, weight)` counts each number as often as its weight says.
 
 use std::{mem::size_of, sync::Arc};
 
@@ -27,19 +25,22 @@ use datafusion::{
     scalar::ScalarValue,
 };
 
-/// Bits of a number's representation below those that tell its bucket: the fraction's 52 but for six.
-const SHIFT: u32 = 46;
-/// Bytes of a bucket in a sketch: its place, and how many it holds.
-const ENTRY: usize = size_of::<u32>() + size_of::<u64>();
-
-/// Into how many parts a count of one is divided, so that weights need not be whole.
-const UNITS: f64 = 1024.0;
+use crate::sketch::{self, Sketch, UNITS};
 
 /// The aggregate `sketch(number)`, or `sketch(number, weight)`.
 pub(super) fn aggregate() -> AggregateUDF {
     let arguments = [1, 2].map(TypeSignature::Any).to_vec();
     AggregateUDF::from(SketchFunction {
+        of: Of::Numbers,
         signature: Signature::one_of(arguments, Volatility::Immutable),
+    })
+}
+
+/// The aggregate `merge(sketch)`.
+pub(super) fn merge_aggregate() -> AggregateUDF {
+    AggregateUDF::from(SketchFunction {
+        of: Of::Sketches,
+        signature: Signature::any(1, Volatility::Immutable),
     })
 }
 
@@ -50,115 +51,39 @@ pub(super) fn quantile_function() -> ScalarUDF {
     })
 }
 
-/// Counts by bucket, the least first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Sketch(Vec<(u32, u64)>);
-
-impl Sketch {
-    fn add(&mut self, bucket: u32, count: u64) {
-        match self.0.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-            Ok(at) => self.0[at].1 = self.0[at].1.saturating_add(count),
-            Err(at) => self.0.insert(at, (bucket, count)),
-        }
-    }
-
-    fn merge(&mut self, bytes: &[u8]) {
-        for (bucket, count) in entries(bytes) {
-            self.add(bucket, count);
-        }
-    }
-
-    fn write(&self, builder: &mut BinaryBuilder) {
-        if self.0.is_empty() {
-            builder.append_null();
-            return;
-        }
-        let mut bytes = Vec::with_capacity(self.0.len() * ENTRY);
-        for (bucket, count) in &self.0 {
-            bytes.extend_from_slice(&bucket.to_le_bytes());
-            bytes.extend_from_slice(&count.to_le_bytes());
-        }
-        builder.append_value(bytes);
-    }
-
-    fn size(&self) -> usize {
-        self.0.capacity() * size_of::<(u32, u64)>()
-    }
-}
-
-/// Buckets and counts of a sketch as bytes; what is not whole is left out.
-fn entries(bytes: &[u8]) -> impl Iterator<Item = (u32, u64)> + Clone {
-    bytes.as_chunks::<ENTRY>().0.iter().map(|entry| {
-        let (mut bucket, mut count) = ([0; size_of::<u32>()], [0; size_of::<u64>()]);
-        bucket.copy_from_slice(&entry[..size_of::<u32>()]);
-        count.copy_from_slice(&entry[size_of::<u32>()..]);
-        (u32::from_le_bytes(bucket), u64::from_le_bytes(count))
-    })
-}
-
-/// The bucket of a number: buckets stand in the order of their numbers. `None` for what is no number.
-fn bucket(number: f64) -> Option<u32> {
-    let place = ((number + 0.0).to_bits() << 1 >> 1 >> SHIFT) as u32;
-    (!number.is_nan()).then(|| {
-        if number < 0.0 {
-            MIDDLE - 1 - place
-        } else {
-            MIDDLE + place
-        }
-    })
-}
-
-/// The bucket of zero: as many lie below it as there are of either sign.
-const MIDDLE: u32 = 1 << (63 - SHIFT);
-
-/// The number in the middle of a bucket.
-fn middle(bucket: u32) -> f64 {
-    let (place, sign) = if bucket < MIDDLE {
-        (MIDDLE - 1 - bucket, -1.0)
-    } else {
-        (bucket - MIDDLE, 1.0)
-    };
-    if place == 0 {
-        return 0.0;
-    }
-    let lower = f64::from_bits(u64::from(place) << SHIFT);
-    let upper = f64::from_bits(u64::from(place + 1) << SHIFT);
-    // Beyond the last one there is infinity.
-    sign * if upper.is_finite() {
-        f64::midpoint(lower, upper)
-    } else {
-        lower
-    }
-}
-
-/// The quantile of a sketch by the nearest rank.
-fn quantile(bytes: &[u8], share: f64) -> Option<f64> {
-    let all = entries(bytes).fold(0_u64, |all, (_, count)| all.saturating_add(count));
-    let rank = ((share.clamp(0.0, 1.0) * all as f64).ceil() as u64).max(1);
-    let mut below = 0_u64;
-    entries(bytes)
-        .find(|(_, count)| {
-            below = below.saturating_add(*count);
-            below >= rank
-        })
-        .map(|(bucket, _)| middle(bucket))
+/// What an aggregate makes a sketch of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Of {
+    Numbers,
+    Sketches,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SketchFunction {
+    of: Of,
     signature: Signature,
 }
 
 impl AggregateUDFImpl for SketchFunction {
     fn name(&self) -> &'static str {
-        "sketch"
+        match self.of {
+            Of::Numbers => "sketch",
+            Of::Sketches => "merge",
+        }
     }
 
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType, DataFusionError> {
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType, DataFusionError> {
+        let is_sketch = matches!(arguments, [DataType::Binary | DataType::Null]);
+        if self.of == Of::Sketches && !is_sketch {
+            return Err(DataFusionError::Plan(
+                "merge takes sketches: quantile(merge(durations), 0.95); of numbers they are made by sketch(duration)"
+                    .to_owned(),
+            ));
+        }
         Ok(DataType::Binary)
     }
 
@@ -166,7 +91,10 @@ impl AggregateUDFImpl for SketchFunction {
         &self,
         _arguments: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn Accumulator>, DataFusionError> {
-        Ok(Box::new(One::default()))
+        Ok(Box::new(One {
+            of: self.of,
+            sketch: Sketch::default(),
+        }))
     }
 
     fn state_fields(
@@ -185,27 +113,36 @@ impl AggregateUDFImpl for SketchFunction {
         &self,
         _arguments: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>, DataFusionError> {
-        Ok(Box::new(Groups::default()))
+        Ok(Box::new(Groups::new(self.of)))
     }
 }
 
 /// The sketch of rows that are not grouped.
-#[derive(Debug, Default)]
-struct One(Sketch);
+#[derive(Debug)]
+struct One {
+    of: Of,
+    sketch: Sketch,
+}
 
 impl Accumulator for One {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<(), DataFusionError> {
-        numbers(values, |_, bucket, count| self.0.add(bucket, count))
+        match self.of {
+            Of::Numbers => numbers(values, |_, bucket, count| self.sketch.add(bucket, count)),
+            Of::Sketches => self.merge_batch(values),
+        }
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue, DataFusionError> {
-        let mut builder = BinaryBuilder::new();
-        self.0.write(&mut builder);
-        ScalarValue::try_from_array(&builder.finish(), 0)
+        let is_there = !self.sketch.is_empty();
+        Ok(ScalarValue::Binary(is_there.then(|| {
+            let mut bytes = Vec::new();
+            self.sketch.write(&mut bytes);
+            bytes
+        })))
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.0.size()
+        size_of::<Self>() + self.sketch.size()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>, DataFusionError> {
@@ -213,37 +150,84 @@ impl Accumulator for One {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<(), DataFusionError> {
-        let states: &BinaryArray = states[0].as_binary();
+        let states = cast(&states[0], &DataType::Binary)?;
+        let states: &BinaryArray = states.as_binary();
         states
             .iter()
             .flatten()
-            .for_each(|state| self.0.merge(state));
+            .for_each(|state| self.sketch.merge(state));
         Ok(())
     }
 }
 
-/// A sketch for each group.
+/// What a group has. Most groups of a long time are of one sketch, which need not be taken apart.
 #[derive(Debug, Default)]
+struct Group {
+    only: Option<Box<[u8]>>,
+    counts: Sketch,
+}
+
+impl Group {
+    fn counts(&mut self) -> &mut Sketch {
+        if let Some(only) = self.only.take() {
+            self.counts.merge(&only);
+        }
+        &mut self.counts
+    }
+
+    fn merge(&mut self, sketch: &[u8]) {
+        if self.only.is_none() && self.counts.is_empty() {
+            self.only = Some(sketch.into());
+        } else {
+            self.counts().merge(sketch);
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.counts.size() + self.only.as_ref().map_or(0, |only| only.len())
+    }
+}
+
+/// A sketch for each group.
+#[derive(Debug)]
 struct Groups {
-    sketches: Vec<Sketch>,
+    of: Of,
+    each: Vec<Group>,
     /// Memory of their buckets.
     bytes: usize,
 }
 
 impl Groups {
-    fn change(&mut self, group: usize, change: impl FnOnce(&mut Sketch)) {
-        let sketch = &mut self.sketches[group];
-        let before = sketch.size();
-        change(sketch);
-        self.bytes += sketch.size() - before;
+    const fn new(of: Of) -> Self {
+        Self {
+            of,
+            each: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn change(&mut self, group: usize, change: impl FnOnce(&mut Group)) {
+        let group = &mut self.each[group];
+        let before = group.size();
+        change(group);
+        self.bytes = self.bytes + group.size() - before;
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
-        let sketches = emit_to.take_needed(&mut self.sketches);
-        let mut builder = BinaryBuilder::new();
-        for sketch in &sketches {
-            self.bytes -= sketch.size();
-            sketch.write(&mut builder);
+        let groups = emit_to.take_needed(&mut self.each);
+        let mut builder = BinaryBuilder::with_capacity(groups.len(), self.bytes);
+        let mut bytes = Vec::new();
+        for group in &groups {
+            self.bytes -= group.size();
+            match &group.only {
+                Some(only) => builder.append_value(only),
+                None if group.counts.is_empty() => builder.append_null(),
+                None => {
+                    bytes.clear();
+                    group.counts.write(&mut bytes);
+                    builder.append_value(&bytes);
+                }
+            }
         }
         Arc::new(builder.finish())
     }
@@ -257,14 +241,17 @@ impl GroupsAccumulator for Groups {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<(), DataFusionError> {
-        self.sketches.resize_with(total, Sketch::default);
+        self.each.resize_with(total, Group::default);
         let is_taken =
             |row: usize| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-        numbers(values, |row, bucket, count| {
-            if is_taken(row) {
-                self.change(groups[row], |sketch| sketch.add(bucket, count));
-            }
-        })
+        match self.of {
+            Of::Numbers => numbers(values, |row, bucket, count| {
+                if is_taken(row) {
+                    self.change(groups[row], |group| group.counts().add(bucket, count));
+                }
+            }),
+            Of::Sketches => self.merge_rows(&values[0], groups, is_taken),
+        }
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef, DataFusionError> {
@@ -281,14 +268,8 @@ impl GroupsAccumulator for Groups {
         groups: &[usize],
         total: usize,
     ) -> Result<(), DataFusionError> {
-        self.sketches.resize_with(total, Sketch::default);
-        let states: &BinaryArray = states[0].as_binary();
-        for (row, state) in states.iter().enumerate() {
-            if let Some(state) = state {
-                self.change(groups[row], |sketch| sketch.merge(state));
-            }
-        }
-        Ok(())
+        self.each.resize_with(total, Group::default);
+        self.merge_rows(&states[0], groups, |_| true)
     }
 
     fn convert_to_state(
@@ -296,14 +277,36 @@ impl GroupsAccumulator for Groups {
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>, DataFusionError> {
+        if self.of == Of::Sketches && filter.is_none() {
+            return Ok(vec![cast(&values[0], &DataType::Binary)?]);
+        }
         let rows: Vec<usize> = (0..values[0].len()).collect();
-        let mut each = Self::default();
+        let mut each = Self::new(self.of);
         each.update_batch(values, &rows, filter, rows.len())?;
         each.state(EmitTo::All)
     }
 
     fn size(&self) -> usize {
-        self.sketches.capacity() * size_of::<Sketch>() + self.bytes
+        self.each.capacity() * size_of::<Group>() + self.bytes
+    }
+}
+
+impl Groups {
+    /// Adds sketches to those of their groups.
+    fn merge_rows(
+        &mut self,
+        sketches: &ArrayRef,
+        groups: &[usize],
+        is_taken: impl Fn(usize) -> bool,
+    ) -> Result<(), DataFusionError> {
+        let sketches = cast(sketches, &DataType::Binary)?;
+        let sketches: &BinaryArray = sketches.as_binary();
+        for (row, sketch) in sketches.iter().enumerate() {
+            if let Some(sketch) = sketch.filter(|_| is_taken(row)) {
+                self.change(groups[row], |group| group.merge(sketch));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -320,19 +323,18 @@ fn numbers(
     let weights = weights.transpose()?;
     let weights = weights.as_ref().map(AsArray::as_primitive::<Float64Type>);
     for (row, number) in numbers.iter().enumerate() {
-        let count = weights.map_or(1, |weights| units(weights, row));
-        if let Some(bucket) = number.and_then(bucket).filter(|_| count > 0) {
+        let count = weights.map_or(UNITS, |weights| units(weights, row));
+        if let Some(bucket) = number.and_then(sketch::bucket).filter(|_| count > 0) {
             take(row, bucket, count);
         }
     }
     Ok(())
 }
 
-/// A row's weight in [`UNITS`]; none for what is no weight.
+/// A row's weight; none for what is no weight.
 fn units(weights: &Float64Array, row: usize) -> u64 {
-    // What is no number becomes zero, and what is too much the most there is.
     if weights.is_valid(row) {
-        (weights.value(row) * UNITS).round() as u64
+        sketch::units(weights.value(row))
     } else {
         0
     }
@@ -379,7 +381,7 @@ impl ScalarUDFImpl for QuantileFunction {
         let sketches: &BinaryArray = sketches.as_binary_opt().ok_or_else(wrong)?;
         let quantiles: Float64Array = sketches
             .iter()
-            .map(|sketch| quantile(sketch?, share))
+            .map(|sketch| sketch::quantile(sketch?, share))
             .collect();
         Ok(ColumnarValue::Array(Arc::new(quantiles)))
     }
@@ -387,33 +389,21 @@ impl ScalarUDFImpl for QuantileFunction {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    #[test]
-    fn buckets_stand_in_the_order_of_numbers() {
-        let numbers = [
-            f64::NEG_INFINITY,
-            -1e300,
-            -2.0,
-            -1e-9,
-            0.0,
-            1e-300,
-            0.5,
-            1.0,
-            1.02,
-            1e9,
-            f64::INFINITY,
-        ];
-        let buckets: Vec<_> = numbers
-            .iter()
-            .map(|number| bucket(*number).unwrap())
-            .collect();
-        assert!(buckets.is_sorted(), "{buckets:?}");
-        assert_eq!(bucket(-0.0), bucket(0.0));
-        assert_eq!(bucket(f64::NAN), None);
-        assert!(middle(bucket(0.0).unwrap()).abs() < f64::MIN_POSITIVE);
+    /// The bytes of a sketch.
+    fn told(accumulator: &mut One) -> Vec<u8> {
+        match accumulator.evaluate().unwrap() {
+            ScalarValue::Binary(Some(bytes)) => bytes,
+            other => panic!("a sketch is bytes, not {other}"),
+        }
+    }
+
+    fn one(of: Of) -> One {
+        One {
+            of,
+            sketch: Sketch::default(),
+        }
     }
 
     #[test]
@@ -427,37 +417,45 @@ mod tests {
                 Some(f64::NAN),
             ])),
         ];
-        let mut weighted = One::default();
+        let mut weighted = one(Of::Numbers);
         weighted.update_batch(&numbers_and_weights).unwrap();
-        let ScalarValue::Binary(Some(bytes)) = weighted.evaluate().unwrap() else {
-            panic!("a sketch is bytes");
-        };
+        let bytes = told(&mut weighted);
         let near = |share: f64, expected: f64| {
-            let told = quantile(&bytes, share).unwrap();
+            let told = sketch::quantile(&bytes, share).unwrap();
             assert!((told / expected - 1.0).abs() < 0.01, "{share}: {told}");
         };
         near(0.84, 1.0);
         near(0.86, 100.0);
     }
 
-    proptest! {
-        #[test]
-        fn a_quantile_is_within_a_percent(mut numbers in prop::collection::vec(-1e12_f64..1e12, 1..300), share in 0.0_f64..=1.0) {
-            let mut halves = [Sketch::default(), Sketch::default()];
-            for (at, number) in numbers.iter().enumerate() {
-                halves[at % 2].add(bucket(*number).unwrap(), 1);
-            }
-            let mut builder = BinaryBuilder::new();
-            halves.iter().for_each(|half| half.write(&mut builder));
-            let written = builder.finish();
-            let mut whole = Sketch::default();
-            written.iter().flatten().for_each(|half| whole.merge(half));
-            let mut builder = BinaryBuilder::new();
-            whole.write(&mut builder);
-            let told = quantile(builder.finish().value(0), share).unwrap();
-            numbers.sort_by(f64::total_cmp);
-            let rank = ((share * numbers.len() as f64).ceil() as usize).max(1) - 1;
-            prop_assert!((told - numbers[rank]).abs() <= 0.008 * numbers[rank].abs() + f64::MIN_POSITIVE, "{told} {}", numbers[rank]);
-        }
+    #[test]
+    fn sketches_that_are_merged_are_those_of_all_numbers() {
+        let of = |numbers: Vec<f64>| -> ArrayRef { Arc::new(Float64Array::from(numbers)) };
+        let mut all = one(Of::Numbers);
+        all.update_batch(&[of(vec![1.0, 2.0, 300.0, 300.0])])
+            .unwrap();
+        let mut halves = Groups::new(Of::Numbers);
+        halves
+            .update_batch(&[of(vec![1.0, 2.0, 300.0, 300.0])], &[0, 1, 1, 0], None, 3)
+            .unwrap();
+        // The third group has nothing.
+        let halves = halves.evaluate(EmitTo::All).unwrap();
+        assert_eq!((halves.len(), halves.null_count()), (3, 1));
+        let mut merged = one(Of::Sketches);
+        merged.update_batch(&[Arc::clone(&halves)]).unwrap();
+        assert_eq!(told(&mut merged), told(&mut all));
+        let mut groups = Groups::new(Of::Sketches);
+        let is_taken = BooleanArray::from(vec![true, false, true]);
+        groups
+            .update_batch(&[Arc::clone(&halves)], &[0, 0, 1], Some(&is_taken), 2)
+            .unwrap();
+        groups.merge_batch(&[halves], &[1, 0, 0], 2).unwrap();
+        let groups = groups.evaluate(EmitTo::All).unwrap();
+        let groups: &BinaryArray = groups.as_binary();
+        assert_eq!(groups.value(0), told(&mut all));
+        assert_eq!(
+            sketch::quantile(groups.value(1), 0.0),
+            sketch::quantile(groups.value(0), 0.0)
+        );
     }
 }

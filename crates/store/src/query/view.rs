@@ -1,6 +1,6 @@
 //! The tables as statements see them, each as it was when the statement began.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
@@ -29,12 +29,16 @@ use super::{
 };
 use crate::{
     catalogue::AttributeType,
+    clickhouse, rollup,
     shared::{Held, Shared, Snapshot},
     table::{ATTRIBUTE_PREFIX, REST, Table, missing},
 };
 
 /// The column that has all attributes of a row, as a JSON object.
 pub(super) const ATTRIBUTES: &str = "attributes";
+
+/// Most attributes that have a column in a table: planning a statement takes time and memory for each, asked for or not.
+const ATTRIBUTES_MAX: usize = 1000;
 
 /// The tables by name.
 #[derive(Debug)]
@@ -67,8 +71,11 @@ impl SchemaProvider for Tables {
             return Ok(None);
         };
         self.refresh().await?;
-        let view = View::new(table, self.0.snapshot(table));
-        Ok(Some(Arc::new(view)))
+        let mut snapshot = self.0.snapshot(table);
+        if table == Table::Operations && !snapshot.memory.is_empty() {
+            snapshot.memory = vec![rollup::of_spans(&snapshot.memory)?];
+        }
+        Ok(Some(Arc::new(View::new(table, snapshot))))
     }
 
     fn table_exist(&self, name: &str) -> bool {
@@ -267,25 +274,26 @@ fn shown(data_type: &DataType) -> DataType {
     }
 }
 
-/// Every attribute with a column, by name; of text where it is not of one type everywhere.
-fn attributes(snapshot: &Snapshot) -> std::collections::BTreeMap<String, DataType> {
-    let mut found = std::collections::BTreeMap::new();
-    let mut add = |name: &str, data_type: DataType| match found.get_mut(name) {
-        None => {
-            found.insert(name.to_owned(), data_type);
+/// The attributes with a column, by name; of text where one is not of one type everywhere. Where they are more than
+/// [`ATTRIBUTES_MAX`], those that the most segments and batches have: others are found in all attributes of a row.
+fn attributes(snapshot: &Snapshot) -> BTreeMap<String, DataType> {
+    let elsewhere = snapshot.elsewhere.iter();
+    let elsewhere: Vec<_> = elsewhere.flat_map(clickhouse::View::attributes).collect();
+    let mut found: BTreeMap<&str, (DataType, usize)> = BTreeMap::new();
+    let mut add = |name, data_type: DataType| {
+        let (known, times) = found.entry(name).or_insert_with(|| (data_type.clone(), 0));
+        if *known != data_type {
+            *known = DataType::Utf8View;
         }
-        Some(known) if *known != data_type => *known = DataType::Utf8View,
-        Some(_) => {}
+        *times += 1;
     };
     for held in &snapshot.segments {
         for (name, kind) in &*held.segment.attributes {
-            add(name, kind.shown());
+            add(name.as_str(), kind.shown());
         }
     }
-    if let Some(elsewhere) = &snapshot.elsewhere {
-        for (name, kind) in elsewhere.attributes() {
-            add(&name, kind.shown());
-        }
+    for (name, kind) in &elsewhere {
+        add(name.as_str(), kind.shown());
     }
     for batch in &snapshot.memory {
         for field in batch.schema_ref().fields() {
@@ -294,7 +302,16 @@ fn attributes(snapshot: &Snapshot) -> std::collections::BTreeMap<String, DataTyp
             }
         }
     }
+    let mut found: Vec<_> = found.into_iter().collect();
+    if found.len() > ATTRIBUTES_MAX {
+        // By name where two are as common, which they are in.
+        found.sort_by_key(|(_, (_, times))| Reverse(*times));
+        found.truncate(ATTRIBUTES_MAX);
+    }
+    let found = found.into_iter();
     found
+        .map(|(name, (data_type, _))| (name.to_owned(), data_type))
+        .collect()
 }
 
 impl AttributeType {

@@ -7,7 +7,7 @@ use radiosonde_core::{ids::TraceId, model};
 use radiosonde_store::{
     Config, Rows, Store,
     query::{Cell, Limits},
-    row::{Origin, SpanRow, Value},
+    row::{LogRow, Origin, SpanRow, Value},
 };
 
 /// A value that an attribute may have.
@@ -145,6 +145,49 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn keys_without_end_are_kept_and_do_not_make_columns_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(Config::new(folder.path())).unwrap();
+    // Each call brings as many new keys as its rows may have columns, and one that all have.
+    for call in 0..30 {
+        let keys: Vec<String> = (0..250)
+            .map(|key| format!("key{}", call * 250 + key))
+            .collect();
+        let mut attributes: Vec<_> = keys
+            .iter()
+            .map(|key| (key.as_str(), Value::Int(call)))
+            .collect();
+        attributes.push(("common", Value::Int(call)));
+        let mut rows = Rows::default();
+        rows.log(&LogRow {
+            origin: Origin::default(),
+            time_unix_ns: call,
+            trace_id: None,
+            span_id: None,
+            severity: 9,
+            event_name: "",
+            body: "a line",
+            attributes: &attributes,
+        });
+        store.append(rows).unwrap();
+    }
+    for _ in 0..2 {
+        let all = store
+            .sql("SELECT * FROM logs LIMIT 1", Limits::default())
+            .unwrap();
+        assert!(all.columns.len() < 1100, "{}", all.columns.len());
+        let statement = "SELECT CAST(time AS BIGINT) FROM logs WHERE CAST(attributes['key7499'] AS BIGINT) = 29 \
+                         OR CAST(attributes['key0'] AS BIGINT) = 0 OR attributes['common'] = 7 ORDER BY 1";
+        let answer = store.sql(statement, Limits::default()).unwrap();
+        assert_eq!(
+            answer.rows,
+            [[Cell::Int(0)], [Cell::Int(7)], [Cell::Int(29)]]
+        );
+        store.flush().unwrap();
     }
 }
 

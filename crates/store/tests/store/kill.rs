@@ -24,8 +24,7 @@ const FIRST: &str = "RADIOSONDE_STORE_TEST_FIRST";
 fn rounds() -> u64 {
     env::var("RADIOSONDE_KILL_POINTS")
         .ok()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(50)
+        .map_or(50, |rounds| rounds.parse().unwrap())
 }
 
 /// Small enough that logs, segments and the catalogue change all the time.
@@ -146,6 +145,14 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_twice() {
         let rows = number(&store, "SELECT count(*) FROM spans");
         let distinct = number(&store, "SELECT count(DISTINCT span_id) FROM spans");
         assert_eq!(rows, distinct, "round {round}: there is a row twice");
+        let added_up = number(
+            &store,
+            "SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM operations",
+        );
+        assert_eq!(
+            rows, added_up,
+            "round {round}: spans and what they add up to"
+        );
         let samples = number(&store, "SELECT count(*) FROM profiles");
         let distinct = number(&store, "SELECT count(DISTINCT time) FROM profiles");
         assert_eq!(samples, distinct, "round {round}: there is a sample twice");

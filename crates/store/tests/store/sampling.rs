@@ -107,6 +107,11 @@ fn a_sample_stands_for_all_that_came_before_and_after_opening_again() {
         assert!((median / 3_500.0 - 1.0).abs() < 0.05, "{median}");
     };
     check(&store);
+    // What spans add up to is of all that came.
+    let all = "SELECT sum(count), sum(errors), quantile(merge(durations), 0.5) FROM operations";
+    let all = numbers(&store, all);
+    assert_eq!(all[..2], [10_000.0, 50.0]);
+    assert!((all[2] / 3_500.0 - 1.0).abs() < 0.01, "{all:?}");
     let sampled = store.sampled().unwrap();
     assert_eq!((sampled.failed, sampled.slow, sampled.rare), (50, 0, 0));
     assert_eq!(sampled.early, 5_000, "a flush does not wait");

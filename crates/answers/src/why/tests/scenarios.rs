@@ -357,8 +357,11 @@ fn a_reading_that_fits_into_nothing_else_was_spent_in_what_looks_like_a_wait() {
 
 #[test]
 fn what_did_not_run_is_what_its_name_says_only_where_that_waits() {
-    let mut said = one_span("handshake", 979);
-    said.with(2, PHASE_ATTRIBUTE, "io");
+    let said = |kind: &'static str, cpu_ms| {
+        let mut said = one_span("handshake", cpu_ms);
+        said.with(2, PHASE_ATTRIBUTE, kind);
+        said
+    };
     for (script, expected) in [
         (one_span("fetch", 5), Cause::Io),
         (one_span("queue", 0), Cause::Queue),
@@ -367,11 +370,30 @@ fn what_did_not_run_is_what_its_name_says_only_where_that_waits() {
         (one_span("serialize reply", 1), Cause::Wait),
         (one_span("model.load", 979), Cause::ColdStart),
         // The program knows better than its processor time what it was doing.
-        (said, Cause::Io),
+        (said("io", 500), Cause::Io),
+        (said("startup", 979), Cause::ColdStart),
+        // A thread that waits for a GPU may spin.
+        (said("gpu_wait", 979), Cause::GpuWait),
+        // But it did not wait for anything else while it computed.
+        (said("io", 979), Cause::Cpu),
+        (said("queue", 979), Cause::Cpu),
+        (said("lock", 979), Cause::Cpu),
     ] {
         let account = script.account();
         assert_eq!(cause(&account), Some(expected), "{account}");
     }
+}
+
+#[test]
+fn a_declared_wait_that_computed_all_the_time_is_said() {
+    let mut s = Script::new(1000);
+    let outer = s.span(1, "handshake", 10, 990);
+    s.span(outer, "verify", 20, 980);
+    s.with(outer, PHASE_ATTRIBUTE, "io").cpu(outer, 970);
+    let account = s.account();
+    assert_eq!(cause(&account), Some(Cause::Cpu), "{account}");
+    let said = "1 span that `radiosonde.phase` calls a wait computed nearly all the time (`handshake` for 970.0 ms)";
+    assert!(account.to_string().contains(said), "{account}");
 }
 
 #[test]

@@ -81,22 +81,26 @@ impl Measure {
 }
 
 impl MeasureFamily {
-    pub(super) fn find(&self, labels: &[(&str, ValueRef<'_>)]) -> (MeasureHandle, bool) {
+    pub(super) fn find(
+        &self,
+        labels: &[(&str, ValueRef<'_>)],
+        measured_unix_ns: u64,
+    ) -> (MeasureHandle, bool) {
         match self {
             Self::Whole(family) => {
-                let (handle, overflowed) = family.find(labels);
+                let (handle, overflowed) = family.find(labels, measured_unix_ns);
                 (MeasureHandle::Whole(handle), overflowed)
             }
             Self::Counter(family) => {
-                let (handle, overflowed) = family.find(labels);
+                let (handle, overflowed) = family.find(labels, measured_unix_ns);
                 (MeasureHandle::Counter(handle), overflowed)
             }
             Self::Gauge(family) => {
-                let (handle, overflowed) = family.find(labels);
+                let (handle, overflowed) = family.find(labels, measured_unix_ns);
                 (MeasureHandle::Gauge(handle), overflowed)
             }
             Self::Histogram(family) => {
-                let (handle, overflowed) = family.find(labels);
+                let (handle, overflowed) = family.find(labels, measured_unix_ns);
                 (MeasureHandle::Histogram(handle), overflowed)
             }
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use radiosonde_core::{ValueRef, model::Value};
 
-use crate::redact::{REDACTED, Redaction, Sensitivity, Traits};
+use crate::redact::{Arguments, REDACTED, Redaction, Sensitivity, Traits};
 
 /// A value that can stand in an object.
 pub(super) trait JsonValue {
@@ -42,9 +42,16 @@ impl JsonValue for &Value {
             (_, Value::U64(value)) => push_u64(*value, out),
             (_, Value::F64(value)) => push_f64(*value, out),
             (_, Value::Str(text)) => push_text(text, redaction, out),
-            (_, Value::List(values)) => push_list(values.iter(), out, |value, out| {
-                value.push(sensitivity, redaction, out);
-            }),
+            (_, Value::List(values)) => {
+                let mut arguments = Arguments::default();
+                push_list(values.iter(), out, |value, out| {
+                    if arguments.is_secret(value.as_str(), redaction) {
+                        push_redacted(out);
+                    } else {
+                        value.push(sensitivity, redaction, out);
+                    }
+                });
+            }
             (_, Value::Map(entries)) => {
                 out.push(b'{');
                 for (index, (name, value)) in entries.iter().enumerate() {
@@ -62,7 +69,7 @@ impl JsonValue for &Value {
 fn push_list<T>(
     values: impl Iterator<Item = T>,
     out: &mut Vec<u8>,
-    push: impl Fn(T, &mut Vec<u8>),
+    mut push: impl FnMut(T, &mut Vec<u8>),
 ) {
     out.push(b'[');
     for (index, value) in values.enumerate() {

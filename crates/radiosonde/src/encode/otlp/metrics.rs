@@ -28,6 +28,8 @@ const SCOPE: &str = "radiosonde";
 
 /// Series of one metric that share a request; more are continued in the next one.
 const SERIES_MAX: usize = 2048;
+/// The same of a histogram, whose series may have some kilobytes each.
+const HISTOGRAMS_MAX: usize = 256;
 
 /// What one `Metric` message holds.
 enum Points<'a> {
@@ -99,10 +101,10 @@ fn messages(metric: &Metric) -> Vec<(&Metric, Points<'_>)> {
                 .iter()
                 .partition(|series| matches!(series.value.buckets, Buckets::Explicit { .. }));
             let explicit = explicit
-                .chunks(SERIES_MAX)
+                .chunks(HISTOGRAMS_MAX)
                 .map(|part| Points::Histogram(part.to_vec()));
             let exponential = exponential
-                .chunks(SERIES_MAX)
+                .chunks(HISTOGRAMS_MAX)
                 .map(|part| Points::Exponential(part.to_vec()));
             explicit.chain(exponential).collect()
         }

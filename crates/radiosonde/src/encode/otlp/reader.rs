@@ -54,6 +54,14 @@ impl<'a> Reader<'a> {
         Some((key >> 3, value))
     }
 
+    /// What is there of the first field, where that is of number `wanted` and holds more bytes than there are.
+    pub(crate) fn cut_bytes(mut self, wanted: u64) -> Option<&'a [u8]> {
+        let key = self.varint()?;
+        let length = self.varint()?;
+        let is_wanted = key == (wanted << 3) + u64::from(BYTES);
+        (is_wanted && length > self.0.len() as u64).then_some(self.0)
+    }
+
     /// All fields, or `None` when the bytes are not a message to their end.
     pub(crate) fn whole(mut self) -> Option<Vec<(u64, Field<'a>)>> {
         let mut fields = Vec::new();

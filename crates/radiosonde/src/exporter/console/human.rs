@@ -90,7 +90,7 @@ impl Human {
 
     fn span(&mut self, span: &SpanRef<'_>) {
         self.level("SPAN", "\x1b[36m");
-        let duration_ns = span.end_unix_ns() - span.start_unix_ns();
+        let duration_ns = span.end_unix_ns().saturating_sub(span.start_unix_ns());
         let _ = write!(self.line, "{:>8} ", duration_text(duration_ns));
         self.style(BOLD);
         self.text(span.name());

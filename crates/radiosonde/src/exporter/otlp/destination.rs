@@ -11,12 +11,13 @@ use radiosonde_core::loss::{self, Lost};
 
 use super::{
     Condition, OtlpConfig, OtlpError, Target, Transport,
-    sender::{Life, Sender, Shared, State, Told, wait},
+    sender::{Life, Sender, Shared, State, wait},
     shown,
+    waiting::{Lane, Lanes, Told},
 };
 use crate::{
     encode::otlp::Signal,
-    exporter::spool::{Payload, Spool, Waiting},
+    exporter::spool::{Payload, Waiting},
 };
 
 /// An endpoint with everything that waits for it.
@@ -35,10 +36,15 @@ impl Destination {
         protocol: &str,
         transport: impl Transport + 'static,
     ) -> Result<Self, OtlpError> {
-        let spool = Spool::open(&config.spool, &config.spool_name(&target, protocol));
-        let shared = Arc::new(Shared::new(spool));
+        let lanes = Lanes::open(
+            &target.signals,
+            &config.spool_name(&target, protocol),
+            &config.spool,
+            config.retry_delay,
+        );
+        let shared = Arc::new(Shared::new(lanes));
         let name = shown(&target.endpoint);
-        let sender = Sender::new(Arc::clone(&shared), protocol, transport, config.retry_delay);
+        let sender = Sender::new(Arc::clone(&shared), protocol, transport);
         thread::Builder::new()
             .name("radiosonde-send".to_owned())
             .spawn(move || sender.run())
@@ -68,41 +74,54 @@ impl Destination {
     }
 
     pub(super) fn waiting(&self) -> Waiting {
-        self.shared.lock().spool.waiting()
+        self.shared.lock().lanes.waiting()
     }
 
     pub(super) fn push(&self, payload: Payload) {
-        self.shared.lock().spool.push(payload);
+        self.shared.lock().lanes.push(payload);
         self.shared.work.notify_one();
     }
 
     /// What went wrong since the last call, and what was lost by it.
     pub(super) fn take_fault(&self) -> Option<Told> {
-        self.shared.lock().take_fault()
+        self.shared.lock().lanes.take_fault()
     }
 
-    /// Tells whether it is away, for any thread.
+    /// Tells whether it is away, or does not take a signal, for any thread.
     pub(super) fn condition(&self) -> Condition {
         let (name, shared) = (self.name.clone(), Arc::clone(&self.shared));
         Arc::new(move || {
             let state = shared.lock();
-            let away = state.away.as_ref()?;
-            let (since_s, waiting) = (
-                away.since.elapsed().as_secs(),
-                state.spool.waiting().records,
-            );
-            Some(format!(
-                "{name} is away for {since_s} s, {waiting} records wait: {}",
-                away.reason
-            ))
+            let lanes = &state.lanes;
+            if let Some(away) = lanes.away() {
+                let (seconds, waiting) = (away.seconds(), lanes.waiting().records);
+                return Some(format!(
+                    "{name} is away for {seconds} s, {waiting} records wait: {}",
+                    away.reason
+                ));
+            }
+            let refused = lanes.all.iter().filter_map(|lane| {
+                let away = lane.away()?;
+                let (seconds, waiting) = (away.seconds(), lane.spool.waiting().records);
+                Some(format!(
+                    "{name} takes no {} for {seconds} s, {waiting} records wait: {}",
+                    lane.signal.name(),
+                    away.reason
+                ))
+            });
+            let refused: Vec<_> = refused.collect();
+            (!refused.is_empty()).then(|| refused.join("; "))
         })
     }
 
     /// Asks for everything to be sent now, which somebody waits for until `deadline`.
     pub(super) fn flush(&self, deadline: Instant) -> Flush<'_> {
         let mut state = self.shared.lock();
-        state.flushing = true;
-        let failures = state.failures;
+        let flushed = |lane: &mut Lane| {
+            lane.is_flushing = true;
+            lane.failures
+        };
+        let failures = state.lanes.all.iter_mut().map(flushed).collect();
         drop(state);
         self.shared.work.notify_one();
         Flush {
@@ -115,13 +134,16 @@ impl Destination {
     /// Says what a flush that is over left behind, made as safe as it can be.
     pub(super) fn left_behind(&self) -> Option<Told> {
         let mut state = self.shared.lock();
-        state.left_behind = !state.spool.is_empty();
-        if !state.left_behind {
+        let lanes = &mut state.lanes;
+        for lane in &mut lanes.all {
+            lane.left_behind = !lane.spool.is_empty();
+        }
+        if !lanes.all.iter().any(|lane| lane.left_behind) {
             return None;
         }
-        let in_memory = state.spool.persist();
-        let waiting = state.spool.waiting().records;
-        let (why, lost) = state
+        let in_memory = lanes.persist();
+        let waiting = lanes.waiting().records;
+        let (why, lost) = lanes
             .take_fault()
             .unwrap_or_else(|| ("no answer yet".to_owned(), Vec::new()));
         drop(state);
@@ -136,12 +158,17 @@ impl Destination {
     /// is not waited for.
     pub(super) fn settle(&self, deadline: Instant) {
         let state = self.shared.lock();
-        let failures = state.failures;
-        if state.not_before.is_none() && !state.left_behind {
-            drop(self.shared.wait_while(state, deadline, |state| {
-                !state.spool.is_empty() && state.failures == failures
-            }));
-        }
+        let lanes = &state.lanes;
+        // Of each that is waited for, how many attempts failed before.
+        let awaited: Vec<Option<u64>> = lanes
+            .all
+            .iter()
+            .map(|lane| lanes.is_on_its_way(lane).then_some(lane.failures))
+            .collect();
+        drop(self.shared.wait_while(state, deadline, |state| {
+            let mut lanes = state.lanes.all.iter().zip(&awaited);
+            lanes.any(|(lane, &failures)| !lane.spool.is_empty() && Some(lane.failures) == failures)
+        }));
     }
 
     /// Asks the sender to end.
@@ -157,15 +184,17 @@ impl Destination {
     /// Waits for the sender's end, and makes what is left as safe as it can be.
     pub(super) fn end(&self, deadline: Instant) {
         let state = self.shared.lock();
-        let left_behind = state.left_behind;
-        let mut state = self.shared.wait_while(state, deadline, |state| {
-            !(left_behind && state.spool.is_out())
-        });
+        let behind = |lane: &Lane| lane.left_behind && lane.spool.is_out();
+        let mut state = self
+            .shared
+            .wait_while(state, deadline, |state| !state.lanes.all.iter().any(behind));
         // A request that is still on its way may yet arrive; if the process ends before, the next one sends it again.
-        let lost = state.spool.persist();
+        let lost = state.lanes.persist();
         loss::count(Lost::ShutdownDeadline, lost);
         if state.sender == Life::Ended {
-            state.spool.close();
+            for lane in &mut state.lanes.all {
+                lane.spool.close();
+            }
         }
     }
 }
@@ -173,15 +202,17 @@ impl Destination {
 /// A flush that is under way. Dropping it ends it.
 pub(super) struct Flush<'a> {
     shared: &'a Shared,
-    failures: u64,
+    /// Of each signal, how many attempts failed before.
+    failures: Vec<u64>,
     deadline: Instant,
 }
 
 impl Flush<'_> {
     fn waits(&self, state: &State) -> bool {
-        !state.spool.is_empty()
-            && state.failures == self.failures
-            && !state.is_sent_away(self.deadline)
+        let mut lanes = state.lanes.all.iter().zip(&self.failures);
+        lanes.any(|(lane, &failures)| {
+            !lane.spool.is_empty() && lane.failures == failures && !lane.is_sent_away(self.deadline)
+        })
     }
 
     /// Waits until everything is delivered, an attempt fails, or until `deadline`.
@@ -197,14 +228,16 @@ impl Flush<'_> {
     pub(super) fn persist(&self) {
         let mut state = self.shared.lock();
         if self.waits(&state) {
-            state.spool.persist();
+            state.lanes.persist();
         }
     }
 }
 
 impl Drop for Flush<'_> {
     fn drop(&mut self) {
-        self.shared.lock().flushing = false;
+        for lane in &mut self.shared.lock().lanes.all {
+            lane.is_flushing = false;
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Grpc {
         })
     }
 
-    fn call(&mut self, signal: Signal, body: Bytes) -> Result<Bytes, Status> {
+    fn call(&mut self, signal: Signal, body: Bytes) -> Result<Bytes, Failure> {
         let (endpoint, gzip) = (&self.endpoint, self.gzip);
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
@@ -76,8 +76,15 @@ impl Grpc {
             client
                 .ready()
                 .await
-                .map_err(|error| Status::unavailable(causes(&error)))?;
-            let answer = client.unary(request, path(signal), Raw).await?;
+                .map_err(|error| Failure::Silent(Status::unavailable(causes(&error))))?;
+            let answer = client.unary(request, path(signal), Raw).await;
+            let answer = answer.map_err(|status| {
+                if is_broken_connection(&status) {
+                    Failure::Silent(status)
+                } else {
+                    Failure::Answered(status)
+                }
+            })?;
             Ok((answer.into_inner(), channel))
         };
         let timeout = self.timeout;
@@ -89,10 +96,10 @@ impl Grpc {
                 self.channel = Some(channel);
                 Ok(answer)
             }
-            Ok(Err(status)) => Err(status),
-            Err(_) => Err(Status::deadline_exceeded(format!(
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(Failure::Silent(Status::deadline_exceeded(format!(
                 "no answer within {timeout:?}"
-            ))),
+            )))),
         }
     }
 }
@@ -102,20 +109,46 @@ impl Transport for Grpc {
         let body = Bytes::copy_from_slice(body);
         let was_connected = self.channel.is_some();
         let mut called = self.call(signal, body.clone());
-        if let Err(status) = &called
+        if let Err(Failure::Silent(status)) = &called
             && was_connected
             && is_broken_connection(status)
         {
             called = self.call(signal, body);
         }
         match called {
-            Ok(answer) => response::success(&answer),
-            Err(status) => refused(&status),
+            Ok(answer) => response::success(&answer, true),
+            Err(Failure::Answered(status)) if is_answer_too_long(&status) => Outcome::Partial {
+                rejected: 0,
+                reason: "the answer is too long to be read".to_owned(),
+            },
+            Err(Failure::Answered(status)) => refused(&status),
+            Err(Failure::Silent(status)) => Outcome::Unreachable {
+                reason: reason(&status),
+            },
         }
     }
 }
 
-/// Whether the status is the client's own word for a connection that ended, not the server's.
+/// Why a call did not succeed.
+enum Failure {
+    /// The client's own word: no answer came.
+    Silent(Status),
+    /// The server's.
+    Answered(Status),
+}
+
+/// Whether the status is the client's own word for an answer of which it reads no more. What was sent is taken then.
+fn is_answer_too_long(status: &Status) -> bool {
+    let said = match status.code() {
+        Code::OutOfRange => "Error, decoded message length too large",
+        Code::ResourceExhausted => "Error decompressing: size limit",
+        _ => return false,
+    };
+    status.message().starts_with(said)
+}
+
+/// Whether the status is the client's own word for a connection that ended, not the server's: what the client library could
+/// not classify is one that broke.
 fn is_broken_connection(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
         && matches!(
@@ -124,16 +157,21 @@ fn is_broken_connection(status: &Status) -> bool {
         )
 }
 
-fn refused(status: &Status) -> Outcome {
+/// A status in words.
+fn reason(status: &Status) -> String {
     let message = match std::error::Error::source(status) {
         Some(source) => causes(source),
         None => status.message().to_owned(),
     };
-    let reason = format!(
+    format!(
         "gRPC {:?}: {}",
         status.code(),
         response::error_message(message.as_bytes())
-    );
+    )
+}
+
+fn refused(status: &Status) -> Outcome {
+    let reason = reason(status);
     let retry_after = response::retry_info(status.details());
     // OpenTelemetry protocol specification, OTLP/gRPC throttling: the codes that are tried again.
     let again = match status.code() {
@@ -144,8 +182,7 @@ fn refused(status: &Status) -> Outcome {
         | Code::Unavailable
         | Code::DataLoss => true,
         Code::ResourceExhausted => retry_after.is_some(),
-        // What the client library could not classify is a connection that broke.
-        _ => is_broken_connection(status),
+        _ => false,
     };
     if again {
         Outcome::Unavailable {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -37,8 +38,7 @@ impl Http {
             let url = if target.is_own {
                 target.endpoint.clone()
             } else {
-                let base = target.endpoint.trim_end_matches('/');
-                format!("{base}/v1/{}", signal.name())
+                below(&target.endpoint, &format!("v1/{}", signal.name()))
             };
             url.parse::<Uri>().map_err(|_| OtlpError::Endpoint {
                 endpoint: shown(&url),
@@ -83,12 +83,18 @@ impl Transport for Http {
     fn send(&mut self, signal: Signal, gzip: bool, body: &[u8]) -> Outcome {
         match self.post(signal, gzip, body) {
             Ok(response) => outcome(response),
-            Err(error) => Outcome::Unavailable {
+            Err(error) => Outcome::Unreachable {
                 reason: error.to_string(),
-                retry_after: None,
             },
         }
     }
+}
+
+/// The URL of `path` below that of `base`, which may have a query.
+fn below(base: &str, path: &str) -> String {
+    let base = base.split('#').next().unwrap_or_default();
+    let (base, query) = base.split_at(base.find('?').unwrap_or(base.len()));
+    format!("{}/{path}{query}", base.trim_end_matches('/'))
 }
 
 fn outcome(mut answer: Response<Body>) -> Outcome {
@@ -97,15 +103,13 @@ fn outcome(mut answer: Response<Body>) -> Outcome {
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| retry::retry_after(value.to_str().ok()?, SystemTime::now()));
-    // A body that breaks off or is too long says no more than the status.
-    let body = answer
-        .body_mut()
-        .with_config()
-        .limit(response::BYTES_MAX)
-        .read_to_vec()
-        .unwrap_or_default();
+    let mut body = Vec::new();
+    let mut reader = answer.body_mut().as_reader().take(response::BYTES_MAX + 1);
+    let ended = reader.read_to_end(&mut body).is_ok();
     if status.is_success() {
-        return response::success(&body);
+        // A byte more than is looked at is one too many.
+        let is_whole = ended && body.len() as u64 <= response::BYTES_MAX;
+        return response::success(&body, is_whole);
     }
     let mut reason = format!("HTTP {status}");
     let message = response::error_message(&body);

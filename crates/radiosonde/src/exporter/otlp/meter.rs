@@ -70,7 +70,7 @@ impl Meter {
             }
             Outcome::Partial { rejected, .. } => refused(*rejected),
             Outcome::Rejected { .. } => refused(records),
-            Outcome::Unavailable { .. } => {
+            Outcome::Unavailable { .. } | Outcome::Unreachable { .. } => {
                 self_metrics::Outcome::ToBeRetried { error: UNAVAILABLE }
             }
         };

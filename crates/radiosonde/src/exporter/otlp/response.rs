@@ -12,13 +12,19 @@ pub(super) const BYTES_MAX: u64 = 64 * 1024;
 /// Most bytes of a message that are shown.
 const MESSAGE_BYTES_MAX: usize = 300;
 
-/// What the body of a success says.
-pub(super) fn success(body: &[u8]) -> Outcome {
+/// What the body of a success says. One that breaks off or is too long, and so is not whole, says what the part of it does
+/// that is there.
+pub(super) fn success(body: &[u8], is_whole: bool) -> Outcome {
     // JSON is an answer in the wrong encoding to a request that was understood.
     if body.is_empty() || body.trim_ascii_start().starts_with(b"{") {
         return Outcome::Delivered;
     }
-    let Some(partial) = partial_success(body) else {
+    let partial = if is_whole {
+        partial_success(body)
+    } else {
+        cut_partial_success(body)
+    };
+    let Some(partial) = partial else {
         return Outcome::Rejected {
             reason: format!(
                 "the answer is not OTLP, is this a collector? It begins with: {}",
@@ -56,6 +62,16 @@ fn partial_success(body: &[u8]) -> Option<(u64, String)> {
         }
     }
     Some((rejected, message))
+}
+
+/// The same of a message that goes on beyond `body`: its first field does, as it has no other.
+fn cut_partial_success(body: &[u8]) -> Option<(u64, String)> {
+    let partial = Reader(body).cut_bytes(1)?;
+    let rejected = Reader(partial).find_map(|part| match part {
+        (1, Field::Varint(records)) => u64::try_from(records as i64).ok(),
+        _ => None,
+    });
+    Some((rejected.unwrap_or(0), "the answer is cut off".to_owned()))
 }
 
 /// The message of an error's body: of a `google.rpc.Status` (field 2), else the body itself.
@@ -149,6 +165,7 @@ mod tests {
                     partial_success: Some(partial),
                 }
                 .encode_to_vec(),
+                true,
             )
         };
         let partial = |rejected, reason: &str| Outcome::Partial {
@@ -160,14 +177,42 @@ mod tests {
         assert_eq!(response(2, ""), partial(2, "no reason given"));
         assert_eq!(response(-1, "odd"), partial(0, "odd"));
         assert_eq!(response(0, ""), Outcome::Delivered);
-        assert_eq!(success(b""), Outcome::Delivered);
-        assert_eq!(success(b"{\"partialSuccess\":{}}"), Outcome::Delivered);
+        for is_whole in [true, false] {
+            assert_eq!(success(b"", is_whole), Outcome::Delivered);
+            let json = b"{\"partialSuccess\":{}}";
+            assert_eq!(success(json, is_whole), Outcome::Delivered);
+        }
+    }
+
+    #[test]
+    fn of_a_message_that_is_cut_off_the_number_is_read() {
+        let partial = ExportTracePartialSuccess {
+            rejected_spans: 3,
+            error_message: "x".repeat(1000),
+        };
+        let body = ExportTraceServiceResponse {
+            partial_success: Some(partial),
+        };
+        let body = body.encode_to_vec();
+        let cut = |length: usize| success(&body[..length], false);
+        let partial = |rejected| Outcome::Partial {
+            rejected,
+            reason: "the answer is cut off".to_owned(),
+        };
+        assert_eq!(cut(500), partial(3));
+        assert_eq!(cut(5), partial(3));
+        assert_eq!(cut(4), partial(0));
+        for page in ["<html>", "\n<html>", "OK", "\n\n"] {
+            let page = page.repeat(100);
+            let said = success(page.as_bytes(), false);
+            assert!(matches!(said, Outcome::Rejected { .. }), "{page:.10}");
+        }
     }
 
     #[test]
     fn what_is_not_a_message_is_an_error_that_shows_its_beginning() {
         let Outcome::Rejected { reason } =
-            success("<html>\u{7}Log in</html>".repeat(1000).as_bytes())
+            success("<html>\u{7}Log in</html>".repeat(1000).as_bytes(), true)
         else {
             panic!("accepted")
         };
@@ -182,7 +227,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn arbitrary_answers_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            success(&body);
+            success(&body, true);
+            success(&body, false);
             prop_assert!(error_message(&body).len() <= 3 * MESSAGE_BYTES_MAX);
             #[cfg(feature = "otlp-grpc")]
             retry_info(&body);

@@ -26,12 +26,15 @@ const SEGMENTS_MIN: u64 = 16;
 
 /// The disk refused.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot write spool {path}: {source}; free space or name another folder, until then memory stands in and it is tried again every few seconds"
-)]
-pub(super) struct DiskError {
-    path: PathBuf,
-    source: io::Error,
+pub(super) enum DiskError {
+    #[error(
+        "cannot write spool {path}: {source}; free space or name another folder, until then memory stands in and it is tried again every few seconds"
+    )]
+    Write { path: PathBuf, source: io::Error },
+    #[error(
+        "cannot open spool {path}: {source}; what is in it waits, and it is tried again every few seconds"
+    )]
+    Open { path: PathBuf, source: io::Error },
 }
 
 #[derive(Debug)]
@@ -50,7 +53,7 @@ pub(super) struct Disk {
 impl Disk {
     /// Opens a folder of `destination` that no live process owns, with what is in it.
     pub(super) fn open(destination: &Path, bytes_max: u64) -> Result<Self, DiskError> {
-        let error = |source| DiskError {
+        let error = |source| DiskError::Write {
             path: destination.to_owned(),
             source,
         };
@@ -126,10 +129,12 @@ impl Disk {
             .segments
             .back()
             .is_none_or(|last| last.bytes() > 0 && last.bytes() + needed > segment_bytes_max);
-        let written = self.write(payload, full).map_err(|source| DiskError {
-            path: self.folder.clone(),
-            source,
-        });
+        let written = self
+            .write(payload, full)
+            .map_err(|source| DiskError::Write {
+                path: self.folder.clone(),
+                source,
+            });
         (dropped_first, written)
     }
 
@@ -153,7 +158,8 @@ impl Disk {
                 break;
             };
             let out = if first_is_out {
-                oldest.first().map_or(0, |first| first.records)
+                let first = oldest.first().ok().flatten();
+                first.map_or(0, |first| first.records)
             } else {
                 0
             };
@@ -166,20 +172,33 @@ impl Disk {
         was_out && !first_is_out
     }
 
+    /// Lets the oldest segments go until all are smaller by `bytes`. Says of the first payload what
+    /// [`append`](Self::append) does.
+    pub(super) fn shrink(&mut self, bytes: u64, first_is_out: bool) -> bool {
+        let needed = (self.bytes_max + bytes).saturating_sub(self.bytes());
+        self.make_room(needed, first_is_out)
+    }
+
     /// How many records made room since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 
     /// The oldest payload.
-    pub(super) fn first(&mut self) -> Option<Payload> {
-        loop {
-            let segment = self.segments.front_mut()?;
-            if let Some(payload) = segment.first() {
-                return Some(payload);
+    pub(super) fn first(&mut self) -> Result<Option<Payload>, DiskError> {
+        while let Some(segment) = self.segments.front_mut() {
+            let first = segment.first().map_err(|source| DiskError::Open {
+                path: self.folder.clone(),
+                source,
+            })?;
+            if first.is_some() {
+                return Ok(first);
             }
-            self.segments.pop_front()?.delete();
+            if let Some(settled) = self.segments.pop_front() {
+                settled.delete();
+            }
         }
+        Ok(None)
     }
 
     /// Forgets the payload that [`first`](Self::first) gave.
@@ -200,7 +219,7 @@ impl Disk {
         self.segments
             .iter_mut()
             .try_for_each(Segment::sync)
-            .map_err(|source| DiskError {
+            .map_err(|source| DiskError::Write {
                 path: self.folder.clone(),
                 source,
             })

@@ -171,6 +171,10 @@ impl Segment {
             reader.seek_relative(i64::from(header.length))?;
         }
         loss::count(Lost::WriteFailed, torn);
+        if bytes < length {
+            // Else what follows would count for no cap, and come back behind what is appended.
+            file.set_len(bytes)?;
+        }
         let front = front.unwrap_or(bytes);
         Ok(Self {
             path,
@@ -226,19 +230,25 @@ impl Segment {
         Ok(())
     }
 
-    /// The first payload that waits. A frame whose body is damaged is skipped and counted.
-    pub(super) fn first(&mut self) -> Option<Payload> {
+    /// The first payload that waits. A frame whose body is damaged is skipped and counted; a file that is there and cannot be
+    /// opened just then, because too many are open for example, stays as it is.
+    pub(super) fn first(&mut self) -> io::Result<Option<Payload>> {
         while !self.is_settled() {
+            if let Err(error) = self.file()
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error);
+            }
             match self.read_front() {
                 Ok(Some((header, body)))
                     if crc32fast::hash(&body) == header.body_crc && !header.settled =>
                 {
                     self.read = Some(header);
-                    return Some(Payload {
+                    return Ok(Some(Payload {
                         tag: header.tag,
                         records: header.records,
                         body,
-                    });
+                    }));
                 }
                 Ok(Some((header, _))) => self.skip(header),
                 Ok(None) | Err(_) => {
@@ -248,7 +258,7 @@ impl Segment {
                 }
             }
         }
-        None
+        Ok(None)
     }
 
     fn skip(&mut self, header: Header) {
@@ -278,8 +288,8 @@ impl Segment {
     /// Marks the first payload as settled, so that no later process sends it again.
     pub(super) fn settle_first(&mut self) {
         if self.read.is_none() {
-            // It came from memory and was written while it was out.
-            self.first();
+            // It came from memory and was written while it was out. Where that cannot be read it is sent again.
+            let _ = self.first();
         }
         let Some(header) = self.read.take() else {
             return;

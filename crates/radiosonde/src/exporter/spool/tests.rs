@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 
 /// Loss counters belong to the process, so tests that read them take turns.
-fn turn() -> MutexGuard<'static, ()> {
+pub(in crate::exporter) fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -178,6 +178,52 @@ proptest! {
             prop_assert_eq!(loss::total(Lost::WriteFailed) - before, 1);
         }
     }
+}
+
+#[test]
+fn what_follows_a_torn_frame_does_not_come_back_behind_what_is_appended() {
+    let _turn = turn();
+    let folder = folder();
+    let config = config(&folder, 1 << 20, 1 << 20);
+    let mut spool = Spool::open(&config, "there");
+    (0..3).for_each(|id| spool.push(payload(id, 10)));
+    assert_eq!(spool.persist(), 0);
+    drop(spool);
+    let file = &files(&folder)[0];
+    let mut bytes = fs::read(file).unwrap();
+    let frame = bytes.len() / 3;
+    bytes[frame] ^= 1;
+    fs::write(file, bytes).unwrap();
+    let mut spool = Spool::open(&config, "there");
+    assert_eq!(fs::metadata(file).unwrap().len(), frame as u64);
+    spool.push(payload(3, 10));
+    drop(spool);
+    assert_eq!(drain(&mut Spool::open(&config, "there")), [0, 3]);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_for_now_waits() {
+    let _turn = turn();
+    let folder = folder();
+    let config = config(&folder, 1 << 20, 1 << 20);
+    let mut spool = Spool::open(&config, "there");
+    (0..3).for_each(|id| spool.push(payload(id, 10)));
+    assert_eq!(spool.persist(), 0);
+    drop(spool);
+    let mut spool = Spool::open(&config, "there");
+    let before = loss::total(Lost::WriteFailed);
+    let file = files(&folder).remove(0);
+    let away = folder.path().join("away");
+    fs::rename(&file, &away).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(spool.take(), None);
+    let (fault, dropped) = spool.take_fault().unwrap();
+    assert!(fault.starts_with("cannot open spool"), "{fault}");
+    assert_eq!((dropped, spool.waiting().records), (0, 3));
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&away, &file).unwrap();
+    assert_eq!(drain(&mut spool), [0, 1, 2]);
+    assert_eq!(loss::total(Lost::WriteFailed), before);
 }
 
 #[test]

@@ -425,6 +425,10 @@ fn refused(error: &QueryError) -> Error {
             "ask for a shorter time or fewer series",
         ),
         QueryError::Memory => Error::execution(message, "ask for a shorter time or fewer series"),
+        QueryError::Room(_) => Error::execution(
+            message,
+            "make room in the system's folder for temporary files (TMPDIR), or ask for fewer series",
+        ),
         _ => Error::new(
             Fault::Internal,
             message,
