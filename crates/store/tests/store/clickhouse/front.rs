@@ -49,7 +49,7 @@ impl Front {
         let path = env::var_os("TEST_CHDB").map_or_else(|| manifest.join(INSTALLED), PathBuf::from);
         let mut command = Command::new("python3");
         command
-            .arg(manifest.join("tests/store/clickhouse/front.py"))
+            .arg(manifest.join("../store/tests/store/clickhouse/front.py"))
             .arg(folder.join("engine"))
             .arg(port.to_string())
             .env("PYTHONPATH", path)
