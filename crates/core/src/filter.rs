@@ -368,7 +368,7 @@ mod tests {
             ("INFOO", "info"),
             ("degub", "debug"),
             ("warm", "warn"),
-            ("eror", "error"),
+            ("eror", "error"), // spelling: ignore
             ("of", "off"),
         ] {
             let said = doubts(&format!("warn,{word}"));

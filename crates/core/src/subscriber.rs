@@ -63,9 +63,10 @@ impl tracing_core::Subscriber for Subscriber {
 
     #[inline]
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let id = lane::current().and_then(|lane| open(lane, attributes));
-        let id = Id::from_u64(id.unwrap_or(REFUSED));
-        if filter::watches_spans() {
+        let opened = lane::current().and_then(|lane| open(lane, attributes));
+        let id = Id::from_u64(opened.unwrap_or(REFUSED));
+        // Spans that are not recorded all have the same id.
+        if opened.is_some() && filter::watches_spans() {
             filter::span_created(attributes, &id);
         }
         id

@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -16,6 +16,7 @@ use radiosonde_core::{
     Silence, WhenFull,
     batch::Batch,
     context,
+    filter::{self, Filter},
     loss::{self, Lost},
     model::{Log, Record, Value},
     pump::{self, Consumer, Pump},
@@ -255,6 +256,53 @@ impl fmt::Debug for HalfWay {
         f.write_str("\u{3}\u{1}\0\0\0\0\0\0AAAAAAAA")?;
         std::panic::resume_unwind(Box::new(()))
     }
+}
+
+#[test]
+fn a_value_may_record_on_a_span_that_the_filter_follows_by_that_value() {
+    let recording = recording();
+    filter::set("info,[request{user=ann}]=debug".parse().unwrap());
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let span = info_span!("request", user = Empty, tries = Empty);
+        let same = span.clone();
+        let records = move || {
+            same.record("tries", 3);
+        };
+        span.record("user", debug(Chatty(records, "ann")));
+        span.in_scope(|| tracing::debug!("inside"));
+        drop(span);
+        done.send(()).unwrap();
+    });
+    let ended = is_done.recv_timeout(Duration::from_secs(20));
+    filter::set(Filter::default());
+    assert!(ended.is_ok(), "it waits for itself");
+    let shown = recording.shown();
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    assert_eq!(shown[0], "inside");
+    assert!(
+        shown[1].starts_with("request ") && shown[1].contains("user=ann"),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn what_is_inside_of_a_span_that_is_not_recorded_is_not_enabled_by_another_one() {
+    let recording = recording();
+    filter::set("info,[followed]=debug".parse().unwrap());
+    // Nothing is recorded where the thread is silent.
+    thread::spawn(|| {
+        let silence = silence();
+        let followed = info_span!("followed");
+        let other = info_span!("other");
+        drop(silence);
+        other.in_scope(|| tracing::debug!("not in what is followed"));
+        drop((followed, other));
+    })
+    .join()
+    .unwrap();
+    filter::set(Filter::default());
+    assert_eq!(recording.shown(), [""; 0]);
 }
 
 #[test]

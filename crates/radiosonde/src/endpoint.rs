@@ -19,9 +19,8 @@ mod scrape;
 mod stream;
 
 use std::{
-    io, mem,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    process,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -128,8 +127,6 @@ pub struct Endpoint {
     address: SocketAddr,
     service: Arc<Service>,
     thread: Option<thread::JoinHandle<()>>,
-    /// The process that has the thread: the child of a fork has a copy of this, and no such thread.
-    process: u32,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -187,7 +184,6 @@ impl Endpoint {
             address,
             service,
             thread: Some(thread),
-            process: process::id(),
         })
     }
 
@@ -199,11 +195,6 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        if process::id() != self.process {
-            // The address is the parent's, and there is no such thread to detach from.
-            mem::forget(self.thread.take());
-            return;
-        }
         self.service.stop.store(true, Relaxed);
         let mut wake = self.address;
         if wake.ip().is_unspecified() {

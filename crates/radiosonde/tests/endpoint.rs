@@ -459,31 +459,4 @@ mod on_linux {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-
-    #[test]
-    fn the_child_of_a_fork_leaves_the_endpoint_to_its_parent() {
-        let endpoint = start(EndpointConfig::default(), &Health::new());
-        // SAFETY: the child drops the endpoint, which is what this test is about and takes no lock that another thread may
-        // hold, and ends without unwinding and without destructors.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            drop(endpoint);
-            // SAFETY: it takes a number and does not return.
-            unsafe { libc::_exit(0) }
-        }
-        assert!(child > 0, "there is no child");
-        let until = Instant::now() + Duration::from_secs(20);
-        let mut status = 0;
-        // SAFETY: `status` lives for as long as the call.
-        while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
-            if Instant::now() >= until {
-                // SAFETY: it takes two numbers; the child was not waited for yet, so its number is still its own.
-                unsafe { libc::kill(child, libc::SIGKILL) };
-                panic!("the child waits for a thread that it does not have");
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        assert_eq!(status, 0);
-        assert_eq!(get(&endpoint, "/livez").0, 200);
-    }
 }

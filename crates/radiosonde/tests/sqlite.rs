@@ -170,6 +170,34 @@ fn what_is_no_recording_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_is_skipped_whatever_its_number_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.sqlite");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection
+        .execute_batch(
+            r#"
+            CREATE TABLE schema_version (version INTEGER);
+            INSERT INTO schema_version VALUES (1);
+            CREATE TABLE metric_event (id, ts, trace_id, span_id, parent_id, span_name, type, data);
+            INSERT INTO metric_event (id, ts, type, data) VALUES
+                ('one', 'no time', 'Log', '{}'),
+                (2.5, '2026-01-31T12:34:56Z', 'Log', x'00'),
+                (NULL, NULL, NULL, NULL),
+                ('four', '2026-01-31T12:34:56Z', 'Log', '{"level":"INFO","message":"m"}');
+            "#,
+        )
+        .unwrap();
+    drop(connection);
+    let (records, skipped) = Recording::read(&file).unwrap();
+    assert!(
+        matches!(&records[..], [Record::Log(log)] if log.message == "m"),
+        "{records:?}"
+    );
+    assert_eq!(skipped.lines, 3);
+}
+
+#[test]
 fn a_closed_recording_is_read_without_writing_anything_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("100 % of #1? é.sqlite");

@@ -249,9 +249,9 @@ struct Listeners {
 
 impl Listeners {
     async fn bind(config: &Config) -> Result<Self, StartError> {
-        let (otlp_grpc, grpc) = bind("OTLP over gRPC", config.otlp_grpc).await?;
-        let (otlp_http, http) = bind("OTLP over HTTP", config.otlp_http).await?;
-        let (page, shown) = bind("the page", config.page).await?;
+        let (otlp_grpc, grpc) = bind("OTLP over gRPC", config.otlp_grpc)?;
+        let (otlp_http, http) = bind("OTLP over HTTP", config.otlp_http)?;
+        let (page, shown) = bind("the page", config.page)?;
         let statsd = match config.statsd {
             Some(address) => Some(bind_datagrams(address).await?),
             None => None,
@@ -285,17 +285,12 @@ async fn bind_datagrams(address: SocketAddr) -> Result<(UdpSocket, SocketAddr), 
     })
 }
 
-async fn bind(
-    what: &'static str,
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), StartError> {
-    listen::bind(address)
-        .await
-        .map_err(|source| StartError::Listen {
-            what,
-            address,
-            source,
-        })
+fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    listen::bind(address).map_err(|source| StartError::Listen {
+        what,
+        address,
+        source,
+    })
 }
 
 /// All that opens a server, or why it would be open to those whom it is not for.

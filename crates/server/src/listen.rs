@@ -24,7 +24,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{Semaphore, watch},
     time::timeout,
 };
@@ -38,6 +38,9 @@ use crate::{access::Link, receive::Intake};
 const CONNECTIONS_MAX: usize = 4096;
 /// Fewest, however few files the process may have open.
 const CONNECTIONS_MIN: usize = 8;
+/// Most that wait to be accepted. Of 128, which is tokio's number, a burst has soon more, and who finds no place among them tries
+/// again after a second.
+const WAITING_MAX: u32 = 1024;
 /// How many of the files that the process may have open are for all else: the store's, and what statements read.
 const FILES_KEPT: usize = 256;
 /// How many listeners share the others.
@@ -85,8 +88,16 @@ fn connections_max(files_max: Option<usize>) -> usize {
 }
 
 /// Opens a socket on `address`. The address that comes back has the port that the system chose, where it was to.
-pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
+pub(crate) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Where one listened a moment ago, as after a restart.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(WAITING_MAX)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
@@ -262,8 +273,8 @@ mod tests {
     }
 
     /// A listener with few places and little patience, until the sender is dropped or says so.
-    async fn listening(connections_max: usize) -> (SocketAddr, (watch::Sender<bool>, TempDir)) {
-        let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    fn listening(connections_max: usize) -> (SocketAddr, (watch::Sender<bool>, TempDir)) {
+        let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let router = Router::new().route("/", get(async || "here"));
         let bounds = Bounds {
             connections_max,
@@ -285,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_says_little_or_nothing_is_not_waited_for() {
-        let (address, _stop) = listening(3).await;
+        let (address, _stop) = listening(3);
         // As many as there are places; two of them could still become HTTP/2.
         let mut silent = Vec::new();
         for begin in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n"] {
@@ -307,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_byte_now_and_then_is_not_enough() {
-        let (address, _stop) = listening(1).await;
+        let (address, _stop) = listening(1);
         for head in ["GET / HTTP/1.1\r\nhost: here\r\n", "POST / HTTP/1.1\r\n"] {
             let mut slow = TcpStream::connect(address).await.unwrap();
             slow.write_all(head.as_bytes()).await.unwrap();
@@ -320,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_may_come_in_pieces() {
-        let (address, _stop) = listening(1).await;
+        let (address, _stop) = listening(1);
         for (first, second) in [
             ("G", "ET / HTTP/1.0\r\n\r\n"),
             (
@@ -345,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_stops_does_not_wait_for_who_says_nothing() {
-        let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let bounds = Bounds {
             connections_max: 2,
             // Longer than any test may take.

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, LazyLock, Mutex, PoisonError, RwLock,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -89,7 +89,7 @@ impl Active {
         }
     }
 
-    fn spans(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Watched>>> {
+    fn spans(&self) -> MutexGuard<'_, HashMap<u64, Arc<Watched>>> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -192,13 +192,16 @@ impl Active {
 }
 
 impl Watched {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn see(&self, record: impl FnOnce(&mut Matcher<'_>)) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_empty() {
+        if self.waiting().is_empty() {
             return;
         }
-        record(&mut Matcher(&mut waiting));
-        waiting.retain(|directive| {
+        record(&mut Matcher(self));
+        self.waiting().retain(|directive| {
             if directive.fields.is_empty() {
                 self.level.fetch_max(rank(directive.level), Relaxed);
             }
@@ -207,12 +210,13 @@ impl Watched {
     }
 }
 
-/// Takes off each directive's list the fields whose values fit.
-struct Matcher<'a>(&'a mut Vec<Waiting>);
+/// Takes off each directive's list the fields whose values fit. Nothing is locked while a value is formatted, which may
+/// record on the same span.
+struct Matcher<'a>(&'a Watched);
 
 impl Matcher<'_> {
-    fn met(&mut self, field: &Field, fits: impl Fn(&Expected) -> bool) {
-        for directive in &mut *self.0 {
+    fn met(&self, field: &Field, fits: impl Fn(&Expected) -> bool) {
+        for directive in &mut *self.0.waiting() {
             directive
                 .fields
                 .retain(|(wanted, expected)| wanted != field || !fits(expected));
@@ -221,6 +225,7 @@ impl Matcher<'_> {
 
     fn awaits(&self, field: &Field) -> bool {
         self.0
+            .waiting()
             .iter()
             .any(|directive| directive.fields.iter().any(|(wanted, _)| wanted == field))
     }

@@ -128,7 +128,11 @@ impl Sqlite {
         while let Some(row) = rows.next()? {
             match record(row) {
                 Ok(record) => visit(record),
-                Err(reason) => skipped.push(row.get::<_, i64>(0)?.cast_unsigned(), reason),
+                Err(reason) => {
+                    // In a table that we did not make it may be anything.
+                    let number: i64 = row.get(0).unwrap_or_default();
+                    skipped.push(number.cast_unsigned(), reason);
+                }
             }
         }
         Ok(())

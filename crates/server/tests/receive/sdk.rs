@@ -2,35 +2,62 @@
 //! are not and cannot be installed.
 
 use std::{
-    env, fs,
+    fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use super::server::Running;
 
-/// A Python that has the SDK: the one that `TEST_PYTHON` names, else `python3`.
-fn python() -> Option<String> {
-    let python = env::var("TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let imports = "import opentelemetry.sdk, opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http";
-    let found = Command::new(&python)
-        .args(["-c", imports])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !found {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: {python} has no OpenTelemetry SDK (pip install opentelemetry-sdk opentelemetry-exporter-otlp)"
-        );
+/// A command of `python3` that finds what requirements.txt names, which is installed for the tests where it is not yet. Tests run
+/// in processes of their own, so the first one installs it and the others wait.
+fn python(script: &str) -> Option<Command> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/receive/python");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-sdk");
+    fs::create_dir_all(&folder).unwrap();
+    let lock = fs::File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let requirements = source.join("requirements.txt");
+    let wanted = fs::read(&requirements).unwrap();
+    let (packages, marker) = (folder.join("packages"), folder.join("installed"));
+    if fs::read(&marker).ok().as_ref() != Some(&wanted) {
+        let _ = fs::remove_dir_all(&packages);
+        let arguments = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ];
+        let installed = Command::new("python3")
+            .args(arguments)
+            .args(["--target".as_ref(), packages.as_os_str()])
+            .args(["--requirement".as_ref(), requirements.as_os_str()])
+            .output();
+        let why = match installed {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = why {
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: the OpenTelemetry SDK for Python could not be installed (python3 {} --requirement {}): {why}",
+                arguments.join(" "),
+                requirements.display()
+            );
+            return None;
+        }
+        fs::write(&marker, wanted).unwrap();
     }
-    found.then_some(python)
+    let mut command = Command::new("python3");
+    command.arg(source.join(script)).env("PYTHONPATH", packages);
+    Some(command)
 }
 
 fn sends(protocol: &str, compression: &str) {
-    let Some(python) = python() else {
+    let Some(mut python) = python("sdk.py") else {
         return;
     };
     let running = Running::start();
@@ -39,9 +66,7 @@ fn sends(protocol: &str, compression: &str) {
     } else {
         running.http("")
     };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/receive/sdk.py");
-    let sent = Command::new(python)
-        .arg(script)
+    let sent = python
         .args([protocol, &endpoint, compression])
         .output()
         .unwrap();
@@ -93,6 +118,30 @@ fn the_python_sdk_over_http() {
 #[test]
 fn the_python_sdk_over_http_with_gzip() {
     sends("http", "gzip");
+}
+
+#[test]
+fn logfire_for_python() {
+    let Some(mut python) = python("logfire_app.py") else {
+        return;
+    };
+    let running = Running::start();
+    let sent = python
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", running.http(""))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&sent.stderr);
+    assert!(sent.status.success() && said.is_empty(), "{said}");
+    let spans = "SELECT service, name, status, status_message, attributes['tokens'], attributes['logfire.msg'], \
+                 parent_span_id IS NULL FROM spans ORDER BY start_time";
+    let expected = "logfire | answer {name} | unset |  | 7 | answer Ada | true\n\
+                    logfire | generated {count} tokens | unset |  | - | generated 7 tokens | false\n\
+                    logfire | sample | error | ValueError: declined | - | sample | false";
+    assert_eq!(running.ask(spans), expected);
+    let logs = "SELECT l.event_name, l.severity, l.body, s.name FROM logs l JOIN spans s ON l.span_id = s.span_id";
+    assert_eq!(running.ask(logs), "exception | 17 | declined | sample");
+    let points = "SELECT DISTINCT name, unit, kind, value FROM points WHERE name = 'requests'";
+    assert_eq!(running.ask(points), "requests | {request} | counter | 3.0");
 }
 
 /// A folder with the JavaScript SDK of the versions that the lock names, and the program that uses it.

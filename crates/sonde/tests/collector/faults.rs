@@ -328,7 +328,7 @@ fn a_collector_with_few_files_serves_those_it_has_and_goes_on() {
         assert_eq!(answer["rows"], json!([[number]]), "{answer}");
     };
     exchange(1);
-    let Some(slow) = Slow::holding(&collector, 200) else {
+    let Some(slow) = Slow::holding(&collector, 60) else {
         return;
     };
     for number in 2..10 {
