@@ -202,7 +202,8 @@ impl Client {
 
     fn headed<Any>(&self, request: ureq::RequestBuilder<Any>) -> ureq::RequestBuilder<Any> {
         let sensitive = |value: &str| {
-            let mut value = HeaderValue::from_str(value).ok()?;
+            // Only control characters cannot be said, and are then refused there as a wrong password is.
+            let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
             value.set_sensitive(true);
             Some(value)
         };
