@@ -35,7 +35,7 @@ use tokio::{
 };
 
 use radiosonde_store::Store;
-pub use radiosonde_store::{Sampling, Slow, VolatileError, VolatileFolder};
+pub use radiosonde_store::{ClickHouse, Sampling, Slow, VolatileError, VolatileFolder};
 
 pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT};
 pub use self::page::standalone;

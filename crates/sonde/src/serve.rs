@@ -89,6 +89,9 @@ fn announce(server: &Server) {
     if let Some(statsd) = addresses.statsd {
         let _ = writeln!(err, "sonde: StatsD     udp://{statsd}");
     }
+    if let Some(elsewhere) = server.store().elsewhere() {
+        let _ = writeln!(err, "sonde: ClickHouse {}", elsewhere.place);
+    }
     if let Some(open) = addresses.open().filter(|_| !addresses.is_encrypted) {
         let _ = writeln!(
             err,
@@ -129,16 +132,21 @@ async fn end() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says each mistake in dashboards once, for as long as it is there.
+/// Says each mistake in dashboards once, for as long as it is there, and why what arrives cannot be written where it is kept.
 async fn complain(server: &Server) {
     let mut said = BTreeSet::new();
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         interval.tick().await;
-        let mistakes = BTreeSet::from_iter(server.dashboard_mistakes());
+        let dashboards = server.dashboard_mistakes().into_iter();
+        let mut mistakes: BTreeSet<String> = dashboards
+            .map(|mistake| format!("dashboard {mistake}"))
+            .collect();
+        let elsewhere = server.store().elsewhere();
+        mistakes.extend(elsewhere.and_then(|elsewhere| elsewhere.failed));
         for mistake in mistakes.difference(&said) {
             // A terminal that is gone does not end a collector.
-            let _ = writeln!(io::stderr().lock(), "sonde: dashboard {mistake}");
+            let _ = writeln!(io::stderr().lock(), "sonde: {mistake}");
         }
         said = mistakes;
     }

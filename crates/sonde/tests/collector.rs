@@ -30,6 +30,8 @@ mod sampling;
 mod answers;
 #[path = "collector/bundle.rs"]
 mod bundle;
+#[path = "collector/clickhouse.rs"]
+mod clickhouse;
 #[path = "collector/export.rs"]
 mod export;
 #[path = "collector/faults.rs"]
@@ -59,6 +61,9 @@ fn sonde(arguments: &[&str]) -> Command {
         "RADIOSONDE_COLLECTOR",
         "RADIOSONDE_TOKEN",
         "RADIOSONDE_DATA_DIR",
+        "RADIOSONDE_CLICKHOUSE",
+        "RADIOSONDE_CLICKHOUSE_USER",
+        "RADIOSONDE_CLICKHOUSE_PASSWORD",
         "RADIOSONDE_DASHBOARDS",
         "RADIOSONDE_KEYS",
         "RADIOSONDE_TLS_CA",
@@ -225,6 +230,43 @@ fn request() -> [(&'static str, Value); 3] {
     ]
 }
 
+/// Every command finds what [`request`] has.
+fn every_command_finds_it(collector: &Collector) {
+    let traces = collector.json(&["traces", "gpu.op = softmax and duration > 70ms"]);
+    assert_eq!(traces["traces"][0]["trace_id"], TRACE);
+    assert_eq!(traces["traces"][0]["spans"], 2);
+    let drawn = collector.text(&["trace", TRACE]);
+    assert!(
+        drawn.contains("generate [engine]") && drawn.contains("the queue is long"),
+        "{drawn}"
+    );
+    assert!(
+        collector
+            .text(&["logs", "--severity", "warn"])
+            .contains("the queue is long")
+    );
+    assert!(collector.text(&["metrics"]).contains("queue.depth"));
+    assert_eq!(
+        collector.json(&["metrics", "queue.depth"])["series"][0]["points"][0][1],
+        7.0
+    );
+    let why = collector.text(&["why", "--trace", TRACE]);
+    assert!(why.contains("queue"), "{why}");
+    assert_eq!(collector.text(&["why"]), why);
+    let counted = collector.text(&[
+        "query",
+        "SELECT service, count(*) AS spans FROM spans GROUP BY 1",
+    ]);
+    assert_eq!(counted, "service  spans\nengine       2\n");
+    let read = collector.text(&["query", "--promql", "queue_depth * 2"]);
+    assert!(
+        read.contains(r#"{job="engine"}"#) && read.contains("14"),
+        "{read}"
+    );
+    let steps = collector.json(&["query", "--promql", "queue_depth", "--step", "1m"]);
+    assert_eq!(steps["result"][0]["metric"]["__name__"], "queue_depth");
+}
+
 #[test]
 fn what_was_sent_is_found_by_every_command_and_after_kill_9() {
     let folder = TempDir::new().unwrap();
@@ -232,47 +274,12 @@ fn what_was_sent_is_found_by_every_command_and_after_kill_9() {
     for (path, body) in request() {
         collector.send(path, &body);
     }
-    let check = |collector: &Collector| {
-        let traces = collector.json(&["traces", "gpu.op = softmax and duration > 70ms"]);
-        assert_eq!(traces["traces"][0]["trace_id"], TRACE);
-        assert_eq!(traces["traces"][0]["spans"], 2);
-        let drawn = collector.text(&["trace", TRACE]);
-        assert!(
-            drawn.contains("generate [engine]") && drawn.contains("the queue is long"),
-            "{drawn}"
-        );
-        assert!(
-            collector
-                .text(&["logs", "--severity", "warn"])
-                .contains("the queue is long")
-        );
-        assert!(collector.text(&["metrics"]).contains("queue.depth"));
-        assert_eq!(
-            collector.json(&["metrics", "queue.depth"])["series"][0]["points"][0][1],
-            7.0
-        );
-        let why = collector.text(&["why", "--trace", TRACE]);
-        assert!(why.contains("queue"), "{why}");
-        assert_eq!(collector.text(&["why"]), why);
-        let counted = collector.text(&[
-            "query",
-            "SELECT service, count(*) AS spans FROM spans GROUP BY 1",
-        ]);
-        assert_eq!(counted, "service  spans\nengine       2\n");
-        let read = collector.text(&["query", "--promql", "queue_depth * 2"]);
-        assert!(
-            read.contains(r#"{job="engine"}"#) && read.contains("14"),
-            "{read}"
-        );
-        let steps = collector.json(&["query", "--promql", "queue_depth", "--step", "1m"]);
-        assert_eq!(steps["result"][0]["metric"]["__name__"], "queue_depth");
-    };
-    check(&collector);
+    every_command_finds_it(&collector);
     assert!(collector.text(&["doctor"]).contains("http/json"));
     collector.signal("-9");
     collector.child.wait().unwrap();
     let collector = Collector::start(folder.path());
-    check(&collector);
+    every_command_finds_it(&collector);
 }
 
 #[test]

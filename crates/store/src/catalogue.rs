@@ -38,7 +38,7 @@ pub struct Segment {
 }
 
 /// What the values in an attribute's column are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttributeType {
     /// Truth values.
@@ -49,6 +49,21 @@ pub enum AttributeType {
     Float,
     /// Text.
     Text,
+}
+
+impl AttributeType {
+    /// Every type.
+    pub(crate) const ALL: [Self; 4] = [Self::Bool, Self::Int, Self::Float, Self::Text];
+
+    /// Its name where it is written down.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Text => "text",
+        }
+    }
 }
 
 /// The catalogue could not be used.
@@ -123,6 +138,18 @@ impl Catalogue {
         self.0
             .query_row("SELECT floor FROM log", [], |row| row.get::<_, i64>(0))
             .map(|floor| floor as u64)
+    }
+
+    /// The number by which this store is known where others write as well; the same for as long as there is this catalogue.
+    pub(crate) fn writer(&mut self) -> rusqlite::Result<i64> {
+        self.0.execute_batch(
+            "BEGIN;
+            CREATE TABLE IF NOT EXISTS writer (id INTEGER NOT NULL) STRICT;
+            INSERT INTO writer SELECT random() & 0x7fffffffffffffff WHERE NOT EXISTS (SELECT 1 FROM writer);
+            COMMIT;",
+        )?;
+        self.0
+            .query_row("SELECT id FROM writer", [], |row| row.get(0))
     }
 
     /// Every segment, the oldest first.

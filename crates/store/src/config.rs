@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    ClickHouse,
     disk::{Disk, SystemDisk},
     sampling::Sampling,
     table::Table,
@@ -31,6 +32,9 @@ pub struct Config {
     pub spills: bool,
     /// Which traces are kept; all of them without.
     pub sampling: Option<Sampling>,
+    /// Where what is in memory goes from there, instead of into segments in the folder; those that are there stay until they are too
+    /// old or too many.
+    pub clickhouse: Option<ClickHouse>,
     /// What is written to.
     pub disk: Arc<dyn Disk>,
 }
@@ -50,6 +54,7 @@ impl Config {
             flush_interval: Duration::from_mins(1),
             spills: true,
             sampling: None,
+            clickhouse: None,
             disk: Arc::new(SystemDisk),
         }
     }

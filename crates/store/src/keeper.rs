@@ -182,7 +182,8 @@ fn write_all(shared: &Shared, all: bool, abandoned: &mut Abandoned) -> Result<()
     }
 }
 
-/// Writes the segments of a generation, all or none, and says what was decided about its traces.
+/// Writes the segments of a generation, all or none, or sends its rows where they are kept instead, and says what was decided about
+/// its traces.
 fn write(
     shared: &Shared,
     memtable: &Memtable,
@@ -231,6 +232,10 @@ fn write_each(
             decided = Some(round);
         }
         if rows.num_rows() == 0 {
+            continue;
+        }
+        if let Some(elsewhere) = &shared.elsewhere {
+            elsewhere.write(table, &rows, memtable)?;
             continue;
         }
         segments.push(segment::write(

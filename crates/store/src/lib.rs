@@ -10,10 +10,13 @@
 //!                      └──────── queries see both ────────┘
 //! ```
 //!
+//! Where [`Config::clickhouse`] says so, rows pass into the tables of a ClickHouse instead of into segments; nothing else changes.
+//!
 //! None of the types of Arrow, Parquet and DataFusion is in this interface (DESIGN 9).
 
 mod age;
 mod catalogue;
+mod clickhouse;
 pub mod columns;
 mod compact;
 mod config;
@@ -45,6 +48,7 @@ use radiosonde_core::ids::TraceId;
 
 pub use self::{
     catalogue::{AttributeType, CatalogueError, Segment},
+    clickhouse::{ClickHouse, ClickHouseError, ClickHouseUrlError, Elsewhere},
     columns::Rows,
     config::Config,
     open::{OpenError, Recovery},
@@ -157,6 +161,11 @@ impl Store {
     /// The segments there are, the oldest first.
     pub fn segments(&self) -> Vec<Segment> {
         self.shared.segments()
+    }
+
+    /// Where rows are kept instead of in segments, where they are, and whether they can be.
+    pub fn elsewhere(&self) -> Option<Elsewhere> {
+        self.shared.elsewhere.as_ref().map(|place| place.state())
     }
 
     /// From when on, in nanoseconds since the Unix epoch, spans are in the table `operations`: those that started then or later

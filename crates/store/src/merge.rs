@@ -103,6 +103,11 @@ fn rest(batches: &[RecordBatch], kept: &[Arc<Field>]) -> Result<ArrayRef, ArrowE
     concat(&columns)
 }
 
+/// All attributes of each row as a JSON object; null where it has none.
+pub(crate) fn folded(batch: &RecordBatch) -> Result<ArrayRef, ArrowError> {
+    rest_of(batch, &[])
+}
+
 fn rest_of(batch: &RecordBatch, kept: &[Arc<Field>]) -> Result<ArrayRef, ArrowError> {
     let schema = batch.schema_ref();
     let own = batch

@@ -11,8 +11,9 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
-    Config, Segment,
+    ClickHouseError, Config, Segment,
     catalogue::{Catalogue, CatalogueError},
+    clickhouse::Place,
     log::{self, LogFile},
     memtable::Memtable,
     sampling::Sampler,
@@ -55,6 +56,9 @@ pub enum OpenError {
         /// Why.
         source: CatalogueError,
     },
+    /// ClickHouse is there, and cannot keep what is to be kept there.
+    #[error(transparent)]
+    ClickHouse(#[from] ClickHouseError),
     /// There is no thread for the keeper.
     #[error("cannot start the store's thread: {0}")]
     Thread(io::Error),
@@ -140,7 +144,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         path: path.clone(),
         source,
     };
-    let catalogue = Catalogue::open(&path).map_err(catalogue_error)?;
+    let mut catalogue = Catalogue::open(&path).map_err(catalogue_error)?;
     let floor = catalogue
         .log_floor()
         .map_err(|error| catalogue_error(error.into()))?;
@@ -163,6 +167,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
     if let Some(last) = frozen.last() {
         (generation, newest_ns) = (last.generation + 1, last.arrived_unix_ns);
     }
+    let elsewhere = elsewhere(&config, &mut catalogue, generation)?;
     let log = LogFile::create(&*config.disk, folder, generation).map_err(at(folder))?;
     let state = State {
         log,
@@ -185,6 +190,7 @@ pub(crate) fn open(config: Config) -> Result<(Shared, Recovery), OpenError> {
         catalogue: Mutex::new(catalogue),
         seen,
         tails: Tails::default(),
+        elsewhere,
         _lock: lock,
     };
     Ok((shared, recovery))
@@ -217,6 +223,29 @@ fn fitting(config: Config) -> Config {
         size_bytes_max: config.size_bytes_max.min(bytes / 8 * SHARE_OF_EIGHT),
         ..config
     }
+}
+
+/// The place where rows are kept instead of in the folder, with the tables that they need. One that cannot be reached now may be
+/// later: the log has what comes meanwhile.
+fn elsewhere(
+    config: &Config,
+    catalogue: &mut Catalogue,
+    generation: u64,
+) -> Result<Option<Arc<Place>>, OpenError> {
+    let Some(clickhouse) = &config.clickhouse else {
+        return Ok(None);
+    };
+    let writer = catalogue.writer().map_err(|error| OpenError::Catalogue {
+        path: config.folder.join("catalogue.sqlite"),
+        source: error.into(),
+    })?;
+    let place = Place::new(clickhouse, config.age_max, writer, generation);
+    match place.prepare() {
+        Ok(()) => {}
+        Err(error @ ClickHouseError::Away { .. }) => place.missed(&error),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some(Arc::new(place)))
 }
 
 /// Takes the folder for this process, until the file is closed.

@@ -5,6 +5,7 @@
 
 mod adapt;
 mod bounded;
+mod elsewhere;
 mod error;
 mod json;
 mod planner;

@@ -27,6 +27,7 @@ use parquet::{
 };
 
 use crate::{
+    ClickHouseError,
     catalogue::{AttributeType, Segment},
     disk::Disk,
     table::{ATTRIBUTE_PREFIX, Table, WEIGHT},
@@ -81,6 +82,9 @@ pub enum WriteError {
         /// Why.
         source: rusqlite::Error,
     },
+    /// ClickHouse did not take the rows.
+    #[error(transparent)]
+    ClickHouse(#[from] ClickHouseError),
     /// It was not done, for this reason.
     #[error("{0}")]
     Earlier(String),
@@ -140,7 +144,7 @@ fn without_idle_weight(rows: &RecordBatch) -> RecordBatch {
 }
 
 /// The attributes that have a column.
-fn attributes(schema: &Schema) -> Arc<[(String, AttributeType)]> {
+pub(crate) fn attributes(schema: &Schema) -> Arc<[(String, AttributeType)]> {
     let attribute = |field: &Arc<Field>| {
         let name = field.name().strip_prefix(ATTRIBUTE_PREFIX)?;
         let kind = match field.data_type() {

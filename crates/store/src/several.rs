@@ -67,12 +67,17 @@ pub(crate) fn records(
         runs.push(found.map_err(|error| failed(held, &error.into()))?);
     }
     let of_memory = counts(&snapshot.memory, traces);
+    let of_elsewhere = match &snapshot.elsewhere {
+        Some(elsewhere) if !traces.is_empty() => elsewhere.counts(traces)?,
+        _ => HashMap::default(),
+    };
     let spans_of = |place: usize| {
         let rows = |runs: &Vec<Vec<Run>>| -> usize {
             runs[place].iter().map(|run| run.rows as usize).sum()
         };
         let trace = traces[place].bits();
-        of_memory.get(&trace).copied().unwrap_or(0) + runs.iter().map(rows).sum::<usize>()
+        let others = [&of_memory, &of_elsewhere].map(|counts| counts.get(&trace).copied());
+        others.into_iter().flatten().sum::<usize>() + runs.iter().map(rows).sum::<usize>()
     };
     let mut spans = 0_usize;
     let fits = |place: &usize| {
@@ -93,6 +98,11 @@ pub(crate) fn records(
     for batch in &snapshot.memory {
         records.append(&mut reader.spans(&of_traces(batch, &wanted)?)?);
     }
+    if let Some(elsewhere) = snapshot.elsewhere.as_ref().filter(|_| read > 0) {
+        for batch in elsewhere.of_traces(&traces[..read], None)? {
+            records.append(&mut reader.spans(&of_traces(&batch?, &wanted)?)?);
+        }
+    }
     records.sort_by_key(|kept| (trace_of(kept), key(kept)));
     records.dedup_by_key(|kept| (trace_of(kept), key(kept)));
     let mut all = Traces {
@@ -100,7 +110,8 @@ pub(crate) fn records(
         read,
         left_out: 0,
     };
-    all.add_logged(shared, &wanted, &mut reader, rows_max)?;
+    let wanted = (&traces[..read], &wanted);
+    all.add_logged(shared, wanted, &mut reader, rows_max)?;
     Ok(all)
 }
 
@@ -109,7 +120,7 @@ impl Traces {
     fn add_logged(
         &mut self,
         shared: &Shared,
-        wanted: &Wanted,
+        (traces, wanted): (&[TraceId], &Wanted),
         reader: &mut Reader,
         rows_max: usize,
     ) -> Result<(), QueryError> {
@@ -140,6 +151,18 @@ impl Traces {
             let is_its = is_logged_in(batch, wanted)?;
             logged.append(&mut reader.logs(&filter_record_batch(batch, &is_its)?)?);
             self.cut(&mut logged, rows_max);
+        }
+        if let Some(elsewhere) = &snapshot.elsewhere {
+            let warning = Severity::Warn as i8;
+            let also = format!(
+                "time BETWEEN {first} AND {last} AND (severity >= {warning} OR event_name != '')"
+            );
+            for batch in elsewhere.of_traces(traces, Some(&also))? {
+                let batch = batch?;
+                let is_its = is_logged_in(&batch, wanted)?;
+                logged.append(&mut reader.logs(&filter_record_batch(&batch, &is_its)?)?);
+                self.cut(&mut logged, rows_max);
+            }
         }
         logged.sort_by_key(|kept| (trace_of(kept), key(kept)));
         self.records.append(&mut logged);

@@ -15,6 +15,7 @@ use arrow::array::RecordBatch;
 use crate::{
     AppendError, Config, Rows, Segment, WriteError,
     catalogue::Catalogue,
+    clickhouse::{Place, View},
     disk::Disk,
     log::{self, LogFile},
     memtable::Memtable,
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) tails: Tails,
     /// Judges traces, where they are sampled.
     pub(crate) sampler: Option<Mutex<Sampler>>,
+    /// Where rows go instead of into segments.
+    pub(crate) elsewhere: Option<Arc<Place>>,
     /// Keeps other programs out of the folder.
     pub(crate) _lock: std::fs::File,
 }
@@ -97,6 +100,7 @@ impl Drop for Held {
 pub(crate) struct Snapshot {
     pub(crate) memory: Vec<RecordBatch>,
     pub(crate) segments: Vec<Arc<Held>>,
+    pub(crate) elsewhere: Option<View>,
 }
 
 impl Shared {
@@ -214,9 +218,16 @@ impl Shared {
             .segments
             .iter()
             .filter(|held| held.segment.table == table);
+        let elsewhere = self.elsewhere.as_ref().map(|place| {
+            // What is in memory may be there as well by the time that somebody reads there.
+            let frozen = state.frozen.iter().map(AsRef::as_ref);
+            let stamps = frozen.chain([&state.active]).filter_map(Memtable::stamp);
+            place.view(table, stamps.collect())
+        });
         Snapshot {
             memory: memory.cloned().collect(),
             segments: segments.cloned().collect(),
+            elsewhere,
         }
     }
 

@@ -32,14 +32,12 @@ use crate::{
 /// there once.
 pub(crate) fn records(shared: &Shared, trace: TraceId) -> Result<Vec<Kept>, QueryError> {
     let mut reader = Reader::default();
-    let mut records = rows(shared, Table::Spans, trace.bits(), &mut |batch| {
+    let mut records = rows(shared, Table::Spans, trace, &mut |batch| {
         reader.spans(batch)
     })?;
     records.sort_by_key(key);
     records.dedup_by_key(|kept| key(kept));
-    let mut logs = rows(shared, Table::Logs, trace.bits(), &mut |batch| {
-        reader.logs(batch)
-    })?;
+    let mut logs = rows(shared, Table::Logs, trace, &mut |batch| reader.logs(batch))?;
     logs.sort_by_key(key);
     records.append(&mut logs);
     Ok(records)
@@ -57,11 +55,18 @@ pub(crate) const fn key(kept: &Kept) -> (u64, u64) {
 fn rows(
     shared: &Shared,
     table: Table,
-    trace: u128,
+    trace: TraceId,
     read: &mut dyn FnMut(&RecordBatch) -> Result<Vec<Kept>, ArrowError>,
 ) -> Result<Vec<Kept>, QueryError> {
     let snapshot = shared.snapshot(table);
+    let id = trace;
+    let trace = id.bits();
     let mut found = Vec::new();
+    if let Some(elsewhere) = &snapshot.elsewhere {
+        for batch in elsewhere.of_traces(&[id], None)? {
+            found.append(&mut read(&of_trace(&batch?, trace)?)?);
+        }
+    }
     for held in &snapshot.segments {
         let failed =
             |error: ParquetError| QueryError::Failed(format!("{}: {error}", held.path.display()));

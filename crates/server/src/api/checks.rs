@@ -5,7 +5,7 @@
 
 use radiosonde_answers::units::Nanoseconds;
 use radiosonde_core::loss::Lost;
-use radiosonde_store::Sampled;
+use radiosonde_store::{Elsewhere, Sampled};
 use serde::Serialize;
 
 use super::{
@@ -46,7 +46,7 @@ pub(super) struct Checks {
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Finding {
-    /// `clock`, `sampling`, `losses` or `parents`.
+    /// `clock`, `store`, `sampling`, `losses` or `parents`.
     check: &'static str,
     outcome: Outcome,
     /// Whose it is; nothing where it is everybody's.
@@ -93,6 +93,7 @@ type Question = fn(&Api, Range) -> Result<Vec<Finding>, Problem>;
 pub(super) fn answer(api: &Api, params: &Params) -> Result<Checks, Problem> {
     let range = params.range()?;
     let mut checks = clocks(&api.intake.clocks());
+    checks.extend(api.store.elsewhere().map(elsewhere));
     let sampled = api.config.sampling.as_ref().zip(api.store.sampled());
     checks.extend(
         sampled.map(|(sampling, sampled)| sampled_here(sampling.share.adjusted_count(), &sampled)),
@@ -112,6 +113,24 @@ fn unknown(check: &'static str, problem: &Problem) -> Finding {
     Finding {
         outcome: Outcome::Unknown,
         ..Finding::pass(check, format!("it is not known: {}", problem.message()))
+    }
+}
+
+/// Whether what arrives comes to where it is kept, where that is another program.
+fn elsewhere(elsewhere: Elsewhere) -> Finding {
+    let Elsewhere { place, failed } = elsewhere;
+    match failed {
+        None => Finding::pass(
+            "store",
+            format!("what is older is kept in ClickHouse at {place}"),
+        ),
+        Some(reason) => Finding::warn(
+            "store",
+            None,
+            format!("what arrives cannot be brought to where it is kept: {reason}"),
+            "it waits in the data folder and in memory, and is brought there as soon as that can be; when memory is full, senders are \
+             told to try again",
+        ),
     }
 }
 
@@ -424,6 +443,22 @@ mod tests {
                 .all(|check| (check.outcome == Outcome::Warn) == check.mend.is_some())
         );
         assert!(clocks(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_brought_to_clickhouse_is_a_fault() {
+        let state = |failed: Option<&str>| Elsewhere {
+            place: "http://a:8123/b".to_owned(),
+            failed: failed.map(str::to_owned),
+        };
+        let checks = [elsewhere(state(None)), elsewhere(state(Some("it is away")))];
+        assert_eq!(
+            words(&checks),
+            [
+                "Pass what is older is kept in ClickHouse at http://a:8123/b",
+                "Warn what arrives cannot be brought to where it is kept: it is away",
+            ]
+        );
     }
 
     #[test]

@@ -42,6 +42,15 @@ struct Kept {
     age_max_s: u64,
     segments: usize,
     rows_in_memory: usize,
+    /// Where what is older is instead of in segments; nothing where it is in them.
+    clickhouse: Option<Elsewhere>,
+}
+
+#[derive(Debug, Serialize)]
+struct Elsewhere {
+    place: String,
+    /// Why what is in memory could not be written there.
+    failed: Option<String>,
 }
 
 pub(super) fn answer(api: &Api) -> Status {
@@ -67,6 +76,10 @@ pub(super) fn answer(api: &Api) -> Status {
             age_max_s: api.config.age_max.as_secs(),
             segments: segments.len(),
             rows_in_memory: api.store.rows_in_memory(),
+            clickhouse: api.store.elsewhere().map(|elsewhere| Elsewhere {
+                place: elsewhere.place,
+                failed: elsewhere.failed,
+            }),
         },
         sampling: sampling(api),
         received: api.intake.received(),

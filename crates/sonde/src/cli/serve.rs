@@ -13,6 +13,7 @@ Examples:
   sonde serve                                    on this machine alone, with the standard ports
   sonde serve --data ./telemetry --max-size 10GiB
   sonde serve --dashboards ./dashboards
+  sonde serve --clickhouse http://clickhouse:8123/telemetry
   sonde serve --memory                           nothing is left when it ends
   sonde serve --scrape http://127.0.0.1:8000/metrics,job=vllm --scrape http://127.0.0.1:9400,job=dcgm
   sonde serve --sample 1-in-20 --sample-slow 500ms   every trace that fails or is slow, some of each operation, and one in 20
@@ -35,6 +36,11 @@ pub struct ServeArguments {
     /// what is free there, unless --max-size says otherwise.
     #[arg(long, conflicts_with = "data")]
     pub memory: bool,
+    /// Keep what is older than a minute or so in a ClickHouse, by its HTTP interface, instead of in files of the folder; user and
+    /// password better by RADIOSONDE_CLICKHOUSE_USER and RADIOSONDE_CLICKHOUSE_PASSWORD [environment: RADIOSONDE_CLICKHOUSE; default:
+    /// in the folder].
+    #[arg(long, value_name = "URL")]
+    pub clickhouse: Option<String>,
     /// Receive OTLP over gRPC here [default: 127.0.0.1:4317].
     #[arg(long, value_name = "ADDRESS")]
     pub otlp_grpc: Option<SocketAddr>,

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use radiosonde_answers::units::Bytes;
 use radiosonde_core::sampling::Threshold;
-use radiosonde_server::{Config, Sampling, ScrapeTarget, Slow, VolatileFolder};
+use radiosonde_server::{ClickHouse, Config, Sampling, ScrapeTarget, Slow, VolatileFolder};
 
 use self::entrance::Entrance;
 use crate::{
@@ -26,6 +26,13 @@ use crate::{
 
 /// The environment's variable with the data folder.
 const DATA_VARIABLE: &str = "RADIOSONDE_DATA_DIR";
+/// The environment's variable with the address of a ClickHouse.
+const CLICKHOUSE_VARIABLE: &str = "RADIOSONDE_CLICKHOUSE";
+/// The environment's variables with who asks there.
+const CLICKHOUSE_USER_VARIABLES: [&str; 2] = [
+    "RADIOSONDE_CLICKHOUSE_USER",
+    "RADIOSONDE_CLICKHOUSE_PASSWORD",
+];
 /// The environment's variable with what is scraped.
 const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
 /// The environment's variable with the folder of dashboards.
@@ -80,6 +87,7 @@ impl<T> Setting<T> {
 pub struct Settings {
     data: Setting<PathBuf>,
     memory: Setting<bool>,
+    clickhouse: Setting<Option<ClickHouse>>,
     /// Most bytes that are in no segment yet.
     young: u64,
     otlp_grpc: Setting<SocketAddr>,
@@ -127,6 +135,7 @@ impl Settings {
             otlp_http: Setting::or(said.otlp_http, default.otlp_http),
             page: Setting::or(said.page, default.page),
             scrape: scrape(said)?,
+            clickhouse: clickhouse(said)?,
             statsd: Setting::or(said.statsd.map(Some), default.statsd),
             dashboards: file(said.dashboards.as_ref(), DASHBOARDS_VARIABLE),
             max_size: Setting::or(said.max_size, default.store.size_bytes_max),
@@ -162,6 +171,7 @@ impl Settings {
         config.page = self.page.value;
         config.store.size_bytes_max = self.max_size.value;
         config.store.age_max = self.max_age.value;
+        config.store.clickhouse.clone_from(&self.clickhouse.value);
         config.store.sampling = self.sample.value.map(|share| Sampling {
             share,
             slow: self.sample_slow.value,
@@ -182,6 +192,9 @@ impl Settings {
                 Some(folder.display().to_string())
             }),
             "memory" => shown(&self.memory, None, |is_it| Some(is_it.to_string())),
+            "clickhouse" => shown(&self.clickhouse, Some(CLICKHOUSE_VARIABLE), |place| {
+                place.as_ref().map(ToString::to_string)
+            }),
             "otlp_grpc" => address(&self.otlp_grpc),
             "otlp_http" => address(&self.otlp_http),
             "page" => address(&self.page),
@@ -294,6 +307,25 @@ fn scrape(said: &ServeArguments) -> anyhow::Result<Setting<Vec<ScrapeTarget>>> {
     })
 }
 
+/// The ClickHouse that has what is older: that of the command line, or else that of the environment.
+fn clickhouse(said: &ServeArguments) -> anyhow::Result<Setting<Option<ClickHouse>>> {
+    let (text, source) = match (&said.clickhouse, variable(CLICKHOUSE_VARIABLE)) {
+        (Some(text), _) => (text.clone(), Source::CommandLine),
+        (None, Some(text)) => (text, Source::Environment(CLICKHOUSE_VARIABLE)),
+        (None, None) => return Ok(Setting::or(None, None)),
+    };
+    // Read here and not by whoever reads the command line, who would show what is wrong with the password in it.
+    let place: ClickHouse = text.parse().with_context(|| match source {
+        Source::Environment(variable) => format!("{variable} is wrong"),
+        _ => "--clickhouse is wrong".to_owned(),
+    })?;
+    let [user, password] = CLICKHOUSE_USER_VARIABLES.map(variable);
+    Ok(Setting {
+        value: Some(place.or_user(user, password)),
+        source,
+    })
+}
+
 /// A file or folder: that of the command line, or else that of the environment.
 fn file(said: Option<&PathBuf>, name: &'static str) -> Setting<Option<PathBuf>> {
     match (said, variable(name)) {
@@ -356,6 +388,25 @@ mod tests {
             scrape: vec![target.to_owned()],
             ..ServeArguments::default()
         }
+    }
+
+    #[test]
+    fn secrets_of_a_clickhouse_are_not_shown() {
+        let said = |place: &str| ServeArguments {
+            data: Some("a".into()),
+            clickhouse: Some(place.to_owned()),
+            ..ServeArguments::default()
+        };
+        let settings = Settings::new(&said("https://me:secret@a/b")).unwrap();
+        let shown = settings.shown("clickhouse").unwrap();
+        assert_eq!(shown.value.as_deref(), Some("https://a:8443/b"));
+        assert!(!format!("{settings:?}").contains("secret"));
+        let error = Settings::new(&said("me:secret@a")).err();
+        let error = format!("{:#}", error.unwrap());
+        assert!(
+            error.contains("--clickhouse") && !error.contains("secret"),
+            "{error}"
+        );
     }
 
     #[test]

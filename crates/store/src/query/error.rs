@@ -6,6 +6,7 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
 use super::MEMORY_BYTES_MAX;
+use crate::ClickHouseError;
 
 /// A statement was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ impl From<DataFusionError> for QueryError {
         }
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
+            DataFusionError::External(error) if error.is::<ClickHouseError>() => {
+                Self::Failed(error.to_string())
+            }
             root if is_of_statement(root) => Self::Statement(error.strip_backtrace()),
             _ => Self::Failed(error.strip_backtrace()),
         }
@@ -89,6 +93,12 @@ fn is_of_statement(error: &DataFusionError) -> bool {
 
 impl From<ArrowError> for QueryError {
     fn from(error: ArrowError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<ClickHouseError> for QueryError {
+    fn from(error: ClickHouseError) -> Self {
         Self::Failed(error.to_string())
     }
 }

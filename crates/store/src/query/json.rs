@@ -151,6 +151,9 @@ pub(super) fn complete(
     Ok(zip(&is_found, &found, &own)?)
 }
 
+/// The name of [`value_function`].
+pub(super) const VALUE_FUNCTION: &str = "json_value";
+
 /// `json_value(object, key)`: the value of a key in a JSON object, as text.
 pub(super) fn value_function() -> ScalarUDF {
     ScalarUDF::from(ValueFunction {
@@ -165,7 +168,7 @@ struct ValueFunction {
 
 impl ScalarUDFImpl for ValueFunction {
     fn name(&self) -> &'static str {
-        "json_value"
+        VALUE_FUNCTION
     }
 
     fn signature(&self) -> &Signature {

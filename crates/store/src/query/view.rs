@@ -19,13 +19,17 @@ use datafusion::{
         source::DataSourceExec,
     },
     logical_expr::{Expr, TableProviderFilterPushDown},
-    physical_plan::{ExecutionPlan, union::UnionExec},
+    physical_plan::{ExecutionPlan, streaming::StreamingTableExec, union::UnionExec},
 };
 
-use super::{adapt, json};
+use super::{
+    adapt,
+    elsewhere::{self, Elsewhere},
+    json,
+};
 use crate::{
     catalogue::AttributeType,
-    rollup,
+    clickhouse, rollup,
     shared::{Held, Shared, Snapshot},
     table::{ATTRIBUTE_PREFIX, REST, Table, missing},
 };
@@ -44,6 +48,16 @@ impl Tables {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
         Self(shared)
     }
+
+    /// Learns which attributes others have written where rows are kept elsewhere.
+    async fn refresh(&self) -> Result<(), DataFusionError> {
+        let Some(place) = self.0.elsewhere.clone() else {
+            return Ok(());
+        };
+        let refreshed = tokio::task::spawn_blocking(move || place.refresh()).await;
+        let refreshed = refreshed.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        refreshed.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
 }
 
 #[async_trait]
@@ -56,6 +70,7 @@ impl SchemaProvider for Tables {
         let Some(table) = Table::ALL.into_iter().find(|table| table.name() == name) else {
             return Ok(None);
         };
+        self.refresh().await?;
         let mut snapshot = self.0.snapshot(table);
         if table == Table::Operations && !snapshot.memory.is_empty() {
             snapshot.memory = vec![rollup::of_spans(&snapshot.memory)?];
@@ -91,6 +106,7 @@ impl View {
         view.snapshot = Snapshot {
             memory: rows,
             segments: Vec::new(),
+            elsewhere: None,
         };
         view
     }
@@ -152,26 +168,63 @@ impl TableProvider for View {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
-        // Filters are pushed into the files by the physical plan; what is in memory is filtered above.
-        Ok(vec![
-            TableProviderFilterPushDown::Unsupported;
-            filters.len()
-        ])
+        // Filters are pushed into the files by the physical plan; what is in memory is filtered above, and so is what comes from
+        // elsewhere.
+        let is_asked = |filter: &&Expr| {
+            let is_elsewhere = self.snapshot.elsewhere.is_some();
+            is_elsewhere && elsewhere::condition(self.table, filter).is_some()
+        };
+        let pushed = filters.iter().map(|filter| {
+            if is_asked(filter) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        });
+        Ok(pushed.collect())
     }
 
     async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        _limit: Option<usize>,
+        filters: &[Expr],
+        limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let (schema, batches) = self.memory(projection)?;
         let memory: Arc<dyn ExecutionPlan> =
-            MemorySourceConfig::try_new_exec(&[batches], schema, None)?;
-        if self.snapshot.segments.is_empty() {
-            return Ok(memory);
+            MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&schema), None)?;
+        let mut parts = vec![memory];
+        if !self.snapshot.segments.is_empty() {
+            parts.push(self.segments(state, projection)?);
         }
+        if let Some(view) = &self.snapshot.elsewhere {
+            let view = view.clone();
+            let rows = Elsewhere::new(view, self.table, Arc::clone(&schema), filters, limit);
+            let rows = StreamingTableExec::try_new(
+                schema,
+                vec![Arc::new(rows)],
+                None,
+                None,
+                false,
+                limit,
+            )?;
+            parts.push(Arc::new(rows));
+        }
+        match parts.len() {
+            1 => Ok(parts.remove(0)),
+            _ => UnionExec::try_new(parts),
+        }
+    }
+}
+
+impl View {
+    /// The rows that are in segments.
+    fn segments(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let options = state.config_options().execution.parquet.clone();
         let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(
             datafusion::common::config::TableParquetOptions {
@@ -186,8 +239,7 @@ impl TableProvider for View {
             .with_projection_indices(projection.cloned())?
             .with_expr_adapter(Some(Arc::new(adapt::Factory)))
             .build();
-        let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
-        UnionExec::try_new(vec![memory, files])
+        Ok(DataSourceExec::from_data_source(scan))
     }
 }
 
@@ -225,6 +277,8 @@ fn shown(data_type: &DataType) -> DataType {
 /// The attributes with a column, by name; of text where one is not of one type everywhere. Where they are more than
 /// [`ATTRIBUTES_MAX`], those that the most segments and batches have: others are found in all attributes of a row.
 fn attributes(snapshot: &Snapshot) -> BTreeMap<String, DataType> {
+    let elsewhere = snapshot.elsewhere.iter();
+    let elsewhere: Vec<_> = elsewhere.flat_map(clickhouse::View::attributes).collect();
     let mut found: BTreeMap<&str, (DataType, usize)> = BTreeMap::new();
     let mut add = |name, data_type: DataType| {
         let (known, times) = found.entry(name).or_insert_with(|| (data_type.clone(), 0));
@@ -237,6 +291,9 @@ fn attributes(snapshot: &Snapshot) -> BTreeMap<String, DataType> {
         for (name, kind) in &*held.segment.attributes {
             add(name.as_str(), kind.shown());
         }
+    }
+    for (name, kind) in &elsewhere {
+        add(name.as_str(), kind.shown());
     }
     for batch in &snapshot.memory {
         for field in batch.schema_ref().fields() {
@@ -269,7 +326,10 @@ impl AttributeType {
 }
 
 /// The batch with the columns of `schema`.
-fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+pub(super) fn conform(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
     let columns: Result<Vec<ArrayRef>, DataFusionError> = schema
         .fields()
         .iter()

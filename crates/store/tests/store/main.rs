@@ -7,6 +7,7 @@
 
 mod attributes;
 mod broken;
+mod clickhouse;
 mod compacting;
 mod full;
 mod hostile;
