@@ -18,6 +18,10 @@ use crate::{
 
 /// Longest time a caller waits for room, where it was told to wait.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long it sleeps before it looks for the first time, and at most. Each look costs the processor some microseconds, and the
+/// pump may sleep for milliseconds.
+const LOOK_MIN: Duration = Duration::from_micros(50);
+const LOOK_MAX: Duration = Duration::from_micros(400);
 
 static WAIT: AtomicBool = AtomicBool::new(false);
 
@@ -178,6 +182,7 @@ pub(crate) fn settle(
 /// Whether the pump has made room for any frame since, or does so while it is waited for.
 fn wait_for_room(ring: &Ring, wait: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + WAIT_MAX;
+    let mut pause = LOOK_MIN;
     loop {
         if ring.has_room() {
             return true;
@@ -186,6 +191,7 @@ fn wait_for_room(ring: &Ring, wait: impl Fn() -> bool) -> bool {
         if !wait() || pump::is_here() || !lane::recording() || Instant::now() >= deadline {
             return false;
         }
-        std::thread::sleep(Duration::from_micros(50));
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(LOOK_MAX);
     }
 }
