@@ -17,6 +17,8 @@ export interface Status {
     age_max_s: number | null;
     segments: number;
     rows_in_memory: number;
+    /** Where segments are that are not in the folder, and why what waits is not there yet. */
+    clickhouse?: { place: string; failed: string | null } | null;
   };
   received: { spans: number; logs: number; points: number; samples?: number; refused: number };
 }

@@ -314,7 +314,7 @@ export function status(now) {
     version: '0.1.0',
     started_ms: now - 3_600_000,
     listening: { page: 'http://127.0.0.1:4319', otlp_http: 'http://127.0.0.1:4318', otlp_grpc: 'http://127.0.0.1:4317' },
-    store: { folder: '/var/lib/radiosonde', bytes: 412_000_000, bytes_max: 2_147_483_648, age_max_s: 604_800, segments: 31, rows_in_memory: 18_204 },
+    store: { folder: '/var/lib/radiosonde', bytes: 412_000_000, bytes_max: 2_147_483_648, age_max_s: 604_800, segments: 31, rows_in_memory: 18_204, clickhouse: { place: 'http://clickhouse:8123/radiosonde', failed: null } },
     received: { spans: 1_204_310, logs: 28_204, points: 84_120, refused: 352 },
   };
 }

@@ -75,6 +75,14 @@ describe('pages', { skip: SKIP }, () => {
     fixture.mode = 'full';
   });
 
+  test('doctor says where segments are that are not in the folder', async () => {
+    const { page, faults } = await open(browser);
+    await visit(page, `${fixture.url}/doctor`);
+    await page.getByText('http://clickhouse:8123/radiosonde').waitFor();
+    assertNoFaults(faults, 'doctor');
+    await page.close();
+  });
+
   test('a refusal shows the words of the API and the mend', async () => {
     fixture.mode = 'broken';
     const { page } = await open(browser);

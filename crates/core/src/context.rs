@@ -522,6 +522,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "enters thousands of spans, which takes Miri minutes")]
     fn what_is_deeper_than_can_be_told_apart_is_counted_and_leaves_nothing_behind() {
         let slot = slot();
         let before = loss::total(Lost::ContextLimit);

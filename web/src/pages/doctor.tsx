@@ -135,6 +135,15 @@ function Store({ status }: { status: Status }): JSX.Element {
           </dd>
           <dt>Folder</dt>
           <dd class="mono">{store.folder ?? 'in memory only'}</dd>
+          {store.clickhouse && (
+            <>
+              <dt>ClickHouse</dt>
+              <dd>
+                <span class="mono">{store.clickhouse.place}</span>
+                {store.clickhouse.failed && <span class="error-text"> {store.clickhouse.failed}</span>}
+              </dd>
+            </>
+          )}
           <dt>Received</dt>
           <dd>
             {count(received.spans)} spans, {count(received.logs)} logs, {count(received.points)} points,{' '}
