@@ -235,7 +235,7 @@ fn incompressible(first: u64, rows: u64) -> Rows {
         }
         rows_of.log(&LogRow {
             origin: Origin::default(),
-            time_unix_ns: row as i64,
+            time_unix_ns: (first + row) as i64,
             trace_id: None,
             span_id: None,
             severity: 9,
@@ -275,6 +275,57 @@ fn the_newest_rows_stay_however_little_room_there_is() {
     assert_eq!(last, "00099999");
     let first: i64 = first.parse().unwrap();
     assert!(first > 0 && *rows == 100_000 - first, "{answer:?}");
+}
+
+/// Bytes of the segments that are on the disk, whether the catalogue knows of them or not.
+fn segments_on_disk(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder.join("logs")).into_iter().flatten();
+    // One that goes meanwhile takes no room.
+    let sizes = files.filter_map(|file| file.ok()?.metadata().ok());
+    sizes.map(|file| file.len()).sum()
+}
+
+/// So many MiB, into a twentieth of that: 10,240 into 512 by `RADIOSONDE_RETENTION_MIB`, fewer in the gate.
+#[test]
+fn however_much_comes_there_is_one_segment_too_many_at_most_and_the_oldest_go_first() {
+    let mib = std::env::var("RADIOSONDE_RETENTION_MIB").map_or(160, |mib| mib.parse().unwrap());
+    let (sent_max, room) = (mib * 1024 * 1024, mib * 1024 * 1024 / 20);
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        size_bytes_max: room,
+        ..Config::new(folder.path())
+    };
+    let store = Store::open(config).unwrap();
+    let (mut rows, mut most, mut oldest) = (0, 0, 0);
+    while rows * 200 < sent_max {
+        match store.append(incompressible(rows, 2_000)) {
+            Ok(()) => rows += 2_000,
+            Err(AppendError::Busy { .. }) => {
+                std::thread::sleep(std::time::Duration::from_millis(5))
+            }
+            Err(other) => panic!("{other}"),
+        }
+        most = most.max(segments_on_disk(folder.path()));
+        let segments = store.segments();
+        if let Some(first) = segments.iter().map(|of| of.first_unix_ns).min() {
+            assert!(first >= oldest, "what went is there again");
+            oldest = first;
+        }
+    }
+    store.flush().unwrap();
+    let first_kept = "SELECT CAST(min(substr(body, 1, 8)) AS BIGINT), count(*) FROM logs";
+    let answer = store.sql(first_kept, Limits::default()).unwrap();
+    let [Cell::Int(first), Cell::Int(kept)] = answer.rows[0][..] else {
+        panic!("{:?}", answer.rows);
+    };
+    assert_eq!(first + kept, rows as i64, "a row between others went");
+    // A segment is of what fits into an eighth of the room, and stands beside what it was made of for a moment.
+    let one_too_many = room + room / 8 + room / 16;
+    println!(
+        "{} MiB at most, of {mib} MiB, {kept} rows of {rows} kept",
+        most >> 20
+    );
+    assert!(most <= one_too_many, "{most} bytes, room for {room}");
 }
 
 #[test]
