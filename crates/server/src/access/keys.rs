@@ -27,6 +27,8 @@ const FORM: &str = "write a table for each key: [[key]] with name = \"...\", rol
                     of secret, secret_sha256 and certificate_sha256";
 /// What the token is called among keys.
 const TOKEN_NAME: &str = "token";
+/// What the audit calls others than those who have a key.
+const NAMES_TAKEN: [&str; 4] = [TOKEN_NAME, "loopback", "nobody", "others"];
 
 /// The SHA-256 of a secret, or of a certificate.
 pub(crate) type Fingerprint = [u8; 32];
@@ -298,11 +300,12 @@ impl Entry {
 
 /// Says which two keys cannot be told apart.
 fn distinct(keys: &[Key]) -> Result<(), (String, &'static str)> {
-    let (mut names, mut proofs) = (HashSet::from([TOKEN_NAME]), HashMap::new());
+    let (mut names, mut proofs) = (HashSet::from(NAMES_TAKEN), HashMap::new());
     for key in keys {
         if !names.insert(key.name.as_str()) {
             let wrong = format!("calls a key `{}`, which is taken", key.name);
-            let mend = "give each key a name of its own; `token` is that of RADIOSONDE_TOKEN";
+            let mend = "give each key a name of its own; `token` is that of RADIOSONDE_TOKEN, and who has no key is called \
+                        `loopback`, `nobody` or `others`";
             return Err((wrong, mend));
         }
         let (Proof::Secret(proof) | Proof::Certificate(proof)) = key.proof;
@@ -450,6 +453,7 @@ mod tests {
             ),
             (named(" "), "no name for key 1"),
             (named("token"), "`token`, which is taken"),
+            (named("nobody"), "`nobody`, which is taken"),
             (format!("{one}{one}"), "`a`, which is taken"),
             (format!("{one}{}", named("b")), "one secret for `a` and `b`"),
         ] {
