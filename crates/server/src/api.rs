@@ -37,7 +37,7 @@ use axum::{
     Json, Router,
     body::{Body, to_bytes},
     extract::{Path, Query, Request, State, rejection::QueryRejection},
-    http::{StatusCode, Uri},
+    http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -183,6 +183,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/checks", get(checks))
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
+        .method_not_allowed_fallback(other_method)
         .merge(prometheus::router())
         .layer(middleware::from_fn(with_whole_body))
         .with_state(api)
@@ -373,6 +374,15 @@ async fn unknown(uri: Uri) -> Response {
     Problem::not_found(
         format!("there is no {}", uri.path()),
         "the paths are in docs/api.md; most begin with /api/v1/",
+    )
+    .into_response()
+}
+
+async fn other_method(method: Method, uri: Uri) -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("nothing at {} is asked by {method}", uri.path()),
+        "the header `Allow` says by which methods it is; docs/api.md has the requests",
     )
     .into_response()
 }

@@ -8,6 +8,9 @@ use datafusion::error::DataFusionError;
 use super::MEMORY_BYTES_MAX;
 use crate::ClickHouseError;
 
+/// The words with which DataFusion begins what is wrong with a filter that it gave to a segment's reader.
+const FILTER_FAILED: &str = "Error evaluating filter predicate";
+
 /// A statement was not answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,7 +44,9 @@ impl From<DataFusionError> for QueryError {
             DataFusionError::External(error) if error.is::<ClickHouseError>() => {
                 Self::Failed(error.to_string())
             }
-            root if is_of_statement(root) => Self::Statement(error.strip_backtrace()),
+            root if is_of_statement(root) || is_of_filter(root) => {
+                Self::Statement(error.strip_backtrace())
+            }
             _ => Self::Failed(error.strip_backtrace()),
         }
     }
@@ -89,6 +94,16 @@ fn is_of_statement(error: &DataFusionError) -> bool {
             .is_some_and(|error| is_of_statement(error.find_root())),
         _ => false,
     }
+}
+
+/// Whether a filter of the statement failed where a segment is read, which its reader tells in words alone, as what is wrong with a file.
+fn is_of_filter(error: &DataFusionError) -> bool {
+    let words = match error {
+        DataFusionError::ParquetError(error) => error.to_string(),
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        _ => return false,
+    };
+    words.contains(FILTER_FAILED)
 }
 
 impl From<ArrowError> for QueryError {
