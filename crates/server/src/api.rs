@@ -475,6 +475,11 @@ impl From<QueryError> for Problem {
                 message,
                 "make room in the system's folder for temporary files (TMPDIR), or ask for a shorter time",
             ),
+            QueryError::Elsewhere(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                message,
+                "`sonde doctor` says whether what arrives can be written there",
+            ),
             QueryError::Timeout(_) | QueryError::Memory => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 message,

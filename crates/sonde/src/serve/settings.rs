@@ -319,7 +319,9 @@ fn clickhouse(said: &ServeArguments) -> anyhow::Result<Setting<Option<ClickHouse
             Source::Environment(variable) => (variable, "unset it"),
             _ => ("--clickhouse", "leave it out"),
         };
-        bail!("{option} names where telemetry stays, and with --memory nothing of it does; {mend}, or leave --memory out");
+        bail!(
+            "{option} names where telemetry stays, and with --memory nothing of it does; {mend}, or leave --memory out"
+        );
     }
     // Read here and not by whoever reads the command line, who would show what is wrong with the password in it.
     let place: ClickHouse = text.parse().with_context(|| match source {

@@ -149,8 +149,13 @@ impl Client {
 
     /// The answer to a statement as text.
     pub(crate) fn text(&self, statement: &str) -> Result<String, ClickHouseError> {
+        self.read_text(self.ask(statement)?)
+    }
+
+    /// An answer as text.
+    pub(super) fn read_text(&self, answer: Body) -> Result<String, ClickHouseError> {
         let mut text = String::new();
-        self.ask(statement)?
+        answer
             .into_reader()
             .take(TEXT_BYTES_MAX)
             .read_to_string(&mut text)

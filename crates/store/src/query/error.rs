@@ -29,6 +29,9 @@ pub enum QueryError {
         "the statement needs more memory than statements may have, and there is no room for the rest among the system's temporary files: {0}"
     )]
     Room(String),
+    /// ClickHouse, where older rows are kept, did not do what was asked of it.
+    #[error(transparent)]
+    Elsewhere(#[from] ClickHouseError),
     /// It failed while it ran.
     #[error("the statement failed: {0}")]
     Failed(String),
@@ -39,11 +42,13 @@ impl From<DataFusionError> for QueryError {
         if let Some(full) = no_room(&error) {
             return Self::Room(full.to_string());
         }
+        if let DataFusionError::External(root) = error.find_root()
+            && let Some(root) = root.downcast_ref::<ClickHouseError>()
+        {
+            return Self::Elsewhere(root.clone());
+        }
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
-            DataFusionError::External(error) if error.is::<ClickHouseError>() => {
-                Self::Failed(error.to_string())
-            }
             root if is_of_statement(root) || is_of_filter(root) => {
                 Self::Statement(error.strip_backtrace())
             }
@@ -108,12 +113,6 @@ fn is_of_filter(error: &DataFusionError) -> bool {
 
 impl From<ArrowError> for QueryError {
     fn from(error: ArrowError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<ClickHouseError> for QueryError {
-    fn from(error: ClickHouseError) -> Self {
         Self::Failed(error.to_string())
     }
 }
