@@ -144,7 +144,7 @@ pub(crate) async fn check(gate: Arc<Gate>, request: Request, next: Next) -> Resp
         Verdict::Welcome(_, response) => response,
         Verdict::Refuse(_, problem) => {
             let is_telemetry = gate.port != Port::Page;
-            turned_away(&gate.intake, &request, is_telemetry, &problem)
+            turned_away(&gate.intake, request, is_telemetry, &problem).await
         }
     };
     if let Some(mut access) = access {

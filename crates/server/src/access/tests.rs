@@ -250,6 +250,25 @@ fn only_a_browser_that_opens_the_page_is_led_on() {
 }
 
 #[tokio::test]
+async fn who_is_refused_in_the_middle_of_a_body_hears_it() {
+    let (gate, _folder) = gate(Port::OtlpHttp, false, keys());
+    let gate = Arc::new(gate);
+    let router = axum::Router::new().layer(axum::middleware::from_fn(move |request, next| {
+        check(Arc::clone(&gate), request, next)
+    }));
+    let (read, is_read) = tokio::sync::oneshot::channel();
+    let parts = futures::stream::once(async {
+        let _ = read.send(());
+        Ok::<_, std::convert::Infallible>("a part")
+    });
+    let mut request = request(Method::POST, "/v1/traces", &[], Link::default());
+    *request.body_mut() = Body::from_stream(parts);
+    let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    is_read.await.unwrap();
+}
+
+#[tokio::test]
 async fn who_does_not_wait_for_the_answer_is_noted_too() {
     let folder = tempfile::TempDir::new().unwrap();
     let config = radiosonde_store::Config::new(folder.path());

@@ -175,7 +175,7 @@ pub(super) async fn misled(
         "this port speaks TLS, and the request is plain HTTP",
         format!("{SPEAK_TLS}; where the certificate is of an authority of your own, {TRUST}"),
     );
-    turned_away(&intake, &request, true, &problem)
+    turned_away(&intake, request, true, &problem).await
 }
 
 /// Tells whoever speaks TLS where it is not spoken, which many clients show: a response in place of a handshake.
