@@ -58,6 +58,7 @@ pub use self::{
     config::Config,
     open::{OpenError, Recovery},
     read::{Kept, attributes_from_json},
+    rollup::OTHERS,
     sampling::{Sampled, Sampling, Slow},
     segment::WriteError,
     several::Traces,
