@@ -340,10 +340,21 @@ fn digest_of(text: &str, name: &str) -> Result<Fingerprint, (String, &'static st
     Ok(digest)
 }
 
-/// What a reader of TOML says is wrong, without the texts that it quotes: one may be a secret.
+/// What a reader of TOML says is wrong, without the values that it quotes: one may be a secret, and have quotes in it.
 fn without_values(message: &str) -> String {
-    let parts = message.split('"').step_by(2);
-    parts.collect::<Vec<_>>().join("...")
+    let parts = (
+        message.split_once(['"', '`']),
+        message.rsplit_once(", expected"),
+    );
+    match parts {
+        (Some((before, _)), Some((_, after))) if message.starts_with("invalid") => {
+            format!("{before}..., expected{after}")
+        }
+        _ => {
+            let parts = message.split('"').step_by(2);
+            parts.collect::<Vec<_>>().join("...")
+        }
+    }
 }
 
 /// The SHA-256 of anything.
@@ -436,6 +447,10 @@ mod tests {
             (String::new(), "has no key"),
             (format!("key = \"{SECRET}\"\n"), "line 1"),
             (format!("\n[[key]]\nsecret = {SECRET}\n"), "line 3"),
+            (
+                format!("key = \"a\\\"{SECRET}\"\n"),
+                "..., expected a sequence",
+            ),
             (one.replace("secret", "secrets"), "secrets"),
             (
                 one.replace("viewer", "boss"),
@@ -461,6 +476,18 @@ mod tests {
             assert!(said.contains(expected), "{text}: {said}");
             assert!(!said.contains(SECRET), "{said}");
         }
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_not_quoted() {
+        assert_eq!(
+            without_values("invalid type: integer `123456789012345678`, expected a string"),
+            "invalid type: integer ..., expected a string"
+        );
+        assert_eq!(
+            without_values("unknown field `secrets`, expected `secret`"),
+            "unknown field `secrets`, expected `secret`"
+        );
     }
 
     #[test]
