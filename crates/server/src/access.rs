@@ -37,6 +37,8 @@ use crate::{
 const COOKIE_NAME: &str = "radiosonde_token";
 /// The parameter with which a browser brings it the first time.
 const PARAMETER: &str = "token=";
+/// The status in the audit of an answer that nobody waited for, as many servers note it.
+const NOT_WAITED_FOR: u16 = 499;
 
 /// What is known of a connection before anything is said on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +104,16 @@ enum Verdict {
     Refuse(Option<Identity>, Problem),
 }
 
+impl Verdict {
+    /// Who it is, where that is known.
+    const fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Pass(identity) | Self::Welcome(identity, _) => Some(identity),
+            Self::Refuse(identity, _) => identity.as_ref(),
+        }
+    }
+}
+
 /// What every request of a listener goes through.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -118,39 +130,64 @@ pub(crate) struct Gate {
 
 /// Lets a request through, or says why not.
 pub(crate) async fn check(gate: Arc<Gate>, request: Request, next: Next) -> Response {
-    let noted = gate.audit.as_ref().map(|_| Noted::of(&request));
-    let (identity, is_allowed, response) = match gate.verdict(&request) {
-        Verdict::Pass(identity) => (Some(identity), true, next.run(request).await),
-        Verdict::Welcome(identity, response) => (Some(identity), true, response),
-        Verdict::Refuse(identity, problem) => {
+    let verdict = gate.verdict(&request);
+    let access = gate.audit.as_ref().map(|audit| Access {
+        audit: Arc::clone(audit),
+        port: gate.port,
+        noted: Noted::of(&request),
+        by: verdict.identity().cloned(),
+        is_allowed: !matches!(verdict, Verdict::Refuse(..)),
+        status: NOT_WAITED_FOR,
+    });
+    let response = match verdict {
+        Verdict::Pass(_) => next.run(request).await,
+        Verdict::Welcome(_, response) => response,
+        Verdict::Refuse(_, problem) => {
             let is_telemetry = gate.port != Port::Page;
-            let response = turned_away(&gate.intake, &request, is_telemetry, &problem);
-            (identity, false, response)
+            turned_away(&gate.intake, request, is_telemetry, &problem).await
         }
     };
-    if let Some((audit, noted)) = gate.audit.as_ref().zip(noted) {
-        let (by, role) = identity.map_or_else(
+    if let Some(mut access) = access {
+        access.status = response.status().as_u16();
+    }
+    response
+}
+
+/// An access that is noted when it ends: also where whoever asked goes away before the answer, because what was asked for is done
+/// all the same.
+struct Access {
+    audit: Arc<Audit>,
+    port: Port,
+    noted: Noted,
+    by: Option<Identity>,
+    is_allowed: bool,
+    /// HTTP's status of the answer.
+    status: u16,
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        let (by, role) = self.by.take().map_or_else(
             || ("nobody".to_owned(), ""),
             |identity| (identity.name, identity.role.name()),
         );
         let caller = audit::Caller {
             by,
             role,
-            client: noted.client,
-            port: gate.port.name(),
-            is_allowed,
+            client: std::mem::take(&mut self.noted.client),
+            port: self.port.name(),
+            is_allowed: self.is_allowed,
         };
-        match gate.port {
-            Port::OtlpGrpc | Port::OtlpHttp => audit.sent(caller),
+        let Noted {
+            method, path, asks, ..
+        } = &self.noted;
+        match self.port {
+            Port::OtlpGrpc | Port::OtlpHttp => self.audit.sent(caller),
             // The page's own files are of the program, and tell nobody anything.
-            Port::Page if is_allowed && !noted.asks && response.status().is_success() => {}
-            Port::Page => {
-                let status = response.status().as_u16();
-                audit.asked(caller, noted.method.as_str(), &noted.path, status);
-            }
+            Port::Page if self.is_allowed && !asks && (200..300).contains(&self.status) => {}
+            Port::Page => self.audit.asked(caller, method.as_str(), path, self.status),
         }
     }
-    response
 }
 
 /// What is noted of a request. Not its query: a secret may be in it.
@@ -190,7 +227,9 @@ impl Gate {
         let of_cookie = || cookies(headers).find_map(|shown| Key::of_secret(&self.keys, shown));
         let identity = if let Some(key) = borne.or_else(of_cookie) {
             Identity::of(key)
-        } else if let Some((secret, address)) = brought(uri)
+        } else if self.port == Port::Page
+            && method.is_safe()
+            && let Some((secret, address)) = brought(uri)
             && let Some(key) = Key::of_secret(&self.keys, secret)
         {
             return Verdict::Welcome(Identity::of(key), welcome(secret, &address, link));
@@ -239,12 +278,13 @@ impl Gate {
     }
 }
 
+/// The secret in the header. The scheme's name may be in either case (RFC 9110, section 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Bearer ")
+    let shown = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = shown.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("Bearer")
+        .then(|| secret.trim_start())
 }
 
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -269,8 +309,9 @@ fn brought(uri: &Uri) -> Option<(&str, String)> {
         address.push('?');
         address.push_str(&others.join("&"));
     }
-    // An address that begins with two slashes is one of another host.
-    Some((secret?, format!("/{}", address.trim_start_matches('/'))))
+    // An address that begins with two slashes is one of another host, and to a browser a backslash is one of them.
+    let address = address.trim_start_matches(['/', '\\']);
+    Some((secret?, format!("/{address}")))
 }
 
 /// Gives a browser the secret to keep, and leads it on to where it was going. It is the secret of a key, so it is made of

@@ -37,7 +37,7 @@ use axum::{
     Json, Router,
     body::{Body, to_bytes},
     extract::{Path, Query, Request, State, rejection::QueryRejection},
-    http::{StatusCode, Uri},
+    http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -183,6 +183,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/checks", get(checks))
         .route("/api/v1/live", get(live::stream))
         .route("/api/{*rest}", get(unknown))
+        .method_not_allowed_fallback(other_method)
         .merge(prometheus::router())
         .layer(middleware::from_fn(with_whole_body))
         .with_state(api)
@@ -377,6 +378,15 @@ async fn unknown(uri: Uri) -> Response {
     .into_response()
 }
 
+async fn other_method(method: Method, uri: Uri) -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("nothing at {} is asked by {method}", uri.path()),
+        "the header `Allow` says by which methods it is; docs/api.md has the requests",
+    )
+    .into_response()
+}
+
 async fn with_params<T, F>(api: Arc<Api>, uri: &Uri, make: F) -> Response
 where
     T: Serialize + Send + 'static,
@@ -464,6 +474,11 @@ impl From<QueryError> for Problem {
                 StatusCode::INSUFFICIENT_STORAGE,
                 message,
                 "make room in the system's folder for temporary files (TMPDIR), or ask for a shorter time",
+            ),
+            QueryError::Elsewhere(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                message,
+                "`sonde doctor` says whether what arrives can be written there",
             ),
             QueryError::Timeout(_) | QueryError::Memory => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -231,10 +231,11 @@ impl Drop for Server {
         };
         let ended = async { while listeners.join_next().await.is_some() {} };
         let _ = runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, ended).await });
+        runtime.shutdown_timeout(STOP_TIMEOUT);
+        // What was begun has ended, also where nobody waited for it.
         if let Some(audit) = &self.audit {
             audit.finish();
         }
-        runtime.shutdown_timeout(STOP_TIMEOUT);
     }
 }
 

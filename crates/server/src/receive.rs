@@ -332,17 +332,17 @@ fn now_unix_ns() -> i64 {
 
 /// The answer to a request that is refused before anybody looks at it, in the form that its sender understands. Where it would
 /// have brought telemetry, that is noted: strangers are no senders, but whoever looks for telemetry that does not arrive is to
-/// find them.
-pub(crate) fn turned_away(
+/// find them. What it sends is read on within bounds, so that whoever is in the middle of it hears the answer.
+pub(crate) async fn turned_away(
     intake: &Intake,
-    request: &Request,
+    request: Request,
     is_telemetry: bool,
     problem: &Problem,
 ) -> Response {
     let is_grpc = grpc::is_grpc(request.headers());
     if is_telemetry {
         let protocol = if is_grpc { "grpc" } else { "http" };
-        let sender = http::sender(request, protocol, "");
+        let sender = http::sender(&request, protocol, "");
         intake
             .ledger
             .refused(&sender, problem.message(), problem.mend(), 1);
@@ -350,6 +350,7 @@ pub(crate) fn turned_away(
             .received
             .send_modify(|received| received.refused += 1);
     }
+    body::discard(request.into_body(), &intake.limits).await;
     if !is_grpc {
         return problem.clone().into_response();
     }

@@ -243,7 +243,8 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<String> {
     );
     let senders = list(&answer, "senders");
     if senders.is_empty() {
-        let endpoint = member(listening, "otlp_http");
+        // It may listen at addresses that are none to send to.
+        let endpoint = collector.receiver(&member(listening, "otlp_http"));
         // Writing to a string does not fail.
         let _ = writeln!(
             out,

@@ -31,7 +31,7 @@ const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// The environment's variable with the token.
 pub const TOKEN_VARIABLE: &str = "RADIOSONDE_TOKEN";
 /// The environment's variable with the collector's address.
-const ADDRESS_VARIABLE: &str = "RADIOSONDE_COLLECTOR";
+pub const ADDRESS_VARIABLE: &str = "RADIOSONDE_COLLECTOR";
 
 /// A collector that may be there.
 #[derive(Clone, Debug)]
@@ -132,21 +132,39 @@ impl Collector {
         }
     }
 
-    /// Its status; `None` where nothing answers that is a collector.
-    pub fn greet(&self) -> Option<Value> {
+    /// Its status; `None` where nothing answers that is a collector. One that answers and does not let us in is an error: nothing else
+    /// is to take its place.
+    pub fn greet(&self) -> anyhow::Result<Option<Value>> {
         let request = self.agent.get(format!("{}/api/v1/status", self.address));
         let request = self.with_token(request);
         let request = request
             .config()
             .timeout_global(Some(GREETING_TIMEOUT))
             .build();
-        let mut response = request
-            .call()
-            .ok()
-            .filter(|response| response.status().is_success())?;
-        let status: Value =
-            serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()?;
-        status.get("listening").is_some().then_some(status)
+        let mut response = match request.call() {
+            Ok(response) => response,
+            Err(error)
+                if self.is_encrypted() && certificates::mend(&error.to_string()).is_some() =>
+            {
+                return Err(self.unanswered(error));
+            }
+            Err(_) => return Ok(None),
+        };
+        let body = response.body_mut().read_to_string().unwrap_or_default();
+        let status: Value = serde_json::from_str(&body).unwrap_or_default();
+        if response.status().is_success() {
+            return Ok(status.get("listening").is_some().then_some(status));
+        }
+        let error = &status["error"];
+        match (error["message"].as_str(), error["mend"].as_str()) {
+            (Some(message), Some(mend)) => {
+                bail!(
+                    "the collector at {} refuses: {message}; {mend}",
+                    self.address
+                )
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The answer to `GET /api/v1/` and `path`.
@@ -306,6 +324,12 @@ pub fn encoded(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Write as _,
+        net::{Ipv4Addr, TcpListener},
+        thread,
+    };
+
     use super::*;
 
     #[test]
@@ -353,6 +377,48 @@ mod tests {
                 "{page} {said}"
             );
         }
+    }
+
+    /// A collector whose status is this answer to one request.
+    fn answering(status: &str, body: &str) -> Collector {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+            while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        Collector::at(&format!("http://{address}"))
+    }
+
+    #[test]
+    fn a_collector_that_lets_nobody_in_is_there_all_the_same() {
+        let body = r#"{"error":{"message":"the token is missing","mend":"send one"}}"#;
+        let error = answering("401 Unauthorized", body).greet().unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("refuses: the token is missing; send one"),
+            "{error}"
+        );
+        for (status, body, is_there) in [
+            ("200 OK", r#"{"listening":{}}"#, true),
+            ("200 OK", "a page of something else", false),
+            ("403 Forbidden", "{}", false),
+        ] {
+            let found = answering(status, body).greet().unwrap();
+            assert_eq!(found.is_some(), is_there, "{status} {body}");
+        }
+        assert!(
+            Collector::at("http://127.0.0.1:1")
+                .greet()
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]

@@ -27,7 +27,7 @@ const BATCH_MAX: usize = 2000;
 /// What standard output gets.
 pub fn run(arguments: &ImportArguments) -> anyhow::Result<String> {
     let collector = Collector::new(&arguments.collector)?;
-    let Some(status) = collector.greet() else {
+    let Some(status) = collector.greet()? else {
         bail!(
             "no collector answers at {}; start one with `sonde serve`, or name another with --collector",
             collector.address()

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     cli::{RunArguments, serve::ServeArguments},
-    collector::{Collector, variable},
+    collector::{ADDRESS_VARIABLE, Collector, variable},
     serve::settings::Settings,
 };
 
@@ -184,7 +184,20 @@ impl Found {
     /// The collector that is named or answers on this machine, else one for this run alone.
     fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
         let collector = Collector::new(&arguments.collector)?;
-        if let Some(status) = collector.greet() {
+        let is_named =
+            arguments.collector.collector.is_some() || variable(ADDRESS_VARIABLE).is_some();
+        let status = match collector.greet() {
+            // Somebody else's may be on this machine's standard port.
+            Err(error) if !is_named => {
+                let _ = writeln!(
+                    io::stderr(),
+                    "sonde: {error}; this run has a collector of its own"
+                );
+                None
+            }
+            status => status?,
+        };
+        if let Some(status) = status {
             let Some(otlp_http) = status["listening"]["otlp_http"].as_str() else {
                 bail!(
                     "the collector at {} does not say where it receives OTLP",

@@ -19,6 +19,7 @@ use std::{
 };
 
 use arrow::array::RecordBatch;
+use ureq::Body;
 
 use self::client::Client;
 pub use self::{
@@ -42,7 +43,7 @@ const ATTRIBUTES_INTERVAL: Duration = Duration::from_hours(1);
 pub struct Elsewhere {
     /// Its address and database, without user and password.
     pub place: String,
-    /// Why what is in memory could not be written there the last time, if it could not.
+    /// Why what is in memory could not be written there the last time, or why it could not be reached by the last statement, if so.
     pub failed: Option<String>,
 }
 
@@ -66,6 +67,8 @@ struct Known {
     /// The generation that is being written, and the tables of which it was tried.
     begun: (u64, Vec<Table>),
     failed: Option<String>,
+    /// Why it could not be reached when it was asked last, if it could not.
+    unreached: Option<String>,
     /// When this store wrote last that an attribute is there, if it did.
     attributes: BTreeMap<(Table, String, AttributeType), Option<Instant>>,
     asked: Option<Instant>,
@@ -84,10 +87,21 @@ impl Place {
     }
 
     pub(crate) fn state(&self) -> Elsewhere {
+        let known = self.lock();
         Elsewhere {
             place: self.client.shown().to_owned(),
-            failed: self.lock().failed.clone(),
+            failed: known.failed.as_ref().or(known.unreached.as_ref()).cloned(),
         }
+    }
+
+    /// The answer to a statement, remembering whether ClickHouse could be reached.
+    fn ask(&self, statement: &str) -> Result<Body, ClickHouseError> {
+        let outcome = self.client.ask(statement);
+        self.lock().unreached = match &outcome {
+            Err(error @ ClickHouseError::Away { .. }) => Some(error.to_string()),
+            _ => None,
+        };
+        outcome
     }
 
     /// Remembers why nothing could be written.
@@ -209,7 +223,9 @@ impl Place {
         }
         self.prepare()?;
         let statement = tables::attributes(self.client.database());
-        let text = self.client.text(&statement).inspect_err(|_| {
+        let body = self.ask(&statement);
+        let text = body.and_then(|body| self.client.read_text(body));
+        let text = text.inspect_err(|_| {
             self.lock().is_prepared = false;
         })?;
         let found = tables::read_attributes(&text);

@@ -42,7 +42,12 @@ mod tail;
 mod trace;
 mod volatile;
 
-use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 use radiosonde_core::ids::TraceId;
 
@@ -53,6 +58,7 @@ pub use self::{
     config::Config,
     open::{OpenError, Recovery},
     read::{Kept, attributes_from_json},
+    rollup::OTHERS,
     sampling::{Sampled, Sampling, Slow},
     segment::WriteError,
     several::Traces,
@@ -64,7 +70,13 @@ use self::{
     shared::Shared,
 };
 
-/// A store, open. Dropping it writes what is in memory into segments.
+/// How long a store that is dropped waits for a ClickHouse to take what is in memory.
+const LAST_WRITE_TIME_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether it did.
+const LAST_WRITE_LOOK: Duration = Duration::from_millis(10);
+
+/// A store, open. Dropping it writes what is in memory into segments. Where rows are kept in a ClickHouse that has not taken them after
+/// a few seconds, they stay in the log, and the folder is in use until ClickHouse answers or the process ends.
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -189,8 +201,19 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.shared.stop();
-        if let Some(keeper) = self.keeper.take() {
-            let _ = keeper.join();
+        let Some(keeper) = self.keeper.take() else {
+            return;
+        };
+        if self.shared.elsewhere.is_some() {
+            // What a server that says nothing was sent is in the log as well, and is looked for there when the store is opened again.
+            let until = Instant::now() + LAST_WRITE_TIME_MAX;
+            while !keeper.is_finished() {
+                if Instant::now() >= until {
+                    return;
+                }
+                thread::sleep(LAST_WRITE_LOOK);
+            }
         }
+        let _ = keeper.join();
     }
 }

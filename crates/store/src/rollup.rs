@@ -28,8 +28,8 @@ use crate::{
 
 /// Most operations of a generation that have rows of their own; each minute counts anew. A generation has some 262,144 spans.
 const OPERATIONS_MAX: usize = 65_536;
-/// What service, scope and name of all operations beyond are called.
-const OTHERS: &str = "(others)";
+/// What service, scope and name are in the table `operations` of all those for which there was no row of their own.
+pub const OTHERS: &str = "(others)";
 
 pub(crate) const MINUTE_NS: i64 = 60_000_000_000;
 

@@ -30,7 +30,7 @@ const ORIGIN: Origin<'static> = Origin {
 /// Most records of a minute about questions that were answered, and about requests that were refused.
 const ANSWERED_MAX: usize = 600;
 const REFUSED_MAX: usize = 60;
-/// Most senders that are counted in a minute, each port and outcome apart.
+/// Most senders that are counted in a minute, each port apart; so many of those who are let in, and of those who are not.
 const SENDERS_MAX: usize = 1000;
 /// Most bytes of a path.
 const PATH_BYTES_MAX: usize = 200;
@@ -100,6 +100,8 @@ struct Minute {
     answered: usize,
     refused: usize,
     senders: BTreeMap<Caller, u64>,
+    /// Apart, because strangers may come from more addresses than there are places.
+    strangers: BTreeMap<Caller, u64>,
     left_out: u64,
     left_out_refused: u64,
 }
@@ -111,6 +113,7 @@ impl Minute {
             answered: 0,
             refused: 0,
             senders: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             left_out: 0,
             left_out_refused: 0,
         }
@@ -155,7 +158,11 @@ impl State {
     }
 
     fn sent(&mut self, caller: Caller) {
-        let senders = &mut self.minute.senders;
+        let senders = if caller.is_allowed {
+            &mut self.minute.senders
+        } else {
+            &mut self.minute.strangers
+        };
         if let Some(count) = senders.get_mut(&caller) {
             *count += 1;
         } else if senders.len() < SENDERS_MAX {
@@ -177,7 +184,7 @@ impl State {
     /// Makes records of what was counted, and begins to count anew.
     fn end_minute(&mut self) {
         let minute = mem::replace(&mut self.minute, Minute::new(Instant::now()));
-        for (caller, count) in minute.senders {
+        for (caller, count) in minute.senders.into_iter().chain(minute.strangers) {
             self.push(caller, What::Sent(count));
         }
         let left_out = [(true, minute.left_out), (false, minute.left_out_refused)];
@@ -405,6 +412,23 @@ mod tests {
         assert_eq!(first.map(|record| &record.what), Some(&expected));
         assert_eq!(left_out(&state), [(true, 3)]);
         assert_eq!(state.waiting.len(), SENDERS_MAX + 1);
+    }
+
+    #[test]
+    fn strangers_who_send_from_many_addresses_take_no_place_of_who_is_known() {
+        let mut state = State::new();
+        for number in 0..SENDERS_MAX + 3 {
+            let client = format!("2001:db8::{number:x}");
+            state.sent(Caller {
+                client,
+                ..caller("nobody", false)
+            });
+        }
+        state.sent(caller("gpu-7", true));
+        state.end_minute();
+        assert_eq!(left_out(&state), [(false, 3)]);
+        let mut known = state.waiting.iter();
+        assert!(known.any(|record| record.caller.by == "gpu-7"));
     }
 
     #[test]

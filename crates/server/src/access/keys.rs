@@ -27,6 +27,8 @@ const FORM: &str = "write a table for each key: [[key]] with name = \"...\", rol
                     of secret, secret_sha256 and certificate_sha256";
 /// What the token is called among keys.
 const TOKEN_NAME: &str = "token";
+/// What the audit calls others than those who have a key.
+const NAMES_TAKEN: [&str; 4] = [TOKEN_NAME, "loopback", "nobody", "others"];
 
 /// The SHA-256 of a secret, or of a certificate.
 pub(crate) type Fingerprint = [u8; 32];
@@ -298,11 +300,12 @@ impl Entry {
 
 /// Says which two keys cannot be told apart.
 fn distinct(keys: &[Key]) -> Result<(), (String, &'static str)> {
-    let (mut names, mut proofs) = (HashSet::from([TOKEN_NAME]), HashMap::new());
+    let (mut names, mut proofs) = (HashSet::from(NAMES_TAKEN), HashMap::new());
     for key in keys {
         if !names.insert(key.name.as_str()) {
             let wrong = format!("calls a key `{}`, which is taken", key.name);
-            let mend = "give each key a name of its own; `token` is that of RADIOSONDE_TOKEN";
+            let mend = "give each key a name of its own; `token` is that of RADIOSONDE_TOKEN, and who has no key is called \
+                        `loopback`, `nobody` or `others`";
             return Err((wrong, mend));
         }
         let (Proof::Secret(proof) | Proof::Certificate(proof)) = key.proof;
@@ -337,10 +340,21 @@ fn digest_of(text: &str, name: &str) -> Result<Fingerprint, (String, &'static st
     Ok(digest)
 }
 
-/// What a reader of TOML says is wrong, without the texts that it quotes: one may be a secret.
+/// What a reader of TOML says is wrong, without the values that it quotes: one may be a secret, and have quotes in it.
 fn without_values(message: &str) -> String {
-    let parts = message.split('"').step_by(2);
-    parts.collect::<Vec<_>>().join("...")
+    let parts = (
+        message.split_once(['"', '`']),
+        message.rsplit_once(", expected"),
+    );
+    match parts {
+        (Some((before, _)), Some((_, after))) if message.starts_with("invalid") => {
+            format!("{before}..., expected{after}")
+        }
+        _ => {
+            let parts = message.split('"').step_by(2);
+            parts.collect::<Vec<_>>().join("...")
+        }
+    }
 }
 
 /// The SHA-256 of anything.
@@ -433,6 +447,10 @@ mod tests {
             (String::new(), "has no key"),
             (format!("key = \"{SECRET}\"\n"), "line 1"),
             (format!("\n[[key]]\nsecret = {SECRET}\n"), "line 3"),
+            (
+                format!("key = \"a\\\"{SECRET}\"\n"),
+                "..., expected a sequence",
+            ),
             (one.replace("secret", "secrets"), "secrets"),
             (
                 one.replace("viewer", "boss"),
@@ -450,6 +468,7 @@ mod tests {
             ),
             (named(" "), "no name for key 1"),
             (named("token"), "`token`, which is taken"),
+            (named("nobody"), "`nobody`, which is taken"),
             (format!("{one}{one}"), "`a`, which is taken"),
             (format!("{one}{}", named("b")), "one secret for `a` and `b`"),
         ] {
@@ -457,6 +476,18 @@ mod tests {
             assert!(said.contains(expected), "{text}: {said}");
             assert!(!said.contains(SECRET), "{said}");
         }
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_not_quoted() {
+        assert_eq!(
+            without_values("invalid type: integer `123456789012345678`, expected a string"),
+            "invalid type: integer ..., expected a string"
+        );
+        assert_eq!(
+            without_values("unknown field `secrets`, expected `secret`"),
+            "unknown field `secrets`, expected `secret`"
+        );
     }
 
     #[test]

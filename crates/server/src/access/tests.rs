@@ -111,6 +111,10 @@ fn a_secret_is_shown_in_a_header_or_a_cookie() {
         passes("token")
     );
     assert_eq!(
+        by(AUTHORIZATION, &format!("bearer  {TOKEN}")),
+        passes("token")
+    );
+    assert_eq!(
         by(COOKIE, &format!("theme=dark; radiosonde_token={VIEWER}")),
         passes("grafana")
     );
@@ -231,6 +235,79 @@ fn a_browser_keeps_the_secret_that_it_brought() {
 }
 
 #[test]
+fn only_a_browser_that_opens_the_page_is_led_on() {
+    let uri = format!("/v1/traces?token={SENDER}");
+    for (port, method) in [
+        (Port::OtlpHttp, Method::POST),
+        (Port::OtlpHttp, Method::GET),
+        (Port::OtlpGrpc, Method::POST),
+        (Port::Page, Method::POST),
+    ] {
+        let (gate, _folder) = gate(port, false, keys());
+        let request = request(method, &uri, &[], Link::default());
+        assert_eq!(outcome(&gate, &request), refused("nobody", 401), "{port:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_in_the_middle_of_a_body_hears_it() {
+    let (gate, _folder) = gate(Port::OtlpHttp, false, keys());
+    let gate = Arc::new(gate);
+    let router = axum::Router::new().layer(axum::middleware::from_fn(move |request, next| {
+        check(Arc::clone(&gate), request, next)
+    }));
+    let (read, is_read) = tokio::sync::oneshot::channel();
+    let parts = futures::stream::once(async {
+        let _ = read.send(());
+        Ok::<_, std::convert::Infallible>("a part")
+    });
+    let mut request = request(Method::POST, "/v1/traces", &[], Link::default());
+    *request.body_mut() = Body::from_stream(parts);
+    let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    is_read.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_wait_for_the_answer_is_noted_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = radiosonde_store::Config::new(folder.path());
+    let store = Arc::new(radiosonde_store::Store::open(config).unwrap());
+    let audit = Arc::new(Audit::new(Arc::clone(&store)));
+    let ask = async |port: Port, uri: &str| {
+        let (gate, _folder) = gate(port, false, keys());
+        let gate = Arc::new(Gate {
+            audit: Some(Arc::clone(&audit)),
+            ..gate
+        });
+        let never = axum::routing::any(std::future::pending::<StatusCode>);
+        let router = axum::Router::new()
+            .fallback_service(never)
+            .layer(axum::middleware::from_fn(move |request, next| {
+                check(Arc::clone(&gate), request, next)
+            }));
+        let bearer = format!("Bearer {TOKEN}");
+        let headers = [(AUTHORIZATION, bearer.as_str())];
+        let request = request(Method::POST, uri, &headers, Link::default());
+        let answer = tower::ServiceExt::oneshot(router, request);
+        let patience = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(patience, answer).await.is_err());
+    };
+    ask(Port::Page, "/api/v1/sql").await;
+    ask(Port::OtlpHttp, "/v1/traces").await;
+    audit.finish();
+    let statement = "SELECT body FROM logs WHERE event_name = 'sonde.access' ORDER BY body";
+    let limits = radiosonde_store::query::Limits::default();
+    let said = format!("{:?}", store.sql(statement, limits).unwrap().rows);
+    for expected in [
+        "token allowed: POST /api/v1/sql 499",
+        "token allowed: 1 x telemetry to otlp_http",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn an_address_loses_the_secret_it_brought() {
     let uri: Uri = "/traces?from=-1h&token=abc&q=x".parse().unwrap();
     assert_eq!(
@@ -238,6 +315,8 @@ fn an_address_loses_the_secret_it_brought() {
         Some(("abc", "/traces?from=-1h&q=x".to_owned()))
     );
     let uri: Uri = "//elsewhere.example/?token=abc".parse().unwrap();
+    assert_eq!(brought(&uri).unwrap().1, "/elsewhere.example/");
+    let uri: Uri = "/\\elsewhere.example/?token=abc".parse().unwrap();
     assert_eq!(brought(&uri).unwrap().1, "/elsewhere.example/");
     assert_eq!(brought(&"/traces?q=token".parse().unwrap()), None);
 }

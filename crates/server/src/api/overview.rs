@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 
+use radiosonde_store::OTHERS;
 use serde::Serialize;
 
 use super::{
     Api,
     params::{MINUTE_NS, Params, Range, whole_minutes_ns},
-    rows::{Row, ms, quantile, spans_counted, spans_failed},
+    rows::{Row, literal, ms, quantile, spans_counted, spans_failed},
     semconv::attribute,
 };
 use crate::problem::Problem;
@@ -97,7 +98,8 @@ pub(super) fn answer(api: &Api, params: &Params) -> Result<Overview, Problem> {
     if is_by_minute {
         step_ns = whole_minutes_ns(step_ns);
     }
-    let source = if is_by_minute && range.from_ns >= api.store.operations_since_unix_ns() {
+    let is_added_up = is_by_minute && range.from_ns >= api.store.operations_since_unix_ns();
+    let source = if is_added_up && !has_others(api, range)? {
         &Source::operations(range, params)
     } else {
         &spans
@@ -169,6 +171,16 @@ fn rows(table: &str, time: &str, range: Range, params: &Params) -> String {
         range.contains(time),
         params.of_service()
     )
+}
+
+/// Whether there were so many operations in that time that some of any service were added up as others.
+fn has_others(api: &Api, range: Range) -> Result<bool, Problem> {
+    let others = literal(OTHERS);
+    let statement = format!(
+        "SELECT 1 FROM operations WHERE service = {others} AND name = {others} AND {} LIMIT 1",
+        range.contains("minute")
+    );
+    Ok(api.rows(&statement, 1)?.next().is_some())
 }
 
 fn is_estimated(api: &Api, spans: &Source) -> Result<bool, Problem> {
@@ -317,6 +329,10 @@ fn operations(api: &Api, source: &Source) -> Result<Vec<Operation>, Problem> {
 #[cfg(test)]
 mod tests {
     use axum::http::Uri;
+    use radiosonde_store::{
+        Rows,
+        row::{Origin, SpanRow},
+    };
     use serde_json::json;
 
     use super::*;
@@ -348,5 +364,39 @@ mod tests {
         assert_eq!(json!(answer.operations), spans["operations"]);
         assert_eq!(answer.series.tokens_output[0], Some(40.0));
         assert_eq!(answer.series.time_ms.len(), 61);
+    }
+    #[test]
+    fn names_without_end_of_one_service_take_nothing_from_another() {
+        let system = System::new();
+        let api = &system.api;
+        let mut rows = Rows::default();
+        for number in 0..66_000_u64 {
+            let is_late = number == 65_999;
+            let service = if is_late { "late" } else { "noisy" };
+            rows.span(&SpanRow {
+                origin: Origin {
+                    service,
+                    ..Origin::default()
+                },
+                trace_id: [9; 16],
+                span_id: (number + 1).to_be_bytes(),
+                parent_span_id: None,
+                name: &format!("GET /{number}"),
+                kind: "server",
+                status: "unset",
+                status_message: "",
+                // 2026-11-28T00:00:00Z.
+                start_unix_ns: 1_795_824_000_000_000_000,
+                duration_ns: 1,
+                links: "",
+                attributes: &[],
+            });
+        }
+        api.store.append(rows).unwrap();
+        let uri = "/api/v1/overview?from=2026-11-28T00:00:00Z&to=2026-11-28T12:00:00Z&service=late";
+        let params = Params::of(&Uri::from_static(uri)).unwrap();
+        let answer = answer(api, &params).unwrap();
+        assert_eq!(answer.series.requests[0], 1);
+        assert_eq!(answer.services[0].requests, 1);
     }
 }

@@ -557,6 +557,7 @@ fn what_is_wrong_with_a_question_is_said() {
         ("/api/v1/logs?since=-1h", 400, "since"),
         ("/api/v1/metrics/nothing", 404, "no readings"),
         ("/api/v1/everything", 404, "/api/v1/everything"),
+        ("/api/v1/sql", 405, "nothing at /api/v1/sql is asked by GET"),
     ] {
         let (found, message) = system.refused(address);
         assert!(

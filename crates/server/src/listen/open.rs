@@ -175,7 +175,7 @@ pub(super) async fn misled(
         "this port speaks TLS, and the request is plain HTTP",
         format!("{SPEAK_TLS}; where the certificate is of an authority of your own, {TRUST}"),
     );
-    turned_away(&intake, &request, true, &problem)
+    turned_away(&intake, request, true, &problem).await
 }
 
 /// Tells whoever speaks TLS where it is not spoken, which many clients show: a response in place of a handshake.
@@ -225,7 +225,8 @@ fn failed(error: &io::Error) -> (String, &'static str) {
              commands, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY for an exporter"
         }
         TlsError::InvalidCertificate(_) => {
-            "give the client a certificate of today that --tls-client-ca leads to"
+            "give the client a certificate of today and of X.509's version 3 that --tls-client-ca leads to (docs/access.md shows how one \
+             is made; `openssl x509 -noout -text` shows the version)"
         }
         TlsError::PeerIncompatible(_) => "let the client speak TLS 1.2 or 1.3",
         _ => {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use radiosonde_answers::units::Bytes;
 use radiosonde_core::sampling::Threshold;
 use radiosonde_server::{ClickHouse, Config, Sampling, ScrapeTarget, Slow, VolatileFolder};
@@ -314,6 +314,15 @@ fn clickhouse(said: &ServeArguments) -> anyhow::Result<Setting<Option<ClickHouse
         (None, Some(text)) => (text, Source::Environment(CLICKHOUSE_VARIABLE)),
         (None, None) => return Ok(Setting::or(None, None)),
     };
+    if said.memory {
+        let (option, mend) = match source {
+            Source::Environment(variable) => (variable, "unset it"),
+            _ => ("--clickhouse", "leave it out"),
+        };
+        bail!(
+            "{option} names where telemetry stays, and with --memory nothing of it does; {mend}, or leave --memory out"
+        );
+    }
     // Read here and not by whoever reads the command line, who would show what is wrong with the password in it.
     let place: ClickHouse = text.parse().with_context(|| match source {
         Source::Environment(variable) => format!("{variable} is wrong"),
@@ -388,6 +397,20 @@ mod tests {
             scrape: vec![target.to_owned()],
             ..ServeArguments::default()
         }
+    }
+
+    #[test]
+    fn nothing_stays_in_a_clickhouse_of_what_is_in_memory_alone() {
+        let said = ServeArguments {
+            memory: true,
+            clickhouse: Some("http://a/b".to_owned()),
+            ..ServeArguments::default()
+        };
+        let error = clickhouse(&said).err().unwrap().to_string();
+        assert!(
+            error.contains("--clickhouse") && error.contains("leave --memory out"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -15,8 +15,9 @@ use super::ClickHouse;
 
 /// How long a connection may take to be made.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long ClickHouse may say nothing before it is taken for gone.
-const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long ClickHouse may say nothing before it is taken for gone. Less than a statement may take, which would otherwise end
+/// without a word of who did not answer.
+const SILENCE_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long an insertion may take; what took longer is tried again, and is there once all the same.
 const INSERT_TIME_MAX: Duration = Duration::from_mins(2);
 /// How long ClickHouse is to work at a statement at most. Those of users end earlier, by their own bound.
@@ -148,8 +149,13 @@ impl Client {
 
     /// The answer to a statement as text.
     pub(crate) fn text(&self, statement: &str) -> Result<String, ClickHouseError> {
+        self.read_text(self.ask(statement)?)
+    }
+
+    /// An answer as text.
+    pub(super) fn read_text(&self, answer: Body) -> Result<String, ClickHouseError> {
         let mut text = String::new();
-        self.ask(statement)?
+        answer
             .into_reader()
             .take(TEXT_BYTES_MAX)
             .read_to_string(&mut text)
@@ -358,6 +364,12 @@ pub(crate) fn bytes_literal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_waits_longer_than_clickhouse_may_be_silent() {
+        let silence = CONNECT_TIME_MAX + SILENCE_TIME_MAX;
+        assert!(silence < crate::query::Limits::default().timeout);
+    }
 
     #[test]
     fn text_and_names_are_what_they_say() {

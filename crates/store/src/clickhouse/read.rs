@@ -149,7 +149,7 @@ impl View {
 
     fn ask(&self, statement: &str, schema: SchemaRef) -> Result<Batches, ClickHouseError> {
         self.place.prepare()?;
-        let body = self.place.client.ask(statement)?;
+        let body = self.place.ask(statement)?;
         Ok(Batches {
             place: Arc::clone(&self.place),
             body: body.into_reader(),

@@ -116,6 +116,17 @@ struct Attribute {
     columns: Vec<Arc<dyn PhysicalExpr>>,
 }
 
+/// A segment's column without the cast that it got because statements see another type: an attribute is of one type in a segment, and of
+/// text where it is of others elsewhere. What is made of columns here needs their names, and values as they were given.
+fn as_in_segment(mut column: &Arc<dyn PhysicalExpr>) -> &Arc<dyn PhysicalExpr> {
+    while column.downcast_ref::<Column>().is_none()
+        && let [inner] = column.children()[..]
+    {
+        column = inner;
+    }
+    column
+}
+
 impl PartialEq for Attribute {
     fn eq(&self, other: &Self) -> bool {
         self.field == other.field && self.columns == other.columns
@@ -151,6 +162,7 @@ impl PhysicalExpr for Attribute {
         let mut fields = Vec::with_capacity(self.columns.len());
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
+            let column = as_in_segment(column);
             let values = column.evaluate(batch)?.into_array(rows)?;
             let name = column.downcast_ref::<Column>().map_or("", Column::name);
             fields.push(Field::new(name, values.data_type().clone(), true));

@@ -8,6 +8,9 @@ use datafusion::error::DataFusionError;
 use super::MEMORY_BYTES_MAX;
 use crate::ClickHouseError;
 
+/// The words with which DataFusion begins what is wrong with a filter that it gave to a segment's reader.
+const FILTER_FAILED: &str = "Error evaluating filter predicate";
+
 /// A statement was not answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +29,9 @@ pub enum QueryError {
         "the statement needs more memory than statements may have, and there is no room for the rest among the system's temporary files: {0}"
     )]
     Room(String),
+    /// ClickHouse, where older rows are kept, did not do what was asked of it.
+    #[error(transparent)]
+    Elsewhere(#[from] ClickHouseError),
     /// It failed while it ran.
     #[error("the statement failed: {0}")]
     Failed(String),
@@ -36,12 +42,16 @@ impl From<DataFusionError> for QueryError {
         if let Some(full) = no_room(&error) {
             return Self::Room(full.to_string());
         }
+        if let DataFusionError::External(root) = error.find_root()
+            && let Some(root) = root.downcast_ref::<ClickHouseError>()
+        {
+            return Self::Elsewhere(root.clone());
+        }
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
-            DataFusionError::External(error) if error.is::<ClickHouseError>() => {
-                Self::Failed(error.to_string())
+            root if is_of_statement(root) || is_of_filter(root) => {
+                Self::Statement(error.strip_backtrace())
             }
-            root if is_of_statement(root) => Self::Statement(error.strip_backtrace()),
             _ => Self::Failed(error.strip_backtrace()),
         }
     }
@@ -91,14 +101,18 @@ fn is_of_statement(error: &DataFusionError) -> bool {
     }
 }
 
-impl From<ArrowError> for QueryError {
-    fn from(error: ArrowError) -> Self {
-        Self::Failed(error.to_string())
-    }
+/// Whether a filter of the statement failed where a segment is read, which its reader tells in words alone, as what is wrong with a file.
+fn is_of_filter(error: &DataFusionError) -> bool {
+    let words = match error {
+        DataFusionError::ParquetError(error) => error.to_string(),
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        _ => return false,
+    };
+    words.contains(FILTER_FAILED)
 }
 
-impl From<ClickHouseError> for QueryError {
-    fn from(error: ClickHouseError) -> Self {
+impl From<ArrowError> for QueryError {
+    fn from(error: ArrowError) -> Self {
         Self::Failed(error.to_string())
     }
 }

@@ -227,3 +227,37 @@ fn a_row_may_have_more_keys_than_there_are_columns_and_one_of_them_twice() {
     }
     assert_eq!(store.segments()[0].attributes.len(), 200);
 }
+
+#[test]
+fn an_attribute_that_is_of_another_type_in_another_segment_is_among_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(Config::new(folder.path())).unwrap();
+    let values = [Value::Int(200), Value::Float(1.5), Value::Text("OK")];
+    for (time_unix_ns, value) in (0..).zip(values) {
+        let mut rows = Rows::default();
+        rows.log(&LogRow {
+            origin: Origin::default(),
+            time_unix_ns,
+            trace_id: None,
+            span_id: None,
+            severity: 9,
+            event_name: "",
+            body: "answered",
+            attributes: &[("status", value), ("number", Value::Int(7))],
+        });
+        store.append(rows).unwrap();
+        store.flush().unwrap();
+    }
+    let statement = "SELECT attributes, attributes['status'], json_value(attributes, 'status'), attributes['number'] FROM logs ORDER BY time";
+    let answer = store.sql(statement, Limits::default()).unwrap();
+    let expected = [("200", "200"), ("1.5", "1.5"), ("\"OK\"", "OK")];
+    for (row, (json, text)) in answer.rows.iter().zip(expected) {
+        let Cell::Text(all) = &row[0] else {
+            panic!("{row:?}");
+        };
+        assert!(all.contains(&format!("\"status\":{json}")), "{all}");
+        let text = || Cell::Text(text.to_owned());
+        assert_eq!(row[1..], [text(), text(), Cell::Int(7)]);
+    }
+    assert_eq!(answer.rows.len(), 3);
+}

@@ -9,7 +9,7 @@ use std::{
 use radiosonde_store::{
     AppendError, Config, OpenError, Rows, Store,
     query::{Cell, Limits, QueryError},
-    row::{LogRow, Origin},
+    row::{LogRow, Origin, Value},
 };
 
 fn logs(count: usize) -> Rows {
@@ -363,6 +363,33 @@ fn segments_go_when_they_are_too_old() {
         std::thread::yield_now();
     }
     assert_eq!(count(&store), 0);
+}
+
+#[test]
+fn a_comparison_that_no_value_allows_is_the_fault_of_the_statement() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(Config::new(folder.path())).unwrap();
+    let mut rows = Rows::default();
+    for value in [Value::Text("x"), Value::Int(5)] {
+        rows.log(&LogRow {
+            origin: Origin::default(),
+            time_unix_ns: 0,
+            trace_id: None,
+            span_id: None,
+            severity: 9,
+            event_name: "",
+            body: "a line",
+            attributes: &[("mixed", value)],
+        });
+    }
+    store.append(rows).unwrap();
+    // In memory, and as a segment, whose reader evaluates the filter.
+    for _ in 0..2 {
+        let statement = "SELECT count(*) FROM logs WHERE attributes['mixed'] = 5";
+        let error = store.sql(statement, Limits::default()).unwrap_err();
+        assert!(matches!(error, QueryError::Statement(_)), "{error:?}");
+        store.flush().unwrap();
+    }
 }
 
 #[test]

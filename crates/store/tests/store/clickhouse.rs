@@ -5,6 +5,7 @@
 mod debian;
 mod front;
 mod golden;
+mod silent;
 
 use std::{fs, path::Path};
 
@@ -143,9 +144,12 @@ fn while_clickhouse_is_away_nothing_is_lost_and_nothing_wrong_is_told() {
         "who follows sees what comes"
     );
     let error = store.sql("SELECT count(*) FROM spans", Limits::default());
-    let Err(QueryError::Failed(words)) = error else {
+    let Err(QueryError::Elsewhere(error)) = error else {
         panic!("{error:?}");
     };
+    let words = error.to_string();
+    // Also where nothing was to be written since.
+    assert_eq!(store.elsewhere().unwrap().failed.as_ref(), Some(&words));
     assert!(
         words.contains("cannot be reached") && words.contains("/away"),
         "{words}"

@@ -429,6 +429,11 @@ fn refused(error: &QueryError) -> Error {
             message,
             "make room in the system's folder for temporary files (TMPDIR), or ask for fewer series",
         ),
+        QueryError::Elsewhere(_) => Error::new(
+            Fault::Internal,
+            message,
+            "`sonde doctor` says whether what arrives can be written there",
+        ),
         _ => Error::new(
             Fault::Internal,
             message,
