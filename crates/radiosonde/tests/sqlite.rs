@@ -25,7 +25,7 @@ use radiosonde::{
         runner::{FanOut, Limits},
         sqlite::Sqlite,
     },
-    recording::{Recording, RecordingError},
+    recording::{LINE_BYTES_MAX, Recording, RecordingError},
     redact::Redaction,
     repeat::Thinning,
 };
@@ -195,6 +195,25 @@ fn a_row_that_cannot_be_read_is_skipped_whatever_its_number_is() {
         "{records:?}"
     );
     assert_eq!(skipped.lines, 3);
+}
+
+#[test]
+fn a_row_is_no_longer_than_a_line_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("long.sqlite");
+    drop(Sqlite::open(&file, Redaction::default()).unwrap());
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let sql = "INSERT INTO metric_event (ts, type, data) VALUES ('2026-01-31T12:00:00Z', 'X', ?1)";
+    // With the quotes two bytes too many, and as many as there may be.
+    for bytes in [LINE_BYTES_MAX, LINE_BYTES_MAX - 2] {
+        let data = format!("\"{}\"", "a".repeat(bytes));
+        connection.execute(sql, (data,)).unwrap();
+    }
+    drop(connection);
+    let (records, skipped) = Recording::read(&file).unwrap();
+    assert_eq!((records.len(), skipped.lines), (1, 1));
+    assert_eq!(skipped.first[0].line, 1);
+    assert_eq!(skipped.first[0].reason, "longer than 4194304 bytes");
 }
 
 #[test]
