@@ -263,6 +263,22 @@ fn what_is_no_recording_says_what_it_is_and_what_to_do() {
     let foreign = folder.path().join("foreign.sqlite");
     let connection = rusqlite::Connection::open(&foreign).unwrap();
     connection.execute_batch("CREATE TABLE t (a)").unwrap();
+    // Tables of the same names, of somebody else.
+    let others = [
+        "CREATE TABLE metric_event (a); CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (1)",
+        "CREATE TABLE schema_version (version TEXT); INSERT INTO schema_version VALUES ('abc')",
+        "CREATE TABLE schema_version (a)",
+    ];
+    for (number, tables) in others.into_iter().enumerate() {
+        let file = folder.path().join(format!("other{number}.sqlite"));
+        let other = rusqlite::Connection::open(&file).unwrap();
+        other.execute_batch(tables).unwrap();
+        drop(other);
+        assert_eq!(
+            refused(&file).replace(&format!("other{number}"), "foreign"),
+            refused(&foreign)
+        );
+    }
     let damaged = folder.path().join("damaged.sqlite");
     std::fs::write(
         &damaged,

@@ -42,7 +42,13 @@ pub enum SqliteError {
 
 impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error)
+        match error {
+            // The statements are ours: tables that they do not fit are somebody else's.
+            rusqlite::Error::SqlInputError { .. } | rusqlite::Error::InvalidColumnType(..) => {
+                Self::Foreign
+            }
+            error => Self::Database(error),
+        }
     }
 }
 
