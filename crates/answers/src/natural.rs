@@ -25,6 +25,21 @@ pub(crate) fn compare(left: &str, right: &str) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| left.cmp(right))
 }
 
+/// Compares paths name by name, so that what is inside of a name stands right behind it: `forward/block 1` before
+/// `forward pass`, although a space is less than a slash.
+pub(crate) fn compare_paths(left: &str, right: &str) -> Ordering {
+    let (mut names, mut others) = (left.split('/'), right.split('/'));
+    loop {
+        let order = match (names.next(), others.next()) {
+            (Some(a), Some(b)) => compare(a, b),
+            (a, b) => return a.is_some().cmp(&b.is_some()),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
 /// Takes the digits at the front off `text` and returns them without leading zeros.
 fn split_digits<'a>(text: &mut &'a [u8]) -> &'a [u8] {
     let end = text

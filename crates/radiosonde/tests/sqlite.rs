@@ -25,7 +25,7 @@ use radiosonde::{
         runner::{FanOut, Limits},
         sqlite::Sqlite,
     },
-    recording::{Recording, RecordingError},
+    recording::{LINE_BYTES_MAX, Recording, RecordingError},
     redact::Redaction,
     repeat::Thinning,
 };
@@ -198,6 +198,25 @@ fn a_row_that_cannot_be_read_is_skipped_whatever_its_number_is() {
 }
 
 #[test]
+fn a_row_is_no_longer_than_a_line_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("long.sqlite");
+    drop(Sqlite::open(&file, Redaction::default()).unwrap());
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let sql = "INSERT INTO metric_event (ts, type, data) VALUES ('2026-01-31T12:00:00Z', 'X', ?1)";
+    // With the quotes two bytes too many, and as many as there may be.
+    for bytes in [LINE_BYTES_MAX, LINE_BYTES_MAX - 2] {
+        let data = format!("\"{}\"", "a".repeat(bytes));
+        connection.execute(sql, (data,)).unwrap();
+    }
+    drop(connection);
+    let (records, skipped) = Recording::read(&file).unwrap();
+    assert_eq!((records.len(), skipped.lines), (1, 1));
+    assert_eq!(skipped.first[0].line, 1);
+    assert_eq!(skipped.first[0].reason, "longer than 4194304 bytes");
+}
+
+#[test]
 fn a_closed_recording_is_read_without_writing_anything_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("100 % of #1? é.sqlite");
@@ -244,6 +263,22 @@ fn what_is_no_recording_says_what_it_is_and_what_to_do() {
     let foreign = folder.path().join("foreign.sqlite");
     let connection = rusqlite::Connection::open(&foreign).unwrap();
     connection.execute_batch("CREATE TABLE t (a)").unwrap();
+    // Tables of the same names, of somebody else.
+    let others = [
+        "CREATE TABLE metric_event (a); CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (1)",
+        "CREATE TABLE schema_version (version TEXT); INSERT INTO schema_version VALUES ('abc')",
+        "CREATE TABLE schema_version (a)",
+    ];
+    for (number, tables) in others.into_iter().enumerate() {
+        let file = folder.path().join(format!("other{number}.sqlite"));
+        let other = rusqlite::Connection::open(&file).unwrap();
+        other.execute_batch(tables).unwrap();
+        drop(other);
+        assert_eq!(
+            refused(&file).replace(&format!("other{number}"), "foreign"),
+            refused(&foreign)
+        );
+    }
     let damaged = folder.path().join("damaged.sqlite");
     std::fs::write(
         &damaged,

@@ -1,9 +1,12 @@
-//! Documents each have one job, a length that fits it, and links that lead somewhere.
+//! Documents each have one job, a length that fits it, and links and places that are there.
 
 use super::{Finding, Source};
 
 /// Documents with a bound on their lines, by path.
 const LINES_MAX: [(&str, usize); 2] = [("README.md", 150), ("ARCHITECTURE.md", 200)];
+
+/// The document that says where things are, in code spans.
+const MAP: &str = "ARCHITECTURE.md";
 
 pub fn check(source: &Source, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -35,8 +38,33 @@ pub fn check(source: &Source, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
                 ));
             }
         }
+        let places = places(line).filter(|_| source.path == MAP);
+        for place in places.filter(|place| !in_full(place).iter().any(|path| exists(path))) {
+            findings.push(source.finding(
+                index + 1,
+                "place",
+                format!("`{place}` is neither a file nor a folder, of the tree or of a crate"),
+            ));
+        }
     }
     findings
+}
+
+/// What stands in backticks and is written as a path of the tree.
+fn places(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2).filter(|code| {
+        code.contains('/') && !code.starts_with('/') && !code.contains([' ', ':', '<'])
+    })
+}
+
+/// The paths that one may be short for: `core/lane.rs` is `crates/core/src/lane.rs`.
+fn in_full(place: &str) -> [String; 3] {
+    let (folder, inside) = place.split_once('/').unwrap_or((place, ""));
+    [
+        place.to_owned(),
+        format!("crates/{place}"),
+        format!("crates/{folder}/src/{inside}"),
+    ]
 }
 
 /// Targets of the line's Markdown links that name a file of this tree, without their anchors.
@@ -84,6 +112,15 @@ mod tests {
         let text =
             "[a](docs/no-such-page.md#part) [b](https://example.com/x)\n```\n[c](gone.md)\n```\n";
         assert_eq!(fired("a.md", text), [(1, "link")]);
+    }
+
+    #[test]
+    fn places_that_are_not_there_are_seen() {
+        let text = "`core/lane.rs`, `store/src/log.rs`, `xtask/src/tidy.rs`, `macros/`, `server/api/`\n\
+                    `core/no_such_part.rs` beside `/proc`, `a::b/c` and `x / y`\n\
+                    ```\n`core/gone.rs`\n```\n";
+        assert_eq!(fired(MAP, text), [(2, "place")]);
+        assert_eq!(fired("README.md", "`core/no_such_part.rs`\n"), []);
     }
 
     #[test]

@@ -260,7 +260,10 @@ fn weights_of(name: &str, model: &Model, top: &str, rows: &mut Vec<MemoryRow>) {
 
 fn phases(ledger: &Ledger, rows: &mut Vec<MemoryRow>) {
     let mut keys: Vec<_> = ledger.phases.keys().collect();
-    keys.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| natural::compare(&a.1, &b.1)));
+    keys.sort_by(|a, b| {
+        a.0.cmp(&b.0)
+            .then_with(|| natural::compare_paths(&a.1, &b.1))
+    });
     let mut shown = BTreeSet::new();
     for key @ (device, phase) in keys {
         let delta = &ledger.phases[key];

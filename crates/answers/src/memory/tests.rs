@@ -128,6 +128,37 @@ fn the_ledger_reads_as_rows() {
 }
 
 #[test]
+fn what_is_inside_of_a_phase_stands_right_below_it() {
+    let mut ledger = Ledger::default();
+    for (time, phase) in (1..).zip([
+        "forward pass",
+        "forward/block 0",
+        "forward",
+        "forward-only/block 0",
+    ]) {
+        let change = Change::PhaseDelta {
+            phase: phase.into(),
+            device: HOST.into(),
+            delta_bytes: 1,
+        };
+        ledger.apply(time, change);
+    }
+    let rows = build_memory_rows(&ledger);
+    let phases: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| row.path.strip_prefix("phases on cpu/"))
+        .collect();
+    let expected = [
+        "forward",
+        "forward/block 0",
+        "forward pass",
+        "forward-only",
+        "forward-only/block 0",
+    ];
+    assert_eq!(phases, expected);
+}
+
+#[test]
 fn weights_that_are_not_all_known_say_what_is_missing_and_still_tile() {
     let file = |first: &'static str, bytes| Change::Weights {
         device: HOST.into(),

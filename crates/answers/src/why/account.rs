@@ -343,6 +343,7 @@ fn ruled_out(contenders: &[Contender], sums: &Sums, duration_ns: u64) -> Vec<Rul
     let at_most_ns = |other: &Contender| {
         let hidden_ns = match other.cause {
             Cause::Cpu => sums.hidden_cpu_ns,
+            Cause::Queue | Cause::Lock | Cause::Io => sums.doubted_ns,
             _ => 0,
         };
         let unseen_ns = sums.residual_ns().saturating_add(hidden_ns);

@@ -31,7 +31,8 @@ pub(super) fn leave_out_impossible(trace: &mut Trace<'_>) {
 }
 
 /// Takes a declared wait for one that is only recognised where its thread computed nearly all the time: the reading then
-/// divides it. What waits for a GPU may spin, so there a reading contradicts nothing.
+/// divides it. What waits for a GPU may spin, so there a reading contradicts nothing; where something else did, the answer is
+/// not sure and does not rule the wait out ([`Sums::doubted_ns`](super::segments::Sums::doubted_ns)).
 pub(super) fn doubt_declared_waits(trace: &mut Trace<'_>) {
     for node in &mut trace.nodes {
         let is_wait = matches!(

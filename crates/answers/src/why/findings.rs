@@ -341,7 +341,7 @@ fn about_times(notes: &Notes, say: &mut impl FnMut(&str, String)) {
         say(
             "declared waits",
             format!(
-                "{} that `{PHASE_ATTRIBUTE}` calls a wait computed nearly all the time (`{}` for {}); the CPU reading counts",
+                "{} that `{PHASE_ATTRIBUTE}` calls a wait computed nearly all the time (`{}` for {}); the CPU reading counts, unless the thread spun while it waited",
                 Count(note.count, "span"),
                 note.name,
                 Nanoseconds(note.by_ns)

@@ -85,6 +85,8 @@ pub(super) struct Sums {
     pub(super) with_cpu: u64,
     /// CPU time that readings found on the path and that lies in segments of another kind.
     pub(super) hidden_cpu_ns: u64,
+    /// At most so much of what threads computed was in waits that were declared, in which they may have spun.
+    pub(super) doubted_ns: u64,
 }
 
 impl Sums {
@@ -92,6 +94,10 @@ impl Sums {
     pub(super) fn add(&mut self, number: usize, trace: &Trace<'_>, tiling: &Tiling) {
         let mut seen = vec![0_u64; tiling.readings.len()];
         self.with_cpu += tiling.readings.len() as u64;
+        if let Some(note) = &trace.notes.contradicted {
+            let at_most = note.by_ns.saturating_mul(note.count);
+            self.doubted_ns = self.doubted_ns.saturating_add(at_most);
+        }
         let mut own: BTreeMap<usize, u64> = BTreeMap::new();
         for piece in &tiling.pieces {
             *own.entry(piece.node).or_default() += piece.duration_ns();

@@ -206,10 +206,15 @@ fn of_what_was_recorded(
             super::CPU_ATTRIBUTE
         ));
     }
+    let doubted_ns = match top.cause {
+        Cause::Cpu => sums.doubted_ns,
+        _ => 0,
+    };
+    let measured_ns = (top.sum.ns - top.sum.estimated_ns).saturating_sub(doubted_ns);
     named(
         records,
         top,
-        confidence(top.sum.ns - top.sum.estimated_ns, against_ns, duration_ns),
+        confidence(measured_ns, against_ns, duration_ns),
         duration_ns,
     )
 }

@@ -3,10 +3,10 @@
 use std::{fmt::Write as _, path::Path};
 
 use radiosonde_core::model::{Record, Value};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, types::ValueRef};
 
 use super::{
-    Skipped,
+    LINE_BYTES_MAX, Skipped,
     line::{self, Envelope},
 };
 use crate::exporter::sqlite::{SCHEMA_VERSION, SELECT_ALL};
@@ -42,7 +42,13 @@ pub enum SqliteError {
 
 impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error)
+        match error {
+            // The statements are ours: tables that they do not fit are somebody else's.
+            rusqlite::Error::SqlInputError { .. } | rusqlite::Error::InvalidColumnType(..) => {
+                Self::Foreign
+            }
+            error => Self::Database(error),
+        }
     }
 }
 
@@ -141,6 +147,12 @@ impl Sqlite {
 
 fn record(row: &Row<'_>) -> Result<Record, String> {
     let column = |index: usize| -> Result<Value, String> {
+        // A row has no more room than a line: what is made of it takes many times its bytes.
+        if let Ok(ValueRef::Text(text)) = row.get_ref(index)
+            && text.len() > LINE_BYTES_MAX
+        {
+            return Err(format!("longer than {LINE_BYTES_MAX} bytes"));
+        }
         let text: Option<String> = row.get(index).map_err(|error| error.to_string())?;
         Ok(text.map_or(Value::Null, Value::from))
     };

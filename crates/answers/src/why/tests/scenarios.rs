@@ -400,6 +400,39 @@ fn a_declared_wait_that_computed_all_the_time_is_said() {
 }
 
 #[test]
+fn a_declared_wait_may_have_spun() {
+    let mut spun = Script::new(1000);
+    let lock = spun.span(1, "acquire", 0, 950);
+    spun.with(lock, PHASE_ATTRIBUTE, "lock").cpu(lock, 940);
+    let account = spun.account();
+    let sure = |account: &Account| match account.verdict {
+        Verdict::Cause {
+            cause, confidence, ..
+        } => Some((cause, confidence)),
+        Verdict::CannotTell { .. } => None,
+    };
+    assert_eq!(
+        sure(&account),
+        Some((Cause::Cpu, Confidence::Medium)),
+        "{account}"
+    );
+    assert!(account.ruled_out.is_empty(), "{account}");
+
+    // A lock that was free at once takes nothing away from what computed for long.
+    let mut free = Script::new(1000);
+    let lock = free.span(1, "acquire", 0, 1);
+    free.with(lock, PHASE_ATTRIBUTE, "lock").cpu(lock, 1);
+    let work = free.span(1, "tokenize", 1, 990);
+    free.cpu(work, 980);
+    let account = free.account();
+    assert_eq!(
+        sure(&account),
+        Some((Cause::Cpu, Confidence::High)),
+        "{account}"
+    );
+}
+
+#[test]
 fn what_is_inside_of_a_name_is_not_of_its_kind_unless_the_program_says_so() {
     let inside = |outer: &str, lead: u64, inner: &str| {
         let mut s = Script::new(220);
