@@ -301,7 +301,7 @@ fn however_much_comes_there_is_one_segment_too_many_at_most_and_the_oldest_go_fi
         match store.append(incompressible(rows, 2_000)) {
             Ok(()) => rows += 2_000,
             Err(AppendError::Busy { .. }) => {
-                std::thread::sleep(std::time::Duration::from_millis(5))
+                std::thread::sleep(std::time::Duration::from_millis(5));
             }
             Err(other) => panic!("{other}"),
         }
