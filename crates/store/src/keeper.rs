@@ -50,7 +50,8 @@ fn run(shared: &Shared) {
     let mut clock = Clock::new(newest.unwrap_or_else(now_unix_ns), Instant::now());
     loop {
         let (asked, is_last) = wait(shared, failed);
-        let outcome = write_all(shared, asked.is_some() || is_last, &mut abandoned);
+        let all = asked.is_some() || is_last;
+        let outcome = write_all(shared, all, &mut abandoned, &mut clock);
         failed = outcome.is_err().then(Instant::now);
         if let Some(asked) = asked {
             let mut state = shared.lock();
@@ -146,8 +147,13 @@ fn has_waited(shared: &Shared, memtable: &Memtable) -> bool {
 }
 
 /// Writes every older generation that may be into segments, and the current one where it is due; all of them where `all` is
-/// wanted.
-fn write_all(shared: &Shared, all: bool, abandoned: &mut Abandoned) -> Result<(), WriteError> {
+/// wanted. What there is no room for goes after each of them: more may come for as long as they are written.
+fn write_all(
+    shared: &Shared,
+    all: bool,
+    abandoned: &mut Abandoned,
+    clock: &mut Clock,
+) -> Result<(), WriteError> {
     {
         let mut state = shared.lock();
         if state.active.rows > 0 && (all || is_due(shared, &state)) {
@@ -179,6 +185,7 @@ fn write_all(shared: &Shared, all: bool, abandoned: &mut Abandoned) -> Result<()
         if let Some((round, mut sampler)) = round.zip(shared.sampler()) {
             sampler.commit(round);
         }
+        retain(shared, clock);
     }
 }
 

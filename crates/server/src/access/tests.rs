@@ -298,7 +298,8 @@ async fn who_does_not_wait_for_the_answer_is_noted_too() {
     audit.finish();
     let statement = "SELECT body FROM logs WHERE event_name = 'sonde.access' ORDER BY body";
     let limits = radiosonde_store::query::Limits::default();
-    let said = format!("{:?}", store.sql(statement, limits).unwrap().rows);
+    let asked = tokio::task::spawn_blocking(move || store.sql(statement, limits));
+    let said = format!("{:?}", asked.await.unwrap().unwrap().rows);
     for expected in [
         "token allowed: POST /api/v1/sql 499",
         "token allowed: 1 x telemetry to otlp_http",
