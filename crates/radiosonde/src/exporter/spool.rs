@@ -308,11 +308,13 @@ impl Spool {
     }
 
     /// Bytes in memory.
+    #[cfg(feature = "otlp-http")]
     pub(super) const fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
 
     /// Lets the oldest files go until they are smaller by `bytes`: others need the room.
+    #[cfg(feature = "otlp-http")]
     pub(super) fn free_disk(&mut self, bytes: u64) {
         let Some(disk) = &mut self.disk else { return };
         let out = self.out.as_mut().filter(|out| out.origin == Origin::Disk);
@@ -325,6 +327,7 @@ impl Spool {
     }
 
     /// Moves what is in memory to disk; where that is not to be had, lets the oldest go until memory is smaller by `bytes`.
+    #[cfg(feature = "otlp-http")]
     pub(super) fn free_memory(&mut self, bytes: usize) {
         let bytes_max = self.memory_bytes.saturating_sub(bytes);
         self.spill();

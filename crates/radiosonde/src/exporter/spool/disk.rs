@@ -174,6 +174,7 @@ impl Disk {
 
     /// Lets the oldest segments go until all are smaller by `bytes`. Says of the first payload what
     /// [`append`](Self::append) does.
+    #[cfg(feature = "otlp-http")]
     pub(super) fn shrink(&mut self, bytes: u64, first_is_out: bool) -> bool {
         let needed = (self.bytes_max + bytes).saturating_sub(self.bytes());
         self.make_room(needed, first_is_out)
