@@ -185,6 +185,7 @@ impl Server {
             tls: config.tls,
             intake,
             audit: audit.clone(),
+            bounds: Bounds::of_system(),
         };
         for (port, listener, router) in [
             (Port::OtlpGrpc, listeners.otlp_grpc, grpc),
@@ -325,6 +326,7 @@ struct Entrance {
     tls: Option<Tls>,
     intake: Arc<Intake>,
     audit: Option<Arc<Audit>>,
+    bounds: Bounds,
 }
 
 impl Entrance {
@@ -348,6 +350,6 @@ impl Entrance {
             access::check(Arc::clone(&gate), request, next)
         }));
         let tls = self.tls.as_ref().map(|tls| tls.acceptor(is_local));
-        Door::new(guarded, tls, Bounds::of_system(), Arc::clone(&self.intake))
+        Door::new(guarded, tls, self.bounds, Arc::clone(&self.intake))
     }
 }

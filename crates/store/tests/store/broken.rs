@@ -12,7 +12,8 @@ use radiosonde_store::{
     row::{LogRow, Origin, Value},
 };
 
-fn logs(count: usize) -> Rows {
+/// So many lines, which are alike.
+pub(super) fn logs(count: usize) -> Rows {
     let mut rows = Rows::default();
     for number in 0..count {
         rows.log(&LogRow {

@@ -15,8 +15,10 @@ use radiosonde_store::{
     AppendError, Config, Rows, Store,
     disk::{Disk, DiskFile, SystemDisk},
     query::{Cell, Limits},
-    row::{LogRow, Origin, SpanRow},
+    row::{Origin, SpanRow},
 };
+
+use super::broken::logs;
 
 /// A disk that has no room for bytes while it is said to be full. As on a real one, there is still room for a file's name.
 #[derive(Clone, Debug, Default)]
@@ -82,17 +84,7 @@ impl Disk for Small {
 
 /// A log and a span.
 fn rows(number: u64) -> Rows {
-    let mut rows = Rows::default();
-    rows.log(&LogRow {
-        origin: Origin::default(),
-        time_unix_ns: number as i64,
-        trace_id: None,
-        span_id: None,
-        severity: 9,
-        event_name: "",
-        body: "a line",
-        attributes: &[],
-    });
+    let mut rows = logs(1);
     rows.span(&SpanRow {
         origin: Origin::default(),
         trace_id: u128::from(number + 1).to_be_bytes(),

@@ -1,28 +1,16 @@
 //! Statements that would take the process down: nested without end, or making gigabytes of a few bytes.
 
 use radiosonde_store::{
-    Config, Rows, Store,
+    Config, Store,
     query::{Answer, Cell, Limits, QueryError},
-    row::{LogRow, Origin},
 };
+
+use super::broken::logs;
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Config::new(folder.path())).unwrap();
-    let mut rows = Rows::default();
-    for number in 0..100 {
-        rows.log(&LogRow {
-            origin: Origin::default(),
-            time_unix_ns: number,
-            trace_id: None,
-            span_id: None,
-            severity: 9,
-            event_name: "",
-            body: "a line",
-            attributes: &[],
-        });
-    }
-    store.append(rows).unwrap();
+    store.append(logs(100)).unwrap();
     (folder, store)
 }
 
