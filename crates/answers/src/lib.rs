@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod compare;
 pub mod distribution;
 pub mod event;

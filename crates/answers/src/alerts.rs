@@ -1,0 +1,15 @@
+//! Alerts: rules over measurements, what becomes of those that hold, and who is told, when and how often.
+//!
+//! ```text
+//! rules ─▶ engine ─▶ changes ─▶ routing ─▶ notifications ─▶ messages
+//! ```
+//!
+//! All of it is pure: time comes in as a number, and nothing here reads a clock, a file or a socket. The library and the
+//! program drive the same machines, the one with its own metrics and the other with its store, and a rehearsal over stored
+//! history drives them with times that are past.
+//!
+//! Invariant: nobody is told that something is resolved that they were not told of.
+
+mod alert;
+
+pub use self::alert::{Alert, Change, Labels, Phase, Severity};
