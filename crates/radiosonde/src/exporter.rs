@@ -1,8 +1,12 @@
 //! The one seam at which telemetry leaves: [`Exporter`], with one file an implementer under `exporter/`.
 //! [`runner::FanOut`] gives each exporter a thread and a bounded queue of its own.
 
+#[cfg(feature = "backends")]
+pub mod backend;
 pub mod channel;
 pub mod console;
+#[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
+mod delivery;
 pub mod json_lines;
 #[cfg(feature = "otlp-http")]
 pub mod otlp;
@@ -21,6 +25,9 @@ use std::{
 };
 
 use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
+
+#[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
+pub use self::delivery::DestinationError;
 
 /// Why an exporter does not deliver at the moment, or `None` where it does.
 pub type Condition = Arc<dyn Fn() -> Option<String> + Send + Sync>;

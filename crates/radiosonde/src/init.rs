@@ -110,7 +110,7 @@ pub enum InitError {
     /// The OTLP exporter could not be made.
     #[cfg(feature = "otlp-http")]
     #[error(transparent)]
-    Otlp(#[from] crate::exporter::otlp::OtlpError),
+    Otlp(#[from] crate::exporter::DestinationError),
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}; the limit on threads may be reached (`ulimit -u`)")]
     Thread(#[source] std::io::Error),

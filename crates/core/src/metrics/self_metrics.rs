@@ -324,6 +324,12 @@ impl ExporterMeter {
         self.inflight.add(records as i64);
     }
 
+    /// Of what began with [`started`](Self::started), `records` are to be sent again: they are no longer on their way, and
+    /// [`ended`](Self::ended) is told of the others.
+    pub fn set_aside(&self, records: u64) {
+        self.inflight.add(-(records as i64));
+    }
+
     /// What began with [`started`](Self::started) and as many `records` has ended after `seconds`.
     pub fn ended(&self, records: u64, seconds: f64, outcome: Outcome<'_>) {
         self.inflight.add(-(records as i64));

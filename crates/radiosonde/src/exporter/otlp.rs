@@ -1,7 +1,7 @@
 //! OTLP to a collector, over HTTP or gRPC, or to several where signals have endpoints of their own.
 //!
-//! [`Otlp::export`](Exporter::export) encodes, compresses and queues; a thread of its own for each endpoint sends. So a
-//! collector that hangs delays nobody, not even another endpoint, and what it does not take waits in the
+//! [`Otlp::export`](Exporter::export) encodes, compresses and queues; a thread of its own for each endpoint sends
+//! (`delivery`). So a collector that hangs delays nobody, not even another endpoint, and what it does not take waits in the
 //! [`spool`](super::spool), in the order of its signal, until it is back, in this process or the next.
 //!
 //! What happens to an answer (OpenTelemetry protocol specification, OTLP/HTTP response and OTLP/gRPC response):
@@ -12,35 +12,29 @@
 
 use std::{
     io::Write as _,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot, pump::deadline_in};
+use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot};
 
 use super::{
     Batching, Condition, ExportError, Exporter,
+    delivery::{
+        Delivery, Destination, DestinationError, Destinations, GZIP, Transport, address::shown,
+        payload,
+    },
     spool::{Payload, Waiting},
 };
 use crate::encode::otlp::{Encoder, Request, Signal};
 
 mod config;
-mod destination;
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
 mod http;
-mod meter;
 mod response;
-mod sender;
-mod waiting;
 
-pub use self::config::{Compression, OtlpConfig, OtlpError};
-use self::{
-    config::{Target, shown},
-    destination::Destination,
-    sender::{Outcome, Transport},
-    waiting::Told,
-};
+use self::config::Target;
+pub use self::config::{Compression, OtlpConfig};
 
 /// How long one request may take, `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -52,61 +46,72 @@ pub const BATCHING_DEFAULT: Batching = Batching {
     delay: Duration::from_secs(1),
 };
 
-/// How long a flush waits for a destination that is there before what waits is made durable: it takes everything
-/// within moments, and the disk is spared.
-const FLUSH_PROMPT: Duration = Duration::from_millis(200);
-
-/// How long dropping the exporter waits for requests that are on their way.
-const END_WAIT_MAX: Duration = Duration::from_secs(1);
-
 /// Sends spans, logs, events and metrics as OTLP.
 #[derive(Debug)]
 pub struct Otlp {
     encoder: Encoder,
-    timeout: Duration,
     batching: Batching,
-    destinations: Vec<Destination>,
+    /// Of each signal in the order of [`Signal::ALL`], whether its bodies are compressed before they are queued.
+    gzip: [bool; 3],
+    destinations: Destinations,
 }
 
 impl Otlp {
     /// Sends protobuf over HTTP.
-    pub fn http(config: &OtlpConfig) -> Result<Self, OtlpError> {
-        Self::start(config, "http", http::Http::new)
+    pub fn http(config: &OtlpConfig) -> Result<Self, DestinationError> {
+        let mut otlp = Self::start(config, ("http", "otlp_http_exporter"), http::Http::new)?;
+        for target in config.targets() {
+            for signal in &target.signals {
+                otlp.gzip[*signal as usize - 1] = config.gzip(&target);
+            }
+        }
+        Ok(otlp)
     }
 
-    /// Sends over gRPC.
+    /// Sends over gRPC, which compresses by message.
     #[cfg(feature = "otlp-grpc")]
-    pub fn grpc(config: &OtlpConfig) -> Result<Self, OtlpError> {
-        Self::start(config, "grpc", grpc::Grpc::new)
+    pub fn grpc(config: &OtlpConfig) -> Result<Self, DestinationError> {
+        Self::start(config, ("grpc", "otlp_grpc_exporter"), grpc::Grpc::new)
     }
 
     fn start<T: Transport + 'static>(
         config: &OtlpConfig,
-        protocol: &str,
-        transport: impl Fn(&OtlpConfig, &Target) -> Result<T, OtlpError>,
-    ) -> Result<Self, OtlpError> {
+        (protocol, component): (&str, &'static str),
+        transport: impl Fn(&OtlpConfig, &Target) -> Result<T, DestinationError>,
+    ) -> Result<Self, DestinationError> {
         config.check()?;
         // All of them before the first thread starts.
         let transports: Vec<_> = config
             .targets()
             .into_iter()
             .map(|target| Ok((transport(config, &target)?, target)))
-            .collect::<Result<_, OtlpError>>()?;
+            .collect::<Result<_, DestinationError>>()?;
+        let start = |(transport, target): (T, Target)| {
+            let delivery = Delivery {
+                name: shown(&target.endpoint),
+                spool_name: config.spool_name(&target, protocol),
+                signals: target.signals,
+                spool: &config.spool,
+                retry_delay: config.retry_delay,
+                component,
+            };
+            Destination::start(delivery, transport)
+        };
+        let all: Vec<_> = transports
+            .into_iter()
+            .map(start)
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             encoder: Encoder::new(config.request_bytes_max),
-            timeout: config.timeout,
             batching: config.batching,
-            destinations: transports
-                .into_iter()
-                .map(|(transport, target)| Destination::start(config, target, protocol, transport))
-                .collect::<Result<_, _>>()?,
+            gzip: [false; 3],
+            destinations: Destinations::new(all, config.timeout),
         })
     }
 
     /// How much waits for all destinations.
     pub fn waiting(&self) -> Waiting {
-        let all = self.destinations.iter().map(Destination::waiting);
-        all.fold(Waiting::default(), Waiting::and)
+        self.destinations.waiting()
     }
 
     /// Queues what `encode` makes of each signal that is sent.
@@ -116,69 +121,30 @@ impl Otlp {
         encode: impl Fn(&mut Encoder, Signal, &mut dyn FnMut(Request<'_>)),
     ) -> Result<(), ExportError> {
         for &signal in signals {
-            let of_signal = |one: &&Destination| one.signals().contains(&signal);
-            if let Some(destination) = self.destinations.iter().find(of_signal) {
+            if let Some(destination) = self.destinations.of(signal) {
+                let gzip = self.gzip[signal as usize - 1];
                 encode(&mut self.encoder, signal, &mut |request| {
-                    destination.push(payload(request, destination.gzip()));
+                    destination.push(encoded(request, gzip));
                 });
             }
         }
-        self.noticed(Destination::take_fault)
-    }
-
-    /// What `tell` says of the destinations, as one.
-    fn noticed(&self, tell: impl Fn(&Destination) -> Option<Told>) -> Result<(), ExportError> {
-        let mut said: Option<(String, Told)> = None;
-        for destination in &self.destinations {
-            let Some((text, lost)) = tell(destination) else {
-                continue;
-            };
-            match &mut said {
-                None => said = Some((destination.name().to_owned(), (text, lost))),
-                Some((_, (reason, counted))) => {
-                    *reason = format!("{reason}; {}: {text}", destination.name());
-                    counted.extend(lost);
-                }
-            }
-        }
-        said.map_or(Ok(()), |(destination, (reason, counted))| {
-            Err(ExportError::Noticed {
-                destination,
-                reason,
-                counted,
-            })
-        })
+        self.destinations.take_fault()
     }
 }
 
-/// The bit of a payload's tag that says that its body is compressed; the others are the signal.
-const GZIP: u8 = 0x80;
-
-fn payload(request: Request<'_>, gzip: bool) -> Payload {
-    let plain = |tag| Payload {
-        tag,
-        records: request.records as u32,
-        body: request.body.to_vec(),
-    };
-    let signal = request.signal as u8;
-    if !gzip {
-        return plain(signal);
-    }
-    let level = flate2::Compression::fast();
-    let mut encoder =
-        flate2::write::GzEncoder::new(Vec::with_capacity(request.body.len() / 4), level);
-    let compressed = encoder
-        .write_all(request.body)
-        .and_then(|()| encoder.finish());
-    match compressed {
-        Ok(body) => Payload {
-            tag: signal | GZIP,
-            records: request.records as u32,
-            body,
-        },
+fn encoded(request: Request<'_>, gzip: bool) -> Payload {
+    let records = request.records as u32;
+    if gzip {
+        let level = flate2::Compression::fast();
+        let room = Vec::with_capacity(request.body.len() / 4);
+        let mut encoder = flate2::write::GzEncoder::new(room, level);
+        let written = encoder.write_all(request.body);
         // Writing to memory does not fail; if it did, plain bytes are as good.
-        Err(_) => plain(signal),
+        if let Ok(body) = written.and_then(|()| encoder.finish()) {
+            return payload(request.signal, GZIP, records, body);
+        }
     }
+    payload(request.signal, 0, records, request.body.to_vec())
 }
 
 impl Exporter for Otlp {
@@ -203,30 +169,11 @@ impl Exporter for Otlp {
     }
 
     fn flush(&mut self) -> Result<(), ExportError> {
-        self.flush_by(deadline_in(self.timeout))
+        self.destinations.flush()
     }
 
-    /// Waits until each destination has everything, has failed an attempt, or one request's timeout or `deadline` has
-    /// passed. What a destination does not take at once is made durable in the spool before it is waited for.
     fn flush_by(&mut self, deadline: Instant) -> Result<(), ExportError> {
-        let deadline = deadline.min(deadline_in(self.timeout));
-        let prompt = deadline.min(deadline_in(FLUSH_PROMPT));
-        let flushes: Vec<_> = self
-            .destinations
-            .iter()
-            .map(|destination| destination.flush(deadline))
-            .collect();
-        for flush in &flushes {
-            flush.wait(prompt);
-        }
-        for flush in &flushes {
-            flush.persist();
-        }
-        for flush in &flushes {
-            flush.wait(deadline);
-        }
-        drop(flushes);
-        self.noticed(Destination::left_behind)
+        self.destinations.flush_by(deadline)
     }
 
     fn batching(&self) -> Option<Batching> {
@@ -234,29 +181,6 @@ impl Exporter for Otlp {
     }
 
     fn condition(&self) -> Option<Condition> {
-        let states: Vec<_> = self
-            .destinations
-            .iter()
-            .map(Destination::condition)
-            .collect();
-        Some(Arc::new(move || {
-            let away: Vec<_> = states.iter().filter_map(|state| state()).collect();
-            (!away.is_empty()).then(|| away.join("; "))
-        }))
-    }
-}
-
-impl Drop for Otlp {
-    fn drop(&mut self) {
-        let deadline = Instant::now() + END_WAIT_MAX;
-        for destination in &self.destinations {
-            destination.settle(deadline);
-        }
-        for destination in &self.destinations {
-            destination.stop();
-        }
-        for destination in &self.destinations {
-            destination.end(deadline);
-        }
+        Some(self.destinations.condition())
     }
 }

@@ -19,8 +19,8 @@ use radiosonde::{
     },
     encode::otlp::Signal,
     exporter::{
-        ExportError, Exporter,
-        otlp::{Compression, Otlp, OtlpConfig, OtlpError},
+        DestinationError, ExportError, Exporter,
+        otlp::{Compression, Otlp, OtlpConfig},
         runner::{FanOut, Limits},
         spool::SpoolConfig,
     },
@@ -635,7 +635,10 @@ fn tls_trusts_the_named_authority_and_no_other() {
         ..stranger.clone()
     };
     let error = Otlp::http(&missing).unwrap_err();
-    assert!(matches!(error, OtlpError::Certificate { .. }), "{error}");
+    assert!(
+        matches!(error, DestinationError::Certificate { .. }),
+        "{error}"
+    );
     assert!(
         error
             .to_string()

@@ -5,8 +5,20 @@ use std::{fmt, path::PathBuf, time::Duration};
 use super::{BATCHING_DEFAULT, TIMEOUT_DEFAULT};
 use crate::{
     encode::otlp::{REQUEST_BYTES_MAX_DEFAULT, Signal},
-    exporter::{Batching, retry, spool::SpoolConfig},
+    exporter::{
+        Batching,
+        delivery::{
+            DestinationError,
+            address::{is_loopback, shown, spool_name},
+            http::{self, Reach},
+        },
+        retry,
+        spool::SpoolConfig,
+    },
 };
+
+/// What errors call it.
+pub(super) const DESTINATION: &str = "OTLP";
 
 /// Whether requests are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,50 +135,30 @@ impl OtlpConfig {
         }
     }
 
-    /// A file name for the destination: what waits for it is never sent anywhere else, nor with other headers.
-    pub(super) fn spool_name(&self, target: &Target, protocol: &str) -> String {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(if target.is_own { b"own" } else { b"\n\n\n" });
-        crc.update(target.endpoint.as_bytes());
-        for (name, value) in &self.headers {
-            crc.update(format!("\n{name}: {value}").as_bytes());
+    /// How the endpoints are reached.
+    pub(super) fn reach(&self) -> Reach<'_> {
+        let pair = self.client_certificate.as_ref();
+        Reach {
+            headers: &self.headers,
+            timeout: self.timeout,
+            ca_certificate: self.ca_certificate.as_deref(),
+            client_certificate: pair.map(|(certificate, key)| (&**certificate, &**key)),
         }
-        let readable: String = shown(&target.endpoint)
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '.' {
-                    c
-                } else {
-                    '-'
-                }
-            })
-            .take(80)
-            .collect();
-        format!("otlp-{protocol}-{readable}-{:08x}", crc.finalize())
     }
 
-    pub(super) fn check(&self) -> Result<(), OtlpError> {
+    /// A file name for the destination: what waits for it is never sent anywhere else, nor with other headers.
+    pub(super) fn spool_name(&self, target: &Target, protocol: &str) -> String {
+        let is_own: &[u8] = if target.is_own { b"own" } else { b"\n\n\n" };
+        let kind = format!("otlp-{protocol}");
+        spool_name(&kind, is_own, &target.endpoint, &self.headers)
+    }
+
+    pub(super) fn check(&self) -> Result<(), DestinationError> {
         let urls = Signal::ALL
             .into_iter()
             .filter_map(|signal| self.endpoint_of(signal));
         for url in urls.chain([&self.endpoint]) {
-            let invalid = |reason| OtlpError::Endpoint {
-                endpoint: shown(url),
-                reason,
-            };
-            let (scheme, rest) = url
-                .split_once("://")
-                .ok_or_else(|| invalid("it must begin with http:// or https://"))?;
-            match scheme {
-                "http" if self.require_tls => {
-                    return Err(invalid("TLS is required: use https:// or drop require_tls"));
-                }
-                "https" | "http" => {}
-                _ => return Err(invalid("only http:// and https:// are known")),
-            }
-            if host(rest).is_empty() {
-                return Err(invalid("it names no host"));
-            }
+            http::check(DESTINATION, url, self.require_tls)?;
         }
         Ok(())
     }
@@ -184,66 +176,6 @@ impl fmt::Debug for OtlpConfig {
             .field("spool", &self.spool)
             .finish_non_exhaustive()
     }
-}
-
-/// The part of `rest`, what follows `scheme://`, that names the host.
-pub(super) fn host(rest: &str) -> &str {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    match host.strip_prefix('[') {
-        Some(ipv6) => ipv6.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    }
-}
-
-pub(super) fn is_loopback(url: &str) -> bool {
-    let host = host(url.split_once("://").map_or(url, |(_, rest)| rest));
-    let address = host.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// `url` without user, password and query.
-pub(super) fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{path}")
-        }
-        None => url.to_owned(),
-    }
-}
-
-/// Why an exporter could not be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OtlpError {
-    /// The endpoint is not a URL that can be sent to.
-    #[error("OTLP endpoint {endpoint}: {reason}")]
-    Endpoint {
-        /// The endpoint, without secrets.
-        endpoint: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A header's name or value cannot be sent.
-    #[error("OTLP header {name}: names and values are visible ASCII without line breaks")]
-    Header {
-        /// Its name.
-        name: String,
-    },
-    /// A certificate or key file cannot be used.
-    #[error("OTLP certificate {path}: {reason}")]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The thread that sends could not be started.
-    #[error("cannot start the thread that sends OTLP: {0}")]
-    Thread(std::io::Error),
 }
 
 #[cfg(test)]

@@ -16,10 +16,16 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use super::{OtlpConfig, OtlpError, Outcome, Target, Transport, response, shown};
-use crate::encode::otlp::Signal;
-
-const USER_AGENT: &str = concat!("radiosonde/", env!("CARGO_PKG_VERSION"));
+use super::{OtlpConfig, Target, config::DESTINATION, response};
+use crate::{
+    encode::otlp::Signal,
+    exporter::{
+        delivery::{
+            DestinationError, Outcome, Transport, address::shown, http::USER_AGENT, signal_of,
+        },
+        spool::Payload,
+    },
+};
 
 pub(super) struct Grpc {
     runtime: Runtime,
@@ -31,8 +37,9 @@ pub(super) struct Grpc {
 }
 
 impl Grpc {
-    pub(super) fn new(config: &OtlpConfig, target: &Target) -> Result<Self, OtlpError> {
-        let invalid = |reason| OtlpError::Endpoint {
+    pub(super) fn new(config: &OtlpConfig, target: &Target) -> Result<Self, DestinationError> {
+        let invalid = |reason| DestinationError::Endpoint {
+            destination: DESTINATION,
             endpoint: shown(&target.endpoint),
             reason,
         };
@@ -49,7 +56,7 @@ impl Grpc {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(OtlpError::Thread)?;
+            .map_err(DestinationError::Thread)?;
         Ok(Self {
             runtime,
             endpoint,
@@ -105,8 +112,13 @@ impl Grpc {
 }
 
 impl Transport for Grpc {
-    fn send(&mut self, signal: Signal, _gzip: bool, body: &[u8]) -> Outcome {
-        let body = Bytes::copy_from_slice(body);
+    fn send(&mut self, payload: &Payload) -> Outcome {
+        let Some(signal) = signal_of(payload.tag) else {
+            return Outcome::Rejected {
+                reason: "written by a newer version".to_owned(),
+            };
+        };
+        let body = Bytes::copy_from_slice(&payload.body);
         let was_connected = self.channel.is_some();
         let mut called = self.call(signal, body.clone());
         if let Err(Failure::Silent(status)) = &called
@@ -216,7 +228,7 @@ fn path(signal: Signal) -> PathAndQuery {
     })
 }
 
-fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, OtlpError> {
+fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, DestinationError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in headers {
         let parsed = name
@@ -225,7 +237,7 @@ fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, OtlpError> {
             .ok()
             .zip(value.parse::<MetadataValue<Ascii>>().ok());
         let Some((key, mut value)) = parsed else {
-            return Err(OtlpError::Header { name: name.clone() });
+            return Err(DestinationError::Header { name: name.clone() });
         };
         value.set_sensitive(true);
         metadata.append(key, value);
@@ -233,7 +245,7 @@ fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, OtlpError> {
     Ok(metadata)
 }
 
-fn tls(config: &OtlpConfig) -> Result<ClientTlsConfig, OtlpError> {
+fn tls(config: &OtlpConfig) -> Result<ClientTlsConfig, DestinationError> {
     let mut tls = ClientTlsConfig::new();
     tls = match &config.ca_certificate {
         Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
@@ -245,8 +257,8 @@ fn tls(config: &OtlpConfig) -> Result<ClientTlsConfig, OtlpError> {
     Ok(tls)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, OtlpError> {
-    fs::read(path).map_err(|error| OtlpError::Certificate {
+fn read(path: &Path) -> Result<Vec<u8>, DestinationError> {
+    fs::read(path).map_err(|error| DestinationError::Certificate {
         path: path.to_owned(),
         reason: error.to_string(),
     })

@@ -4,11 +4,14 @@
 #[cfg(feature = "otlp-grpc")]
 use std::time::Duration;
 
-use super::Outcome;
-use crate::encode::otlp::reader::{Field, Reader};
+use crate::{
+    encode::otlp::reader::{Field, Reader},
+    exporter::delivery::Outcome,
+};
 
 /// Most bytes of an answer that are read.
-pub(super) const BYTES_MAX: u64 = 64 * 1024;
+#[cfg(feature = "otlp-grpc")]
+pub(super) const BYTES_MAX: u64 = crate::exporter::delivery::http::ANSWER_BYTES_MAX;
 /// Most bytes of a message that are shown.
 const MESSAGE_BYTES_MAX: usize = 300;
 

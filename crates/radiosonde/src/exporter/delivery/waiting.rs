@@ -13,7 +13,7 @@ use radiosonde_core::{
     pump::deadline_in,
 };
 
-use super::{GZIP, sender::Outcome};
+use super::{SIGNAL_BITS, sender::Outcome};
 use crate::{
     encode::otlp::Signal,
     exporter::{
@@ -193,7 +193,7 @@ impl Lanes {
 
     /// Adds a payload behind the others of its signal.
     pub(super) fn push(&mut self, payload: Payload) {
-        let of_signal = |lane: &&mut Lane| lane.signal as u8 == payload.tag & !GZIP;
+        let of_signal = |lane: &&mut Lane| lane.signal as u8 == payload.tag & SIGNAL_BITS;
         if let Some(lane) = self.all.iter_mut().find(of_signal) {
             lane.spool.push(payload);
             self.make_room();
@@ -247,6 +247,12 @@ impl Lanes {
                 lane.fail();
                 return self.make_room();
             }
+            Outcome::PartUnavailable {
+                rest,
+                rejected,
+                reason,
+                retry_after,
+            } => return self.settle_part(at, rest, (rejected, records), reason, retry_after),
             Outcome::Delivered => (0, String::new()),
             Outcome::Partial { rejected, reason } => (rejected.min(records), reason),
             Outcome::Rejected { reason } => (records, reason),
@@ -258,12 +264,43 @@ impl Lanes {
         // One that got through does not bring the others through in the time that is left.
         lane.left_behind &= !lane.spool.is_empty();
         if !reason.is_empty() {
-            loss::count(Lost::Rejected, rejected);
-            let refused = self.refused.get_or_insert_default();
-            refused.records += rejected;
-            refused.of += records;
-            refused.reason = reason;
+            self.refuse(rejected, records, reason);
         }
+    }
+
+    /// The payload that is out was taken but for `rest`, which waits in its place, and `rejected` of all `records`.
+    fn settle_part(
+        &mut self,
+        at: usize,
+        rest: Payload,
+        (rejected, records): (u64, u64),
+        reason: String,
+        retry_after: Option<Duration>,
+    ) {
+        if rejected > 0 {
+            self.refuse(rejected, records, reason.clone());
+        }
+        self.failed = Some(format!(
+            "{reason}; {} of {records} records will be tried again",
+            rest.records
+        ));
+        self.endpoint.end();
+        let lane = &mut self.all[at];
+        lane.pause.begin(reason, retry_after);
+        // Kept before the whole is forgotten: a crash in between sends the rest twice, and loses nothing.
+        lane.spool.push(rest);
+        lane.spool.done();
+        lane.failures += 1;
+        lane.is_flushing = false;
+        self.make_room();
+    }
+
+    fn refuse(&mut self, rejected: u64, records: u64, reason: String) {
+        loss::count(Lost::Rejected, rejected);
+        let refused = self.refused.get_or_insert_default();
+        refused.records += rejected;
+        refused.of += records;
+        refused.reason = reason;
     }
 
     /// Makes durable what waits and says how many records are in memory only.

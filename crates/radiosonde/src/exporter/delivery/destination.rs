@@ -4,56 +4,67 @@
 use std::{
     sync::{Arc, MutexGuard},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use radiosonde_core::loss::{self, Lost};
 
 use super::{
-    Condition, OtlpConfig, OtlpError, Target, Transport,
+    Condition, DestinationError, Transport,
     sender::{Life, Sender, Shared, State, wait},
-    shown,
     waiting::{Lane, Lanes, Told},
 };
 use crate::{
     encode::otlp::Signal,
-    exporter::spool::{Payload, Waiting},
+    exporter::spool::{Payload, SpoolConfig, Waiting},
 };
+
+/// What is known of a destination before anything is sent to it.
+#[derive(Clone, Debug)]
+pub(in crate::exporter) struct Delivery<'a> {
+    /// What people are told it is: its endpoint, without secrets.
+    pub(in crate::exporter) name: String,
+    /// What is sent there.
+    pub(in crate::exporter) signals: Vec<Signal>,
+    /// A file name for it: what waits for it is never sent anywhere else, nor with other headers.
+    pub(in crate::exporter) spool_name: String,
+    /// Where what waits for it is kept.
+    pub(in crate::exporter) spool: &'a SpoolConfig,
+    /// First and longest delay between attempts, before jitter.
+    pub(in crate::exporter) retry_delay: (Duration, Duration),
+    /// `otel.component.type` of what the sender says of itself, such as `otlp_http_exporter`.
+    pub(in crate::exporter) component: &'static str,
+}
 
 /// An endpoint with everything that waits for it.
 #[derive(Debug)]
-pub(super) struct Destination {
+pub(in crate::exporter) struct Destination {
     name: String,
     signals: Vec<Signal>,
-    gzip: bool,
     shared: Arc<Shared>,
 }
 
 impl Destination {
-    pub(super) fn start(
-        config: &OtlpConfig,
-        target: Target,
-        protocol: &str,
+    /// Starts the thread that sends.
+    pub(in crate::exporter) fn start(
+        delivery: Delivery<'_>,
         transport: impl Transport + 'static,
-    ) -> Result<Self, OtlpError> {
+    ) -> Result<Self, DestinationError> {
         let lanes = Lanes::open(
-            &target.signals,
-            &config.spool_name(&target, protocol),
-            &config.spool,
-            config.retry_delay,
+            &delivery.signals,
+            &delivery.spool_name,
+            delivery.spool,
+            delivery.retry_delay,
         );
         let shared = Arc::new(Shared::new(lanes));
-        let name = shown(&target.endpoint);
-        let sender = Sender::new(Arc::clone(&shared), protocol, transport);
+        let sender = Sender::new(Arc::clone(&shared), delivery.component, transport);
         thread::Builder::new()
             .name("radiosonde-send".to_owned())
             .spawn(move || sender.run())
-            .map_err(OtlpError::Thread)?;
+            .map_err(DestinationError::Thread)?;
         Ok(Self {
-            name,
-            // gRPC compresses by message: the transport does it.
-            gzip: protocol == "http" && config.gzip(&target),
-            signals: target.signals,
+            name: delivery.name,
+            signals: delivery.signals,
             shared,
         })
     }
@@ -68,16 +79,12 @@ impl Destination {
         &self.signals
     }
 
-    /// Whether bodies are compressed before they are pushed.
-    pub(super) const fn gzip(&self) -> bool {
-        self.gzip
-    }
-
     pub(super) fn waiting(&self) -> Waiting {
         self.shared.lock().lanes.waiting()
     }
 
-    pub(super) fn push(&self, payload: Payload) {
+    /// Adds a payload behind the others of its signal.
+    pub(in crate::exporter) fn push(&self, payload: Payload) {
         self.shared.lock().lanes.push(payload);
         self.shared.work.notify_one();
     }

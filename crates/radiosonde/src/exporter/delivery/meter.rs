@@ -24,17 +24,10 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// The account of the next sender over `protocol`, `http` or `grpc`.
-    pub(super) fn new(protocol: &str) -> Self {
+    /// The account of the next sender of the type `component`.
+    pub(super) fn new(component: &'static str) -> Self {
         static SENDERS: AtomicU64 = AtomicU64::new(0);
-        let component = Component::new(
-            if protocol == "grpc" {
-                "otlp_grpc_exporter"
-            } else {
-                "otlp_http_exporter"
-            },
-            SENDERS.fetch_add(1, Relaxed),
-        );
+        let component = Component::new(component, SENDERS.fetch_add(1, Relaxed));
         let meter = |signal| ExporterMeter::new(component.clone(), signal);
         Self {
             traces: meter(self_metrics::Signal::Span),
@@ -70,6 +63,21 @@ impl Meter {
             }
             Outcome::Partial { rejected, .. } => refused(*rejected),
             Outcome::Rejected { .. } => refused(records),
+            Outcome::PartUnavailable { rest, rejected, .. } => {
+                let rest = u64::from(rest.records).min(records);
+                meter.set_aside(rest);
+                let refused = (*rejected).min(records - rest);
+                let told = if refused == 0 {
+                    self_metrics::Outcome::Delivered
+                } else {
+                    self_metrics::Outcome::Refused {
+                        records: refused,
+                        error: Lost::Rejected.label(),
+                    }
+                };
+                meter.ended(records - rest, began.elapsed().as_secs_f64(), told);
+                return outcome;
+            }
             Outcome::Unavailable { .. } | Outcome::Unreachable { .. } => {
                 self_metrics::Outcome::ToBeRetried { error: UNAVAILABLE }
             }

@@ -11,12 +11,12 @@ use std::{
 
 use radiosonde_core::panics::drop_caught;
 
-use super::{GZIP, meter::Meter, waiting::Lanes};
-use crate::{encode::otlp::Signal, exporter::spool::Payload};
+use super::{meter::Meter, signal_of, waiting::Lanes};
+use crate::exporter::spool::Payload;
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::exporter) enum Outcome {
     /// Taken.
     Delivered,
     /// Taken but for `rejected` records.
@@ -30,11 +30,18 @@ pub(super) enum Outcome {
     },
     /// To be tried again: no answer came.
     Unreachable { reason: String },
+    /// A part was taken. `rest` is to be tried again in place of the whole, and `rejected` records are refused for good.
+    PartUnavailable {
+        rest: Payload,
+        rejected: u64,
+        reason: String,
+        retry_after: Option<Duration>,
+    },
 }
 
 /// One way of sending a request. May block for the configured timeout.
-pub(super) trait Transport: Send {
-    fn send(&mut self, signal: Signal, gzip: bool, body: &[u8]) -> Outcome;
+pub(in crate::exporter) trait Transport: Send {
+    fn send(&mut self, payload: &Payload) -> Outcome;
 }
 
 /// Where the sender is in its life.
@@ -96,10 +103,10 @@ pub(super) struct Sender<T> {
 }
 
 impl<T: Transport> Sender<T> {
-    pub(super) fn new(shared: Arc<Shared>, protocol: &str, transport: T) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, component: &'static str, transport: T) -> Self {
         Self {
             shared,
-            meter: Meter::new(protocol),
+            meter: Meter::new(component),
             transport,
         }
     }
@@ -137,21 +144,14 @@ impl<T: Transport> Sender<T> {
     }
 
     fn send(&mut self, payload: &Payload) -> Outcome {
-        let signal = Signal::ALL
-            .into_iter()
-            .find(|&signal| signal as u8 == payload.tag & !GZIP);
-        let Some(signal) = signal else {
+        let Some(signal) = signal_of(payload.tag) else {
             return Outcome::Rejected {
                 reason: "written by a newer version".to_owned(),
             };
         };
-        let gzip = payload.tag & GZIP != 0;
         let transport = &mut self.transport;
         self.meter.watch(signal, payload.records, || {
-            catch_unwind(AssertUnwindSafe(|| {
-                transport.send(signal, gzip, &payload.body)
-            }))
-            .unwrap_or_else(|panic| {
+            catch_unwind(AssertUnwindSafe(|| transport.send(payload))).unwrap_or_else(|panic| {
                 drop_caught(panic);
                 Outcome::Unreachable {
                     reason: "the client library panicked".to_owned(),
