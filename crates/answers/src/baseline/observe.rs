@@ -1,0 +1,497 @@
+//! What a reading does to a baseline.
+//!
+//! ```text
+//! learning ─▶ calm ─▶ candidate (a sum is above nothing) ─▶ found ─▶ told ─▶ calm again, or adopted as the new normal
+//!                        └──── part of what is normal ◀───────┘ too small to matter, or usual at this hour
+//! ```
+
+use super::{
+    ALLOWANCE, Adopted, Anomaly, Baseline, DEVIATIONS, DEVIATIONS_MAX, Direction, Expected,
+    FOLLOW_NS, Kind, NS_PER_S, SCORE_MAX, Season, Settings, THRESHOLD, TREND_EVERY_NS, UNUSUAL_NS,
+    Unusual, Verdict, WEEK_NS, Watch,
+    correlation::Correlation,
+    cusum::{Cusum, normal_deviate},
+    season::{Hour, Hours, Usual},
+    trend::{Trend, trend},
+    window::{SPAN_NS, Spread, Window},
+};
+
+/// How much of an hour has to be known for it to be remembered.
+const HOUR_KNOWN_NS: u64 = SPAN_NS / 2;
+
+impl Baseline {
+    /// A baseline that knows nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            reference: Window::default(),
+            candidate: Window::default(),
+            up: Cusum::NONE,
+            down: Cusum::NONE,
+            correlation: Correlation::default(),
+            hours: Hours::default(),
+            last_unix_ns: None,
+            since_unix_ns: 0,
+            has_learnt: false,
+            ongoing: None,
+            adopted: None,
+            trend_looked_unix_ns: 0,
+            reached: None,
+            unusual: None,
+            unusual_silent_until_unix_ns: 0,
+            was_below_pressure: false,
+            pressed_since_unix_ns: None,
+            ignored: 0,
+        }
+    }
+
+    /// Takes a reading, at a time in nanoseconds since the Unix epoch, and says how things stand. One that is no number or not
+    /// later than the last is counted under [`Baseline::ignored`] and changes nothing.
+    pub fn observe(&mut self, time_unix_ns: u64, value: f64) -> Verdict {
+        let is_late = self.last_unix_ns.is_some_and(|last| time_unix_ns <= last);
+        if is_late || !value.is_finite() {
+            self.ignored += 1;
+            return self.verdict();
+        }
+        self.after_pause(time_unix_ns);
+        self.turn_hour(time_unix_ns);
+        self.last_unix_ns = Some(time_unix_ns);
+        if self.has_learnt {
+            self.judge(time_unix_ns, value);
+        } else {
+            self.learn(time_unix_ns, value);
+        }
+        self.verdict()
+    }
+
+    /// How things stood after the last reading.
+    pub fn verdict(&self) -> Verdict {
+        if !self.has_learnt {
+            let known_s = self.reference.seconds_ns() as f64 / NS_PER_S;
+            return Verdict::Learning {
+                readings_more: self.readings_min().saturating_sub(self.reference.len()),
+                seconds_more: (self.settings.learning_s - known_s).max(0.0),
+            };
+        }
+        match self.ongoing {
+            Some(anomaly) if self.is_watched(anomaly.direction) => Verdict::Anomalous(anomaly),
+            _ => Verdict::Normal(self.expected()),
+        }
+    }
+
+    /// How many readings were no numbers or came too late.
+    pub const fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    /// The last change that lasted and became normal.
+    pub const fn adopted(&self) -> Option<Adopted> {
+        self.adopted
+    }
+
+    /// As many as fit are enough for whoever asks for more.
+    fn readings_min(&self) -> usize {
+        self.settings
+            .readings_min
+            .clamp(2, super::window::READINGS_MAX / 2)
+    }
+
+    fn is_watched(&self, direction: Direction) -> bool {
+        match self.settings.watch {
+            Watch::Both => true,
+            Watch::Rises => direction == Direction::Up,
+            Watch::Falls => direction == Direction::Down,
+        }
+    }
+
+    /// After a pause longer than what the window spans, the last hour is learnt anew; what was usual at each hour stays.
+    fn after_pause(&mut self, time_unix_ns: u64) {
+        let Some(last) = self.last_unix_ns else {
+            self.since_unix_ns = time_unix_ns;
+            return;
+        };
+        if time_unix_ns - last > SPAN_NS {
+            self.reference.clear();
+            self.has_learnt = false;
+            self.since_unix_ns = time_unix_ns;
+            self.calm_down();
+        }
+    }
+
+    /// Remembers the hour that has ended.
+    fn turn_hour(&mut self, time_unix_ns: u64) {
+        let Some(last) = self.last_unix_ns else {
+            return;
+        };
+        let ended = Hours::number(last);
+        if ended == Hours::number(time_unix_ns) {
+            return;
+        }
+        let is_known = self.has_learnt && self.reference.seconds_ns() >= HOUR_KNOWN_NS;
+        let hour = is_known.then(|| {
+            let (low, median, high) = self.range();
+            let (reached_low, reached_high) = self.reached.unwrap_or((low, high));
+            Hour::of(low.min(reached_low), median, high.max(reached_high))
+        });
+        self.hours.remember(ended, hour);
+        self.reached = None;
+    }
+
+    fn learn(&mut self, time_unix_ns: u64, value: f64) {
+        if self.reference.len() >= 8 {
+            let score = normal_deviate(self.reference.share_below(value));
+            self.correlation.add(score);
+            self.correlation.settle();
+        }
+        self.reference.push(time_unix_ns, value);
+        let known_s = self.reference.seconds_ns() as f64 / NS_PER_S;
+        self.has_learnt = self.reference.len() >= self.readings_min()
+            && known_s >= self.settings.learning_s;
+    }
+
+    fn judge(&mut self, time_unix_ns: u64, value: f64) {
+        let share = self.reference.share_below(value);
+        let score = normal_deviate(share).clamp(-SCORE_MAX, SCORE_MAX);
+        let threshold = THRESHOLD * self.correlation.readings_for_one();
+        self.correlation.add(score);
+        self.up.add(time_unix_ns, score - ALLOWANCE, threshold);
+        self.down.add(time_unix_ns, -score - ALLOWANCE, threshold);
+        self.candidate.push(time_unix_ns, value);
+        self.look_at_pressure(time_unix_ns, value);
+        self.look_at_hour(time_unix_ns, value);
+        if self.up.onset_unix_ns().is_none() && self.down.onset_unix_ns().is_none() {
+            self.is_calm();
+        } else {
+            self.look_at_candidate(time_unix_ns);
+        }
+        self.look_at_trend(time_unix_ns);
+        if let Some(anomaly) = self.ongoing {
+            let (low, high) = self.reached.unwrap_or((anomaly.value, anomaly.value));
+            self.reached = Some((low.min(anomaly.value), high.max(anomaly.value)));
+        }
+    }
+
+    /// Nothing speaks for a change: what waited becomes part of what is normal, except for what was told.
+    fn is_calm(&mut self) {
+        match self.ongoing.map(|anomaly| anomaly.kind) {
+            None | Some(Kind::Trend) => {
+                self.merge();
+                self.correlation.settle();
+            }
+            Some(Kind::Step | Kind::Spike) if self.unusual.is_none() => {
+                self.ongoing = None;
+                self.correlation.discard();
+            }
+            Some(_) => self.correlation.discard(),
+        }
+        self.candidate.clear();
+    }
+
+    fn merge(&mut self) {
+        for (time_unix_ns, value) in self.candidate.readings() {
+            self.reference.push(time_unix_ns, value);
+        }
+    }
+
+    /// Forgets what spoke for a change.
+    fn calm_down(&mut self) {
+        self.up = Cusum::NONE;
+        self.down = Cusum::NONE;
+        self.candidate.clear();
+        self.correlation.discard();
+        self.ongoing = None;
+        self.unusual = None;
+        self.pressed_since_unix_ns = None;
+    }
+
+    fn look_at_candidate(&mut self, time_unix_ns: u64) {
+        let found = [(self.up, Direction::Up), (self.down, Direction::Down)]
+            .into_iter()
+            .find_map(|(sum, direction)| Some((sum.onset_unix_ns()?, sum.found_unix_ns()?, direction)));
+        let level = self.candidate.median();
+        if let Some(anomaly) = &mut self.ongoing {
+            anomaly.value = level;
+            self.adopt_when_it_lasts(time_unix_ns);
+            return;
+        }
+        let lasted = self.candidate.seconds_ns();
+        let is_enough = self.candidate.len() >= self.readings_min();
+        match found {
+            Some((since_unix_ns, _, direction)) if self.matters(level, direction) => {
+                if !self.is_usual(time_unix_ns, level) {
+                    self.tell(time_unix_ns, since_unix_ns, level, direction);
+                } else if is_enough {
+                    self.follow();
+                }
+            }
+            Some(_) if is_enough && lasted >= FOLLOW_NS => self.follow(),
+            None if is_enough && lasted >= FOLLOW_NS => {
+                self.merge();
+                self.calm_down();
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the candidate as what is normal without a word.
+    fn follow(&mut self) {
+        std::mem::swap(&mut self.reference, &mut self.candidate);
+        self.calm_down();
+    }
+
+    fn tell(&mut self, time_unix_ns: u64, since_unix_ns: u64, level: f64, direction: Direction) {
+        let readings: Vec<(u64, f64)> = self
+            .reference
+            .readings()
+            .chain(self.candidate.readings())
+            .collect();
+        let is_trend = trend(&readings).is_some_and(|trend| trend.direction == direction);
+        self.ongoing = Some(Anomaly {
+            kind: if is_trend { Kind::Trend } else { Kind::Step },
+            direction,
+            expected: self.expected(),
+            value: level,
+            since_unix_ns,
+            found_unix_ns: time_unix_ns,
+            score: self.deviations(level),
+        });
+    }
+
+    /// What lasts becomes normal, but for pressure.
+    fn adopt_when_it_lasts(&mut self, time_unix_ns: u64) {
+        let Some(anomaly) = self.ongoing else {
+            return;
+        };
+        let lasted_s = time_unix_ns.saturating_sub(anomaly.since_unix_ns) as f64 / NS_PER_S;
+        let is_enough = self.candidate.len() >= self.readings_min();
+        if anomaly.kind == Kind::Pressure || lasted_s < self.settings.adopt_after_s || !is_enough {
+            return;
+        }
+        self.adopted = Some(Adopted {
+            since_unix_ns: anomaly.since_unix_ns,
+            adopted_unix_ns: time_unix_ns,
+            before: anomaly.expected,
+        });
+        self.since_unix_ns = anomaly.since_unix_ns;
+        self.unusual_silent_until_unix_ns = time_unix_ns + WEEK_NS;
+        self.correlation = Correlation::default();
+        self.follow();
+    }
+
+    fn look_at_trend(&mut self, time_unix_ns: u64) {
+        let is_due = time_unix_ns.saturating_sub(self.trend_looked_unix_ns) >= TREND_EVERY_NS;
+        let is_other = self.ongoing.is_some_and(|anomaly| anomaly.kind != Kind::Trend);
+        if !is_due || is_other {
+            return;
+        }
+        self.trend_looked_unix_ns = time_unix_ns;
+        let readings: Vec<(u64, f64)> = self.reference.readings().collect();
+        let found = trend(&readings).filter(|trend| self.is_large(trend, time_unix_ns));
+        match (found, self.ongoing.as_mut()) {
+            (None, Some(_)) if self.candidate.len() == 0 => self.ongoing = None,
+            (Some(trend), Some(anomaly)) => anomaly.value = trend.to,
+            (Some(trend), None) => {
+                let since_unix_ns = self.reference.first_unix_ns().unwrap_or(time_unix_ns);
+                let mut expected = self.expected();
+                // The first third is what was normal before it went away.
+                expected.median = trend.from;
+                expected.low = expected.low.min(trend.from);
+                expected.high = expected.high.min(trend.from.max(expected.low));
+                self.ongoing = Some(Anomaly {
+                    kind: Kind::Trend,
+                    direction: trend.direction,
+                    expected,
+                    value: trend.to,
+                    since_unix_ns,
+                    found_unix_ns: time_unix_ns,
+                    score: self.deviations(trend.to),
+                });
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn is_large(&self, trend: &Trend, time_unix_ns: u64) -> bool {
+        let rise = (trend.to - trend.from).abs();
+        let least = 2.5 * self.settings.change_share_min * trend.from.abs();
+        rise >= least.max(self.settings.change_min) && !self.is_usual(time_unix_ns, trend.to)
+    }
+
+    fn look_at_pressure(&mut self, time_unix_ns: u64, value: f64) {
+        let Some(limit) = self.settings.limit.filter(|limit| *limit > 0.0) else {
+            return;
+        };
+        let from = self.settings.pressure_share * limit;
+        self.was_below_pressure |= self.reference.median() < from;
+        if value < from {
+            self.pressed_since_unix_ns = None;
+            if self.ongoing.is_some_and(|anomaly| anomaly.kind == Kind::Pressure) {
+                self.ongoing = None;
+            }
+            return;
+        }
+        let since_unix_ns = *self.pressed_since_unix_ns.get_or_insert(time_unix_ns);
+        let lasted_s = (time_unix_ns - since_unix_ns) as f64 / NS_PER_S;
+        let is_new = self.was_below_pressure && !self.is_usual(time_unix_ns, value);
+        if lasted_s < self.settings.pressure_s || !is_new {
+            return;
+        }
+        let known = self.ongoing.filter(|anomaly| anomaly.kind == Kind::Pressure);
+        self.ongoing = Some(Anomaly {
+            kind: Kind::Pressure,
+            direction: Direction::Up,
+            expected: self.ongoing.map_or_else(|| self.expected(), |anomaly| anomaly.expected),
+            value,
+            since_unix_ns,
+            found_unix_ns: known.map_or(time_unix_ns, |anomaly| anomaly.found_unix_ns),
+            score: self.deviations(value),
+        });
+    }
+
+    /// Whether readings are away from what is usual at this hour of the week, although nothing changed of late: what did not
+    /// come in the morning, say.
+    fn look_at_hour(&mut self, time_unix_ns: u64, value: f64) {
+        let is_silent = time_unix_ns < self.unusual_silent_until_unix_ns;
+        let usual = self
+            .hours
+            .usual(time_unix_ns)
+            .filter(|usual| usual.season == Season::HourOfWeek && !is_silent);
+        let away = usual.and_then(|usual| Some((usual, self.away_from(&usual, value)?)));
+        let Some((usual, direction)) = away else {
+            self.end_unusual();
+            return;
+        };
+        let unusual = self.unusual.get_or_insert(Unusual {
+            since_unix_ns: time_unix_ns,
+            readings: 0,
+        });
+        unusual.readings += 1;
+        let Unusual {
+            since_unix_ns,
+            readings,
+        } = *unusual;
+        let lasted_s = (time_unix_ns - since_unix_ns) as f64 / NS_PER_S;
+        if lasted_s >= self.settings.adopt_after_s.max(2.0 * UNUSUAL_NS as f64 / NS_PER_S) {
+            // It stays so: what is usual has to be learnt anew before it is asked again.
+            self.unusual_silent_until_unix_ns = time_unix_ns + WEEK_NS;
+            self.end_unusual();
+            return;
+        }
+        if self.ongoing.is_some()
+            || readings < self.readings_min()
+            || time_unix_ns - since_unix_ns < UNUSUAL_NS
+        {
+            return;
+        }
+        self.ongoing = Some(Anomaly {
+            kind: Kind::Step,
+            direction,
+            expected: Expected {
+                low: usual.low,
+                median: usual.median,
+                high: usual.high,
+                season: usual.season,
+                ..self.expected()
+            },
+            value: self.reference.median(),
+            since_unix_ns,
+            found_unix_ns: time_unix_ns,
+            score: self.deviations(value),
+        });
+    }
+
+    fn end_unusual(&mut self) {
+        let is_step = self.ongoing.is_some_and(|anomaly| anomaly.kind == Kind::Step);
+        if self.unusual.take().is_some() && is_step && self.up.found_unix_ns().is_none() && self.down.found_unix_ns().is_none() {
+            self.ongoing = None;
+        }
+    }
+
+    /// Where a value is by more than what matters outside of what is usual.
+    fn away_from(&self, usual: &Usual, value: f64) -> Option<Direction> {
+        let least = self.least_that_matters(usual.median);
+        if value > usual.high + least {
+            Some(Direction::Up)
+        } else if value < usual.low - least {
+            Some(Direction::Down)
+        } else {
+            None
+        }
+    }
+
+    fn is_usual(&self, time_unix_ns: u64, value: f64) -> bool {
+        self.hours
+            .usual(time_unix_ns)
+            .is_some_and(|usual| self.away_from(&usual, value).is_none())
+    }
+
+    fn least_that_matters(&self, median: f64) -> f64 {
+        (self.settings.change_share_min * median.abs()).max(self.settings.change_min)
+    }
+
+    /// Whether a level is outside of what is normal, and by enough.
+    fn matters(&self, level: f64, direction: Direction) -> bool {
+        let Spread {
+            median,
+            below,
+            above,
+        } = self.reference.spread();
+        let (further, deviation) = match direction {
+            Direction::Up => (level - median, above),
+            Direction::Down => (median - level, below),
+        };
+        further > DEVIATIONS * deviation && further >= self.least_that_matters(median) && further > 0.0
+    }
+
+    /// How many deviations a level is away; where nothing ever deviated, half of what matters is one.
+    fn deviations(&self, level: f64) -> f64 {
+        let Spread {
+            median,
+            below,
+            above,
+        } = self.reference.spread();
+        let deviation = if level < median { below } else { above };
+        let deviation = deviation.max(self.least_that_matters(median) / DEVIATIONS);
+        ((level - median).abs() / deviation.max(f64::MIN_POSITIVE)).min(DEVIATIONS_MAX)
+    }
+
+    /// The range of the last hour. Of what was never below nothing, nothing below that is normal.
+    fn range(&self) -> (f64, f64, f64) {
+        let Spread {
+            median,
+            below,
+            above,
+        } = self.reference.spread();
+        let low = median - DEVIATIONS * below;
+        let low = if self.reference.smallest() >= 0.0 {
+            low.max(0.0)
+        } else {
+            low
+        };
+        (low, median, median + DEVIATIONS * above)
+    }
+
+    /// What is normal now: what is usual at this hour where the last hour agrees with it, else the last hour.
+    fn expected(&self) -> Expected {
+        let (low, median, high) = self.range();
+        let usual = self
+            .last_unix_ns
+            .and_then(|last| self.hours.usual(last))
+            .filter(|usual| (usual.low..=usual.high).contains(&median));
+        let recent = Expected {
+            low,
+            median,
+            high,
+            season: Season::Recent,
+            since_unix_ns: self.since_unix_ns,
+            readings: self.reference.len(),
+        };
+        usual.map_or(recent, |usual| Expected {
+            low: usual.low,
+            median: usual.median,
+            high: usual.high,
+            season: usual.season,
+            ..recent
+        })
+    }
+}

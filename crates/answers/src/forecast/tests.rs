@@ -1,0 +1,1 @@
+//! Leaks, heaps and queues that are simulated, so that the truth is known.
