@@ -36,7 +36,7 @@ pub use self::{
     rate::{ErrorRate, RateSettings},
 };
 
-use self::{correlation::Correlation, cusum::Cusum, season::Hours, window::Window};
+use self::{correlation::Correlation, cusum::Sums, season::Hours, window::Window};
 
 mod correlation;
 mod cusum;
@@ -55,6 +55,15 @@ const ALLOWANCE: f64 = 1.0;
 /// by chance once in (e^(2·1·(7 + 1.166)) - 1 - 2·(7 + 1.166)) / 2 = 6.2 million readings in one direction (D. Siegmund,
 /// "Sequential Analysis", 1985, 2.52 with his correction of 1.166 for the overshoot).
 const THRESHOLD: f64 = 7.0;
+/// So many readings far beyond anything that was there are a change, whatever their ranks say. That the eight largest of 38
+/// readings come last has a chance of one in 49 million where all orders are as likely.
+const FAR_READINGS: f64 = 8.0;
+/// Where readings depend on each other: so many for each that depends on none.
+const FAR_FOR_ONE: f64 = 2.0;
+/// What a reading that is not far takes away.
+const FAR_MISSED: f64 = 2.0;
+/// How many readings that depend on none have to be known.
+const INDEPENDENT_MIN: f64 = 10.0;
 /// A single reading counts no more than this, however far away it is.
 const SCORE_MAX: f64 = 2.5;
 /// Normal is what lies within so many deviations of the median: about 95 of 100 readings.
@@ -228,12 +237,14 @@ pub struct Baseline {
     reference: Window,
     /// Readings since one of the sums is above nothing: not yet part of the reference.
     candidate: Window,
-    up: Cusum,
-    down: Cusum,
+    up: Sums,
+    down: Sums,
     correlation: Correlation,
     hours: Hours,
     last_unix_ns: Option<u64>,
     since_unix_ns: u64,
+    /// How many readings have come while it learnt.
+    learnt_readings: u64,
     has_learnt: bool,
     ongoing: Option<Anomaly>,
     adopted: Option<Adopted>,
@@ -253,3 +264,6 @@ struct Unusual {
     since_unix_ns: u64,
     readings: usize,
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ const PAIRS: f64 = 500.0;
 /// With few pairs a correlation by chance is taken as real within so many of its standard errors (1/√n, M. S. Bartlett 1946).
 const ERRORS: f64 = 1.0;
 const CORRELATION_MAX: f64 = 0.98;
+const SQUARES_MIN: f64 = 0.01;
 
 /// The correlation of a score with the one before, of readings that were normal.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +24,23 @@ struct Sums {
 }
 
 impl Correlation {
+    /// From scores of which each stands for so many readings.
+    pub(super) fn of(scores: impl Iterator<Item = f64>, readings_each: f64) -> Self {
+        let mut correlation = Self::default();
+        for score in scores {
+            correlation.add(score);
+        }
+        correlation.settle();
+        correlation.previous = None;
+        // What is left of a correlation after so many steps is its power.
+        let settled = &mut correlation.settled;
+        if settled.squares > 0.0 && settled.products > 0.0 {
+            let after = (settled.products / settled.squares).min(1.0);
+            settled.products = settled.squares * after.powf(1.0 / readings_each.max(1.0));
+        }
+        correlation
+    }
+
     pub(super) fn add(&mut self, score: f64) {
         if let Some(previous) = self.previous.replace(score) {
             self.open.products += previous * score;
@@ -55,8 +73,9 @@ impl Correlation {
             squares,
             pairs,
         } = self.settled;
-        if squares <= 0.0 || pairs < 2.0 {
-            return 1.0 + ERRORS;
+        // Of what hardly ever differs nothing can be told.
+        if pairs < 2.0 || squares < SQUARES_MIN * pairs {
+            return 2.0;
         }
         let correlation = (products / squares + ERRORS / pairs.sqrt()).clamp(0.0, CORRELATION_MAX);
         (1.0 + correlation) / (1.0 - correlation)

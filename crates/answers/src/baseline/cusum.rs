@@ -44,6 +44,30 @@ impl Cusum {
     }
 }
 
+/// What speaks for a change in one direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sums {
+    /// By the ranks of readings: any change, given time.
+    pub(super) ranks: Cusum,
+    /// By readings that are far beyond anything that was there: large changes, soon.
+    pub(super) far: Cusum,
+}
+
+impl Sums {
+    pub(super) const NONE: Self = Self {
+        ranks: Cusum::NONE,
+        far: Cusum::NONE,
+    };
+
+    pub(super) const fn are_nothing(self) -> bool {
+        self.ranks.onset_unix_ns().is_none() && self.far.onset_unix_ns().is_none()
+    }
+
+    pub(super) const fn have_found(self) -> bool {
+        self.ranks.found_unix_ns().is_some() || self.far.found_unix_ns().is_some()
+    }
+}
+
 /// The standard normal deviate that a share lies below, by M. Abramowitz and I. A. Stegun, "Handbook of Mathematical
 /// Functions", 1964, 26.2.23: wrong by less than 0.00045. The share has to be above 0 and below 1.
 pub(super) fn normal_deviate(share: f64) -> f64 {

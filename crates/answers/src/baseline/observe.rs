@@ -7,10 +7,10 @@
 
 use super::{
     ALLOWANCE, Adopted, Anomaly, Baseline, DEVIATIONS, DEVIATIONS_MAX, Direction, Expected,
-    FOLLOW_NS, Kind, NS_PER_S, SCORE_MAX, Season, Settings, THRESHOLD, TREND_EVERY_NS, UNUSUAL_NS,
+    FAR_FOR_ONE, FAR_MISSED, FAR_READINGS, FOLLOW_NS, INDEPENDENT_MIN, Kind, NS_PER_S, SCORE_MAX, Season, Settings, THRESHOLD, TREND_EVERY_NS, UNUSUAL_NS,
     Unusual, Verdict, WEEK_NS, Watch,
     correlation::Correlation,
-    cusum::{Cusum, normal_deviate},
+    cusum::{Sums, normal_deviate},
     season::{Hour, Hours, Usual},
     trend::{Trend, trend},
     window::{SPAN_NS, Spread, Window},
@@ -26,12 +26,13 @@ impl Baseline {
             settings,
             reference: Window::default(),
             candidate: Window::default(),
-            up: Cusum::NONE,
-            down: Cusum::NONE,
+            up: Sums::NONE,
+            down: Sums::NONE,
             correlation: Correlation::default(),
             hours: Hours::default(),
             last_unix_ns: None,
             since_unix_ns: 0,
+            learnt_readings: 0,
             has_learnt: false,
             ongoing: None,
             adopted: None,
@@ -67,10 +68,10 @@ impl Baseline {
     /// How things stood after the last reading.
     pub fn verdict(&self) -> Verdict {
         if !self.has_learnt {
-            let known_s = self.reference.seconds_ns() as f64 / NS_PER_S;
+            let (readings_more, seconds_more) = self.lacks();
             return Verdict::Learning {
-                readings_more: self.readings_min().saturating_sub(self.reference.len()),
-                seconds_more: (self.settings.learning_s - known_s).max(0.0),
+                readings_more,
+                seconds_more,
             };
         }
         match self.ongoing {
@@ -112,6 +113,7 @@ impl Baseline {
         };
         if time_unix_ns - last > SPAN_NS {
             self.reference.clear();
+            self.learnt_readings = 0;
             self.has_learnt = false;
             self.since_unix_ns = time_unix_ns;
             self.calm_down();
@@ -138,28 +140,68 @@ impl Baseline {
     }
 
     fn learn(&mut self, time_unix_ns: u64, value: f64) {
-        if self.reference.len() >= 8 {
-            let score = normal_deviate(self.reference.share_below(value));
-            self.correlation.add(score);
-            self.correlation.settle();
-        }
         self.reference.push(time_unix_ns, value);
-        let known_s = self.reference.seconds_ns() as f64 / NS_PER_S;
-        self.has_learnt = self.reference.len() >= self.readings_min()
-            && known_s >= self.settings.learning_s;
+        self.learnt_readings += 1;
+        if self.reference.len() < self.readings_min() {
+            return;
+        }
+        // Only now: ranks among the first few would all lean to one side.
+        let each = self.learnt_readings as f64 / self.reference.len() as f64;
+        let scores = self.reference.readings().map(|(_, value)| self.score(value));
+        self.correlation = Correlation::of(scores, each);
+        let (readings_more, seconds_more) = self.lacks();
+        self.has_learnt = readings_more == 0 && seconds_more <= 0.0;
+    }
+
+    /// How many readings and seconds are still to be learnt. Readings that depend on each other say less, so that it takes
+    /// more of them, but no more than half an hour.
+    fn lacks(&self) -> (usize, f64) {
+        let known_ns = self.reference.seconds_ns();
+        let seconds_more = (self.settings.learning_s - known_ns as f64 / NS_PER_S).max(0.0);
+        let least = self.readings_min();
+        if self.reference.len() < least {
+            return (least - self.reference.len(), seconds_more);
+        }
+        let needed = (INDEPENDENT_MIN * self.correlation.readings_for_one()).ceil() as u64;
+        let readings_more = if known_ns >= SPAN_NS / 2 {
+            0
+        } else {
+            needed.saturating_sub(self.learnt_readings)
+        };
+        (readings_more as usize, seconds_more)
+    }
+
+    /// Below and above which values are as far beyond the smallest and largest of the last hour as these are from the median.
+    fn unheard_of(&self) -> (f64, f64) {
+        let median = self.reference.median();
+        let (smallest, largest) = (self.reference.smallest(), self.reference.largest());
+        (2.0 * smallest - median, 2.0 * largest - median)
+    }
+
+    /// The normal deviate of a reading's rank among those of the last hour.
+    fn score(&self, value: f64) -> f64 {
+        normal_deviate(self.reference.share_below(value)).clamp(-SCORE_MAX, SCORE_MAX)
     }
 
     fn judge(&mut self, time_unix_ns: u64, value: f64) {
-        let share = self.reference.share_below(value);
-        let score = normal_deviate(share).clamp(-SCORE_MAX, SCORE_MAX);
-        let threshold = THRESHOLD * self.correlation.readings_for_one();
+        let score = self.score(value);
+        let readings_for_one = self.correlation.readings_for_one();
         self.correlation.add(score);
-        self.up.add(time_unix_ns, score - ALLOWANCE, threshold);
-        self.down.add(time_unix_ns, -score - ALLOWANCE, threshold);
+        let (far_below, far_above) = self.unheard_of();
+        for (sums, score, is_far) in [
+            (&mut self.up, score, value > far_above),
+            (&mut self.down, -score, value < far_below),
+        ] {
+            sums.ranks
+                .add(time_unix_ns, score - ALLOWANCE, THRESHOLD * readings_for_one);
+            let evidence = if is_far { 1.0 } else { -FAR_MISSED };
+            let threshold = FAR_READINGS.max(FAR_FOR_ONE * readings_for_one);
+            sums.far.add(time_unix_ns, evidence, threshold);
+        }
         self.candidate.push(time_unix_ns, value);
         self.look_at_pressure(time_unix_ns, value);
         self.look_at_hour(time_unix_ns, value);
-        if self.up.onset_unix_ns().is_none() && self.down.onset_unix_ns().is_none() {
+        if self.up.are_nothing() && self.down.are_nothing() {
             self.is_calm();
         } else {
             self.look_at_candidate(time_unix_ns);
@@ -195,8 +237,8 @@ impl Baseline {
 
     /// Forgets what spoke for a change.
     fn calm_down(&mut self) {
-        self.up = Cusum::NONE;
-        self.down = Cusum::NONE;
+        self.up = Sums::NONE;
+        self.down = Sums::NONE;
         self.candidate.clear();
         self.correlation.discard();
         self.ongoing = None;
@@ -207,7 +249,7 @@ impl Baseline {
     fn look_at_candidate(&mut self, time_unix_ns: u64) {
         let found = [(self.up, Direction::Up), (self.down, Direction::Down)]
             .into_iter()
-            .find_map(|(sum, direction)| Some((sum.onset_unix_ns()?, sum.found_unix_ns()?, direction)));
+            .find_map(|(sums, direction)| sums.have_found().then_some(direction));
         let level = self.candidate.median();
         if let Some(anomaly) = &mut self.ongoing {
             anomaly.value = level;
@@ -217,9 +259,9 @@ impl Baseline {
         let lasted = self.candidate.seconds_ns();
         let is_enough = self.candidate.len() >= self.readings_min();
         match found {
-            Some((since_unix_ns, _, direction)) if self.matters(level, direction) => {
+            Some(direction) if self.matters(level, direction) => {
                 if !self.is_usual(time_unix_ns, level) {
-                    self.tell(time_unix_ns, since_unix_ns, level, direction);
+                    self.tell(time_unix_ns, level, direction);
                 } else if is_enough {
                     self.follow();
                 }
@@ -239,7 +281,25 @@ impl Baseline {
         self.calm_down();
     }
 
-    fn tell(&mut self, time_unix_ns: u64, since_unix_ns: u64, level: f64, direction: Direction) {
+    /// When the level changed: the split of the candidate at which absolute distances from the median before and from the
+    /// level after are smallest together, which is the likeliest one for noise with a heavy tail (Laplace's). The sums alone
+    /// may have begun a few readings early by chance.
+    fn onset_unix_ns(&self, level: f64) -> Option<u64> {
+        let median = self.reference.median();
+        let (mut sum, mut least) = (0.0, 0.0);
+        let mut onset_unix_ns = self.candidate.first_unix_ns();
+        let mut readings = self.candidate.readings().peekable();
+        while let Some((_, value)) = readings.next() {
+            sum += (value - median).abs() - (value - level).abs();
+            if sum < least && let Some(&(next_unix_ns, _)) = readings.peek() {
+                least = sum;
+                onset_unix_ns = Some(next_unix_ns);
+            }
+        }
+        onset_unix_ns
+    }
+
+    fn tell(&mut self, time_unix_ns: u64, level: f64, direction: Direction) {
         let readings: Vec<(u64, f64)> = self
             .reference
             .readings()
@@ -251,7 +311,7 @@ impl Baseline {
             direction,
             expected: self.expected(),
             value: level,
-            since_unix_ns,
+            since_unix_ns: self.onset_unix_ns(level).unwrap_or(time_unix_ns),
             found_unix_ns: time_unix_ns,
             score: self.deviations(level),
         });
@@ -402,7 +462,7 @@ impl Baseline {
 
     fn end_unusual(&mut self) {
         let is_step = self.ongoing.is_some_and(|anomaly| anomaly.kind == Kind::Step);
-        if self.unusual.take().is_some() && is_step && self.up.found_unix_ns().is_none() && self.down.found_unix_ns().is_none() {
+        if self.unusual.take().is_some() && is_step && !self.up.have_found() && !self.down.have_found() {
             self.ongoing = None;
         }
     }

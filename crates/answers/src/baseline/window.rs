@@ -144,6 +144,10 @@ impl Window {
     pub(super) fn smallest(&self) -> f64 {
         self.sorted.first().copied().unwrap_or(0.0)
     }
+
+    pub(super) fn largest(&self) -> f64 {
+        self.sorted.last().copied().unwrap_or(0.0)
+    }
 }
 
 /// The median of values in order; 0 of none.
