@@ -32,7 +32,7 @@
 use serde::Serialize;
 
 pub use self::{
-    explain::{Change, Explained, Fact, What, explain},
+    explain::{CAUSE_AFTER_NS, CAUSE_BEFORE_NS, CHANGES_MAX, Change, Explained, Fact, What, explain},
     rate::{ErrorRate, RateSettings},
 };
 

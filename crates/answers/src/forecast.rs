@@ -28,7 +28,7 @@ use std::fmt;
 use serde::Serialize;
 
 use self::{growth::Growth, line::Line};
-use crate::units::{Amount, Nanoseconds, UtcTime};
+use crate::units::{Amount, Roughly, UtcTime};
 
 pub(crate) mod growth;
 mod line;
@@ -108,13 +108,13 @@ pub enum Model {
     LowPoints,
 }
 
-impl fmt::Display for Model {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Line => "a line through",
-            Self::LatestLine => "a line through the latest",
-            Self::LowPoints => "a line through the low points,",
-        })
+impl Model {
+    fn through(self, readings: usize) -> String {
+        match self {
+            Self::Line => format!("a line through {readings} readings"),
+            Self::LatestLine => format!("a line through the latest {readings} readings"),
+            Self::LowPoints => format!("a line through {readings} low points"),
+        }
     }
 }
 
@@ -145,20 +145,19 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// That in a sentence, in a unit of OpenTelemetry: `reaches 1.00 GiB in 50.000 s (48.100 s to 52.300 s), at 2026-…, at 10 MiB a
-    /// second: a line through 50 readings that explains 98 % of their spread`.
+    /// That in a sentence, in a unit of OpenTelemetry: `reaches 953.7 MiB in 51 s (48 s to 53 s), at 2026-11-30 00:01:40 UTC, by
+    /// 9.5 MiB a second: a line through 50 readings, which explains 98 % of their spread`.
     pub fn words(&self, unit: &str) -> String {
-        let seconds = |seconds: f64| Nanoseconds((seconds * NS_PER_S) as u64);
+        let seconds = |seconds: f64| Roughly((seconds * NS_PER_S) as u64);
         format!(
-            "reaches {} in {} ({} to {}), at {}, by {} a second: {} {} of them, which explains {:.0} % of their spread",
+            "reaches {} in {} ({} to {}), at {}, by {} a second: {}, which explains {:.0} % of their spread",
             Amount(self.limit, unit),
             seconds(self.in_s),
             seconds(self.in_interval_s.0),
             seconds(self.in_interval_s.1),
             UtcTime(self.at_unix_ns),
             Amount(self.per_s, unit),
-            self.model,
-            self.readings,
+            self.model.through(self.readings),
             100.0 * self.fit,
         )
     }
@@ -207,7 +206,7 @@ pub enum Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |seconds: f64| Nanoseconds((seconds * NS_PER_S) as u64);
+        let seconds = |seconds: f64| Roughly((seconds * NS_PER_S) as u64);
         match *self {
             Self::TooFew { readings, needed } => write!(
                 f,
@@ -422,15 +421,23 @@ impl Seen<'_> {
     }
 }
 
-/// The values at the ends of equal parts of the time.
+/// The values at the ends of equal parts of the time, between readings on the line between them.
 fn part_ends(points: &[(f64, f64)]) -> Vec<f64> {
     let first = points.first().map_or(0.0, |point| point.0);
     (0..=growth::PARTS)
         .map(|part| {
-            // Half a nanosecond more, so that rounding does not lose the reading that is meant.
-            let at = first + part as f64 * part_s(points) + 0.5 / NS_PER_S;
-            let after = points.partition_point(|point| point.0 <= at);
-            points[after.clamp(1, points.len()) - 1].1
+            let at = first + part as f64 * part_s(points);
+            let after = points.partition_point(|point| point.0 < at);
+            let (before, after) = (
+                points[after.clamp(1, points.len()) - 1],
+                points[after.min(points.len() - 1)],
+            );
+            let share = (at - before.0) / (after.0 - before.0);
+            if share.is_finite() {
+                before.1 + share.clamp(0.0, 1.0) * (after.1 - before.1)
+            } else {
+                before.1
+            }
         })
         .collect()
 }

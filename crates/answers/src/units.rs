@@ -138,6 +138,23 @@ fn without_braces(unit: &str) -> String {
         .collect()
 }
 
+/// A duration in nanoseconds of which only the size matters, in whole seconds, minutes, hours or days: `40 s`, `15 min`.
+#[derive(Clone, Copy, Debug)]
+pub struct Roughly(pub u64);
+
+impl fmt::Display for Roughly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / 1_000_000_000 + u64::from(self.0 % 1_000_000_000 >= 500_000_000);
+        let text = match seconds {
+            0..120 => format!("{seconds} s"),
+            120..7_200 => format!("{} min", seconds / 60),
+            7_200..172_800 => format!("{} h", seconds / 3_600),
+            _ => format!("{} d", seconds / 86_400),
+        };
+        f.pad(&text)
+    }
+}
+
 /// A time in nanoseconds since the Unix epoch, shown as `2026-11-30 11:13:11 UTC`.
 #[derive(Clone, Copy, Debug)]
 pub struct UtcTime(pub u64);
@@ -213,6 +230,14 @@ mod tests {
         assert_eq!(shown(0.0, "1"), "0");
         assert_eq!(shown(1e30, "1"), "1.00e30");
         assert_eq!(shown(f64::NAN, "s"), "0 ns");
+    }
+
+    #[test]
+    fn rough_durations_have_one_unit() {
+        let shown = |seconds: u64| Roughly(seconds * 1_000_000_000).to_string();
+        let all = [0, 119, 120, 7_199, 7_200, 172_799, 172_800].map(shown);
+        assert_eq!(all, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
+        assert_eq!(Roughly(1_500_000_000).to_string(), "2 s");
     }
 
     #[test]

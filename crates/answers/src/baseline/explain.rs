@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Anomaly, Direction, Kind, Season};
-use crate::units::{Amount, Nanoseconds, UtcTime};
+use crate::units::{Amount, Roughly, UtcTime};
 
 /// How long before the onset something that changed may have been its cause, in nanoseconds: a quarter of an hour.
 pub const CAUSE_BEFORE_NS: u64 = 900_000_000_000;
@@ -80,7 +80,7 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let apart = Nanoseconds(self.before_onset_ns.unsigned_abs());
+        let apart = Roughly(self.before_onset_ns.unsigned_abs());
         let side = if self.before_onset_ns < 0 {
             "after"
         } else {
@@ -114,7 +114,7 @@ impl fmt::Display for Explained {
             return write!(
                 f,
                 "changed: nothing that is known, in the {} before",
-                Nanoseconds(CAUSE_BEFORE_NS)
+                Roughly(CAUSE_BEFORE_NS)
             );
         }
         write!(f, "changed about then:")?;

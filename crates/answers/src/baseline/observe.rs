@@ -16,6 +16,8 @@ use super::{
     window::{SPAN_NS, Spread, Window},
 };
 
+/// A rise within less time is a step.
+const TREND_NS: u64 = SPAN_NS / 4;
 /// How much of an hour has to be known for it to be remembered.
 const HOUR_KNOWN_NS: u64 = SPAN_NS / 2;
 
@@ -131,7 +133,7 @@ impl Baseline {
         }
         let is_known = self.has_learnt && self.reference.seconds_ns() >= HOUR_KNOWN_NS;
         let hour = is_known.then(|| {
-            let (low, median, high) = self.range();
+            let (low, median, high) = self.reference.range();
             let (reached_low, reached_high) = self.reached.unwrap_or((low, high));
             Hour::of(low.min(reached_low), median, high.max(reached_high))
         });
@@ -208,9 +210,14 @@ impl Baseline {
         }
         self.look_at_trend(time_unix_ns);
         if let Some(anomaly) = self.ongoing {
-            let (low, high) = self.reached.unwrap_or((anomaly.value, anomaly.value));
-            self.reached = Some((low.min(anomaly.value), high.max(anomaly.value)));
+            self.reach(anomaly.value);
         }
+    }
+
+    /// A level belongs to this hour, whether it is told or usual.
+    fn reach(&mut self, level: f64) {
+        let (low, high) = self.reached.unwrap_or((level, level));
+        self.reached = Some((low.min(level), high.max(level)));
     }
 
     /// Nothing speaks for a change: what waited becomes part of what is normal, except for what was told.
@@ -260,6 +267,7 @@ impl Baseline {
         let is_enough = self.candidate.len() >= self.readings_min();
         match found {
             Some(direction) if self.matters(level, direction) => {
+                self.reach(level);
                 if !self.is_usual(time_unix_ns, level) {
                     self.tell(time_unix_ns, level, direction);
                 } else if is_enough {
@@ -300,14 +308,8 @@ impl Baseline {
     }
 
     fn tell(&mut self, time_unix_ns: u64, level: f64, direction: Direction) {
-        let readings: Vec<(u64, f64)> = self
-            .reference
-            .readings()
-            .chain(self.candidate.readings())
-            .collect();
-        let is_trend = trend(&readings).is_some_and(|trend| trend.direction == direction);
         self.ongoing = Some(Anomaly {
-            kind: if is_trend { Kind::Trend } else { Kind::Step },
+            kind: Kind::Step,
             direction,
             expected: self.expected(),
             value: level,
@@ -322,7 +324,7 @@ impl Baseline {
         let Some(anomaly) = self.ongoing else {
             return;
         };
-        let lasted_s = time_unix_ns.saturating_sub(anomaly.since_unix_ns) as f64 / NS_PER_S;
+        let lasted_s = time_unix_ns.saturating_sub(anomaly.found_unix_ns) as f64 / NS_PER_S;
         let is_enough = self.candidate.len() >= self.readings_min();
         if anomaly.kind == Kind::Pressure || lasted_s < self.settings.adopt_after_s || !is_enough {
             return;
@@ -339,12 +341,35 @@ impl Baseline {
     }
 
     fn look_at_trend(&mut self, time_unix_ns: u64) {
-        let is_due = time_unix_ns.saturating_sub(self.trend_looked_unix_ns) >= TREND_EVERY_NS;
-        let is_other = self.ongoing.is_some_and(|anomaly| anomaly.kind != Kind::Trend);
-        if !is_due || is_other {
+        if time_unix_ns.saturating_sub(self.trend_looked_unix_ns) < TREND_EVERY_NS {
             return;
         }
         self.trend_looked_unix_ns = time_unix_ns;
+        match self.ongoing {
+            Some(Anomaly {
+                kind: Kind::Step,
+                direction,
+                ..
+            }) => self.look_at_step(direction),
+            None | Some(Anomaly { kind: Kind::Trend, .. }) => self.look_at_hour_as_trend(time_unix_ns),
+            Some(_) => {}
+        }
+    }
+
+    /// A step that goes on and on is a trend.
+    fn look_at_step(&mut self, direction: Direction) {
+        let readings: Vec<(u64, f64)> = self.candidate.readings().collect();
+        if let (Some(trend), Some(anomaly)) = (trend(&readings), &mut self.ongoing)
+            && trend.direction == direction
+        {
+            anomaly.kind = Kind::Trend;
+        }
+    }
+
+    fn look_at_hour_as_trend(&mut self, time_unix_ns: u64) {
+        if self.reference.seconds_ns() < TREND_NS {
+            return;
+        }
         let readings: Vec<(u64, f64)> = self.reference.readings().collect();
         let found = trend(&readings).filter(|trend| self.is_large(trend, time_unix_ns));
         match (found, self.ongoing.as_mut()) {
@@ -352,11 +377,16 @@ impl Baseline {
             (Some(trend), Some(anomaly)) => anomaly.value = trend.to,
             (Some(trend), None) => {
                 let since_unix_ns = self.reference.first_unix_ns().unwrap_or(time_unix_ns);
-                let mut expected = self.expected();
-                // The first third is what was normal before it went away.
-                expected.median = trend.from;
-                expected.low = expected.low.min(trend.from);
-                expected.high = expected.high.min(trend.from.max(expected.low));
+                let first_third = Window::of(&readings[..readings.len() / 3]);
+                let (low, median, high) = first_third.range();
+                let expected = Expected {
+                    low,
+                    median,
+                    high,
+                    season: Season::Recent,
+                    readings: first_third.len(),
+                    ..self.expected()
+                };
                 self.ongoing = Some(Anomaly {
                     kind: Kind::Trend,
                     direction: trend.direction,
@@ -515,25 +545,9 @@ impl Baseline {
         ((level - median).abs() / deviation.max(f64::MIN_POSITIVE)).min(DEVIATIONS_MAX)
     }
 
-    /// The range of the last hour. Of what was never below nothing, nothing below that is normal.
-    fn range(&self) -> (f64, f64, f64) {
-        let Spread {
-            median,
-            below,
-            above,
-        } = self.reference.spread();
-        let low = median - DEVIATIONS * below;
-        let low = if self.reference.smallest() >= 0.0 {
-            low.max(0.0)
-        } else {
-            low
-        };
-        (low, median, median + DEVIATIONS * above)
-    }
-
     /// What is normal now: what is usual at this hour where the last hour agrees with it, else the last hour.
     fn expected(&self) -> Expected {
-        let (low, median, high) = self.range();
+        let (low, median, high) = self.reference.range();
         let usual = self
             .last_unix_ns
             .and_then(|last| self.hours.usual(last))

@@ -1,21 +1,24 @@
 //! Whether more fails than before, by counts: one of two is no spike, fifty of a hundred are.
 //!
 //! Each reading says how many requests there were and how many of them failed. What speaks for a spike is the logarithm of how
-//! much likelier the counts are at twice the share that failed before than at that share, added up as by `cusum`. For
-//! requests that fail on their own this claims nothing for e^16 (nine million) readings on average (G. Lorden, "Procedures for
+//! much likelier the counts are at twice the share that failed before, or at half of all, than at that share, added up as by
+//! `cusum`. For
+//! requests that fail on their own each sum claims nothing for e^16 (nine million) readings on average (G. Lorden, "Procedures for
 //! reacting to a change in distribution", Annals of Mathematical Statistics 42 (1971), 1897-1908). Failures that come together
 //! count less: by their dispersion, Pearson's statistic for each degree of freedom (P. McCullagh and J. A. Nelder,
 //! "Generalized Linear Models", 1989, 4.5).
 
 use std::collections::VecDeque;
 
+use self::counts::{Counts, Slots};
 use super::{
     Adopted, Anomaly, DEVIATIONS_MAX, Direction, Expected, Kind, NS_PER_S, Season, Verdict,
-    cusum::Cusum, window::SPAN_NS,
+    cusum::Cusum,
 };
 
+mod counts;
+
 const THRESHOLD: f64 = 16.0;
-const SLOTS_MAX: usize = 128;
 /// Two-sided 95 % and 99 %.
 const DEVIATE_95: f64 = 1.96;
 const DEVIATE_99: f64 = 2.576;
@@ -49,57 +52,15 @@ impl Default for RateSettings {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Counts {
-    failed: f64,
-    all: f64,
-}
-
-impl Counts {
-    fn add(&mut self, other: Self) {
-        self.failed += other.failed;
-        self.all += other.all;
-    }
-
-    fn share(self) -> f64 {
-        if self.all > 0.0 {
-            self.failed / self.all
-        } else {
-            0.0
-        }
-    }
-
-    /// The interval of E. B. Wilson (1927), as `compare` uses it.
-    fn wilson(self, deviate: f64) -> (f64, f64) {
-        if self.all <= 0.0 {
-            return (0.0, 1.0);
-        }
-        let (n, share, z2) = (self.all, self.share(), deviate * deviate);
-        let centre = share + z2 / (2.0 * n);
-        let half = deviate * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
-        let scale = 1.0 + z2 / n;
-        (
-            ((centre - half) / scale).max(0.0),
-            ((centre + half) / scale).min(1.0),
-        )
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    time_unix_ns: u64,
-    counts: Counts,
-}
-
 /// The counts of one series of requests, and which share of them normally fails.
 #[derive(Clone, Debug)]
 pub struct ErrorRate {
     settings: RateSettings,
-    reference: VecDeque<Slot>,
-    /// How long a slot is at least, in nanoseconds.
-    slot_ns: u64,
-    candidate: Counts,
-    evidence: Cusum,
+    reference: Slots,
+    /// Readings since one of the sums is above nothing.
+    candidate: Slots,
+    doubled: Cusum,
+    outage: Cusum,
     latest: VecDeque<Counts>,
     since_unix_ns: Option<u64>,
     last_unix_ns: Option<u64>,
@@ -114,13 +75,10 @@ impl ErrorRate {
     pub const fn new(settings: RateSettings) -> Self {
         Self {
             settings,
-            reference: VecDeque::new(),
-            slot_ns: 0,
-            candidate: Counts {
-                failed: 0.0,
-                all: 0.0,
-            },
-            evidence: Cusum::NONE,
+            reference: Slots::NONE,
+            candidate: Slots::NONE,
+            doubled: Cusum::NONE,
+            outage: Cusum::NONE,
             latest: VecDeque::new(),
             since_unix_ns: None,
             last_unix_ns: None,
@@ -152,7 +110,7 @@ impl ErrorRate {
         if self.has_learnt {
             self.judge(time_unix_ns, counts);
         } else {
-            self.remember(time_unix_ns, counts);
+            self.reference.push(time_unix_ns, counts);
             let (requests_more, seconds_more) = self.lacks();
             self.has_learnt = requests_more == 0 && seconds_more <= 0.0;
         }
@@ -182,116 +140,74 @@ impl ErrorRate {
         self.adopted
     }
 
+    /// How many counts are kept.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        self.reference.len() + self.candidate.len() + self.latest.len()
+    }
+
     fn lacks(&self) -> (usize, f64) {
         let known_s = match (self.since_unix_ns, self.last_unix_ns) {
             (Some(since), Some(last)) => (last - since) as f64 / NS_PER_S,
             _ => 0.0,
         };
-        let known = self.normal().all as u64;
+        let known = self.reference.all().all as u64;
         (
             self.settings.requests_min.saturating_sub(known) as usize,
             (self.settings.learning_s - known_s).max(0.0),
         )
     }
 
-    fn normal(&self) -> Counts {
-        let mut all = Counts::default();
-        for slot in &self.reference {
-            all.add(slot.counts);
-        }
-        all
-    }
-
-    /// How much more the slots differ than requests that fail on their own would.
-    fn dispersion(&self, normal: Counts) -> f64 {
-        let share = normal.share();
-        let variance = share * (1.0 - share);
-        if self.reference.len() < 8 || variance <= 0.0 {
-            return 1.0;
-        }
-        let of = |slot: &Slot| {
-            let off = slot.counts.failed - slot.counts.all * share;
-            off * off / (slot.counts.all * variance)
-        };
-        let sum: f64 = self.reference.iter().map(of).sum();
-        (sum / (self.reference.len() - 1) as f64).max(1.0)
-    }
-
-    fn remember(&mut self, time_unix_ns: u64, counts: Counts) {
-        let is_old = |slot: &Slot| time_unix_ns.saturating_sub(slot.time_unix_ns) > SPAN_NS;
-        // What is known of a rare series stays until there is something newer to say what is normal.
-        while self.reference.len() > 8 && self.reference.front().is_some_and(is_old) {
-            self.reference.pop_front();
-        }
-        if let Some(last) = self.reference.back_mut()
-            && time_unix_ns.saturating_sub(last.time_unix_ns) < self.slot_ns
-        {
-            last.counts.add(counts);
-            return;
-        }
-        if self.reference.len() == SLOTS_MAX {
-            self.halve();
-        }
-        self.reference.push_back(Slot {
-            time_unix_ns,
-            counts,
-        });
-    }
-
-    /// Two neighbouring slots become one.
-    fn halve(&mut self) {
-        let mut halved: VecDeque<Slot> = VecDeque::with_capacity(SLOTS_MAX);
-        for (at, slot) in self.reference.drain(..).enumerate() {
-            match halved.back_mut() {
-                Some(last) if at % 2 == 1 => last.counts.add(slot.counts),
-                _ => halved.push_back(slot),
-            }
-        }
-        let first = halved.front().map_or(0, |slot| slot.time_unix_ns);
-        let last = halved.back().map_or(0, |slot| slot.time_unix_ns);
-        self.slot_ns = (last - first) / halved.len().max(1) as u64;
-        self.reference = halved;
-    }
-
     fn judge(&mut self, time_unix_ns: u64, counts: Counts) {
-        let normal = self.normal();
+        let normal = self.reference.all();
         let before = normal.wilson(DEVIATE_95).1.clamp(1e-9, 0.999);
         let after = (2.0 * before)
             .max(before + self.settings.share_min)
             .min(f64::midpoint(1.0, before));
-        let likelier = counts.failed * (after / before).ln()
-            + (counts.all - counts.failed) * ((1.0 - after) / (1.0 - before)).ln();
-        self.evidence
-            .add(time_unix_ns, likelier / self.dispersion(normal), THRESHOLD);
-        self.candidate.add(counts);
+        let dispersion = self.reference.dispersion();
+        // Twice as much is seen in time whatever it is; that half of all fail is seen in a few requests.
+        for (sum, after) in [
+            (&mut self.doubled, after),
+            (&mut self.outage, f64::midpoint(1.0, before)),
+        ] {
+            let likelier = counts.failed * (after / before).ln()
+                + (counts.all - counts.failed) * ((1.0 - after) / (1.0 - before)).ln();
+            sum.add(time_unix_ns, likelier / dispersion, THRESHOLD);
+        }
+        self.candidate.push(time_unix_ns, counts);
         self.latest.push_back(counts);
         if self.latest.len() > READINGS_BACK {
             self.latest.pop_front();
         }
-        if self.evidence.onset_unix_ns().is_none() {
+        let (doubled, outage) = (self.doubled.onset_unix_ns(), self.outage.onset_unix_ns());
+        if doubled.is_none() && outage.is_none() {
+            let candidate = std::mem::replace(&mut self.candidate, Slots::NONE);
             if self.ongoing.take().is_none() {
-                self.remember(time_unix_ns, self.candidate);
+                self.reference.append(candidate);
             }
-            self.candidate = Counts::default();
         } else if self.ongoing.is_some() {
             self.go_on(time_unix_ns, before);
-        } else if let Some(since_unix_ns) = self.evidence.onset_unix_ns()
-            && self.evidence.found_unix_ns().is_some()
-        {
-            self.tell(time_unix_ns, since_unix_ns, normal);
+        } else {
+            let found = [self.outage, self.doubled]
+                .into_iter()
+                .find(|sum| sum.found_unix_ns().is_some());
+            if let Some(since_unix_ns) = found.and_then(Cusum::onset_unix_ns) {
+                self.tell(time_unix_ns, since_unix_ns, normal);
+            }
         }
     }
 
     fn tell(&mut self, time_unix_ns: u64, since_unix_ns: u64, normal: Counts) {
-        let (share, was) = (self.candidate.share(), normal.share());
-        let is_surely_more = self.candidate.wilson(DEVIATE_99).0 > normal.wilson(DEVIATE_95).1;
-        let is_enough = self.candidate.failed >= self.settings.failed_min as f64
+        let candidate = self.candidate.all();
+        let (share, was) = (candidate.share(), normal.share());
+        let is_surely_more = candidate.wilson(DEVIATE_99).0 > normal.wilson(DEVIATE_95).1;
+        let is_enough = candidate.failed >= self.settings.failed_min as f64
             && share - was >= self.settings.share_min;
         if !is_surely_more || !is_enough {
             return;
         }
         let high = normal.wilson(DEVIATE_95).1;
-        let deviation = (high * (1.0 - high) / self.candidate.all).sqrt();
+        let deviation = (high * (1.0 - high) / candidate.all).sqrt();
         self.ongoing = Some(Anomaly {
             kind: Kind::Spike,
             direction: Direction::Up,
@@ -307,7 +223,7 @@ impl ErrorRate {
         let Some(anomaly) = &mut self.ongoing else {
             return;
         };
-        anomaly.value = self.candidate.share();
+        anomaly.value = self.candidate.all().share();
         let mut latest = Counts::default();
         self.latest.iter().for_each(|counts| latest.add(*counts));
         let lasted_s = time_unix_ns.saturating_sub(anomaly.since_unix_ns) as f64 / NS_PER_S;
@@ -320,22 +236,21 @@ impl ErrorRate {
                 before: anomaly.expected,
             });
             self.since_unix_ns = Some(anomaly.since_unix_ns);
-            self.reference.clear();
-            self.slot_ns = 0;
-            self.remember(time_unix_ns, self.candidate);
+            self.reference = std::mem::replace(&mut self.candidate, Slots::NONE);
             self.start_over();
         }
     }
 
     fn start_over(&mut self) {
-        self.evidence = Cusum::NONE;
-        self.candidate = Counts::default();
+        self.doubled = Cusum::NONE;
+        self.outage = Cusum::NONE;
+        self.candidate = Slots::NONE;
         self.ongoing = None;
     }
 
     /// The 95 % interval of the share that failed in the last hour.
     fn expected(&self) -> Expected {
-        let normal = self.normal();
+        let normal = self.reference.all();
         let (low, high) = normal.wilson(DEVIATE_95);
         Expected {
             low,

@@ -5,14 +5,12 @@
 //! deviations of what chance does, and a single step has a tau of about 0.5; each third of the time has to take its part of
 //! the rise, so that two steps are no trend either.
 
-use super::{Direction, NS_PER_S, window::median_of_sorted};
+use super::{Direction, window::median_of_sorted};
 
 const GROUPS: usize = 24;
 const TAU_MIN: f64 = 0.7;
 /// What each of the two later thirds has to add of the whole rise.
 const THIRD_SHARE_MIN: f64 = 0.25;
-/// A rise within less time is a step.
-const SECONDS_MIN: f64 = 900.0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Trend {
@@ -25,8 +23,7 @@ pub(super) struct Trend {
 
 /// The trend of readings in order of time, if they have one.
 pub(super) fn trend(readings: &[(u64, f64)]) -> Option<Trend> {
-    let (first, last) = (readings.first()?, readings.last()?);
-    if readings.len() < 2 * GROUPS || (last.0 - first.0) as f64 / NS_PER_S < SECONDS_MIN {
+    if readings.len() < GROUPS {
         return None;
     }
     let median_of = |part: &[(u64, f64)]| {

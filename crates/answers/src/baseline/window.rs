@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use super::DEVIATIONS;
+
 /// Most readings that are kept: enough for a median within a tenth of a deviation, and 3 KiB.
 pub(super) const READINGS_MAX: usize = 128;
 /// How far back they reach, in nanoseconds: one hour, within which a day's own rise and fall is small.
@@ -57,6 +59,14 @@ impl Window {
         self.readings.push_back((time_unix_ns, value));
         let at = self.rank_below(value);
         self.sorted.insert(at, value);
+    }
+
+    pub(super) fn of(readings: &[(u64, f64)]) -> Self {
+        let mut window = Self::default();
+        for &(time_unix_ns, value) in readings {
+            window.push(time_unix_ns, value);
+        }
+        window
     }
 
     pub(super) fn clear(&mut self) {
@@ -139,6 +149,22 @@ impl Window {
             below: deviation(&self.sorted[..half]),
             above: deviation(&self.sorted[self.sorted.len() - half..]),
         }
+    }
+
+    /// What is normal: the low end, the median, the high end. Of what was never below nothing, nothing below that is.
+    pub(super) fn range(&self) -> (f64, f64, f64) {
+        let Spread {
+            median,
+            below,
+            above,
+        } = self.spread();
+        let low = median - DEVIATIONS * below;
+        let low = if self.smallest() >= 0.0 {
+            low.max(0.0)
+        } else {
+            low
+        };
+        (low, median, median + DEVIATIONS * above)
     }
 
     pub(super) fn smallest(&self) -> f64 {
