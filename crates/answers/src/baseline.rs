@@ -32,12 +32,15 @@
 use serde::Serialize;
 
 pub use self::{
-    explain::{CAUSE_AFTER_NS, CAUSE_BEFORE_NS, CHANGES_MAX, Change, Explained, Fact, What, explain},
+    explain::{
+        CAUSE_AFTER_NS, CAUSE_BEFORE_NS, CHANGES_MAX, Change, Explained, Fact, What, explain,
+    },
     rate::{ErrorRate, RateSettings},
 };
 
 use self::{correlation::Correlation, cusum::Sums, season::Hours, window::Window};
 
+mod beside;
 mod correlation;
 mod cusum;
 mod explain;

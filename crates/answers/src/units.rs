@@ -121,7 +121,7 @@ impl fmt::Display for Amount<'_> {
 fn significant(value: f64) -> String {
     let digits = match value.abs() {
         0.0 => 0,
-        size if size < 1e-6 || size >= 1e15 => return format!("{value:.2e}"),
+        size if !(1e-6..1e15).contains(&size) => return format!("{value:.2e}"),
         size => (2 - size.log10().floor() as i32).max(0),
     };
     format!("{value:.*}", digits as usize)
@@ -236,7 +236,10 @@ mod tests {
     fn rough_durations_have_one_unit() {
         let shown = |seconds: u64| Roughly(seconds * 1_000_000_000).to_string();
         let all = [0, 119, 120, 7_199, 7_200, 172_799, 172_800].map(shown);
-        assert_eq!(all, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
+        assert_eq!(
+            all,
+            ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]
+        );
         assert_eq!(Roughly(1_500_000_000).to_string(), "2 s");
     }
 

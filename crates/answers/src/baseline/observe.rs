@@ -7,17 +7,14 @@
 
 use super::{
     ALLOWANCE, Adopted, Anomaly, Baseline, DEVIATIONS, DEVIATIONS_MAX, Direction, Expected,
-    FAR_FOR_ONE, FAR_MISSED, FAR_READINGS, FOLLOW_NS, INDEPENDENT_MIN, Kind, NS_PER_S, SCORE_MAX, Season, Settings, THRESHOLD, TREND_EVERY_NS, UNUSUAL_NS,
-    Unusual, Verdict, WEEK_NS, Watch,
+    FAR_FOR_ONE, FAR_MISSED, FAR_READINGS, FOLLOW_NS, INDEPENDENT_MIN, Kind, NS_PER_S, SCORE_MAX,
+    Season, Settings, THRESHOLD, Verdict, WEEK_NS, Watch,
     correlation::Correlation,
     cusum::{Sums, normal_deviate},
     season::{Hour, Hours, Usual},
-    trend::{Trend, trend},
     window::{SPAN_NS, Spread, Window},
 };
 
-/// A rise within less time is a step.
-const TREND_NS: u64 = SPAN_NS / 4;
 /// How much of an hour has to be known for it to be remembered.
 const HOUR_KNOWN_NS: u64 = SPAN_NS / 2;
 
@@ -93,7 +90,7 @@ impl Baseline {
     }
 
     /// As many as fit are enough for whoever asks for more.
-    fn readings_min(&self) -> usize {
+    pub(super) fn readings_min(&self) -> usize {
         self.settings
             .readings_min
             .clamp(2, super::window::READINGS_MAX / 2)
@@ -149,7 +146,10 @@ impl Baseline {
         }
         // Only now: ranks among the first few would all lean to one side.
         let each = self.learnt_readings as f64 / self.reference.len() as f64;
-        let scores = self.reference.readings().map(|(_, value)| self.score(value));
+        let scores = self
+            .reference
+            .readings()
+            .map(|(_, value)| self.score(value));
         self.correlation = Correlation::of(scores, each);
         let (readings_more, seconds_more) = self.lacks();
         self.has_learnt = readings_more == 0 && seconds_more <= 0.0;
@@ -194,8 +194,11 @@ impl Baseline {
             (&mut self.up, score, value > far_above),
             (&mut self.down, -score, value < far_below),
         ] {
-            sums.ranks
-                .add(time_unix_ns, score - ALLOWANCE, THRESHOLD * readings_for_one);
+            sums.ranks.add(
+                time_unix_ns,
+                score - ALLOWANCE,
+                THRESHOLD * readings_for_one,
+            );
             let evidence = if is_far { 1.0 } else { -FAR_MISSED };
             let threshold = FAR_READINGS.max(FAR_FOR_ONE * readings_for_one);
             sums.far.add(time_unix_ns, evidence, threshold);
@@ -299,7 +302,9 @@ impl Baseline {
         let mut readings = self.candidate.readings().peekable();
         while let Some((_, value)) = readings.next() {
             sum += (value - median).abs() - (value - level).abs();
-            if sum < least && let Some(&(next_unix_ns, _)) = readings.peek() {
+            if sum < least
+                && let Some(&(next_unix_ns, _)) = readings.peek()
+            {
                 least = sum;
                 onset_unix_ns = Some(next_unix_ns);
             }
@@ -340,165 +345,8 @@ impl Baseline {
         self.follow();
     }
 
-    fn look_at_trend(&mut self, time_unix_ns: u64) {
-        if time_unix_ns.saturating_sub(self.trend_looked_unix_ns) < TREND_EVERY_NS {
-            return;
-        }
-        self.trend_looked_unix_ns = time_unix_ns;
-        match self.ongoing {
-            Some(Anomaly {
-                kind: Kind::Step,
-                direction,
-                ..
-            }) => self.look_at_step(direction),
-            None | Some(Anomaly { kind: Kind::Trend, .. }) => self.look_at_hour_as_trend(time_unix_ns),
-            Some(_) => {}
-        }
-    }
-
-    /// A step that goes on and on is a trend.
-    fn look_at_step(&mut self, direction: Direction) {
-        let readings: Vec<(u64, f64)> = self.candidate.readings().collect();
-        if let (Some(trend), Some(anomaly)) = (trend(&readings), &mut self.ongoing)
-            && trend.direction == direction
-        {
-            anomaly.kind = Kind::Trend;
-        }
-    }
-
-    fn look_at_hour_as_trend(&mut self, time_unix_ns: u64) {
-        if self.reference.seconds_ns() < TREND_NS {
-            return;
-        }
-        let readings: Vec<(u64, f64)> = self.reference.readings().collect();
-        let found = trend(&readings).filter(|trend| self.is_large(trend, time_unix_ns));
-        match (found, self.ongoing.as_mut()) {
-            (None, Some(_)) if self.candidate.len() == 0 => self.ongoing = None,
-            (Some(trend), Some(anomaly)) => anomaly.value = trend.to,
-            (Some(trend), None) => {
-                let since_unix_ns = self.reference.first_unix_ns().unwrap_or(time_unix_ns);
-                let first_third = Window::of(&readings[..readings.len() / 3]);
-                let (low, median, high) = first_third.range();
-                let expected = Expected {
-                    low,
-                    median,
-                    high,
-                    season: Season::Recent,
-                    readings: first_third.len(),
-                    ..self.expected()
-                };
-                self.ongoing = Some(Anomaly {
-                    kind: Kind::Trend,
-                    direction: trend.direction,
-                    expected,
-                    value: trend.to,
-                    since_unix_ns,
-                    found_unix_ns: time_unix_ns,
-                    score: self.deviations(trend.to),
-                });
-            }
-            (None, _) => {}
-        }
-    }
-
-    fn is_large(&self, trend: &Trend, time_unix_ns: u64) -> bool {
-        let rise = (trend.to - trend.from).abs();
-        let least = 2.5 * self.settings.change_share_min * trend.from.abs();
-        rise >= least.max(self.settings.change_min) && !self.is_usual(time_unix_ns, trend.to)
-    }
-
-    fn look_at_pressure(&mut self, time_unix_ns: u64, value: f64) {
-        let Some(limit) = self.settings.limit.filter(|limit| *limit > 0.0) else {
-            return;
-        };
-        let from = self.settings.pressure_share * limit;
-        self.was_below_pressure |= self.reference.median() < from;
-        if value < from {
-            self.pressed_since_unix_ns = None;
-            if self.ongoing.is_some_and(|anomaly| anomaly.kind == Kind::Pressure) {
-                self.ongoing = None;
-            }
-            return;
-        }
-        let since_unix_ns = *self.pressed_since_unix_ns.get_or_insert(time_unix_ns);
-        let lasted_s = (time_unix_ns - since_unix_ns) as f64 / NS_PER_S;
-        let is_new = self.was_below_pressure && !self.is_usual(time_unix_ns, value);
-        if lasted_s < self.settings.pressure_s || !is_new {
-            return;
-        }
-        let known = self.ongoing.filter(|anomaly| anomaly.kind == Kind::Pressure);
-        self.ongoing = Some(Anomaly {
-            kind: Kind::Pressure,
-            direction: Direction::Up,
-            expected: self.ongoing.map_or_else(|| self.expected(), |anomaly| anomaly.expected),
-            value,
-            since_unix_ns,
-            found_unix_ns: known.map_or(time_unix_ns, |anomaly| anomaly.found_unix_ns),
-            score: self.deviations(value),
-        });
-    }
-
-    /// Whether readings are away from what is usual at this hour of the week, although nothing changed of late: what did not
-    /// come in the morning, say.
-    fn look_at_hour(&mut self, time_unix_ns: u64, value: f64) {
-        let is_silent = time_unix_ns < self.unusual_silent_until_unix_ns;
-        let usual = self
-            .hours
-            .usual(time_unix_ns)
-            .filter(|usual| usual.season == Season::HourOfWeek && !is_silent);
-        let away = usual.and_then(|usual| Some((usual, self.away_from(&usual, value)?)));
-        let Some((usual, direction)) = away else {
-            self.end_unusual();
-            return;
-        };
-        let unusual = self.unusual.get_or_insert(Unusual {
-            since_unix_ns: time_unix_ns,
-            readings: 0,
-        });
-        unusual.readings += 1;
-        let Unusual {
-            since_unix_ns,
-            readings,
-        } = *unusual;
-        let lasted_s = (time_unix_ns - since_unix_ns) as f64 / NS_PER_S;
-        if lasted_s >= self.settings.adopt_after_s.max(2.0 * UNUSUAL_NS as f64 / NS_PER_S) {
-            // It stays so: what is usual has to be learnt anew before it is asked again.
-            self.unusual_silent_until_unix_ns = time_unix_ns + WEEK_NS;
-            self.end_unusual();
-            return;
-        }
-        if self.ongoing.is_some()
-            || readings < self.readings_min()
-            || time_unix_ns - since_unix_ns < UNUSUAL_NS
-        {
-            return;
-        }
-        self.ongoing = Some(Anomaly {
-            kind: Kind::Step,
-            direction,
-            expected: Expected {
-                low: usual.low,
-                median: usual.median,
-                high: usual.high,
-                season: usual.season,
-                ..self.expected()
-            },
-            value: self.reference.median(),
-            since_unix_ns,
-            found_unix_ns: time_unix_ns,
-            score: self.deviations(value),
-        });
-    }
-
-    fn end_unusual(&mut self) {
-        let is_step = self.ongoing.is_some_and(|anomaly| anomaly.kind == Kind::Step);
-        if self.unusual.take().is_some() && is_step && !self.up.have_found() && !self.down.have_found() {
-            self.ongoing = None;
-        }
-    }
-
     /// Where a value is by more than what matters outside of what is usual.
-    fn away_from(&self, usual: &Usual, value: f64) -> Option<Direction> {
+    pub(super) fn away_from(&self, usual: &Usual, value: f64) -> Option<Direction> {
         let least = self.least_that_matters(usual.median);
         if value > usual.high + least {
             Some(Direction::Up)
@@ -509,13 +357,13 @@ impl Baseline {
         }
     }
 
-    fn is_usual(&self, time_unix_ns: u64, value: f64) -> bool {
+    pub(super) fn is_usual(&self, time_unix_ns: u64, value: f64) -> bool {
         self.hours
             .usual(time_unix_ns)
             .is_some_and(|usual| self.away_from(&usual, value).is_none())
     }
 
-    fn least_that_matters(&self, median: f64) -> f64 {
+    pub(super) fn least_that_matters(&self, median: f64) -> f64 {
         (self.settings.change_share_min * median.abs()).max(self.settings.change_min)
     }
 
@@ -530,11 +378,13 @@ impl Baseline {
             Direction::Up => (level - median, above),
             Direction::Down => (median - level, below),
         };
-        further > DEVIATIONS * deviation && further >= self.least_that_matters(median) && further > 0.0
+        further > DEVIATIONS * deviation
+            && further >= self.least_that_matters(median)
+            && further > 0.0
     }
 
     /// How many deviations a level is away; where nothing ever deviated, half of what matters is one.
-    fn deviations(&self, level: f64) -> f64 {
+    pub(super) fn deviations(&self, level: f64) -> f64 {
         let Spread {
             median,
             below,
@@ -546,7 +396,7 @@ impl Baseline {
     }
 
     /// What is normal now: what is usual at this hour where the last hour agrees with it, else the last hour.
-    fn expected(&self) -> Expected {
+    pub(super) fn expected(&self) -> Expected {
         let (low, median, high) = self.reference.range();
         let usual = self
             .last_unix_ns

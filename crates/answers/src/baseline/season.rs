@@ -79,7 +79,10 @@ impl Hours {
 
     fn get(&self, number: u64) -> Option<Hour> {
         // What is at the place of an hour to come is of three weeks before.
-        if self.last.is_none_or(|last| number > last || number + (HOURS as u64) <= last) {
+        if self
+            .last
+            .is_none_or(|last| number > last || number + (HOURS as u64) <= last)
+        {
             return None;
         }
         self.kept.get(number as usize % HOURS).copied().flatten()

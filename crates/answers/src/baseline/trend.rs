@@ -31,9 +31,8 @@ pub(super) fn trend(readings: &[(u64, f64)]) -> Option<Trend> {
         values.sort_unstable_by(f64::total_cmp);
         median_of_sorted(&values)
     };
-    let part = |at: usize, of: usize| {
-        &readings[at * readings.len() / of..(at + 1) * readings.len() / of]
-    };
+    let part =
+        |at: usize, of: usize| &readings[at * readings.len() / of..(at + 1) * readings.len() / of];
     let medians: Vec<f64> = (0..GROUPS).map(|at| median_of(part(at, GROUPS))).collect();
     let mut concordant = 0.0;
     for (at, earlier) in medians.iter().enumerate() {

@@ -123,7 +123,7 @@ impl Window {
     pub(super) fn share_below(&self, value: f64) -> f64 {
         let below = self.rank_below(value);
         let equal = self.sorted.partition_point(|kept| *kept <= value) - below;
-        (below as f64 + (equal as f64 + 1.0) / 2.0) / (self.len() as f64 + 1.0)
+        (below as f64 + f64::midpoint(equal as f64, 1.0)) / (self.len() as f64 + 1.0)
     }
 
     pub(super) fn median(&self) -> f64 {

@@ -38,17 +38,30 @@ impl Line {
         let mut slopes = Vec::with_capacity(grouped.len() * grouped.len().saturating_sub(1) / 2);
         for (at, earlier) in grouped.iter().enumerate() {
             let steep = |later: &(f64, f64)| (later.1 - earlier.1) / (later.0 - earlier.0);
-            slopes.extend(grouped[at + 1..].iter().map(steep).filter(|s| s.is_finite()));
+            slopes.extend(
+                grouped[at + 1..]
+                    .iter()
+                    .map(steep)
+                    .filter(|s| s.is_finite()),
+            );
         }
         if slopes.len() < 3 {
             return None;
         }
         slopes.sort_unstable_by(f64::total_cmp);
         let slope = median_of_sorted(&slopes);
-        let left_over: Vec<f64> = grouped.iter().map(|point| point.1 - slope * point.0).collect();
+        let left_over: Vec<f64> = grouped
+            .iter()
+            .map(|point| point.1 - slope * point.0)
+            .collect();
         let slope_interval = interval(&slopes, grouped.len(), &left_over);
         let at_zero = |slope: f64| {
-            median_of(grouped.iter().map(|point| point.1 - slope * point.0).collect())
+            median_of(
+                grouped
+                    .iter()
+                    .map(|point| point.1 - slope * point.0)
+                    .collect(),
+            )
         };
         Some(Self {
             points: points.len(),
@@ -140,7 +153,8 @@ fn grouped(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= POINTS_MAX {
         return points.to_vec();
     }
-    let part = |at: usize| &points[at * points.len() / POINTS_MAX..(at + 1) * points.len() / POINTS_MAX];
+    let part =
+        |at: usize| &points[at * points.len() / POINTS_MAX..(at + 1) * points.len() / POINTS_MAX];
     (0..POINTS_MAX)
         .map(|at| {
             let part = part(at);

@@ -51,16 +51,20 @@ pub(super) fn low_points(points: &[(f64, f64)]) -> Sawtooth {
 
 /// How large a fall has to be.
 fn least(points: &[(f64, f64)]) -> f64 {
-    let mut steps: Vec<f64> = points.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+    let mut steps: Vec<f64> = points
+        .windows(2)
+        .map(|pair| pair[1].1 - pair[0].1)
+        .collect();
     steps.sort_unstable_by(f64::total_cmp);
     let middle = median_of_sorted(&steps);
     let mut off: Vec<f64> = steps.iter().map(|step| (step - middle).abs()).collect();
     off.sort_unstable_by(f64::total_cmp);
     // A step is the difference of two readings, and so has √2 of the deviation of one.
     let noise = median_of_sorted(&off) * MAD_TO_DEVIATION / std::f64::consts::SQRT_2;
-    let (low, high) = points.iter().fold(
-        (f64::INFINITY, f64::NEG_INFINITY),
-        |(low, high), point| (low.min(point.1), high.max(point.1)),
-    );
+    let (low, high) = points
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), point| {
+            (low.min(point.1), high.max(point.1))
+        });
     (DEVIATIONS * noise).max(SHARE_MIN * (high - low))
 }

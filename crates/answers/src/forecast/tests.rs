@@ -66,7 +66,10 @@ fn a_leak_is_predicted_within_a_tenth_at_half_way_and_its_interval_is_right() {
         assert!((reach.in_s - 51.0).abs() < 5.1, "{seed}: {reach:?}");
         assert_eq!(reach.model, Model::Line);
         assert!(reach.fit > 0.9);
-        assert_eq!(reach.at_unix_ns, START + 49 * SECOND + (reach.in_s * 1e9) as u64);
+        assert_eq!(
+            reach.at_unix_ns,
+            START + 49 * SECOND + (reach.in_s * 1e9) as u64
+        );
         within += u32::from(reach.in_interval_s.0 <= 51.0 && 51.0 <= reach.in_interval_s.1);
     }
     assert!(within >= 198, "{within} of 200");
@@ -83,7 +86,10 @@ fn what_is_collected_again_and_again_is_no_leak() {
         // Wherever in a tooth one looks, once there is more than one.
         for end in (100..600).step_by(7) {
             let because = reason(outlook(&heap[..end], GB));
-            let is_sawtooth = matches!(because, Reason::Sawtooth { .. } | Reason::FewLowPoints { .. });
+            let is_sawtooth = matches!(
+                because,
+                Reason::Sawtooth { .. } | Reason::FewLowPoints { .. }
+            );
             assert!(is_sawtooth, "{seed} {end}: {because:?}");
         }
     }
@@ -109,13 +115,19 @@ fn what_is_steady_or_wanders_is_hardly_ever_said_to_run_out() {
     for seed in 0..400 {
         let mut random = Random(seed);
         let steady = readings(300, |_| 500.0 + 20.0 * random.normal());
-        claims[0] += u32::from(!matches!(outlook(&steady, 1_000.0), Outlook::Abstains { .. }));
+        claims[0] += u32::from(!matches!(
+            outlook(&steady, 1_000.0),
+            Outlook::Abstains { .. }
+        ));
         let mut level = 500.0;
         let wanders = readings(300, |_| {
             level += random.normal();
             level
         });
-        claims[1] += u32::from(!matches!(outlook(&wanders, 1_000.0), Outlook::Abstains { .. }));
+        claims[1] += u32::from(!matches!(
+            outlook(&wanders, 1_000.0),
+            Outlook::Abstains { .. }
+        ));
     }
     assert_eq!(claims[0], 0);
     assert!(claims[1] <= 4, "{claims:?} of 400");
@@ -159,7 +171,10 @@ fn each_reason_for_saying_nothing_is_told() {
         ..Settings::default()
     };
     insta::assert_snapshot!(reason(forecast(&noisy, Limit::AtMost(300.0), &strict)), @"a line explains 98 % of the spread, and 100 % are needed");
-    assert_eq!(outlook(&readings(50, |second| second), 10.0), Outlook::Reached { now: 49.0 });
+    assert_eq!(
+        outlook(&readings(50, |second| second), 10.0),
+        Outlook::Reached { now: 49.0 }
+    );
 }
 
 #[test]

@@ -14,7 +14,9 @@ fn anomalies(shape: Shape, seed: u64, seconds: u64, every_s: u64) -> Vec<Anomaly
     let mut found: Vec<Anomaly> = Vec::new();
     for reading in 0..seconds / every_s {
         if let Verdict::Anomalous(anomaly) = baseline.observe(at(reading * every_s), series.next())
-            && found.last().is_none_or(|last| last.found_unix_ns != anomaly.found_unix_ns)
+            && found
+                .last()
+                .is_none_or(|last| last.found_unix_ns != anomaly.found_unix_ns)
         {
             found.push(anomaly);
         }
@@ -68,7 +70,12 @@ fn a_threefold_step_after_a_minute_is_found_within_15_seconds() {
 
 #[test]
 fn the_onset_of_a_step_is_known_within_30_seconds() {
-    for shape in [Shape::Gaussian, Shape::LogNormal, Shape::Poisson, Shape::Integer] {
+    for shape in [
+        Shape::Gaussian,
+        Shape::LogNormal,
+        Shape::Poisson,
+        Shape::Integer,
+    ] {
         for seed in 0..SEEDS {
             let found = step(shape, seed, 5, 1_800, 3.0).expect("it is found");
             let off_s = found.since_unix_ns.abs_diff(at(1_800)) / SECOND;

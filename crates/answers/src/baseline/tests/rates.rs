@@ -54,8 +54,18 @@ fn an_outage_of_a_quiet_service_is_found_in_a_few_requests() {
 #[test]
 fn an_hour_of_usual_failures_raises_nothing() {
     for seed in 0..40 {
-        for (requests, share) in [(100.0, 0.02), (10.0, 0.1), (0.5, 0.05), (20.0, 0.0), (5.0, 0.5)] {
-            assert_eq!(spike(seed, requests, share, HOUR_S, share), None, "{seed} {requests} {share}");
+        for (requests, share) in [
+            (100.0, 0.02),
+            (10.0, 0.1),
+            (0.5, 0.05),
+            (20.0, 0.0),
+            (5.0, 0.5),
+        ] {
+            assert_eq!(
+                spike(seed, requests, share, HOUR_S, share),
+                None,
+                "{seed} {requests} {share}"
+            );
         }
     }
 }
@@ -67,9 +77,16 @@ fn failures_that_always_come_together_are_no_spike() {
         let mut rate = ErrorRate::new(RateSettings::default());
         for second in 0..HOUR_S {
             // One reading in ten has ten failures: a client that tries again and again.
-            let failed = if second == 0 || random.even() < 0.1 { 10 } else { 0 };
+            let failed = if second == 0 || random.even() < 0.1 {
+                10
+            } else {
+                0
+            };
             let verdict = rate.observe(at(second), failed, 100);
-            assert!(!matches!(verdict, Verdict::Anomalous(_)), "{seed} {second}: {verdict:?}");
+            assert!(
+                !matches!(verdict, Verdict::Anomalous(_)),
+                "{seed} {second}: {verdict:?}"
+            );
         }
     }
 }
@@ -78,14 +95,19 @@ fn failures_that_always_come_together_are_no_spike() {
 fn a_spike_ends_soon_after_the_failures_or_becomes_normal() {
     let mut rate = ErrorRate::new(RateSettings::default());
     let mut feed = |from: u64, to: u64, failed: u64| {
-        (from..to).map(|second| rate.observe(at(second), failed, 20)).last()
+        (from..to)
+            .map(|second| rate.observe(at(second), failed, 20))
+            .last()
     };
     assert!(matches!(feed(0, 600, 0), Some(Verdict::Normal(_))));
     assert!(matches!(feed(600, 660, 10), Some(Verdict::Anomalous(_))));
     assert!(matches!(feed(660, 680, 0), Some(Verdict::Normal(_))));
     assert!(matches!(feed(680, 4_200, 10), Some(Verdict::Anomalous(_))));
     assert!(matches!(feed(4_200, 4_400, 10), Some(Verdict::Normal(_))));
-    assert_eq!(rate.adopted().map(|adopted| adopted.since_unix_ns), Some(at(680)));
+    assert_eq!(
+        rate.adopted().map(|adopted| adopted.since_unix_ns),
+        Some(at(680))
+    );
 }
 
 proptest! {

@@ -57,7 +57,11 @@ fn a_change_that_lasts_is_told_for_an_hour_and_is_then_the_new_normal() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(matches!(
         watched.baseline.verdict(),
-        Verdict::Anomalous(Anomaly { kind: Kind::Step, direction: Direction::Up, .. })
+        Verdict::Anomalous(Anomaly {
+            kind: Kind::Step,
+            direction: Direction::Up,
+            ..
+        })
     ));
     watched.until(14_400, |_| 200.0);
     let normal = watched.normal();
@@ -75,7 +79,10 @@ fn a_change_that_goes_leaves_no_trace_in_what_is_normal() {
     assert_eq!(watched.until(8_000, |_| 300.0).len(), 1);
     watched.until(8_600, |_| 100.0);
     let normal = watched.normal();
-    assert!(normal.high < 130.0 && normal.since_unix_ns == at(0), "{normal:?}");
+    assert!(
+        normal.high < 130.0 && normal.since_unix_ns == at(0),
+        "{normal:?}"
+    );
     assert_eq!(watched.baseline.adopted(), None);
 }
 
@@ -145,7 +152,11 @@ fn what_does_not_come_in_the_morning_is_told() {
     let mut watched = Watched::new(Settings::default());
     let office = |second: u64| {
         let hour = second / HOUR_S % 24;
-        if (8..18).contains(&hour) { 500.0 } else { 100.0 }
+        if (8..18).contains(&hour) {
+            500.0
+        } else {
+            100.0
+        }
     };
     let weeks = 2 * 7 * 24 * HOUR_S;
     watched.until(weeks + 8 * HOUR_S, office);
@@ -154,13 +165,20 @@ fn what_does_not_come_in_the_morning_is_told() {
     assert_eq!(found[0].direction, Direction::Down);
     assert_eq!(found[0].expected.season, Season::HourOfWeek);
     let since_s = (found[0].since_unix_ns - at(weeks)) / SECOND;
-    assert!((8 * HOUR_S..8 * HOUR_S + 900).contains(&since_s), "{since_s}");
+    assert!(
+        (8 * HOUR_S..8 * HOUR_S + 900).contains(&since_s),
+        "{since_s}"
+    );
 }
 
 #[test]
 fn learning_says_how_much_more_and_takes_longer_where_readings_depend_on_each_other() {
     let mut baseline = Baseline::new(Settings::default());
-    let Verdict::Learning { readings_more, seconds_more } = baseline.observe(at(0), 1.0) else {
+    let Verdict::Learning {
+        readings_more,
+        seconds_more,
+    } = baseline.observe(at(0), 1.0)
+    else {
         panic!("one reading is too little");
     };
     assert_eq!((readings_more, seconds_more), (29, 30.0));

@@ -34,11 +34,35 @@ fn fact(second: u64, what: What, name: &str, before: Option<&str>, after: Option
 #[test]
 fn an_anomaly_says_what_is_normal_since_when_and_what_changed() {
     let facts = [
-        fact(7_190, What::Configuration, "batch.size_max of chat", Some("8"), Some("32")),
-        fact(7_160, What::Deploy, "service.version of chat", Some("1.4.0"), Some("1.5.0")),
-        fact(6_000, What::Deploy, "service.version of old", Some("1"), Some("2")),
+        fact(
+            7_190,
+            What::Configuration,
+            "batch.size_max of chat",
+            Some("8"),
+            Some("32"),
+        ),
+        fact(
+            7_160,
+            What::Deploy,
+            "service.version of chat",
+            Some("1.4.0"),
+            Some("1.5.0"),
+        ),
+        fact(
+            6_000,
+            What::Deploy,
+            "service.version of old",
+            Some("1"),
+            Some("2"),
+        ),
         fact(7_220, What::Device, "GPU 3", Some("healthy"), None),
-        fact(6_600, What::Model, "gen_ai.request.model", None, Some("llama-3.1-8b")),
+        fact(
+            6_600,
+            What::Model,
+            "gen_ai.request.model",
+            None,
+            Some("llama-3.1-8b"),
+        ),
         fact(9_000, What::Other, "too late", None, None),
     ];
     let explained = explain(&anomaly(Kind::Step, Season::HourOfWeek), "ms", &facts);
@@ -53,7 +77,10 @@ fn an_anomaly_says_what_is_normal_since_when_and_what_changed() {
     ");
     let mut turned = facts.clone();
     turned.reverse();
-    assert_eq!(explain(&anomaly(Kind::Step, Season::HourOfWeek), "ms", &turned), explained);
+    assert_eq!(
+        explain(&anomaly(Kind::Step, Season::HourOfWeek), "ms", &turned),
+        explained
+    );
 }
 
 #[test]
@@ -70,10 +97,21 @@ fn where_nothing_is_known_to_have_changed_that_is_said() {
 #[test]
 fn more_changes_than_anybody_reads_are_counted() {
     let many: Vec<Fact> = (0..14)
-        .map(|at| fact(7_000 + at, What::Other, &format!("setting {at}"), None, None))
+        .map(|at| {
+            fact(
+                7_000 + at,
+                What::Other,
+                &format!("setting {at}"),
+                None,
+                None,
+            )
+        })
         .collect();
     let explained = explain(&anomaly(Kind::Trend, Season::HourOfDay), "By", &many);
-    assert_eq!((explained.changed.len(), explained.changed_more), (CHANGES_MAX, 4));
+    assert_eq!(
+        (explained.changed.len(), explained.changed_more),
+        (CHANGES_MAX, 4)
+    );
     assert_eq!(explained.normal, "12 to 15 B at this hour of the day");
 }
 
