@@ -99,7 +99,7 @@ pub enum Watch {
 pub struct Settings {
     /// Which changes are told.
     pub watch: Watch,
-    /// How many readings have to be there before anything is said.
+    /// How many readings have to be there before anything is said, from 2 to 32.
     pub readings_min: usize,
     /// How long they have to have come, in seconds.
     pub learning_s: f64,
@@ -250,6 +250,8 @@ pub struct Baseline {
     learnt_readings: u64,
     has_learnt: bool,
     ongoing: Option<Anomaly>,
+    /// Whether the sums found it, and not what is looked at beside them.
+    is_by_sums: bool,
     adopted: Option<Adopted>,
     trend_looked_unix_ns: u64,
     /// The lowest and highest level of an anomaly in this hour.

@@ -2,8 +2,8 @@
 //! it is what is usual at this hour of the week.
 
 use super::{
-    Anomaly, Baseline, Direction, Expected, Kind, NS_PER_S, Season, TREND_EVERY_NS, UNUSUAL_NS,
-    Unusual, WEEK_NS,
+    Anomaly, Baseline, DEVIATIONS, DEVIATIONS_MAX, Direction, Expected, Kind, NS_PER_S, Season,
+    TREND_EVERY_NS, UNUSUAL_NS, Unusual, WEEK_NS,
     trend::{Trend, trend},
     window::{SPAN_NS, Window},
 };
@@ -19,10 +19,10 @@ impl Baseline {
         self.trend_looked_unix_ns = time_unix_ns;
         match self.ongoing {
             Some(Anomaly {
-                kind: Kind::Step,
+                kind: Kind::Step | Kind::Trend,
                 direction,
                 ..
-            }) => self.look_at_step(direction),
+            }) if self.is_by_sums => self.look_at_step(direction),
             None
             | Some(Anomaly {
                 kind: Kind::Trend, ..
@@ -62,6 +62,7 @@ impl Baseline {
                     readings: first_third.len(),
                     ..self.expected()
                 };
+                self.is_by_sums = false;
                 self.ongoing = Some(Anomaly {
                     kind: Kind::Trend,
                     direction: trend.direction,
@@ -94,7 +95,7 @@ impl Baseline {
                 .ongoing
                 .is_some_and(|anomaly| anomaly.kind == Kind::Pressure)
             {
-                self.ongoing = None;
+                self.calm_down();
             }
             return;
         }
@@ -107,12 +108,14 @@ impl Baseline {
         let known = self
             .ongoing
             .filter(|anomaly| anomaly.kind == Kind::Pressure);
+        let expected = self
+            .ongoing
+            .map_or_else(|| self.expected(), |anomaly| anomaly.expected);
+        self.is_by_sums = false;
         self.ongoing = Some(Anomaly {
             kind: Kind::Pressure,
             direction: Direction::Up,
-            expected: self
-                .ongoing
-                .map_or_else(|| self.expected(), |anomaly| anomaly.expected),
+            expected,
             value,
             since_unix_ns,
             found_unix_ns: known.map_or(time_unix_ns, |anomaly| anomaly.found_unix_ns),
@@ -150,7 +153,7 @@ impl Baseline {
                 .max(2.0 * UNUSUAL_NS as f64 / NS_PER_S)
         {
             // It stays so: what is usual has to be learnt anew before it is asked again.
-            self.unusual_silent_until_unix_ns = time_unix_ns + WEEK_NS;
+            self.unusual_silent_until_unix_ns = time_unix_ns.saturating_add(WEEK_NS);
             self.end_unusual();
             return;
         }
@@ -160,6 +163,14 @@ impl Baseline {
         {
             return;
         }
+        let edge = match direction {
+            Direction::Up => usual.high,
+            Direction::Down => usual.low,
+        };
+        let deviation = (edge - usual.median).abs() / DEVIATIONS;
+        let deviation = deviation.max(self.least_that_matters(usual.median) / DEVIATIONS);
+        let score = (value - usual.median).abs() / deviation.max(f64::MIN_POSITIVE);
+        self.is_by_sums = false;
         self.ongoing = Some(Anomaly {
             kind: Kind::Step,
             direction,
@@ -173,7 +184,7 @@ impl Baseline {
             value: self.reference.median(),
             since_unix_ns,
             found_unix_ns: time_unix_ns,
-            score: self.deviations(value),
+            score: score.min(DEVIATIONS_MAX),
         });
     }
 
@@ -181,11 +192,7 @@ impl Baseline {
         let is_step = self
             .ongoing
             .is_some_and(|anomaly| anomaly.kind == Kind::Step);
-        if self.unusual.take().is_some()
-            && is_step
-            && !self.up.have_found()
-            && !self.down.have_found()
-        {
+        if self.unusual.take().is_some() && is_step && !self.is_by_sums {
             self.ongoing = None;
         }
     }

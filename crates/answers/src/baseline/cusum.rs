@@ -63,6 +63,12 @@ impl Sums {
         self.ranks.onset_unix_ns().is_none() && self.far.onset_unix_ns().is_none()
     }
 
+    /// When the earlier of them began.
+    pub(super) fn onset_unix_ns(self) -> Option<u64> {
+        let onsets = [self.ranks.onset_unix_ns(), self.far.onset_unix_ns()];
+        onsets.into_iter().flatten().min()
+    }
+
     pub(super) const fn have_found(self) -> bool {
         self.ranks.found_unix_ns().is_some() || self.far.found_unix_ns().is_some()
     }

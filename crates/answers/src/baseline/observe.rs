@@ -12,7 +12,7 @@ use super::{
     correlation::Correlation,
     cusum::{Sums, normal_deviate},
     season::{Hour, Hours, Usual},
-    window::{SPAN_NS, Spread, Window},
+    window::{READINGS_KEPT, SPAN_NS, Spread, Window},
 };
 
 /// How much of an hour has to be known for it to be remembered.
@@ -34,6 +34,7 @@ impl Baseline {
             learnt_readings: 0,
             has_learnt: false,
             ongoing: None,
+            is_by_sums: false,
             adopted: None,
             trend_looked_unix_ns: 0,
             reached: None,
@@ -89,11 +90,9 @@ impl Baseline {
         self.adopted
     }
 
-    /// As many as fit are enough for whoever asks for more.
+    /// As many as always stay are enough for whoever asks for more.
     pub(super) fn readings_min(&self) -> usize {
-        self.settings
-            .readings_min
-            .clamp(2, super::window::READINGS_MAX / 2)
+        self.settings.readings_min.clamp(2, READINGS_KEPT)
     }
 
     fn is_watched(&self, direction: Direction) -> bool {
@@ -226,13 +225,13 @@ impl Baseline {
     /// Nothing speaks for a change: what waited becomes part of what is normal, except for what was told.
     fn is_calm(&mut self) {
         match self.ongoing.map(|anomaly| anomaly.kind) {
+            Some(_) if self.is_by_sums => {
+                self.ongoing = None;
+                self.correlation.discard();
+            }
             None | Some(Kind::Trend) => {
                 self.merge();
                 self.correlation.settle();
-            }
-            Some(Kind::Step | Kind::Spike) if self.unusual.is_none() => {
-                self.ongoing = None;
-                self.correlation.discard();
             }
             Some(_) => self.correlation.discard(),
         }
@@ -246,7 +245,7 @@ impl Baseline {
     }
 
     /// Forgets what spoke for a change.
-    fn calm_down(&mut self) {
+    pub(super) fn calm_down(&mut self) {
         self.up = Sums::NONE;
         self.down = Sums::NONE;
         self.candidate.clear();
@@ -257,33 +256,60 @@ impl Baseline {
     }
 
     fn look_at_candidate(&mut self, time_unix_ns: u64) {
-        let found = [(self.up, Direction::Up), (self.down, Direction::Down)]
-            .into_iter()
-            .find_map(|(sums, direction)| sums.have_found().then_some(direction));
+        self.turn_round();
         let level = self.candidate.median();
         if let Some(anomaly) = &mut self.ongoing {
             anomaly.value = level;
             self.adopt_when_it_lasts(time_unix_ns);
             return;
         }
-        let lasted = self.candidate.seconds_ns();
+        let (direction, sums) = if level < self.reference.median() {
+            (Direction::Down, self.down)
+        } else {
+            (Direction::Up, self.up)
+        };
         let is_enough = self.candidate.len() >= self.readings_min();
-        match found {
-            Some(direction) if self.matters(level, direction) => {
-                self.reach(level);
-                if !self.is_usual(time_unix_ns, level) {
-                    self.tell(time_unix_ns, level, direction);
-                } else if is_enough {
-                    self.follow();
-                }
-            }
-            Some(_) if is_enough && lasted >= FOLLOW_NS => self.follow(),
-            None if is_enough && lasted >= FOLLOW_NS => {
+        let has_lasted = is_enough && self.candidate.seconds_ns() >= FOLLOW_NS;
+        if !sums.have_found() {
+            if has_lasted {
                 self.merge();
                 self.calm_down();
             }
-            _ => {}
+        } else if !self.matters(level, direction) || !self.is_watched(direction) {
+            if has_lasted {
+                self.follow();
+            }
+        } else {
+            self.reach(level);
+            if !self.is_usual(time_unix_ns, level) {
+                self.tell(time_unix_ns, level, direction);
+            } else if is_enough {
+                self.follow();
+            }
         }
+    }
+
+    /// What went one way and now goes the other is two changes: the first is over.
+    fn turn_round(&mut self) {
+        let Some(anomaly) = self.ongoing.filter(|_| self.is_by_sums) else {
+            return;
+        };
+        let (sums, others) = match anomaly.direction {
+            Direction::Up => (self.up, self.down),
+            Direction::Down => (self.down, self.up),
+        };
+        if !sums.are_nothing() {
+            return;
+        }
+        let onset_unix_ns = others.onset_unix_ns().unwrap_or(0);
+        let since: Vec<(u64, f64)> = self
+            .candidate
+            .readings()
+            .filter(|&(time_unix_ns, _)| time_unix_ns >= onset_unix_ns)
+            .collect();
+        self.candidate = Window::of(&since);
+        self.correlation.discard();
+        self.ongoing = None;
     }
 
     /// Takes the candidate as what is normal without a word.
@@ -313,6 +339,7 @@ impl Baseline {
     }
 
     fn tell(&mut self, time_unix_ns: u64, level: f64, direction: Direction) {
+        self.is_by_sums = true;
         self.ongoing = Some(Anomaly {
             kind: Kind::Step,
             direction,
@@ -340,7 +367,7 @@ impl Baseline {
             before: anomaly.expected,
         });
         self.since_unix_ns = anomaly.since_unix_ns;
-        self.unusual_silent_until_unix_ns = time_unix_ns + WEEK_NS;
+        self.unusual_silent_until_unix_ns = time_unix_ns.saturating_add(WEEK_NS);
         self.correlation = Correlation::default();
         self.follow();
     }

@@ -10,6 +10,8 @@ use super::DEVIATIONS;
 
 /// Most readings that are kept: enough for a median within a tenth of a deviation, and 3 KiB.
 pub(super) const READINGS_MAX: usize = 128;
+/// So many stay however old they are: of what is read seldom, or came before something that lasted, this is what is known.
+pub(super) const READINGS_KEPT: usize = 32;
 /// How far back they reach, in nanoseconds: one hour, within which a day's own rise and fall is small.
 pub(super) const SPAN_NS: u64 = 3_600_000_000_000;
 /// The median absolute deviation of a normal distribution times this is its standard deviation: 1 / Φ⁻¹(3/4).
@@ -39,11 +41,8 @@ pub(super) struct Window {
 impl Window {
     /// Takes a reading that is later than the others. It must be a number.
     pub(super) fn push(&mut self, time_unix_ns: u64, value: f64) {
-        while self
-            .readings
-            .front()
-            .is_some_and(|&(first, _)| time_unix_ns.saturating_sub(first) > SPAN_NS)
-        {
+        let is_old = |&(first, _): &(u64, f64)| time_unix_ns.saturating_sub(first) > SPAN_NS;
+        while self.len() >= READINGS_KEPT && self.readings.front().is_some_and(is_old) {
             self.let_go_oldest();
         }
         let is_due = self

@@ -98,6 +98,59 @@ fn a_level_that_creeps_away_is_a_trend() {
 }
 
 #[test]
+fn a_trend_that_ends_leaves_no_trace_in_what_is_normal() {
+    let mut watched = Watched::new(Settings::default());
+    watched.until(3_600, |_| 100.0);
+    let found = watched.until(6_600, |second| 100.0 + (second - 3_600) as f64 / 24.0);
+    assert!(found.iter().any(|anomaly| anomaly.kind == Kind::Trend));
+    watched.until(8_000, |_| 100.0);
+    assert!(watched.normal().high < 130.0, "{:?}", watched.normal());
+}
+
+#[test]
+fn up_and_then_down_is_told_twice() {
+    let mut watched = Watched::new(Settings::default());
+    watched.until(3_600, |_| 100.0);
+    let up = watched.until(5_400, |_| 300.0);
+    let down = watched.until(7_200, |_| 30.0);
+    assert_eq!(up.len(), 1, "{up:?}");
+    let last = down.last().expect("it is found");
+    assert_eq!(
+        (last.direction, last.since_unix_ns),
+        (Direction::Down, at(5_400))
+    );
+    assert!(last.value < 35.0, "{last:?}");
+}
+
+#[test]
+fn a_reading_every_five_minutes_is_enough() {
+    let mut baseline = Baseline::new(Settings::default());
+    let mut random = Random(5);
+    let mut found = Vec::new();
+    for reading in 0..600 {
+        let level = if reading < 500 { 100.0 } else { 300.0 };
+        let value = level * (1.0 + 0.1 * random.normal());
+        if let Verdict::Anomalous(anomaly) = baseline.observe(at(reading * 300), value) {
+            found.push(anomaly);
+        }
+    }
+    let first = found.first().expect("it is found");
+    assert_eq!(first.since_unix_ns, at(500 * 300));
+    assert!(first.found_unix_ns <= at(510 * 300), "{first:?}");
+}
+
+#[test]
+fn the_end_of_time_is_a_time() {
+    let mut baseline = Baseline::new(Settings::default());
+    let last = u64::MAX - u64::MAX % SECOND;
+    for back in (0..9_000).rev() {
+        let value = if back < 4_500 { 9.0 } else { 1.0 };
+        baseline.observe(last - back * SECOND, value);
+    }
+    assert!(baseline.adopted().is_some() && baseline.ignored() == 0);
+}
+
+#[test]
 fn only_the_direction_that_is_watched_is_told() {
     for (watch, told) in [(Watch::Both, 1), (Watch::Rises, 0), (Watch::Falls, 1)] {
         let mut watched = Watched::new(Settings {
@@ -124,7 +177,11 @@ fn pressure_that_lasts_is_told_until_it_goes_unless_it_was_always_there() {
         matches!(watched.baseline.verdict(), Verdict::Anomalous(last) if last.kind == Kind::Pressure),
         "pressure is never the new normal"
     );
-    watched.until(19_000, |_| 0.5);
+    assert_eq!(
+        watched.until(28_800, |_| 0.5),
+        [],
+        "what was normal is still known"
+    );
     watched.normal();
 
     let mut always = Watched::new(settings);
