@@ -406,8 +406,18 @@ impl Baseline {
             Direction::Down => (median - level, below),
         };
         further > DEVIATIONS * deviation
-            && further >= self.least_that_matters(median)
+            && further >= self.least_that_matters(median) * self.hours_known()
             && further > 0.0
+    }
+
+    /// How many hours ago the first of what is known was, at least 1. What moves with the day may go as far in each of them.
+    fn hours_known(&self) -> f64 {
+        match (self.reference.first_unix_ns(), self.last_unix_ns) {
+            (Some(first), Some(last)) => {
+                (last.saturating_sub(first) as f64 / SPAN_NS as f64).max(1.0)
+            }
+            _ => 1.0,
+        }
     }
 
     /// How many deviations a level is away; where nothing ever deviated, half of what matters is one.
