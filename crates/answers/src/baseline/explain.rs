@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Anomaly, Direction, Kind, Season};
+use super::{Adopted, Anomaly, Direction, Expected, Kind, Season};
 use crate::units::{Amount, Roughly, UtcTime};
 
 /// How long before the onset something that changed may have been its cause, in nanoseconds: a quarter of an hour.
@@ -162,6 +162,23 @@ pub fn explain(anomaly: &Anomaly, unit: &str, facts: &[Fact]) -> Explained {
         since: UtcTime(anomaly.since_unix_ns).to_string(),
         changed,
         changed_more,
+    }
+}
+
+impl Adopted {
+    /// That in a sentence, in a unit of OpenTelemetry: `new normal since 2026-11-30 02:00:00 UTC: 190.0 to 210.0 ms, before that
+    /// 95.0 to 105.0 ms`. `now` is what is normal now.
+    pub fn words(&self, now: &Expected, unit: &str) -> String {
+        let range = |expected: &Expected| {
+            let amount = |value: f64| Amount(value, unit).to_string();
+            range(&amount(expected.low), &amount(expected.high))
+        };
+        format!(
+            "new normal since {}: {}, before that {}",
+            UtcTime(self.since_unix_ns),
+            range(now),
+            range(&self.before)
+        )
     }
 }
 

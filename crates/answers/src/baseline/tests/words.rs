@@ -116,6 +116,22 @@ fn more_changes_than_anybody_reads_are_counted() {
 }
 
 #[test]
+fn a_new_normal_says_since_when_and_what_was_before() {
+    let before = anomaly(Kind::Step, Season::Recent).expected;
+    let adopted = Adopted {
+        since_unix_ns: at(7_200),
+        adopted_unix_ns: at(10_800),
+        before,
+    };
+    let now = Expected {
+        low: 36.0,
+        high: 42.0,
+        ..before
+    };
+    insta::assert_snapshot!(adopted.words(&now, "ms"), @"new normal since 2026-11-30 02:00:00 UTC: 36.0 to 42.0 ms, before that 12.0 to 15.0 ms");
+}
+
+#[test]
 fn a_verdict_has_a_json_form() {
     let said = |verdict| serde_json::to_string(&verdict).expect("it is JSON");
     insta::assert_snapshot!(said(Verdict::Learning { readings_more: 29, seconds_more: 30.0 }), @r#"{"verdict":"learning","readings_more":29,"seconds_more":30.0}"#);
