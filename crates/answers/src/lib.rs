@@ -6,6 +6,8 @@
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`queue`]: the depth, the waiters, the rates and the future of a queue.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
+//! * [`baseline`]: what is normal for a series, whether it still is, and what changed when it was no longer.
+//! * [`forecast`]: when something runs out, with an interval and the model, or why that cannot be told.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
 //! * [`flame`]: profiles as a tree of functions, and rankings of functions and libraries.
@@ -15,10 +17,12 @@
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod baseline;
 pub mod compare;
 pub mod distribution;
 pub mod event;
 pub mod flame;
+pub mod forecast;
 pub mod latency;
 pub mod memory;
 mod natural;
