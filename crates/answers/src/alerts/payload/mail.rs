@@ -97,7 +97,7 @@ fn html(title: &str, notification: &Notification, external_url: &str) -> String 
             lines.collect::<String>()
         ));
     }
-    for rest in text::rest(notification) {
+    if let Some(rest) = text::rest(notification) {
         html.push_str(&format!("<p>{}</p>\n", escaped(&rest)));
     }
     let sent = format!(

@@ -218,6 +218,47 @@ fn addresses_and_header_fields_are_the_receivers() {
     }
 }
 
+/// What Alertmanager 0.25.0 sent to a webhook after our body for it had been posted to it, with the alerts of [`changed`].
+const OF_ALERTMANAGER: &str = r#"{"receiver":"hook","status":"firing","alerts":[
+    {"status":"firing","labels":{"alertname":"ModelSlow","model":"llama","service_name":"chat","severity":"critical"},
+     "annotations":{"summary":"p99"},"startsAt":"2026-11-30T11:07:00Z","endsAt":"0001-01-01T00:00:00Z",
+     "generatorURL":"https://sonde.example.com/","fingerprint":"87a8e485b4ed3637"},
+    {"status":"resolved","labels":{"alertname":"ModelSlow","model":"llama","service_name":"search","severity":"warning"},
+     "annotations":{"summary":"p99"},"startsAt":"2026-11-30T11:07:00Z","endsAt":"2026-11-30T11:16:00Z",
+     "generatorURL":"https://sonde.example.com/","fingerprint":"e934c605df54ddb0"}],
+    "groupLabels":{"alertname":"ModelSlow"},"commonLabels":{"alertname":"ModelSlow","model":"llama"},
+    "commonAnnotations":{"summary":"p99"},"externalURL":"http://vm:9093","version":"4",
+    "groupKey":"{}:{alertname=\"ModelSlow\"}","truncatedAlerts":0}"#;
+
+#[test]
+fn what_reads_the_webhook_of_alertmanager_reads_ours() {
+    let theirs: Value = serde_json::from_str(OF_ALERTMANAGER).unwrap();
+    let mut notification = changed();
+    (notification.left_out, notification.receiver) = (0, "hook".to_owned());
+    notification.group_key = r#"{}:{alertname="ModelSlow"}"#.to_owned();
+    for notified in &mut notification.alerts {
+        notified.alert.annotations = texts(&[("summary", "p99")]);
+        let service = notified.alert.labels.remove("service.name").unwrap();
+        notified
+            .alert
+            .labels
+            .insert("service_name".to_owned(), service);
+    }
+    let [_, _, webhook, ..] = receivers();
+    let Message::Http(request) = message(&webhook, &notification, "https://sonde.example.com/")
+    else {
+        panic!("no request");
+    };
+    let mut ours: Value = serde_json::from_slice(&request.body).unwrap();
+    ours["externalURL"] = theirs["externalURL"].clone();
+    // What versions since 0.34 say as well.
+    assert_eq!(
+        ours.as_object_mut().unwrap().remove("notification_reason"),
+        Some("changed".into())
+    );
+    assert_eq!(ours, theirs);
+}
+
 #[test]
 fn answers_mean_what_each_receiver_says_they_do() {
     let [slack, teams, _, pagerduty, ..] = receivers();

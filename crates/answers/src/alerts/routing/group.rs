@@ -57,11 +57,31 @@ pub(super) struct Failure {
     pub(super) retry_unix_ns: u64,
 }
 
+/// A member as part of a notification.
+struct Listed<'a> {
+    fingerprint: u64,
+    member: &'a Member,
+    is_news: bool,
+}
+
 /// What a group is told by, and to whom.
 pub(super) struct Setting<'a> {
     pub(super) pace: &'a Pace,
     pub(super) sends_resolved: bool,
     pub(super) alerts_max: usize,
+}
+
+/// What became of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nothing.
+    None,
+    /// It fires again.
+    Firing,
+    /// It is resolved.
+    Resolved,
+    /// It is resolved, and nobody heard of it.
+    Unheard,
 }
 
 /// Alerts of one route that have the same group labels.
@@ -95,30 +115,32 @@ impl Group {
         }
     }
 
-    /// Takes in how a member is now; `None` where it is none. Else whether it is resolved without anybody having heard of it.
+    /// Takes in how a member is now; `None` where it is none.
     pub(super) fn take(
         &mut self,
         fingerprint: u64,
         alert: Alert,
         now: u64,
         setting: &Setting<'_>,
-    ) -> Option<bool> {
-        let is_said = self.flight.as_ref().is_some_and(|flight| {
-            flight
-                .said
-                .iter()
-                .any(|said| said.fingerprint == fingerprint)
-        });
+    ) -> Option<Turn> {
+        let said = self.flight.iter().flat_map(|flight| &flight.said);
+        let is_said = said.into_iter().any(|said| said.fingerprint == fingerprint);
         let member = self.members.get_mut(&fingerprint)?;
-        let was_firing = member.alert.phase == Phase::Firing;
+        let before = member.alert.phase;
         member.take(alert, now, setting.pace);
-        let is_over = was_firing && member.alert.phase == Phase::Resolved;
-        let is_unheard = is_over && member.told == Told::Nothing && !is_said;
-        if is_over && !setting.sends_resolved {
+        let turn = match (before, member.alert.phase) {
+            (Phase::Firing, Phase::Resolved) if member.told == Told::Nothing && !is_said => {
+                Turn::Unheard
+            }
+            (Phase::Firing, Phase::Resolved) => Turn::Resolved,
+            (Phase::Resolved, Phase::Firing) => Turn::Firing,
+            _ => Turn::None,
+        };
+        if turn == Turn::Resolved && !setting.sends_resolved {
             member.told = Told::Nothing;
         }
         self.schedule(setting.pace, now);
-        Some(is_unheard)
+        Some(turn)
     }
 
     /// The earliest time of the next notification.
@@ -211,7 +233,7 @@ impl Group {
         Some(news)
     }
 
-    /// Sends: what is said of the group now.
+    /// Sends: what is said of the group now, because of `news`.
     pub(super) fn send(
         &mut self,
         id: u64,
@@ -221,47 +243,22 @@ impl Group {
         now: u64,
     ) -> Notification {
         let pace = setting.pace;
-        let mut listed: Vec<(u64, &Member)> = self
-            .members
-            .iter()
-            .filter(|(fingerprint, member)| news.contains(fingerprint) || member.is_shown())
-            .map(|(&fingerprint, member)| (fingerprint, member))
-            .collect();
-        // What was only counted before is only counted now: nobody knows it by its name.
-        let is_nameless =
-            |member: &Member| member.told == Told::Counted && member.alert.phase == Phase::Resolved;
-        listed.sort_by_key(|(fingerprint, member)| {
-            let urgency = (
-                Reverse(news.contains(fingerprint)),
-                Reverse(member.alert.severity),
-            );
-            (
-                is_nameless(member),
-                urgency,
-                member.alert.started_unix_ns,
-                member.alert.labels.clone(),
-            )
-        });
-        let nameable = listed
-            .iter()
-            .filter(|(_, member)| !is_nameless(member))
-            .count();
+        let (listed, nameable) = self.listed(news);
         let named = nameable.min(setting.alerts_max);
-        let firing = listed
-            .iter()
-            .filter(|(_, member)| member.alert.phase == Phase::Firing)
-            .count() as u64;
+        let is_firing = |listed: &&Listed<'_>| listed.member.alert.phase == Phase::Firing;
+        let firing = listed.iter().filter(is_firing).count() as u64;
         let hidden = self
             .members
             .values()
-            .filter(|member| member.is_hidden && member.is_known())
-            .count() as u64;
+            .filter(|member| member.is_hidden && member.is_known());
+        let hidden = hidden.count() as u64;
         let status = if firing + hidden > 0 {
             Phase::Firing
         } else {
             Phase::Resolved
         };
         let reason = self.reason(pace, news, status, now);
+        let notified = |listed: &Listed<'_>| listed.member.notified(listed.is_news, pace, now);
         let notification = Notification {
             id,
             time_unix_ns: now,
@@ -270,26 +267,20 @@ impl Group {
             group_labels: self.labels.clone(),
             reason,
             status,
-            alerts: listed[..named]
-                .iter()
-                .map(|(fingerprint, member)| member.notified(news.contains(fingerprint), pace, now))
-                .collect(),
+            alerts: listed[..named].iter().map(notified).collect(),
             left_out: (listed.len() - named) as u64,
             firing,
             resolved: listed.len() as u64 - firing,
             hidden,
             repeat_unix_ns: now.saturating_add(pace.repeat_ns.max(pace.interval_ns)),
         };
-        let said = listed
-            .iter()
-            .enumerate()
-            .map(|(index, (fingerprint, member))| Said {
-                fingerprint: *fingerprint,
-                phase: member.alert.phase,
-                is_named: index < named,
-                is_news: news.contains(fingerprint),
-                firings: member.unsaid_firings,
-            });
+        let said = listed.iter().enumerate().map(|(index, listed)| Said {
+            fingerprint: listed.fingerprint,
+            phase: listed.member.alert.phase,
+            is_named: index < named,
+            is_news: news.contains(&listed.fingerprint),
+            firings: listed.member.unsaid_firings,
+        });
         self.flight = Some(Flight {
             id,
             time_unix_ns: now,
@@ -298,6 +289,37 @@ impl Group {
         });
         self.schedule(pace, now);
         notification
+    }
+
+    /// What is said in which order, and how many of it from the first on may be said by name: what was only counted before
+    /// is only counted when it is resolved, because nobody knows it by its name.
+    fn listed(&self, news: &BTreeSet<u64>) -> (Vec<Listed<'_>>, usize) {
+        let members = self.members.iter();
+        let shown = members.filter(|(key, member)| news.contains(key) || member.is_shown());
+        let mut listed: Vec<Listed<'_>> = shown
+            .map(|(&fingerprint, member)| Listed {
+                fingerprint,
+                member,
+                is_news: news.contains(&fingerprint) || member.unsaid() != Unsaid::Nothing,
+            })
+            .collect();
+        let is_nameless =
+            |member: &Member| member.told == Told::Counted && member.alert.phase == Phase::Resolved;
+        listed.sort_by_cached_key(|listed| {
+            let alert = &listed.member.alert;
+            let urgency = (Reverse(listed.is_news), Reverse(alert.severity));
+            (
+                is_nameless(listed.member),
+                urgency,
+                alert.started_unix_ns,
+                alert.labels.clone(),
+            )
+        });
+        let nameable = listed
+            .iter()
+            .filter(|listed| !is_nameless(listed.member))
+            .count();
+        (listed, nameable)
     }
 
     fn reason(&self, pace: &Pace, news: &BTreeSet<u64>, status: Phase, now: u64) -> Reason {

@@ -119,12 +119,17 @@ impl Member {
         self.unsaid() == Unsaid::Resolved || (self.alert.phase == Phase::Firing && !self.is_hidden)
     }
 
+    /// Whether it began to fire so often in the window before its last turn, which is no longer ago than that.
     fn is_flapping(&self, pace: &Pace, now: u64) -> bool {
+        let Some(&(last, _)) = self.turns.back() else {
+            return false;
+        };
+        let within = |time: u64, until: u64| time.saturating_add(pace.flap_window_ns) > until;
         let fired = self
             .turns
             .iter()
-            .filter(|&&(time, fires)| fires && time.saturating_add(pace.flap_window_ns) > now);
-        pace.flap_firings > 0 && fired.count() >= pace.flap_firings
+            .filter(|&&(time, fires)| fires && within(time, last));
+        within(last, now) && pace.flap_firings > 0 && fired.count() >= pace.flap_firings
     }
 
     /// Until when nothing is said of it singly, because it flaps and the receiver knows of it: until it has been as it is

@@ -38,7 +38,7 @@ impl Reason {
 pub struct Notified {
     /// The alert as it is: [`Phase::Firing`] or [`Phase::Resolved`].
     pub alert: Alert,
-    /// Whether the notification is because of it.
+    /// Whether its receiver did not know that it is so, or how often it turned.
     pub is_news: bool,
     /// How often it began to fire of late, within the route's window of flapping.
     pub firings: u64,

@@ -327,11 +327,9 @@ impl Route {
             ),
             flap_firings: self.flap_firings.unwrap_or(parent.flap_firings),
         };
-        if pace.flap_firings == 1 || pace.flap_firings > FLAP_FIRINGS_MAX {
-            let words = format!(
-                "is {}; write 2 to {FLAP_FIRINGS_MAX}, or 0 for none",
-                pace.flap_firings
-            );
+        let is_wrong = |firings: &usize| *firings == 1 || *firings > FLAP_FIRINGS_MAX;
+        if let Some(firings) = self.flap_firings.filter(is_wrong) {
+            let words = format!("is {firings}; write 2 to {FLAP_FIRINGS_MAX}, or 0 for none");
             fault(format!("{place}.flap_firings"), words);
         }
         pace

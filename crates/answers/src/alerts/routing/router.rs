@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{Alert, Change, Labels, Phase, calendar},
     Plan,
-    group::{Group, Setting},
+    group::{Group, Setting, Turn},
     inhibit::Inhibitor,
     member::{Member, Told},
     notification::{Notification, Outcome, Reason},
@@ -124,23 +124,24 @@ impl Router {
 
     fn take_alert(&mut self, alert: Alert) {
         let fingerprint = alert.fingerprint();
-        if let Some(places) = self.places.get(&fingerprint) {
-            self.inhibitor.take(&self.plan.inhibitions, &alert);
-            for id in places {
-                let Some(group) = self.groups.get_mut(id) else {
-                    continue;
-                };
-                let setting = setting(&self.plan, group.node);
-                let is_unheard = group.take(fingerprint, alert.clone(), self.now_unix_ns, &setting);
-                self.counts.unheard += u64::from(is_unheard == Some(true));
-            }
-        } else if alert.phase == Phase::Firing {
+        let mut goes_in = alert.phase == Phase::Firing && !self.places.contains_key(&fingerprint);
+        for id in self.places.get(&fingerprint).into_iter().flatten() {
+            let Some(group) = self.groups.get_mut(id) else {
+                continue;
+            };
+            let setting = setting(&self.plan, group.node);
+            let turn = group.take(fingerprint, alert.clone(), self.now_unix_ns, &setting);
+            self.counts.unheard += u64::from(turn == Some(Turn::Unheard));
+            // Some of its groups may have forgotten it already, and others not.
+            goes_in |= turn == Some(Turn::Firing);
+        }
+        if goes_in {
             for node in self.plan.tree.taken(&alert.labels) {
                 self.place(node, alert.clone(), (Told::Nothing, None));
             }
-            if self.places.contains_key(&fingerprint) {
-                self.inhibitor.take(&self.plan.inhibitions, &alert);
-            }
+        }
+        if self.places.contains_key(&fingerprint) {
+            self.inhibitor.take(&self.plan.inhibitions, &alert);
         }
     }
 

@@ -88,13 +88,14 @@ pub struct Failing {
 }
 
 impl Router {
-    /// Every alert of which a receiver has not the last word at that time, or that is hidden from it, and why.
+    /// Every alert of which a receiver has not the last word at that time, or that is hidden from it, and why; by
+    /// receiver, group and labels.
     pub fn held(&self, now_unix_ns: u64) -> Vec<Held> {
         let members = self
             .groups
             .values()
             .flat_map(|group| group.members.values().map(move |member| (group, member)));
-        members
+        let mut held: Vec<Held> = members
             .filter_map(|(group, member)| {
                 let because = self.because(group, member, now_unix_ns)?;
                 let node = &self.plan.tree.nodes[group.node];
@@ -105,7 +106,16 @@ impl Router {
                     because,
                 })
             })
-            .collect()
+            .collect();
+        let order = |held: &Held| {
+            (
+                held.receiver.clone(),
+                held.group_key.clone(),
+                held.alert.labels.clone(),
+            )
+        };
+        held.sort_by_cached_key(order);
+        held
     }
 
     fn because(&self, group: &Group, member: &Member, now: u64) -> Option<Because> {

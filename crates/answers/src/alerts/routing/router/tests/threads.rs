@@ -157,11 +157,11 @@ fn an_inhibited_alert_is_not_told_to_be_resolved_891() {
                 90:00 end"
             ),
             if order.starts_with('a') {
-                "00:30 team: new: *down/a firing
+                "00:35 team: new: *down/a firing
                 01:00 team: held down/b: inhibited by rule 0, by down
                 10:30 team: resolved: *down/a resolved"
             } else {
-                "00:30 team: new: *down/a firing
+                "00:35 team: new: *down/a firing
                 01:00 team: held down/b: inhibited by rule 0, by down
                 10:31 team: resolved: *down/a resolved"
             },
@@ -229,8 +229,8 @@ fn an_inhibited_alert_stays_inhibited_over_a_restart_4064() {
         120:20 fire down collector=a
         180:00 end",
         // Without its memory it says once more what it does not know to have said, and still not what is inhibited.
-        "00:30 team: new: *down/a firing
-        120:30 team: new: *down/a firing",
+        "00:35 team: new: *down/a firing
+        120:50 team: new: *down/a firing",
     );
 }
 
@@ -288,7 +288,7 @@ fn a_group_says_what_changed_and_what_goes_on_1403() {
         400:00 end",
         "00:30 team: new: *down/1 firing, *down/3 firing
         15:30 team: changed: *down/3 resolved, down/1 firing
-        21:30 team: changed: *down/3 firing (2 times in 1250 s), down/1 firing, down/2 firing
+        21:30 team: changed: *down/2 firing, *down/3 firing (2 times in 1250 s), down/1 firing
         261:30 team: repeat: down/1 firing, down/2 firing, down/3 firing
         300:30 team: resolved: *down/1 resolved, *down/2 resolved, *down/3 resolved",
     );
