@@ -123,8 +123,8 @@ impl Group {
         now: u64,
         setting: &Setting<'_>,
     ) -> Option<Turn> {
-        let said = self.flight.iter().flat_map(|flight| &flight.said);
-        let is_said = said.into_iter().any(|said| said.fingerprint == fingerprint);
+        let mut said = self.flight.iter().flat_map(|flight| &flight.said);
+        let is_said = said.any(|said| said.fingerprint == fingerprint);
         let member = self.members.get_mut(&fingerprint)?;
         let before = member.alert.phase;
         member.take(alert, now, setting.pace);

@@ -285,7 +285,7 @@ impl Route {
     }
 
     fn pace(&self, parent: Pace, place: &str, fault: &mut dyn FnMut(String, String)) -> Pace {
-        let mut read = |key: &str, text: &Option<String>, else_ns: u64, least_ns: u64| {
+        let mut read = |key: &str, text: Option<&str>, else_ns: u64, least_ns: u64| {
             let Some(text) = text else {
                 return else_ns;
             };
@@ -306,22 +306,22 @@ impl Route {
                 })
         };
         let pace = Pace {
-            wait_ns: read("group_wait", &self.group_wait, parent.wait_ns, 0),
+            wait_ns: read("group_wait", self.group_wait.as_deref(), parent.wait_ns, 0),
             interval_ns: read(
                 "group_interval",
-                &self.group_interval,
+                self.group_interval.as_deref(),
                 parent.interval_ns,
                 INTERVAL_NS_MIN,
             ),
             repeat_ns: read(
                 "repeat_interval",
-                &self.repeat_interval,
+                self.repeat_interval.as_deref(),
                 parent.repeat_ns,
                 INTERVAL_NS_MIN,
             ),
             flap_window_ns: read(
                 "flap_window",
-                &self.flap_window,
+                self.flap_window.as_deref(),
                 parent.flap_window_ns,
                 INTERVAL_NS_MIN,
             ),

@@ -3,7 +3,7 @@
 //! Invariant: a group is looked at when it is due, when something in it changed, or when something that hid a part of it
 //! ended; so an hour in which nothing happens costs nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub struct Counts {
     pub sent: u64,
     /// Those that arrived.
     pub delivered: u64,
-    /// Those that did not, for now.
+    /// Those that did not, and are tried again.
     pub failed: u64,
     /// Those that the receiver does not want.
     pub refused: u64,
@@ -171,13 +171,10 @@ impl Router {
         let fingerprint = alert.fingerprint();
         let pace = self.plan.tree.nodes[node].pace;
         if let Some(group) = self.groups.get_mut(&id)
-            && !group.members.contains_key(&fingerprint)
+            && let Entry::Vacant(member) = group.members.entry(fingerprint)
         {
+            member.insert(Member::new(alert, told, told_unix_ns, now, &pace));
             group.sent_unix_ns = group.sent_unix_ns.max(told_unix_ns);
-            group.members.insert(
-                fingerprint,
-                Member::new(alert, told, told_unix_ns, now, &pace),
-            );
             group.schedule(&pace, now);
             self.members += 1;
             self.places.entry(fingerprint).or_default().insert(id);

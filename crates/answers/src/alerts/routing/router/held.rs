@@ -11,7 +11,7 @@ use super::{
     Router,
 };
 
-/// Why a receiver is not told of an alert, for now.
+/// Why a receiver is not told of an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Because {
