@@ -81,36 +81,31 @@ fn plain(title: &str, notification: &Notification, external_url: &str) -> String
 }
 
 fn html(title: &str, notification: &Notification, external_url: &str) -> String {
-    let mut html = format!(
-        "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>{0}</title></head><body>\n<h2>{0}</h2>\n",
-        escaped(title)
-    );
+    let title = escaped(title);
+    let head = format!("<meta charset=\"utf-8\"><title>{title}</title>");
+    let mut parts = vec![format!(
+        "<!DOCTYPE html>\n<html><head>{head}</head><body>\n<h2>{title}</h2>\n"
+    )];
     for notified in &notification.alerts {
         let words = text::words(notified, ALERT_CHARS_MAX);
         let lines = words
             .lines
             .iter()
             .map(|line| format!("<br>{}", escaped(line)));
-        html.push_str(&format!(
-            "<p><strong>{}</strong>{}</p>\n",
-            escaped(&words.headline),
-            lines.collect::<String>()
-        ));
+        let (headline, lines) = (escaped(&words.headline), lines.collect::<String>());
+        parts.push(format!("<p><strong>{headline}</strong>{lines}</p>\n"));
     }
-    if let Some(rest) = text::rest(notification) {
-        html.push_str(&format!("<p>{}</p>\n", escaped(&rest)));
-    }
-    let sent = format!(
-        "Sent {} to {}.",
-        calendar::readable(notification.time_unix_ns),
-        notification.receiver
-    );
-    let link = if external_url.is_empty() {
-        String::new()
+    parts.extend(text::rest(notification).map(|rest| format!("<p>{}</p>\n", escaped(&rest))));
+    let time = calendar::readable(notification.time_unix_ns);
+    let sent = escaped(&format!("Sent {time} to {}.", notification.receiver));
+    let url = escaped(external_url);
+    let link = if url.is_empty() {
+        url
     } else {
-        format!(" <a href=\"{0}\">{0}</a>", escaped(external_url))
+        format!(" <a href=\"{url}\">{url}</a>")
     };
-    html + &format!("<p>{}{link}</p>\n</body></html>\n", escaped(&sent))
+    parts.push(format!("<p>{sent}{link}</p>\n</body></html>\n"));
+    parts.concat()
 }
 
 fn escaped(text: &str) -> String {

@@ -22,7 +22,8 @@ const ALERT_CHARS_MAX: usize = 1_000;
 #[derive(Serialize)]
 struct Event<'a> {
     routing_key: &'a str,
-    event_action: &'static str,
+    #[serde(rename = "event_action")]
+    action: &'static str,
     dedup_key: String,
     client: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -81,7 +82,7 @@ fn event<'a>(
     };
     Event {
         routing_key,
-        event_action: if notification.status == Phase::Resolved {
+        action: if notification.status == Phase::Resolved {
             "resolve"
         } else {
             "trigger"

@@ -52,9 +52,9 @@ pub(super) fn body(notification: &Notification, external_url: &str) -> Vec<u8> {
         let left = ALERT_CHARS_MAX - bold.chars().count().min(ALERT_CHARS_MAX);
         let lines = escaped(&words.lines.join("\n"), left);
         blocks.push(section(format!("{bold}\n{lines}").trim_end().to_owned()));
-        let line = escaped(&words.headline, ALERT_CHARS_MAX);
-        if fallback.chars().count() + line.chars().count() < FALLBACK_CHARS_MAX {
-            fallback = format!("{fallback}\n{line}");
+        let headline = escaped(&words.headline, ALERT_CHARS_MAX);
+        if fallback.chars().count() + headline.chars().count() < FALLBACK_CHARS_MAX {
+            fallback = format!("{fallback}\n{headline}");
         }
     }
     blocks.extend(text::rest(notification).map(|text| section(escaped(&text, 300))));

@@ -145,7 +145,8 @@ impl Member {
         let calm_ns = (2 * gaps.max().unwrap_or(0))
             .max(pace.interval_ns)
             .min(pace.flap_window_ns / 2);
-        let calm = times.last()?.saturating_add(calm_ns);
+        let (last, _) = self.turns.back()?;
+        let calm = last.saturating_add(calm_ns);
         Some(calm.min(told.saturating_add(pace.repeat_ns)))
     }
 

@@ -62,7 +62,10 @@ pub(super) struct Mute {
     spans: Vec<Span>,
 }
 
-type Ranges = Vec<(i32, i32)>;
+type Range = (i32, i32);
+type Ranges = Vec<Range>;
+/// How one entry of a list is read.
+type Read = dyn Fn(&str) -> Result<Range, String>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Span {
@@ -75,10 +78,7 @@ struct Span {
 impl MuteTimes {
     /// As meant; what is wrong goes to `fault` with its place inside of these.
     pub(super) fn check(&self, mut fault: impl FnMut(String, String)) -> Mute {
-        let mut list = |place: String,
-                        texts: &[String],
-                        read: &dyn Fn(&str) -> Result<(i32, i32), String>|
-         -> Ranges {
+        let mut list = |place: String, texts: &[String], read: &Read| -> Ranges {
             let mut ranges = Ranges::new();
             for (index, text) in texts.iter().enumerate() {
                 match read(text) {

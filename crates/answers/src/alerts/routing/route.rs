@@ -92,8 +92,8 @@ impl Node {
         match &self.group_by {
             GroupBy::Everything => labels.clone(),
             GroupBy::Labels(names) => {
-                let named = names.iter().filter_map(|name| labels.get_key_value(name));
-                named
+                let shared = names.iter().filter_map(|name| labels.get_key_value(name));
+                shared
                     .map(|(name, value)| (name.clone(), value.clone()))
                     .collect()
             }
@@ -305,7 +305,7 @@ impl Route {
                     else_ns
                 })
         };
-        let pace = Pace {
+        let own = Pace {
             wait_ns: read("group_wait", self.group_wait.as_deref(), parent.wait_ns, 0),
             interval_ns: read(
                 "group_interval",
@@ -332,7 +332,7 @@ impl Route {
             let words = format!("is {firings}; write 2 to {FLAP_FIRINGS_MAX}, or 0 for none");
             fault(format!("{place}.flap_firings"), words);
         }
-        pace
+        own
     }
 }
 

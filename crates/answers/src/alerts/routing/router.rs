@@ -118,11 +118,11 @@ impl Router {
     pub fn take(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             self.now_unix_ns = self.now_unix_ns.max(change.time_unix_ns);
-            self.take_alert(change.alert);
+            self.take_alert(&change.alert);
         }
     }
 
-    fn take_alert(&mut self, alert: Alert) {
+    fn take_alert(&mut self, alert: &Alert) {
         let fingerprint = alert.fingerprint();
         let mut goes_in = alert.phase == Phase::Firing && !self.places.contains_key(&fingerprint);
         for id in self.places.get(&fingerprint).into_iter().flatten() {
@@ -141,7 +141,7 @@ impl Router {
             }
         }
         if self.places.contains_key(&fingerprint) {
-            self.inhibitor.take(&self.plan.inhibitions, &alert);
+            self.inhibitor.take(&self.plan.inhibitions, alert);
         }
     }
 
@@ -198,7 +198,7 @@ impl Router {
                 (fingerprint, alert)
             })
             .collect();
-        over.into_values().for_each(|alert| self.take_alert(alert));
+        over.values().for_each(|alert| self.take_alert(alert));
     }
 
     /// What is to be sent now. Each notification is on its way until [`Router::answered`] says what came of it, or for ten
