@@ -11,5 +11,8 @@
 //! Invariant: nobody is told that something is resolved that they were not told of.
 
 mod alert;
+mod calendar;
+pub mod payload;
+pub mod routing;
 
 pub use self::alert::{Alert, Change, Labels, Phase, Severity};
