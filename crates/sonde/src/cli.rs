@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod config;
+pub mod export;
 pub mod flame;
 pub mod query;
 pub mod queue;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 use self::{
     compare::CompareArguments,
     config::{CatalogArguments, ConfigArguments},
+    export::ExportArguments,
     flame::FlameArguments,
     query::QueryArguments,
     queue::{QueueArguments, Semconv},
@@ -75,12 +77,6 @@ const LOGS_HELP: &str = "\
 Examples:
   sonde logs --severity warn --from -1d
   sonde logs --follow --service trainer";
-
-const EXPORT_HELP: &str = "\
-Example:
-  sonde export --from -15m session.zip    then, elsewhere: sonde import session.zip
-  sonde export --from -15m report.html    a page in one file, for a bug report
-  sonde export --trace ID report.html     the same, of one trace";
 
 const IMPORT_HELP: &str = "\
 Example:
@@ -142,8 +138,9 @@ pub enum Command {
     /// Record what `top` would show, to look at it later.
     #[command(after_help = top::RECORD_HELP)]
     Record(RecordArguments),
-    /// Write what a collector has into a file that `import` reads, or into a page that needs no collector, without secrets.
-    #[command(after_help = EXPORT_HELP)]
+    /// Write what a collector has into a file that `import` reads, or into a page that needs no collector, without secrets; or
+    /// what other programs import: dashboards.
+    #[command(after_help = export::HELP)]
     Export(ExportArguments),
     /// Send recordings, or what `export` wrote, to a collector, to look at them on its page.
     #[command(after_help = IMPORT_HELP)]
@@ -374,28 +371,6 @@ pub struct MetricsArguments {
 /// The command line of `sonde doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// Which collector.
-    #[command(flatten)]
-    pub collector: CollectorArguments,
-    /// For people or for programs.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-}
-
-/// The command line of `sonde export`.
-#[derive(Debug, Args)]
-pub struct ExportArguments {
-    /// The file: a zip of OTLP in JSON, or, where its name ends in .html, the page with everything in it.
-    pub output: PathBuf,
-    /// In a page, this trace alone, and what was measured from a minute before it to a minute after it; may be given several times.
-    #[arg(long, value_name = "ID")]
-    pub trace: Vec<String>,
-    /// In a page, how many traces at most: the slowest, those that failed, and then the newest.
-    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub traces: u32,
-    /// Which time.
-    #[command(flatten)]
-    pub range: RangeArguments,
     /// Which collector.
     #[command(flatten)]
     pub collector: CollectorArguments,
