@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod cardinality;
 pub mod compare;
 pub mod config;
 pub mod export;
@@ -17,6 +18,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use self::{
+    cardinality::CardinalityArguments,
     compare::CompareArguments,
     config::{CatalogArguments, ConfigArguments},
     export::ExportArguments,
@@ -127,6 +129,9 @@ pub enum Command {
         #[command(subcommand)]
         what: Semconv,
     },
+    /// Say which labels of metrics make how many series, which of them are identifiers, and what takes them away.
+    #[command(after_help = cardinality::HELP)]
+    Cardinality(CardinalityArguments),
     /// Ask in SQL.
     #[command(after_help = query::HELP)]
     Query(QueryArguments),

@@ -1,0 +1,316 @@
+//! Rules that take a label from a metric as its readings come, so that series which differ in that label alone become one.
+//!
+//! What coincides is added up, never overwritten, and how depends on what it is:
+//! - **Delta** totals of a request are added: each says what came since the reading before.
+//! - **Totals that only grow** are counted on. Of each series that was sent the last value is known, and what it grew by is added to
+//!   the total of the series that is kept, which begins at 0 when the first reading comes. A series that goes away, or begins
+//!   anew, thus never takes anything from the total, and nothing is counted twice where a request is sent again.
+//! - **Totals that go up and down** are the sum of the last values of what was seen in [`LEVEL_NS`].
+//! - **Gauges** are the newest reading, as in a view of OpenTelemetry's SDKs that leaves an attribute out.
+//! - **Histograms** are left as they are: their buckets may differ.
+//!
+//! The value that was taken away is moved to the reading's exemplars, where it has any.
+//!
+//! Invariant: at most [`SENT_MAX`] series that were sent are known; readings of further ones are refused and counted. Those
+//! that are silent for [`IDLE_NS`] are forgotten.
+
+mod known;
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::{BuildHasher as _, Hash as _, Hasher},
+    sync::{Mutex, PoisonError},
+};
+
+use radiosonde_store::row::{PointKind, Value};
+
+use self::known::Known;
+use super::{attributes::Source, names, sink::PointItem};
+
+/// Most series that were sent of which the last value is kept, some 50 bytes each.
+pub(super) const SENT_MAX: usize = 200_000;
+/// How long one may be silent: longer than any interval at which metrics are sent.
+const IDLE_NS: i64 = 3600 * 1_000_000_000;
+/// How long the last value of a total that goes up and down counts: as long as Prometheus looks back for one.
+const LEVEL_NS: i64 = 300 * 1_000_000_000;
+/// Most exemplars of one reading that is kept: the newest.
+const EXEMPLARS_MAX: usize = 10;
+
+/// A rule: which label is taken from which metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Drop {
+    /// Of this service alone; of every one without.
+    pub(crate) service: Option<String>,
+    /// The label.
+    pub(crate) label: String,
+}
+
+/// Rules, and what is known of the series that they are about.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    /// By metric.
+    drops: HashMap<String, Vec<Drop>>,
+    known: Mutex<Known>,
+    /// Random, so that nobody can send series that are taken for each other.
+    state: RandomState,
+}
+
+/// The readings of a request that rules are about, by the series that is kept.
+#[derive(Debug, Default)]
+pub(super) struct Joining {
+    kept: Vec<Kept>,
+    places: HashMap<u64, usize>,
+}
+
+/// A series that is kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// What it is known by.
+    key: u64,
+    pub(super) service: String,
+    pub(super) resource: String,
+    pub(super) scope: String,
+    pub(super) name: String,
+    pub(super) unit: String,
+    pub(super) kind: PointKind,
+    is_delta: bool,
+    attributes: Vec<(String, Owned)>,
+    readings: Vec<Sent>,
+}
+
+/// A reading that was sent.
+#[derive(Debug)]
+struct Sent {
+    /// What its series is known by.
+    key: u64,
+    start_unix_ns: i64,
+    time_unix_ns: i64,
+    value: f64,
+    exemplars: String,
+}
+
+/// A value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+enum Owned {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Json(String),
+}
+
+/// What becomes of the readings of a series that is kept.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) start_unix_ns: i64,
+    pub(super) time_unix_ns: i64,
+    pub(super) value: f64,
+    /// As a JSON list; empty for none.
+    pub(super) exemplars: String,
+}
+
+impl Rules {
+    /// These rules, by metric.
+    pub(crate) fn new(rules: impl IntoIterator<Item = (String, Drop)>) -> Self {
+        let mut drops: HashMap<String, Vec<Drop>> = HashMap::new();
+        for (metric, drop) in rules {
+            drops.entry(metric).or_default().push(drop);
+        }
+        Self {
+            drops,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.drops.is_empty()
+    }
+
+    /// The labels that are taken from a metric of a service.
+    pub(super) fn labels(&self, point: &PointItem<'_>, source: &Source) -> Vec<&str> {
+        if point.kind == PointKind::Histogram {
+            return Vec::new();
+        }
+        let drops = self.drops.get(point.name).into_iter().flatten();
+        let service = source.origin().service;
+        drops
+            .filter(|drop| drop.service.as_ref().is_none_or(|of| of == service))
+            .map(|drop| drop.label.as_str())
+            .collect()
+    }
+
+    /// Puts a reading aside until the request is whole, without these labels.
+    pub(super) fn put(
+        &self,
+        joining: &mut Joining,
+        (source, point): (&Source, &PointItem<'_>),
+        (start_unix_ns, time_unix_ns, value): (i64, i64, f64),
+        (attributes, dropped): (&[(&str, Value<'_>)], &[&str]),
+    ) {
+        let mut all: Vec<&(&str, Value<'_>)> = attributes.iter().collect();
+        all.sort_by_key(|(name, _)| *name);
+        let is_kept = |(name, _): &&&(&str, Value<'_>)| !dropped.contains(name);
+        let kept: Vec<_> = all
+            .iter()
+            .copied()
+            .filter(|entry| is_kept(&entry))
+            .collect();
+        let key = self.key(source, point, &kept);
+        let sent = Sent {
+            key: self.key(source, point, &all),
+            start_unix_ns,
+            time_unix_ns,
+            value,
+            exemplars: with_labels(point.exemplars, attributes, dropped),
+        };
+        let place = *joining.places.entry(key).or_insert_with(|| {
+            let origin = source.origin();
+            let delta = Value::Text(names::DELTA);
+            joining.kept.push(Kept {
+                key,
+                service: origin.service.to_owned(),
+                resource: origin.resource.to_owned(),
+                scope: origin.scope.to_owned(),
+                name: point.name.to_owned(),
+                unit: point.unit.to_owned(),
+                kind: point.kind,
+                is_delta: kept
+                    .iter()
+                    .any(|(name, value)| *name == names::TEMPORALITY && *value == delta),
+                attributes: kept
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), Owned::of(*value)))
+                    .collect(),
+                readings: Vec::new(),
+            });
+            joining.kept.len() - 1
+        });
+        joining.kept[place].readings.push(sent);
+    }
+
+    /// Adds up what was put aside, at this time. Gives what becomes of each series, none where all of its readings were refused; and
+    /// how many readings were.
+    pub(super) fn join(&self, joining: &Joining, now_unix_ns: i64) -> (Vec<Option<Joined>>, u64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.forget(now_unix_ns);
+        let mut refused = 0;
+        let joined = joining.kept.iter().map(|kept| {
+            let (joined, no_room) = known.join(kept, now_unix_ns);
+            refused += no_room;
+            joined
+        });
+        (joined.collect(), refused)
+    }
+
+    fn key(&self, source: &Source, point: &PointItem<'_>, entries: &[&(&str, Value<'_>)]) -> u64 {
+        let origin = source.origin();
+        let mut hasher = self.state.build_hasher();
+        (origin.service, origin.resource, origin.scope).hash(&mut hasher);
+        (point.name, point.unit, point.kind.text()).hash(&mut hasher);
+        for (name, value) in entries {
+            name.hash(&mut hasher);
+            hash(*value, &mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+impl Joining {
+    /// How many rows this becomes at most.
+    pub(super) const fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(super) fn kept(&self) -> &[Kept] {
+        &self.kept
+    }
+}
+
+impl Kept {
+    /// The attributes that are left.
+    pub(super) fn attributes(&self) -> Vec<(&str, Value<'_>)> {
+        let entries = self.attributes.iter();
+        entries
+            .map(|(name, value)| (name.as_str(), value.get()))
+            .collect()
+    }
+
+    /// The newest exemplars of all readings.
+    fn exemplars(&self) -> String {
+        let lists = self.readings.iter().rev();
+        let mut newest: Vec<serde_json::Value> = lists
+            .filter_map(|sent| serde_json::from_str::<Vec<_>>(&sent.exemplars).ok())
+            .flatten()
+            .take(EXEMPLARS_MAX)
+            .collect();
+        if newest.is_empty() {
+            return String::new();
+        }
+        newest.reverse();
+        serde_json::Value::Array(newest).to_string()
+    }
+}
+
+impl Owned {
+    fn of(value: Value<'_>) -> Self {
+        match value {
+            Value::Bool(value) => Self::Bool(value),
+            Value::Int(value) => Self::Int(value),
+            Value::Float(value) => Self::Float(value),
+            Value::Text(text) => Self::Text(text.to_owned()),
+            Value::Json(json) => Self::Json(json.to_owned()),
+        }
+    }
+
+    fn get(&self) -> Value<'_> {
+        match self {
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Int(value) => Value::Int(*value),
+            Self::Float(value) => Value::Float(*value),
+            Self::Text(text) => Value::Text(text),
+            Self::Json(json) => Value::Json(json),
+        }
+    }
+}
+
+fn hash(value: Value<'_>, hasher: &mut impl Hasher) {
+    match value {
+        Value::Bool(value) => (0_u8, value).hash(hasher),
+        Value::Int(value) => (1_u8, value).hash(hasher),
+        Value::Float(value) => (2_u8, value.to_bits()).hash(hasher),
+        Value::Text(text) => (3_u8, text).hash(hasher),
+        Value::Json(json) => (4_u8, json).hash(hasher),
+    }
+}
+
+/// A list of exemplars with the labels that their reading has no longer.
+fn with_labels(list: &str, attributes: &[(&str, Value<'_>)], dropped: &[&str]) -> String {
+    if list.is_empty() {
+        return String::new();
+    }
+    let Ok(mut exemplars) = serde_json::from_str::<Vec<serde_json::Map<_, _>>>(list) else {
+        return String::new();
+    };
+    let gone = attributes.iter().filter(|(name, _)| dropped.contains(name));
+    for (name, value) in gone {
+        let value = match *value {
+            Value::Bool(value) => value.into(),
+            Value::Int(value) => value.into(),
+            Value::Float(value) => value.into(),
+            Value::Text(text) => text.into(),
+            Value::Json(json) => serde_json::from_str(json).unwrap_or_default(),
+        };
+        for exemplar in &mut exemplars {
+            let own = exemplar
+                .entry("attributes")
+                .or_insert_with(|| serde_json::Map::new().into());
+            if let Some(own) = own.as_object_mut() {
+                own.insert((*name).to_owned(), serde_json::Value::clone(&value));
+            }
+        }
+    }
+    serde_json::to_string(&exemplars).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
