@@ -9,7 +9,7 @@ mod identifier;
 mod rule;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
@@ -23,7 +23,7 @@ pub use self::{
 /// Bytes of a reading, before compression: its time and start in nanoseconds, and its value, eight bytes each.
 pub const READING_BYTES: u64 = 24;
 /// Values of a label that are shown.
-const EXAMPLES: usize = 3;
+const TOP: usize = 3;
 
 /// One series, as it was received.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +72,15 @@ impl Series {
     }
 }
 
+/// A value of a label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The value.
+    pub value: String,
+    /// How many series have it.
+    pub series: usize,
+}
+
 /// What a label costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Label {
@@ -79,8 +88,8 @@ pub struct Label {
     pub name: String,
     /// How many different values it has.
     pub values: usize,
-    /// The first of them, in their order.
-    pub examples: Vec<String>,
+    /// Those that most series have.
+    pub top: Vec<Held>,
     /// Who sends it.
     pub services: Vec<String>,
     /// How many series the metric would have without it.
@@ -192,27 +201,37 @@ fn label(
     let having = series
         .iter()
         .filter_map(|one| Some((*one, value(one, name)?)));
-    // When each value was first seen: what grows with time is counted by somebody.
-    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+    // When each value was first seen, for what grows with time is counted by somebody; and which series have it.
+    let mut values: BTreeMap<&str, (i64, HashSet<u64>)> = BTreeMap::new();
     let mut services = BTreeSet::new();
     for (one, value) in having {
-        let seen = first.entry(value).or_insert(one.first_unix_ns);
+        let (seen, series) = values.entry(value).or_insert((i64::MAX, HashSet::new()));
         *seen = one.first_unix_ns.min(*seen);
+        series.insert(one.without(None));
         services.insert(one.service.clone());
     }
     let (without, without_bytes) = merged(series, Some(name));
     let series_saved = whole.saturating_sub(without);
-    let mut in_time: Vec<(i64, &str)> = first.iter().map(|(value, seen)| (*seen, *value)).collect();
+    let mut top: Vec<Held> = values
+        .iter()
+        .map(|(value, (_, series))| Held {
+            value: (*value).to_owned(),
+            series: series.len(),
+        })
+        .collect();
+    // Of equal ones the order of the values stays.
+    top.sort_by_key(|held| std::cmp::Reverse(held.series));
+    top.truncate(TOP);
+    let mut in_time: Vec<(i64, &str)> = values
+        .iter()
+        .map(|(value, (seen, _))| (*seen, *value))
+        .collect();
     in_time.sort_unstable();
     let in_time: Vec<&str> = in_time.into_iter().map(|(_, value)| value).collect();
     Label {
         name: name.to_owned(),
-        values: first.len(),
-        examples: first
-            .keys()
-            .take(EXAMPLES)
-            .map(|value| (*value).to_owned())
-            .collect(),
+        values: values.len(),
+        top,
         services: services.into_iter().collect(),
         series_without: without,
         series_saved,

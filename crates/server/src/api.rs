@@ -172,7 +172,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/workers", get(workers))
         .route("/api/v1/queues", get(queues))
         .route("/api/v1/semconv", get(semconv))
-        .route("/api/v1/cardinality", get(cardinality))
+        .route("/api/v1/cardinality", get(cardinality::get))
         .route("/api/v1/engines", get(engines))
         .route("/api/v1/dashboards", get(all_dashboards))
         .route("/api/v1/dashboards/{name}", get(one_dashboard))
@@ -298,10 +298,6 @@ async fn workers(State(api): State<Arc<Api>>, uri: Uri) -> Response {
 
 async fn queues(State(api): State<Arc<Api>>, uri: Uri) -> Response {
     with_params(api, &uri, |api, params| queues::answer(api, &params)).await
-}
-
-async fn cardinality(State(api): State<Arc<Api>>, uri: Uri) -> Response {
-    with_params(api, &uri, |api, params| cardinality::answer(api, &params)).await
 }
 
 async fn semconv(State(api): State<Arc<Api>>, uri: Uri) -> Response {

@@ -91,10 +91,8 @@ fn metric_words(out: &mut String, metric: &Value) {
     );
     let row = |label: &Value| {
         let cell = |name: &str| member(label, name);
-        let examples: Vec<&str> = list(label, "examples")
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
+        let held = |held: &Value| format!("{} ({})", member(held, "value"), member(held, "series"));
+        let top: Vec<String> = list(label, "top").iter().map(held).collect();
         let identifier = &label["identifier"];
         vec![
             cell("name"),
@@ -107,7 +105,7 @@ fn metric_words(out: &mut String, metric: &Value) {
             } else {
                 format!("identifiers: {}", member(identifier, "why"))
             },
-            examples.join(", "),
+            top.join(", "),
         ]
     };
     let rows: Vec<_> = list(metric, "labels").iter().map(row).collect();
@@ -121,7 +119,7 @@ fn metric_words(out: &mut String, metric: &Value) {
         ("saved", Side::Right),
         ("bytes", Side::Right),
         ("looks like", Side::Left),
-        ("such as", Side::Left),
+        ("most series have", Side::Left),
     ];
     for line in table(&headings, &rows).lines() {
         out.extend(["    ", line, "\n"]);

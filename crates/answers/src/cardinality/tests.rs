@@ -55,7 +55,12 @@ fn an_injected_user_id_is_found_with_what_it_costs_and_what_takes_it_away() {
         ("user_id", 30, 3, 58)
     );
     assert_eq!(label.services, ["shop"]);
-    assert_eq!(label.examples, ["user-0", "user-1", "user-10"]);
+    let top: Vec<_> = label
+        .top
+        .iter()
+        .map(|held| (held.value.as_str(), held.series))
+        .collect();
+    assert_eq!(top, [("user-0", 2), ("user-1", 2), ("user-10", 2)]);
     assert_eq!(label.identifier.as_ref().unwrap().kind, Kind::Numbered);
     assert_eq!(
         label.rule.as_ref().unwrap().collector.as_deref().unwrap(),
@@ -65,6 +70,8 @@ fn an_injected_user_id_is_found_with_what_it_costs_and_what_takes_it_away() {
     let route = &metric.labels[1];
     assert_eq!((route.values, route.series_saved), (2, 30));
     assert_eq!(route.identifier, None);
+    let top = (route.top[0].value.as_str(), route.top[0].series);
+    assert_eq!(top, ("/pay", 31));
     // A label without which nothing is the same needs no rule.
     assert_eq!(report.metrics[1].labels[0].rule, None);
 }

@@ -1,5 +1,8 @@
 //! Which labels of metrics make how many series.
 
+use std::sync::Arc;
+
+use axum::{extract::State, http::Uri, response::Response};
 use radiosonde_answers::cardinality::{Metric, Report, Series, report};
 use serde::Serialize;
 use serde_json::Value;
@@ -8,6 +11,7 @@ use super::{
     Api,
     params::Params,
     rows::{Row, literal},
+    with_params,
 };
 use crate::problem::Problem;
 
@@ -30,7 +34,11 @@ pub(super) struct Cardinality {
     more_metrics: usize,
 }
 
-pub(super) fn answer(api: &Api, params: &Params) -> Result<Cardinality, Problem> {
+pub(super) async fn get(State(api): State<Arc<Api>>, uri: Uri) -> Response {
+    with_params(api, &uri, |api, params| answer(api, &params)).await
+}
+
+fn answer(api: &Api, params: &Params) -> Result<Cardinality, Problem> {
     let range = params.range()?;
     let of_metric = match &params.q {
         Some(text) => format!(" AND strpos(name, {}) > 0", literal(text)),

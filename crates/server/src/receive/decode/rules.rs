@@ -19,10 +19,13 @@ mod known;
 use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::{BuildHasher as _, Hash as _, Hasher},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use radiosonde_store::row::{PointKind, Value};
+use radiosonde_store::{
+    Rows,
+    row::{Origin, PointKind, PointRow, Value},
+};
 
 use self::known::Known;
 use super::{attributes::Source, names, sink::PointItem};
@@ -55,24 +58,31 @@ pub(crate) struct Rules {
     state: RandomState,
 }
 
-/// The readings of a request that rules are about, by the series that is kept.
+/// The readings of a request that rules are about, until all have come.
+#[derive(Debug)]
+pub(super) struct Ruled {
+    rules: Arc<Rules>,
+    joining: Joining,
+}
+
+/// Readings by the series that is kept.
 #[derive(Debug, Default)]
-pub(super) struct Joining {
+struct Joining {
     kept: Vec<Kept>,
     places: HashMap<u64, usize>,
 }
 
 /// A series that is kept.
 #[derive(Debug)]
-pub(super) struct Kept {
+struct Kept {
     /// What it is known by.
     key: u64,
-    pub(super) service: String,
-    pub(super) resource: String,
-    pub(super) scope: String,
-    pub(super) name: String,
-    pub(super) unit: String,
-    pub(super) kind: PointKind,
+    service: String,
+    resource: String,
+    scope: String,
+    name: String,
+    unit: String,
+    kind: PointKind,
     is_delta: bool,
     attributes: Vec<(String, Owned)>,
     readings: Vec<Sent>,
@@ -101,12 +111,12 @@ enum Owned {
 
 /// What becomes of the readings of a series that is kept.
 #[derive(Debug)]
-pub(super) struct Joined {
-    pub(super) start_unix_ns: i64,
-    pub(super) time_unix_ns: i64,
-    pub(super) value: f64,
+struct Joined {
+    start_unix_ns: i64,
+    time_unix_ns: i64,
+    value: f64,
     /// As a JSON list; empty for none.
-    pub(super) exemplars: String,
+    exemplars: String,
 }
 
 impl Rules {
@@ -122,12 +132,12 @@ impl Rules {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.drops.is_empty()
     }
 
     /// The labels that are taken from a metric of a service.
-    pub(super) fn labels(&self, point: &PointItem<'_>, source: &Source) -> Vec<&str> {
+    fn labels(&self, point: &PointItem<'_>, source: &Source) -> Vec<&str> {
         if point.kind == PointKind::Histogram {
             return Vec::new();
         }
@@ -140,7 +150,7 @@ impl Rules {
     }
 
     /// Puts a reading aside until the request is whole, without these labels.
-    pub(super) fn put(
+    fn put(
         &self,
         joining: &mut Joining,
         (source, point): (&Source, &PointItem<'_>),
@@ -190,7 +200,7 @@ impl Rules {
 
     /// Adds up what was put aside, at this time. Gives what becomes of each series, none where all of its readings were refused; and
     /// how many readings were.
-    pub(super) fn join(&self, joining: &Joining, now_unix_ns: i64) -> (Vec<Option<Joined>>, u64) {
+    fn join(&self, joining: &Joining, now_unix_ns: i64) -> (Vec<Option<Joined>>, u64) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.forget(now_unix_ns);
         let mut refused = 0;
@@ -215,20 +225,67 @@ impl Rules {
     }
 }
 
-impl Joining {
-    /// How many rows this becomes at most.
-    pub(super) const fn len(&self) -> usize {
-        self.kept.len()
+impl Ruled {
+    /// None where there are no rules.
+    pub(super) fn new(rules: &Arc<Rules>) -> Option<Self> {
+        (!rules.is_empty()).then(|| Self {
+            rules: Arc::clone(rules),
+            joining: Joining::default(),
+        })
     }
 
-    pub(super) fn kept(&self) -> &[Kept] {
-        &self.kept
+    /// How many rows this becomes at most.
+    pub(super) const fn len(&self) -> usize {
+        self.joining.kept.len()
+    }
+
+    /// Takes a reading, of which `reading` is start, time and value, where a rule is about it.
+    pub(super) fn take(
+        &mut self,
+        (source, point): (&Source, &PointItem<'_>),
+        reading: (i64, i64, f64),
+        attributes: &[(&str, Value<'_>)],
+    ) -> bool {
+        let dropped = self.rules.labels(point, source);
+        let is_ruled = !dropped.is_empty();
+        if is_ruled {
+            let labels = (attributes, dropped.as_slice());
+            self.rules
+                .put(&mut self.joining, (source, point), reading, labels);
+        }
+        is_ruled
+    }
+
+    /// Makes rows of the readings, and says how many were refused.
+    pub(super) fn finish(self, now_unix_ns: i64, rows: &mut Rows) -> u64 {
+        let (joined, refused) = self.rules.join(&self.joining, now_unix_ns);
+        for (kept, joined) in self.joining.kept.iter().zip(joined) {
+            let Some(joined) = joined else { continue };
+            rows.point(&PointRow {
+                origin: Origin {
+                    service: &kept.service,
+                    resource: &kept.resource,
+                    scope: &kept.scope,
+                },
+                name: &kept.name,
+                unit: &kept.unit,
+                kind: kept.kind,
+                time_unix_ns: joined.time_unix_ns,
+                start_unix_ns: joined.start_unix_ns,
+                value: joined.value,
+                count: 0,
+                distribution: "",
+                exemplars: &joined.exemplars,
+                attributes: &kept.attributes(),
+            });
+        }
+        refused
     }
 }
 
 impl Kept {
     /// The attributes that are left.
-    pub(super) fn attributes(&self) -> Vec<(&str, Value<'_>)> {
+    fn attributes(&self) -> Vec<(&str, Value<'_>)> {
         let entries = self.attributes.iter();
         entries
             .map(|(name, value)| (name.as_str(), value.get()))

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::Arc};
 use radiosonde_core::sampling::Threshold;
 use radiosonde_store::{
     Rows,
-    row::{LogRow, Origin, PointKind, PointRow, SampleRow, SpanRow},
+    row::{LogRow, PointKind, PointRow, SampleRow, SpanRow},
 };
 
 pub(super) use super::id::Id;
@@ -15,7 +15,7 @@ use super::{
     Encoding, Signal,
     attributes::{Attributes, Source, find_text},
     names::TRACE_STATE,
-    rules::{Joining, Rules},
+    rules::{Ruled, Rules},
     wire::Malformed,
 };
 
@@ -137,9 +137,8 @@ pub(super) struct Sink {
     bytes: usize,
     counts: Counts,
     rejected: Rejected,
-    rules: Option<Arc<Rules>>,
-    /// Readings that rules are about, until all have come.
-    joining: Joining,
+    /// Readings that rules are about, where there are rules.
+    ruled: Option<Ruled>,
 }
 
 impl Sink {
@@ -153,56 +152,26 @@ impl Sink {
             bytes: 0,
             counts: Counts::default(),
             rejected: Rejected::default(),
-            rules: None,
-            joining: Joining::default(),
+            ruled: None,
         }
     }
 
-    /// One that readings of metrics come by under these rules.
+    /// One under these rules.
     pub(super) fn with_rules(self, rules: &Arc<Rules>) -> Self {
-        let rules = (!rules.is_empty()).then(|| Arc::clone(rules));
-        Self { rules, ..self }
+        let ruled = Ruled::new(rules);
+        Self { ruled, ..self }
     }
 
     pub(super) fn finish(mut self) -> (Rows, Counts, Rejected) {
-        if let Some(rules) = self.rules.take() {
-            self.join(&rules);
+        if let Some(ruled) = self.ruled.take() {
+            let refused = ruled.finish(self.now_unix_ns, &mut self.rows);
+            self.counts.points -= refused;
+            self.rejected.items += refused;
+            if refused > 0 && self.rejected.first.is_none() {
+                self.rejected.first = Some((Reason::Series, "a metric with a rule".to_owned()));
+            }
         }
         (self.rows, self.counts, self.rejected)
-    }
-
-    /// Makes rows of the readings that were put aside.
-    fn join(&mut self, rules: &Rules) {
-        let joining = std::mem::take(&mut self.joining);
-        let (joined, refused) = rules.join(&joining, self.now_unix_ns);
-        for (kept, joined) in joining.kept().iter().zip(joined) {
-            let Some(joined) = joined else { continue };
-            self.rows.point(&PointRow {
-                origin: Origin {
-                    service: &kept.service,
-                    resource: &kept.resource,
-                    scope: &kept.scope,
-                },
-                name: &kept.name,
-                unit: &kept.unit,
-                kind: kept.kind,
-                time_unix_ns: joined.time_unix_ns,
-                start_unix_ns: joined.start_unix_ns,
-                value: joined.value,
-                count: 0,
-                distribution: "",
-                exemplars: &joined.exemplars,
-                attributes: &kept.attributes(),
-            });
-        }
-        if refused > 0 {
-            self.counts.points = self.counts.points.saturating_sub(refused);
-            self.rejected.items += refused;
-            let place = || "a metric with a rule".to_owned();
-            self.rejected
-                .first
-                .get_or_insert_with(|| (Reason::Series, place()));
-        }
     }
 
     /// Says where in the request the next item is.
@@ -256,7 +225,7 @@ impl Sink {
     /// Makes room for a row with so many bytes of text.
     #[inline]
     fn reserve(&mut self, bytes: usize) -> Result<(), Unreadable> {
-        if self.rows.len() + self.joining.len() >= ROWS_MAX {
+        if self.rows.len() + self.ruled.as_ref().map_or(0, Ruled::len) >= ROWS_MAX {
             return Err(Unreadable::TooMuch("it has more than 262144 records"));
         }
         self.reserve_bytes(bytes)
@@ -454,14 +423,11 @@ impl Sink {
         // A start that cannot be is one that is not known.
         let start_unix_ns = self.time(point.start_unix_ns).unwrap_or(0);
         self.counts.points += 1;
-        if let Some(rules) = &self.rules {
-            let dropped = rules.labels(point, source);
-            if !dropped.is_empty() {
-                let reading = (start_unix_ns, time_unix_ns, value);
-                let labels = (&*attributes.all(), dropped.as_slice());
-                rules.put(&mut self.joining, (source, point), reading, labels);
-                return Ok(true);
-            }
+        let reading = (start_unix_ns, time_unix_ns, value);
+        if let Some(ruled) = &mut self.ruled
+            && ruled.take((source, point), reading, &attributes.all())
+        {
+            return Ok(true);
         }
         self.rows.point(&PointRow {
             origin: source.origin(),

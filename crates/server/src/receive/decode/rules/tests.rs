@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use proptest::{collection::vec, prelude::*};
 use radiosonde_store::{
     Config, Store,
