@@ -9,7 +9,7 @@
 
 use serde::Deserialize;
 
-use crate::receive::{Drop, Rules};
+use crate::receive::Rules;
 
 /// Most rules of a file.
 const RULES_MAX: usize = 1000;
@@ -86,13 +86,8 @@ impl MetricRule {
 
 /// What receivers do about them.
 pub(crate) fn rules(written: Vec<MetricRule>) -> Rules {
-    Rules::new(written.into_iter().map(|rule| {
-        let drop = Drop {
-            service: rule.service,
-            label: rule.drop_label,
-        };
-        (rule.metric, drop)
-    }))
+    let rules = written.into_iter();
+    Rules::new(rules.map(|rule| (rule.metric, rule.service, rule.drop_label)))
 }
 
 #[cfg(test)]

@@ -53,11 +53,7 @@ use self::{
     ledger::{Ledger, Sender},
     refusal::{Kind, Refusal},
 };
-pub(crate) use self::{
-    clocks::Clock,
-    decode::{Drop, Rules},
-    ledger::Doctor,
-};
+pub(crate) use self::{clocks::Clock, decode::Rules, ledger::Doctor};
 use crate::problem::Problem;
 
 /// What requests may take.

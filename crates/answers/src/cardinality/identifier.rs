@@ -46,9 +46,12 @@ pub struct Identifier {
     pub why: String,
 }
 
+/// Whether a value has a form.
+type Form = fn(&str) -> bool;
+
 /// Whether these are identifiers: the different values of a label in the order in which they were first seen.
 pub(super) fn of(name: &str, values: &[&str]) -> Option<Identifier> {
-    let is_of = |form: fn(&str) -> bool| {
+    let is_of = |form: Form| {
         let fitting = values.iter().filter(|value| form(value)).count();
         (fitting * 10 >= values.len() * TENTHS_MIN).then_some(fitting)
     };
@@ -60,7 +63,7 @@ pub(super) fn of(name: &str, values: &[&str]) -> Option<Identifier> {
         kind,
         why: format!("{fitting} of its {all} values are {what}"),
     };
-    let forms: [(Kind, &str, fn(&str) -> bool); 4] = [
+    let forms: [(Kind, &str, Form); 4] = [
         (Kind::Uuid, "UUIDs", is_uuid),
         (Kind::Email, "e-mail addresses", is_email),
         (Kind::Timestamp, "moments", is_moment),

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use radiosonde_store::Rows;
 
-pub(crate) use self::rules::{Drop, Rules};
+pub(crate) use self::rules::Rules;
 use self::sink::Sink;
 pub(super) use self::sink::{Counts, Rejected, Unreadable};
 pub(super) use self::told::Told;

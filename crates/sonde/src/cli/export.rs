@@ -93,7 +93,6 @@ mod tests {
         assert_eq!(grafana.out, PathBuf::from("-"));
         for wrong in [
             "sonde export",
-            "sonde export --from -15m grafana",
             "sonde export grafana a.zip",
             "sonde export grafana --from -15m",
         ] {

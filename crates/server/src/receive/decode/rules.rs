@@ -39,20 +39,19 @@ const LEVEL_NS: i64 = 300 * 1_000_000_000;
 /// Most exemplars of one reading that is kept: the newest.
 const EXEMPLARS_MAX: usize = 10;
 
-/// A rule: which label is taken from which metric.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Drop {
+/// A rule: which label is taken.
+#[derive(Debug)]
+struct Taken {
     /// Of this service alone; of every one without.
-    pub(crate) service: Option<String>,
-    /// The label.
-    pub(crate) label: String,
+    service: Option<String>,
+    label: String,
 }
 
 /// Rules, and what is known of the series that they are about.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     /// By metric.
-    drops: HashMap<String, Vec<Drop>>,
+    taken: HashMap<String, Vec<Taken>>,
     known: Mutex<Known>,
     /// Random, so that nobody can send series that are taken for each other.
     state: RandomState,
@@ -120,20 +119,21 @@ struct Joined {
 }
 
 impl Rules {
-    /// These rules, by metric.
-    pub(crate) fn new(rules: impl IntoIterator<Item = (String, Drop)>) -> Self {
-        let mut drops: HashMap<String, Vec<Drop>> = HashMap::new();
-        for (metric, drop) in rules {
-            drops.entry(metric).or_default().push(drop);
+    /// Rules that take from a metric, of a service or of every one, a label.
+    pub(crate) fn new(rules: impl IntoIterator<Item = (String, Option<String>, String)>) -> Self {
+        let mut taken: HashMap<String, Vec<Taken>> = HashMap::new();
+        for (metric, service, label) in rules {
+            let of_metric = taken.entry(metric).or_default();
+            of_metric.push(Taken { service, label });
         }
         Self {
-            drops,
+            taken,
             ..Self::default()
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.drops.is_empty()
+        self.taken.is_empty()
     }
 
     /// The labels that are taken from a metric of a service.
@@ -141,11 +141,11 @@ impl Rules {
         if point.kind == PointKind::Histogram {
             return Vec::new();
         }
-        let drops = self.drops.get(point.name).into_iter().flatten();
+        let taken = self.taken.get(point.name).into_iter().flatten();
         let service = source.origin().service;
-        drops
-            .filter(|drop| drop.service.as_ref().is_none_or(|of| of == service))
-            .map(|drop| drop.label.as_str())
+        taken
+            .filter(|taken| taken.service.as_ref().is_none_or(|of| of == service))
+            .map(|taken| taken.label.as_str())
             .collect()
     }
 
@@ -159,12 +159,8 @@ impl Rules {
     ) {
         let mut all: Vec<&(&str, Value<'_>)> = attributes.iter().collect();
         all.sort_by_key(|(name, _)| *name);
-        let is_kept = |(name, _): &&&(&str, Value<'_>)| !dropped.contains(name);
-        let kept: Vec<_> = all
-            .iter()
-            .copied()
-            .filter(|entry| is_kept(&entry))
-            .collect();
+        let kept = all.iter().copied();
+        let kept: Vec<_> = kept.filter(|(name, _)| !dropped.contains(name)).collect();
         let key = self.key(source, point, &kept);
         let sent = Sent {
             key: self.key(source, point, &all),
@@ -350,7 +346,7 @@ fn with_labels(list: &str, attributes: &[(&str, Value<'_>)], dropped: &[&str]) -
     };
     let gone = attributes.iter().filter(|(name, _)| dropped.contains(name));
     for (name, value) in gone {
-        let value = match *value {
+        let value: serde_json::Value = match *value {
             Value::Bool(value) => value.into(),
             Value::Int(value) => value.into(),
             Value::Float(value) => value.into(),
@@ -362,7 +358,7 @@ fn with_labels(list: &str, attributes: &[(&str, Value<'_>)], dropped: &[&str]) -
                 .entry("attributes")
                 .or_insert_with(|| serde_json::Map::new().into());
             if let Some(own) = own.as_object_mut() {
-                own.insert((*name).to_owned(), serde_json::Value::clone(&value));
+                own.insert((*name).to_owned(), value.clone());
             }
         }
     }

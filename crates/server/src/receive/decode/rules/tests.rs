@@ -31,13 +31,10 @@ type Reading<'a> = (&'a str, &'a str, f64);
 impl Collector {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let drop = Drop {
-            service: None,
-            label: "user_id".to_owned(),
-        };
+        let rule = ("requests".to_owned(), None, "user_id".to_owned());
         Self {
             store: Store::open(Config::new(folder.path())).unwrap(),
-            rules: Arc::new(Rules::new([("requests".to_owned(), drop)])),
+            rules: Arc::new(Rules::new([rule])),
             _folder: folder,
         }
     }
@@ -262,11 +259,9 @@ fn other_metrics_histograms_and_services_stay_as_they_are() {
         {"timeUnixNano": NOW.to_string(), "count": "1", "sum": 2.0, "bucketCounts": ["0", "1"], "explicitBounds": [1.0], "attributes": attributes},
     ]}});
     collector.take(1, &request(&histogram));
-    let drop = Drop {
-        service: Some("bank".to_owned()),
-        label: "user_id".to_owned(),
-    };
-    let of_another = Arc::new(Rules::new([("requests".to_owned(), drop)]));
+    let service = Some("bank".to_owned());
+    let rule = ("requests".to_owned(), service, "user_id".to_owned());
+    let of_another = Arc::new(Rules::new([rule]));
     collector.take_under(
         &of_another,
         1,
