@@ -1,8 +1,9 @@
 //! A Prometheus of its own for a test, and something that it can scrape.
 
 use std::{
+    fmt::Write as _,
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
@@ -20,7 +21,10 @@ pub fn is_installed() -> bool {
         .status()
         .is_ok();
     if !found {
-        eprintln!("SKIPPED: prometheus is not installed (apt-get install prometheus)");
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: prometheus is not installed (apt-get install prometheus)"
+        );
     }
     found
 }
@@ -125,7 +129,11 @@ impl Prometheus {
 }
 
 fn encoded(query: &str) -> String {
-    query.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    query.bytes().fold(String::new(), |mut encoded, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(encoded, "%{byte:02X}");
+        encoded
+    })
 }
 
 /// Answers every scrape with a text, which is told how many there have been.
