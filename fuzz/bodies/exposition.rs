@@ -19,7 +19,7 @@ mod receive {
             duration_s: 0.1,
         };
         for form in [Form::Prometheus, Form::OpenMetrics] {
-            if let Ok((rows, counts, rejected)) = exposition::read(&origin, form, data, scraped, NOW_UNIX_NS) {
+            if let Ok((rows, counts, rejected)) = exposition::read(&origin, form, data, scraped, NOW_UNIX_NS, &Default::default()) {
                 assert_eq!(rows.len() as u64, counts.points);
                 assert_eq!(rejected.items == 0, rejected.first.is_none());
             }

@@ -31,7 +31,7 @@ mod receive {
             _ => Signal::Traces,
         };
         let told = Told::default();
-        if let Ok((rows, counts, rejected)) = decode::decode(signal, encoding, &told, request, NOW_UNIX_NS) {
+        if let Ok((rows, counts, rejected)) = decode::decode(signal, encoding, &told, request, NOW_UNIX_NS, &Default::default()) {
             let all = counts.spans + counts.logs + counts.points + counts.samples;
             assert_eq!(rows.len() as u64, all);
             assert_eq!(rejected.items == 0, rejected.first.is_none());

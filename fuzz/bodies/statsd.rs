@@ -12,7 +12,7 @@ mod receive {
     pub fn run(data: &[u8]) {
         let mut aggregate = Aggregate::default();
         aggregate.take(data);
-        if let Ok((rows, counts, rejected)) = aggregate.finish(FROM_UNIX_NS, FROM_UNIX_NS + 1) {
+        if let Ok((rows, counts, rejected)) = aggregate.finish(FROM_UNIX_NS, FROM_UNIX_NS + 1, &Default::default()) {
             assert_eq!(rows.len() as u64, counts.points);
             assert_eq!(rejected.items, 0);
         }

@@ -1,38 +1,67 @@
 //! Files that are written by a program and committed, so that people read them without building anything.
 
-use std::fs;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{packages, shell};
 
-/// A file, and the example of ours that writes it to standard output.
+/// What an example of ours writes.
 struct Generated {
-    path: &'static str,
     package: &'static str,
     example: &'static str,
+    to: To,
 }
 
-const GENERATED: [Generated; 1] = [Generated {
-    path: "docs/events.md",
-    package: packages::CORE,
-    example: "catalogue",
-}];
+/// Where it goes.
+enum To {
+    /// What standard output gets is this file.
+    File(&'static str),
+    /// The example is told a folder and writes files into it; this one has those and no others.
+    Folder(&'static str),
+}
+
+const GENERATED: [Generated; 2] = [
+    Generated {
+        package: packages::CORE,
+        example: "catalogue",
+        to: To::File("docs/events.md"),
+    },
+    Generated {
+        package: packages::LIBRARY,
+        example: "dashboards",
+        to: To::Folder("examples/grafana"),
+    },
+];
 
 /// Writes every generated file, or (`check`) fails when one is not what would be written.
 pub fn generate(check: bool) -> Result<()> {
     let mut stale = Vec::new();
-    for file in &GENERATED {
-        let text = content(file)?;
-        let path = shell::root().join(file.path);
-        let current = fs::read_to_string(&path).unwrap_or_default();
-        if current == text {
-            println!("{}: current", file.path);
-        } else if check {
-            stale.push(format!("{}{}", file.path, difference(&current, &text)));
-        } else {
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("{}: written", file.path);
+    for generated in &GENERATED {
+        for (name, text) in generated.files()? {
+            let path = shell::root().join(&name);
+            let current = fs::read_to_string(&path).ok();
+            match text {
+                text if current == text => println!("{name}: current"),
+                text if check => stale.push(format!(
+                    "{name}{}",
+                    difference(&current.unwrap_or_default(), &text.unwrap_or_default())
+                )),
+                Some(text) => {
+                    fs::write(&path, text)
+                        .with_context(|| format!("cannot write {}", path.display()))?;
+                    println!("{name}: written");
+                }
+                None => {
+                    fs::remove_file(&path)
+                        .with_context(|| format!("cannot remove {}", path.display()))?;
+                    println!("{name}: removed");
+                }
+            }
         }
     }
     if !stale.is_empty() {
@@ -44,16 +73,54 @@ pub fn generate(check: bool) -> Result<()> {
     Ok(())
 }
 
-fn content(file: &Generated) -> Result<String> {
-    // Built as the tests are built, so that nothing is compiled again with other features.
-    let build = &mut shell::cargo();
-    let build = packages::select_all(build.args(["build", "--example", file.example]))?;
-    let programs = packages::build_programs(build, file.package)?;
-    let program = programs
-        .iter()
-        .find(|program| program.name == file.example)
-        .with_context(|| format!("{} has no example `{}`", file.package, file.example))?;
-    shell::output(&mut shell::tool(&program.path))
+impl Generated {
+    /// Files from the root of the repository, with what they should have; without, where there should be no such file.
+    fn files(&self) -> Result<BTreeMap<String, Option<String>>> {
+        let program = self.program()?;
+        let folder = match self.to {
+            To::File(path) => {
+                let text = shell::output(&mut shell::tool(&program))?;
+                return Ok(BTreeMap::from([(path.to_owned(), Some(text))]));
+            }
+            To::Folder(folder) => folder,
+        };
+        let scratch = shell::scratch(self.example)?;
+        shell::output(shell::tool(&program).arg(&scratch))?;
+        let mut files = BTreeMap::new();
+        for name in names(&shell::root().join(folder))? {
+            files.insert(format!("{folder}/{name}"), None);
+        }
+        for name in names(&scratch)? {
+            let text = fs::read_to_string(scratch.join(&name))
+                .with_context(|| format!("cannot read what {} wrote to {name}", self.example))?;
+            files.insert(format!("{folder}/{name}"), Some(text));
+        }
+        Ok(files)
+    }
+
+    fn program(&self) -> Result<PathBuf> {
+        // Built as the tests are built, so that nothing is compiled again with other features.
+        let build = &mut shell::cargo();
+        let build = packages::select_all(build.args(["build", "--example", self.example]))?;
+        let programs = packages::build_programs(build, self.package)?;
+        let program = programs
+            .into_iter()
+            .find(|program| program.name == self.example)
+            .with_context(|| format!("{} has no example `{}`", self.package, self.example))?;
+        Ok(program.path)
+    }
+}
+
+/// The names of a folder's files.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let cannot_read = || format!("cannot read {}", folder.display());
+    fs::read_dir(folder)
+        .with_context(cannot_read)?
+        .map(|entry| {
+            let entry = entry.with_context(cannot_read)?;
+            Ok(entry.file_name().to_string_lossy().into_owned())
+        })
+        .collect()
 }
 
 /// The first line in which the two differ, for a message.

@@ -4,6 +4,7 @@
 //! * [`why`]: where the time of a request went, and what made it slow, or why that cannot be told.
 //! * [`alerts`]: what is wrong, who is told of it, when and how often.
 //! * [`compare`]: what is different between two sides of anything, and what makes the difference.
+//! * [`cardinality`]: which labels make how many series, who sends them, and which of them are identifiers.
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`queue`]: the depth, the waiters, the rates and the future of a queue.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
@@ -19,6 +20,7 @@
 
 pub mod alerts;
 pub mod baseline;
+pub mod cardinality;
 pub mod compare;
 pub mod distribution;
 pub mod event;

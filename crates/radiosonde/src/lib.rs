@@ -54,6 +54,7 @@
 
 pub mod budget;
 pub mod config;
+pub mod dashboards;
 pub mod encode;
 pub mod endpoint;
 pub mod exporter;

@@ -408,6 +408,7 @@ fn every_unknown_variable_of_ours_is_an_error_that_shows_its_value_unless_it_may
         ("RADIOSONDE_TLS_CA", "x"),
         ("RADIOSONDE_SCRAPE", "x"),
         ("RADIOSONDE_DASHBOARDS", "x"),
+        ("RADIOSONDE_METRIC_RULES", "x"),
         ("RADIOSONDE_CLICKHOUSE", "http://a/b"),
         ("RADIOSONDE_CLICKHOUSE_PASSWORD", "hunter2"),
     ]));

@@ -3,6 +3,7 @@
 //! Each module here is one answer: it reads the store and gives a value that serialises as documented. Answers are made on
 //! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
 
+mod cardinality;
 mod checks;
 mod compare;
 mod dashboards;
@@ -171,6 +172,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/workers", get(workers))
         .route("/api/v1/queues", get(queues))
         .route("/api/v1/semconv", get(semconv))
+        .route("/api/v1/cardinality", get(cardinality::get))
         .route("/api/v1/engines", get(engines))
         .route("/api/v1/dashboards", get(all_dashboards))
         .route("/api/v1/dashboards/{name}", get(one_dashboard))

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     access::{Key, Token},
+    metric_rules::MetricRule,
     receive::scrape::Target,
     tls::Tls,
 };
@@ -36,6 +37,8 @@ pub struct Config {
     /// Where StatsD's datagrams are received, of this machine alone; nowhere unless somebody asks for it, because the port is
     /// another agent's on many machines, and whoever sends cannot show a token.
     pub statsd: Option<SocketAddr>,
+    /// Which labels are taken from metrics as they come.
+    pub metric_rules: Vec<MetricRule>,
     /// Where dashboards are, a file each; none are shown without.
     pub dashboards: Option<PathBuf>,
     /// The secret of an admin. Where there is none, no key and no authority of clients' certificates, every address has to be of
@@ -58,6 +61,7 @@ impl Config {
             page: here(PAGE_PORT),
             scrape: Vec::new(),
             statsd: None,
+            metric_rules: Vec::new(),
             dashboards: None,
             token: None,
             keys: Vec::new(),

@@ -18,6 +18,7 @@ mod api;
 mod config;
 mod dashboards;
 mod listen;
+mod metric_rules;
 mod page;
 mod problem;
 mod promql;
@@ -38,6 +39,7 @@ use radiosonde_store::Store;
 pub use radiosonde_store::{ClickHouse, Sampling, Slow, VolatileError, VolatileFolder};
 
 pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT};
+pub use self::metric_rules::{MetricRule, RulesError};
 pub use self::page::standalone;
 pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
 use self::{
@@ -154,7 +156,8 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let addresses = listeners.addresses;
         let intake = Intake::new(Arc::clone(&store), addresses.otlp_http, addresses.otlp_grpc);
-        let intake = Arc::new(intake.with_scheme(addresses.scheme()));
+        let rules = metric_rules::rules(config.metric_rules);
+        let intake = Arc::new(intake.with_scheme(addresses.scheme()).with_rules(rules));
         let mut tasks = JoinSet::new();
         let entered = runtime.enter();
         for target in config.scrape {

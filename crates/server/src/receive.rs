@@ -53,7 +53,7 @@ use self::{
     ledger::{Ledger, Sender},
     refusal::{Kind, Refusal},
 };
-pub(crate) use self::{clocks::Clock, ledger::Doctor};
+pub(crate) use self::{clocks::Clock, decode::Rules, ledger::Doctor};
 use crate::problem::Problem;
 
 /// What requests may take.
@@ -126,6 +126,8 @@ pub(crate) struct Intake {
     /// How their addresses begin.
     scheme: &'static str,
     ledger: Ledger,
+    /// What is taken from metrics as they come.
+    rules: Arc<Rules>,
     clocks: Arc<Clocks>,
     received: watch::Sender<Received>,
     /// One for each request that may be decoded at once.
@@ -155,6 +157,7 @@ impl Intake {
             grpc_port: otlp_grpc.port(),
             scheme: "http",
             ledger: Ledger::default(),
+            rules: Arc::default(),
             clocks: Arc::default(),
             received: watch::Sender::default(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
@@ -166,6 +169,14 @@ impl Intake {
     /// The same, of a server whose addresses begin with `scheme`.
     pub(crate) fn with_scheme(self, scheme: &'static str) -> Self {
         Self { scheme, ..self }
+    }
+
+    /// The same, which metrics come into under these rules.
+    pub(crate) fn with_rules(self, rules: Rules) -> Self {
+        Self {
+            rules: Arc::new(rules),
+            ..self
+        }
     }
 
     /// Notes that somebody could not even ask.
@@ -247,9 +258,14 @@ impl Intake {
         .await;
         let place = place.ok().and_then(Result::ok).ok_or_else(Refusal::busy)?;
         let (store, limits, runtime) = (Arc::clone(&self.store), self.limits, Handle::current());
-        let clocks = Arc::clone(&self.clocks);
+        let (clocks, rules) = (Arc::clone(&self.clocks), Arc::clone(&self.rules));
         let kept = spawn_blocking(move || {
-            let kept = keep(&store, &clocks, payload, &limits, &runtime);
+            let into = Inlet {
+                store: &store,
+                clocks: &clocks,
+                rules: &rules,
+            };
+            let kept = keep(into, payload, &limits, &runtime);
             drop(place);
             kept
         });
@@ -264,9 +280,16 @@ impl Intake {
     }
 }
 
+/// What a request goes into, and by what.
+#[derive(Clone, Copy)]
+struct Inlet<'a> {
+    store: &'a Store,
+    clocks: &'a Clocks,
+    rules: &'a Arc<Rules>,
+}
+
 fn keep(
-    store: &Store,
-    clocks: &Clocks,
+    into: Inlet<'_>,
     payload: Payload,
     limits: &Limits,
     runtime: &Handle,
@@ -284,12 +307,19 @@ fn keep(
         whole = body::decompress(Compression::Gzip, whole, limits, runtime)?;
     }
     let arrived_unix_ns = now_unix_ns();
-    let decoded = decode::decode(signal, encoding, &told, &whole.bytes, arrived_unix_ns);
+    let decoded = decode::decode(
+        signal,
+        encoding,
+        &told,
+        &whole.bytes,
+        arrived_unix_ns,
+        into.rules,
+    );
     let unreadable = |unreadable| Refusal::unreadable(unreadable, mend(encoding, &whole.bytes));
     let (rows, counts, rejected) = decoded.map_err(unreadable)?;
     if !rows.is_empty() {
-        clocks.note(rows.newest(), arrived_unix_ns);
-        store
+        into.clocks.note(rows.newest(), arrived_unix_ns);
+        into.store
             .append(rows)
             .map_err(|error| Refusal::append(&error))?;
     }

@@ -1,7 +1,9 @@
 //! The command line.
 
+pub mod cardinality;
 pub mod compare;
 pub mod config;
+pub mod export;
 pub mod flame;
 pub mod query;
 pub mod queue;
@@ -16,8 +18,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use self::{
+    cardinality::CardinalityArguments,
     compare::CompareArguments,
     config::{CatalogArguments, ConfigArguments},
+    export::ExportArguments,
     flame::FlameArguments,
     query::QueryArguments,
     queue::{QueueArguments, Semconv},
@@ -76,12 +80,6 @@ Examples:
   sonde logs --severity warn --from -1d
   sonde logs --follow --service trainer";
 
-const EXPORT_HELP: &str = "\
-Example:
-  sonde export --from -15m session.zip    then, elsewhere: sonde import session.zip
-  sonde export --from -15m report.html    a page in one file, for a bug report
-  sonde export --trace ID report.html     the same, of one trace";
-
 const IMPORT_HELP: &str = "\
 Example:
   sonde import events.jsonl telemetry.sqlite --service trainer
@@ -131,6 +129,9 @@ pub enum Command {
         #[command(subcommand)]
         what: Semconv,
     },
+    /// Say which labels of metrics make how many series, which of them are identifiers, and what takes them away.
+    #[command(after_help = cardinality::HELP)]
+    Cardinality(CardinalityArguments),
     /// Ask in SQL.
     #[command(after_help = query::HELP)]
     Query(QueryArguments),
@@ -142,8 +143,9 @@ pub enum Command {
     /// Record what `top` would show, to look at it later.
     #[command(after_help = top::RECORD_HELP)]
     Record(RecordArguments),
-    /// Write what a collector has into a file that `import` reads, or into a page that needs no collector, without secrets.
-    #[command(after_help = EXPORT_HELP)]
+    /// Write what a collector has into a file that `import` reads, or into a page that needs no collector, without secrets; or
+    /// what other programs import: dashboards.
+    #[command(after_help = export::HELP)]
     Export(ExportArguments),
     /// Send recordings, or what `export` wrote, to a collector, to look at them on its page.
     #[command(after_help = IMPORT_HELP)]
@@ -374,28 +376,6 @@ pub struct MetricsArguments {
 /// The command line of `sonde doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// Which collector.
-    #[command(flatten)]
-    pub collector: CollectorArguments,
-    /// For people or for programs.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-}
-
-/// The command line of `sonde export`.
-#[derive(Debug, Args)]
-pub struct ExportArguments {
-    /// The file: a zip of OTLP in JSON, or, where its name ends in .html, the page with everything in it.
-    pub output: PathBuf,
-    /// In a page, this trace alone, and what was measured from a minute before it to a minute after it; may be given several times.
-    #[arg(long, value_name = "ID")]
-    pub trace: Vec<String>,
-    /// In a page, how many traces at most: the slowest, those that failed, and then the newest.
-    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub traces: u32,
-    /// Which time.
-    #[command(flatten)]
-    pub range: RangeArguments,
     /// Which collector.
     #[command(flatten)]
     pub collector: CollectorArguments,

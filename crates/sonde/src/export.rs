@@ -3,9 +3,12 @@
 //! A zip of `traces.jsonl`, `logs.jsonl`, `metrics.jsonl` and `profiles.jsonl`: one OTLP request in JSON a line, as OpenTelemetry's file
 //! exporter writes them. Or, where the file's name ends in `.html`, a page that shows it. Secrets are replaced before anything is
 //! written.
+//!
+//! `sonde export grafana` asks no collector: it writes what another program imports.
 
 mod bundle;
 mod clean;
+mod grafana;
 mod otlp;
 mod profiles;
 
@@ -21,7 +24,10 @@ use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::{
-    cli::{ExportArguments, Format},
+    cli::{
+        Format,
+        export::{ExportArguments, What},
+    },
     collector::Collector,
     text,
 };
@@ -85,14 +91,17 @@ const TABLES: [Table; 4] = [
 
 /// What standard output gets.
 pub fn run(arguments: &ExportArguments) -> anyhow::Result<String> {
+    if let Some(What::Grafana(arguments)) = &arguments.what {
+        return grafana::run(arguments);
+    }
+    let path = arguments.output.as_deref().context("name the file")?;
     let collector = Collector::new(&arguments.collector)?;
     let range = range(&collector, arguments)?;
-    let path = arguments.output.as_path();
     let is_page = path.extension().is_some_and(|extension| {
         extension.eq_ignore_ascii_case("html") || extension.eq_ignore_ascii_case("htm")
     });
     if is_page {
-        return bundle::write(&collector, arguments, range);
+        return bundle::write(&collector, arguments, path, range);
     }
     if !arguments.trace.is_empty() {
         bail!(

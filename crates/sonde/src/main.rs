@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod cardinality;
 mod catalog;
 mod cli;
 mod collector;
@@ -74,6 +75,7 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Semconv {
             what: Semconv::Report(arguments),
         } => semconv::report(&arguments),
+        Command::Cardinality(arguments) => cardinality::run(&arguments),
         Command::Query(arguments) => ask::query(&arguments),
         Command::Doctor(arguments) => ask::doctor(&arguments),
         Command::Top(arguments) => top::run(&arguments),

@@ -30,6 +30,8 @@ mod sampling;
 mod answers;
 #[path = "collector/bundle.rs"]
 mod bundle;
+#[path = "collector/cardinality.rs"]
+mod cardinality;
 #[path = "collector/clickhouse.rs"]
 mod clickhouse;
 #[path = "collector/export.rs"]
@@ -66,6 +68,7 @@ fn sonde(arguments: &[&str]) -> Command {
         "RADIOSONDE_CLICKHOUSE_PASSWORD",
         "RADIOSONDE_DASHBOARDS",
         "RADIOSONDE_KEYS",
+        "RADIOSONDE_METRIC_RULES",
         "RADIOSONDE_TLS_CA",
         "RADIOSONDE_TLS_CERT",
         "RADIOSONDE_TLS_CLIENT_CA",

@@ -109,6 +109,18 @@ pub struct Options<'a> {
     pub aliases: &'a [Alias],
 }
 
+/// What a metric's samples are called in this text, without what a histogram's have after it: for who writes queries.
+/// `gpu.operation.count` is `gpu_operation_count_total`, `gpu.operation.duration` in `s` is `gpu_operation_duration_seconds`.
+pub fn sample_name(metric: &Metric) -> String {
+    let family = Family::of(metric);
+    family.name + family.kind.sample_suffix()
+}
+
+/// What a label is called in this text: `error.type` is `error_type`. In a histogram, `le` would be `exported_le`.
+pub fn label_name(name: &str) -> String {
+    String::from_utf8_lossy(&write::label_name(name, None)).into_owned()
+}
+
 /// Appends a snapshot to `out`.
 pub fn encode(snapshot: &Snapshot, options: Options<'_>, out: &mut Vec<u8>) {
     let mut views: Vec<_> = snapshot

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 
+mod cardinality;
 mod queues;
 mod selections;
 mod show;

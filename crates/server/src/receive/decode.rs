@@ -23,6 +23,7 @@ mod profiles;
 mod protobuf;
 mod readings;
 mod reason;
+mod rules;
 mod sink;
 pub(super) mod statsd;
 pub(super) mod text;
@@ -33,8 +34,11 @@ mod zipkin;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use radiosonde_store::Rows;
 
+pub(crate) use self::rules::Rules;
 use self::sink::Sink;
 pub(super) use self::sink::{Counts, Rejected, Unreadable};
 pub(super) use self::told::Told;
@@ -114,15 +118,16 @@ pub(super) enum Encoding {
     Exposition,
 }
 
-/// Makes rows of a request, of which its address may say more.
+/// Makes rows of a request, of which its address may say more, under these rules.
 pub(super) fn decode(
     signal: Signal,
     encoding: Encoding,
     told: &Told,
     request: &[u8],
     now_unix_ns: i64,
+    rules: &Arc<Rules>,
 ) -> Result<(Rows, Counts, Rejected), Unreadable> {
-    let mut sink = Sink::new(signal, encoding, now_unix_ns);
+    let mut sink = Sink::new(signal, encoding, now_unix_ns).with_rules(rules);
     match encoding {
         Encoding::Protobuf => protobuf::read(signal, request, &mut sink)?,
         Encoding::Json => json::read(signal, request, &mut sink)?,

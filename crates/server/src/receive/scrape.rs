@@ -279,7 +279,8 @@ impl Intake {
         };
         let scraped = |is_up| Scraped { is_up, duration_s };
         let read = |form, text: &[u8], is_up| {
-            exposition::read(&origin, form, text, scraped(is_up), now_unix_ns())
+            let (scraped, rules) = (scraped(is_up), &self.rules);
+            exposition::read(&origin, form, text, scraped, now_unix_ns(), rules)
         };
         let unreadable = |error| Failure {
             reason: match error {

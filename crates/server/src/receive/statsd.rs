@@ -56,7 +56,7 @@ pub(crate) async fn run(
 /// Writes what came since `since`, and gives the time until which that is.
 async fn flush(intake: &Arc<Intake>, aggregate: &mut Aggregate, since: i64) -> i64 {
     let now = now_unix_ns();
-    let made = aggregate.finish(since, now);
+    let made = aggregate.finish(since, now, &intake.rules);
     let store = Arc::clone(&intake.store);
     let written = match made {
         Ok((rows, ..)) if rows.is_empty() => return now,

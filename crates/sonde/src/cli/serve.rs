@@ -58,6 +58,10 @@ pub struct ServeArguments {
     /// 127.0.0.1:8125].
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = STATSD_DEFAULT)]
     pub statsd: Option<SocketAddr>,
+    /// Take labels from metrics as they come, and add up what is then one series: a TOML file, `[[metrics.rules]]` with metric and
+    /// drop_label, as `sonde cardinality` writes them [environment: RADIOSONDE_METRIC_RULES].
+    #[arg(long, value_name = "FILE")]
+    pub metric_rules: Option<PathBuf>,
     /// Show the dashboards in this folder, each `NAME.toml` one of them; a change is shown within seconds [environment:
     /// RADIOSONDE_DASHBOARDS].
     #[arg(long, value_name = "FOLDER")]

@@ -6,7 +6,7 @@
 //!
 //! Invariant: an answer is in the file whole or not at all, and what is not there is said in `left_out`.
 
-use std::{cmp::Reverse, collections::BTreeSet, fmt::Write as _, fs, time::SystemTime};
+use std::{cmp::Reverse, collections::BTreeSet, fmt::Write as _, fs, path::Path, time::SystemTime};
 
 use anyhow::{Context as _, bail};
 use radiosonde_answers::units::{Bytes, Count};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::clean::Cleaner;
 use crate::{
-    cli::{ExportArguments, Format},
+    cli::{Format, export::ExportArguments},
     collector::{Collector, Parameters, encoded},
     text::{self, list, member},
 };
@@ -52,6 +52,7 @@ struct Recorder<'c> {
 pub fn write(
     collector: &Collector,
     arguments: &ExportArguments,
+    path: &Path,
     range: (i64, i64),
 ) -> anyhow::Result<String> {
     let named = named(collector, &arguments.trace)?;
@@ -69,7 +70,6 @@ pub fn write(
     // A collector that went away gave errors for answers.
     let status = collector.get("status", &Vec::new())?;
     let document = recorder.document(&status, &traces);
-    let path = arguments.output.as_path();
     fs::write(path, &document).with_context(|| format!("cannot write {}", path.display()))?;
     let (answers, left_out) = (recorder.answers.len(), &recorder.left_out);
     Ok(match arguments.format {

@@ -3,6 +3,7 @@
 //! What is said on the command line holds before what the environment says, and that before the default.
 
 mod entrance;
+mod rules;
 
 use std::{
     net::SocketAddr,
@@ -15,7 +16,7 @@ use radiosonde_answers::units::Bytes;
 use radiosonde_core::sampling::Threshold;
 use radiosonde_server::{ClickHouse, Config, Sampling, ScrapeTarget, Slow, VolatileFolder};
 
-use self::entrance::Entrance;
+use self::{entrance::Entrance, rules::MetricRules};
 use crate::{
     cli::{
         serve::ServeArguments,
@@ -96,6 +97,7 @@ pub struct Settings {
     scrape: Setting<Vec<ScrapeTarget>>,
     statsd: Setting<Option<SocketAddr>>,
     dashboards: Setting<Option<PathBuf>>,
+    metric_rules: MetricRules,
     max_size: Setting<u64>,
     max_age: Setting<Duration>,
     sample: Setting<Option<Threshold>>,
@@ -138,6 +140,7 @@ impl Settings {
             clickhouse: clickhouse(said)?,
             statsd: Setting::or(said.statsd.map(Some), default.statsd),
             dashboards: file(said.dashboards.as_ref(), DASHBOARDS_VARIABLE),
+            metric_rules: MetricRules::new(said)?,
             max_size: Setting::or(said.max_size, default.store.size_bytes_max),
             max_age: Setting::or(said.max_age, default.store.age_max),
             sample: Setting::or(said.sample.map(Some), None),
@@ -181,6 +184,7 @@ impl Settings {
         config.scrape.clone_from(&self.scrape.value);
         config.statsd = self.statsd.value;
         config.dashboards.clone_from(&self.dashboards.value);
+        self.metric_rules.apply(&mut config);
         self.entrance.apply(&mut config);
         config
     }
@@ -206,6 +210,7 @@ impl Settings {
                 address.map(|address| address.to_string())
             }),
             "dashboards" => shown_file(&self.dashboards, DASHBOARDS_VARIABLE),
+            "metric_rules" => self.metric_rules.shown(),
             "max_size" => shown(&self.max_size, None, |bytes| Some(bytes_text(*bytes))),
             "max_age" => shown(&self.max_age, None, |age| Some(duration_text(*age))),
             "sample" => shown(&self.sample, None, |share| {

@@ -121,3 +121,30 @@ fn a_file_of_which_nothing_can_be_imported_is_refused() {
         "{said}"
     );
 }
+
+/// The dashboards for Grafana ask what Prometheus understands; a collector is asked in its place just as well.
+#[test]
+fn every_query_of_the_dashboards_is_understood_here_too() {
+    let folder = TempDir::new().unwrap();
+    let collector = Collector::start(folder.path());
+    let all = collector.text(&["export", "grafana", "--out", "-"]);
+    let all: Vec<Value> = serde_json::from_str(&all).unwrap();
+    let panels = all
+        .iter()
+        .flat_map(|dashboard| dashboard["panels"].as_array().unwrap());
+    let queries = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let mut asked = 0;
+    for query in queries {
+        let query = query["expr"].as_str().unwrap();
+        let query = query
+            .replace("$service", ".*")
+            .replace("$__rate_interval", "5m");
+        let address = format!("{}/prometheus/api/v1/query", collector.page);
+        let mut answer = ureq::get(address).query("query", &query).call().unwrap();
+        let answer: Value =
+            serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+        assert_eq!(answer["status"], "success", "{query}: {answer}");
+        asked += 1;
+    }
+    assert!(asked > 100, "{asked}");
+}

@@ -17,7 +17,7 @@
 mod family;
 mod line;
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use radiosonde_store::Rows;
 
@@ -29,6 +29,7 @@ use super::{
     Encoding, Signal,
     attributes::{Attributes, Source},
     readings::Scratch,
+    rules::Rules,
     sink::{Counts, Reason, Rejected, Sink, Unreadable},
 };
 
@@ -67,13 +68,14 @@ pub(crate) fn read(
     text: &[u8],
     scraped: Scraped,
     now_unix_ns: i64,
+    rules: &Arc<Rules>,
 ) -> Result<(Rows, Counts, Rejected), Unreadable> {
     let Ok(text) = std::str::from_utf8(text) else {
         return Err(Unreadable::Malformed("it is not UTF-8".to_owned()));
     };
     let mut reader = Reader {
         form,
-        sink: Sink::new(Signal::Metrics, Encoding::Exposition, now_unix_ns),
+        sink: Sink::new(Signal::Metrics, Encoding::Exposition, now_unix_ns).with_rules(rules),
         source: source(origin, text),
         family: Family::default(),
         known: HashSet::new(),

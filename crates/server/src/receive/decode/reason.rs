@@ -1,6 +1,6 @@
 //! Why items are not kept, in words: what is wrong, and what to do about it.
 
-use super::{attributes::ATTRIBUTES_MAX, sink::YEARS_MAX};
+use super::{attributes::ATTRIBUTES_MAX, rules::SENT_MAX, sink::YEARS_MAX};
 
 /// Why an item was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(crate) enum Reason {
     Line,
     /// OpenMetrics without its end.
     End,
+    /// More series than a rule can add up.
+    Series,
 }
 
 impl Reason {
@@ -52,6 +54,7 @@ impl Reason {
             }
             Self::Line => "a line is no sample",
             Self::End => "it does not end with `# EOF`, so some of it is missing",
+            Self::Series => "rules of metrics add up 200000 series already",
         }
     }
 
@@ -72,12 +75,13 @@ impl Reason {
             Self::Line => {
                 "write `name{label=\"value\"} 1` as Prometheus' text format or OpenMetrics have it"
             }
+            Self::Series => "leave the label out where it is sent (`sonde cardinality` says how)",
             Self::End => "let the target write all of it, or answer with Prometheus' text format",
         }
     }
 }
 
 const _: () = assert!(
-    ATTRIBUTES_MAX == 4096 && YEARS_MAX == 10,
+    ATTRIBUTES_MAX == 4096 && YEARS_MAX == 10 && SENT_MAX == 200_000,
     "the reasons name them"
 );

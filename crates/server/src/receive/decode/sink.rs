@@ -1,7 +1,7 @@
 //! Where decoded items become rows, whichever way they came: what is valid is kept, what is not is counted with the first
 //! reason and place.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use radiosonde_core::sampling::Threshold;
 use radiosonde_store::{
@@ -15,6 +15,7 @@ use super::{
     Encoding, Signal,
     attributes::{Attributes, Source, find_text},
     names::TRACE_STATE,
+    rules::{Ruled, Rules},
     wire::Malformed,
 };
 
@@ -136,6 +137,8 @@ pub(super) struct Sink {
     bytes: usize,
     counts: Counts,
     rejected: Rejected,
+    /// Readings that rules are about, where there are rules.
+    ruled: Option<Ruled>,
 }
 
 impl Sink {
@@ -149,10 +152,25 @@ impl Sink {
             bytes: 0,
             counts: Counts::default(),
             rejected: Rejected::default(),
+            ruled: None,
         }
     }
 
-    pub(super) fn finish(self) -> (Rows, Counts, Rejected) {
+    /// One under these rules.
+    pub(super) fn with_rules(self, rules: &Arc<Rules>) -> Self {
+        let ruled = Ruled::new(rules);
+        Self { ruled, ..self }
+    }
+
+    pub(super) fn finish(mut self) -> (Rows, Counts, Rejected) {
+        if let Some(ruled) = self.ruled.take() {
+            let refused = ruled.finish(self.now_unix_ns, &mut self.rows);
+            self.counts.points -= refused;
+            self.rejected.items += refused;
+            if refused > 0 && self.rejected.first.is_none() {
+                self.rejected.first = Some((Reason::Series, "a metric with a rule".to_owned()));
+            }
+        }
         (self.rows, self.counts, self.rejected)
     }
 
@@ -207,7 +225,7 @@ impl Sink {
     /// Makes room for a row with so many bytes of text.
     #[inline]
     fn reserve(&mut self, bytes: usize) -> Result<(), Unreadable> {
-        if self.rows.len() >= ROWS_MAX {
+        if self.rows.len() + self.ruled.as_ref().map_or(0, Ruled::len) >= ROWS_MAX {
             return Err(Unreadable::TooMuch("it has more than 262144 records"));
         }
         self.reserve_bytes(bytes)
@@ -402,21 +420,28 @@ impl Sink {
             }
         };
         self.reserve(attributes.bytes() + point.distribution.len() + point.exemplars.len())?;
+        // A start that cannot be is one that is not known.
+        let start_unix_ns = self.time(point.start_unix_ns).unwrap_or(0);
+        self.counts.points += 1;
+        let reading = (start_unix_ns, time_unix_ns, value);
+        if let Some(ruled) = &mut self.ruled
+            && ruled.take((source, point), reading, &attributes.all())
+        {
+            return Ok(true);
+        }
         self.rows.point(&PointRow {
             origin: source.origin(),
             name: point.name,
             unit: point.unit,
             kind: point.kind,
             time_unix_ns,
-            // A start that cannot be is one that is not known.
-            start_unix_ns: self.time(point.start_unix_ns).unwrap_or(0),
+            start_unix_ns,
             value,
             count: i64::try_from(point.count).unwrap_or(i64::MAX),
             distribution: point.distribution,
             exemplars: point.exemplars,
             attributes: &attributes.all(),
         });
-        self.counts.points += 1;
         Ok(true)
     }
 }

@@ -13,7 +13,7 @@
 mod line;
 mod series;
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use radiosonde_store::Rows;
 
@@ -22,6 +22,7 @@ use super::{
     Encoding, Signal,
     attributes::{Attributes, Source},
     readings::{Metric, Points, Scratch},
+    rules::Rules,
     sink::{Counts, Rejected, Sink, Unreadable},
 };
 
@@ -93,8 +94,10 @@ impl Aggregate {
         &mut self,
         from_unix_ns: i64,
         to_unix_ns: i64,
+        rules: &Arc<Rules>,
     ) -> Result<(Rows, Counts, Rejected), Unreadable> {
-        let mut sink = Sink::new(Signal::Metrics, Encoding::Exposition, to_unix_ns);
+        let sink = Sink::new(Signal::Metrics, Encoding::Exposition, to_unix_ns);
+        let mut sink = sink.with_rules(rules);
         let mut scratch = Scratch::default();
         let mut source = Source::default();
         source.set_scope(SCOPE);

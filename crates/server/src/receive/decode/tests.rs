@@ -1,4 +1,4 @@
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -44,7 +44,14 @@ fn decode(
     request: &[u8],
     now_unix_ns: i64,
 ) -> Result<(Rows, Counts, Rejected), Unreadable> {
-    super::decode(signal, encoding, &Told::default(), request, now_unix_ns)
+    super::decode(
+        signal,
+        encoding,
+        &Told::default(),
+        request,
+        now_unix_ns,
+        &Arc::default(),
+    )
 }
 
 /// When requests arrive: 2027-01-15T08:00:00Z.

@@ -21,7 +21,15 @@ const SCRAPED: Scraped = Scraped {
 };
 
 fn read_text(form: Form, text: &str) -> (Rows, Counts, Rejected) {
-    read(&ORIGIN, form, text.as_bytes(), SCRAPED, NOW).unwrap()
+    read(
+        &ORIGIN,
+        form,
+        text.as_bytes(),
+        SCRAPED,
+        NOW,
+        &Arc::default(),
+    )
+    .unwrap()
 }
 
 /// The rows but those of the scrape itself.
@@ -161,7 +169,9 @@ fn buckets_that_fall_are_refused_and_the_last_may_be_missing() {
 
 fn check(text: &[u8]) {
     for form in [Form::Prometheus, Form::OpenMetrics] {
-        if let Ok((rows, counts, rejected)) = read(&ORIGIN, form, text, SCRAPED, NOW) {
+        if let Ok((rows, counts, rejected)) =
+            read(&ORIGIN, form, text, SCRAPED, NOW, &Arc::default())
+        {
             assert_eq!(rows.len() as u64, counts.points);
             assert_eq!(rejected.items == 0, rejected.first.is_none());
         }

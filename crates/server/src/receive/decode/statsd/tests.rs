@@ -16,7 +16,7 @@ const TO: i64 = FROM + 10_000_000_000;
 fn rows(aggregate: &mut Aggregate) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Config::new(folder.path())).unwrap();
-    let (rows, counts, rejected) = aggregate.finish(FROM, TO).unwrap();
+    let (rows, counts, rejected) = aggregate.finish(FROM, TO, &Arc::default()).unwrap();
     assert_eq!((rows.len() as u64, rejected.items), (counts.points, 0));
     if rows.is_empty() {
         return Vec::new();
@@ -130,14 +130,14 @@ fn there_are_bounds() {
     for exponent in -300..300 {
         aggregate.take(format!("wide:1e{exponent}|h\nwide:-1e{exponent}|h\nwide:0|h").as_bytes());
     }
-    let (rows, counts, rejected) = aggregate.finish(FROM, TO).unwrap();
+    let (rows, counts, rejected) = aggregate.finish(FROM, TO, &Arc::default()).unwrap();
     assert_eq!((rows.len(), counts.points, rejected.items), (1, 1, 0));
 }
 
 fn check(data: &[u8]) {
     let mut aggregate = Aggregate::default();
     aggregate.take(data);
-    let (rows, counts, rejected) = aggregate.finish(FROM, TO).unwrap();
+    let (rows, counts, rejected) = aggregate.finish(FROM, TO, &Arc::default()).unwrap();
     assert_eq!((rows.len() as u64, rejected.items), (counts.points, 0));
 }
 
