@@ -11,5 +11,26 @@
 //! Invariant: nobody is told that something is resolved that they were not told of.
 
 mod alert;
+mod condition;
+mod engine;
+mod judge;
+mod measure;
+mod rule;
+mod selector;
+mod source;
+mod template;
+mod verdict;
+mod written;
 
-pub use self::alert::{Alert, Change, Labels, Phase, Severity};
+pub use self::{
+    alert::{Alert, Change, Labels, Phase, Severity},
+    condition::{
+        Absence, Anomaly, BurnRate, BurnWindow, Condition, Direction, Forecast, HISTORY_DEFAULT,
+        Limit, Measure, Reading, Threshold,
+    },
+    engine::{ALERTS_MAX, Engine, RuleStatus, State},
+    judge::{Judge, Reached, Unusual},
+    rule::{Fault, Rule, RuleFile, check_all},
+    selector::{Pattern, Selector},
+    source::{Point, Points, Sample, Series, Source, Spread},
+};
