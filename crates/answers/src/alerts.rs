@@ -20,6 +20,7 @@ mod selector;
 mod source;
 mod template;
 mod verdict;
+mod window;
 mod written;
 
 pub use self::{
@@ -29,8 +30,9 @@ pub use self::{
         Limit, Measure, Reading, Threshold,
     },
     engine::{ALERTS_MAX, Engine, RuleStatus, State},
-    judge::{Judge, Reached, Unusual},
+    judge::{Judge, Reached, Unusual, Watch},
     rule::{Fault, Rule, RuleFile, check_all},
     selector::{Pattern, Selector},
     source::{Point, Points, Sample, Series, Source, Spread},
+    window::{Read, ReadValue, Window, WindowLimits, WindowLoss},
 };

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use radiosonde_core::metrics::snapshot::Buckets;
+
 /// Coarsest and finest scale that OpenTelemetry's data model uses.
 const SCALES: std::ops::RangeInclusive<i32> = -10..=20;
 
@@ -30,6 +32,35 @@ pub enum Distribution {
         /// How many are negative, by the index of the bucket of their absolute value.
         negative: BTreeMap<i32, f64>,
     },
+}
+
+/// What a program's own histogram holds. Buckets without measurements are left out of exponential ones.
+impl From<&Buckets> for Distribution {
+    fn from(buckets: &Buckets) -> Self {
+        let held = |offset: i32, counts: &[u64]| {
+            let counts = (offset..).zip(counts).filter(|(_, count)| **count > 0);
+            counts.map(|(index, count)| (index, *count as f64)).collect()
+        };
+        match buckets {
+            Buckets::Explicit { bounds, counts } => Self::Explicit {
+                bounds: bounds.to_vec(),
+                counts: counts.iter().map(|count| *count as f64).collect(),
+            },
+            Buckets::Exponential {
+                scale,
+                zero_count,
+                offset,
+                counts,
+                negative_offset,
+                negative_counts,
+            } => Self::Exponential {
+                scale: *scale,
+                zero: *zero_count as f64,
+                positive: held(*offset, counts),
+                negative: held(*negative_offset, negative_counts),
+            },
+        }
+    }
 }
 
 /// A bucket of a histogram: its bounds, and how many it holds.

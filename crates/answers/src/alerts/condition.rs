@@ -274,12 +274,25 @@ impl BurnWindow {
 pub struct Forecast {
     /// Which value.
     pub measure: Measure,
-    /// What it reaches, in the metric's unit, from below or from above.
+    /// What it reaches, in the metric's unit.
     pub reaches: f64,
+    /// It falls to that from above, as free memory does, and does not rise to it.
+    pub falls: bool,
     /// How soon.
     pub within: Duration,
     /// From how much of the past that is told.
     pub history: Duration,
+}
+
+impl Forecast {
+    /// What is crossed where it is reached.
+    pub const fn limit(&self) -> Limit {
+        if self.falls {
+            Limit::AtMost(self.reaches)
+        } else {
+            Limit::AtLeast(self.reaches)
+        }
+    }
 }
 
 /// A value is not what it was.

@@ -2,15 +2,22 @@
 
 use std::fmt;
 
-use super::Point;
+use super::{Limit, Point};
 
-/// Judges the past of one value. The same past gives the same judgement.
+/// Judges the past of values. The same past gives the same judgement.
 pub trait Judge: fmt::Debug + Send + Sync {
-    /// When a value with this past reaches `reaches`; `None` where it does not, or not so that one could be sure.
-    fn forecast(&self, past: &[Point], reaches: f64, at_unix_ns: u64) -> Option<Reached>;
+    /// When a value with this past crosses the limit; `None` where it does not, or not so that one could be sure. `unit` is
+    /// the rule's, for the words.
+    fn forecast(&self, past: &[Point], limit: Limit, unit: &str) -> Option<Reached>;
 
-    /// What is wrong with the end of this past; `None` where nothing is.
-    fn anomaly(&self, past: &[Point], at_unix_ns: u64) -> Option<Unusual>;
+    /// One that watches a value from now on, and knows nothing of it yet.
+    fn watch(&self, unit: &str) -> Box<dyn Watch>;
+}
+
+/// Watches one value.
+pub trait Watch: fmt::Debug + Send + Sync {
+    /// The next reading, later than all before it. What is wrong after it; `None` where nothing is.
+    fn observe(&mut self, point: Point) -> Option<Unusual>;
 }
 
 /// When a value reaches something.
@@ -22,7 +29,7 @@ pub struct Reached {
     pub words: String,
 }
 
-/// What is wrong with the end of a value's past.
+/// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unusual {
     /// Whether there is too much of it, and not too little.

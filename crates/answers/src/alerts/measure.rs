@@ -77,12 +77,13 @@ impl<'s, 'm> Loaded<'s, 'm> {
         Ok(shares.collect())
     }
 
-    /// The values from a time to another in equal steps that lie at multiples of the step, so that the next evaluation sees
-    /// the same ones. Of plain values, each as it was read.
+    /// The values after a time up to another, in equal steps that lie at multiples of the step, so that the next evaluation
+    /// sees the same ones: 240 in `span_ns`. Of plain values, each as it was read.
     pub(super) fn past(
         &self,
         from_unix_ns: u64,
         until_unix_ns: u64,
+        span_ns: u64,
     ) -> Result<Vec<(Cow<'_, Labels>, Cow<'_, [Point]>)>, String> {
         if self.measure.by.is_none()
             && self.per.is_none()
@@ -91,7 +92,7 @@ impl<'s, 'm> Loaded<'s, 'm> {
         {
             return Ok(plain);
         }
-        let step = ((until_unix_ns - from_unix_ns) / STEPS).max(STEP_NS_MIN);
+        let step = step_ns(span_ns);
         let mut past: BTreeMap<Cow<'_, Labels>, Vec<Point>> = BTreeMap::new();
         let mut time = (from_unix_ns / step + 1).saturating_mul(step);
         while time <= until_unix_ns {
@@ -170,6 +171,16 @@ impl<'s, 'm> Loaded<'s, 'm> {
 const STEPS: u64 = 240;
 /// The shortest time between two of them.
 const STEP_NS_MIN: u64 = 1_000_000_000;
+
+const fn step_ns(span_ns: u64) -> u64 {
+    let step = span_ns / STEPS;
+    if step > STEP_NS_MIN { step } else { STEP_NS_MIN }
+}
+
+/// How old the last value of a past may be for it to be measured still.
+pub(super) fn fresh_ns(span_ns: u64) -> u64 {
+    ns(STALE).max(step_ns(span_ns).saturating_mul(2))
+}
 
 /// The labels of the group that a series belongs to: those that it has of `by`.
 pub(super) fn group(labels: &Labels, by: &[String]) -> Labels {

@@ -4,13 +4,14 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Absence, Anomaly, BurnRate, Condition, Direction, Forecast, Judge, Labels, Measure, Reading,
-    Source, Threshold,
-    measure::{Loaded, ns},
+    Rule, Source, Threshold,
+    measure::{Loaded, fresh_ns, ns},
 };
 
 mod absence;
+mod watches;
 
-pub(super) use self::absence::Memory;
+pub(super) use self::{absence::Absent, watches::Watches};
 
 /// What a rule says of one series or group.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,13 @@ pub(super) enum Missing {
     IsUnknown,
 }
 
+/// What a rule remembers from one evaluation to the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub absent: Absent,
+    pub watches: Watches,
+}
+
 /// What verdicts are made of.
 #[derive(Debug)]
 pub(super) struct Court<'a> {
@@ -52,17 +60,20 @@ impl Court<'_> {
     /// Hands over a verdict of each series or group. Where there is an error nothing is handed over.
     pub(super) fn try_each(
         &self,
-        condition: &Condition,
+        rule: &Rule,
         memory: &mut Memory,
         verdicts: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<Missing, String> {
-        match condition {
+        let unit = &rule.unit;
+        match &rule.condition {
             Condition::Threshold(threshold) => self.threshold(threshold, verdicts)?,
             Condition::BurnRate(burn) => self.burn_rate(burn, verdicts)?,
-            Condition::Forecast(forecast) => self.forecast(forecast, verdicts)?,
-            Condition::Anomaly(anomaly) => self.anomaly(anomaly, verdicts)?,
+            Condition::Forecast(forecast) => self.forecast(forecast, unit, verdicts)?,
+            Condition::Anomaly(anomaly) => {
+                self.anomaly(anomaly, unit, &mut memory.watches, verdicts)?;
+            }
             Condition::Absence(absence) => {
-                self.absence(absence, memory, verdicts)?;
+                self.absence(absence, &mut memory.absent, verdicts)?;
                 return Ok(Missing::MeansNo);
             }
             Condition::Expression(text) => {
@@ -145,21 +156,33 @@ impl Court<'_> {
     fn forecast(
         &self,
         forecast: &Forecast,
+        unit: &str,
         verdicts: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), String> {
         let (judge, now) = (self.judge()?, self.now_unix_ns);
-        let begin = now.saturating_sub(ns(forecast.history));
+        let span = ns(forecast.history);
+        let begin = now.saturating_sub(span);
+        let limit = forecast.limit();
         let loaded = Loaded::new(&forecast.measure, self.source, begin, now)?;
-        for (labels, past) in loaded.past(begin, now)? {
-            let Some(last) = past.last() else { continue };
-            let reached = judge.forecast(&past, forecast.reaches, now);
-            let soon = reached.filter(|reached| reached.in_ns <= ns(forecast.within));
+        let fresh = now.saturating_sub(fresh_ns(span));
+        for (labels, past) in loaded.past(begin, now, span)? {
+            let Some(last) = past.last().filter(|last| last.time_unix_ns > fresh) else {
+                continue;
+            };
+            let words = if limit.is_crossed_by(last.value) {
+                Some("it is there already".to_owned())
+            } else {
+                let reached = judge.forecast(&past, limit, unit);
+                reached
+                    .filter(|reached| reached.in_ns <= ns(forecast.within))
+                    .map(|reached| reached.words)
+            };
             verdicts(Verdict {
                 labels: &labels,
                 value: Some(last.value),
-                holds: soon.is_some(),
-                stays: soon.is_some(),
-                words: soon.map(|reached| reached.words),
+                holds: words.is_some(),
+                stays: words.is_some(),
+                words,
             });
         }
         Ok(())
@@ -168,25 +191,29 @@ impl Court<'_> {
     fn anomaly(
         &self,
         anomaly: &Anomaly,
+        unit: &str,
+        watches: &mut Watches,
         verdicts: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), String> {
         let (judge, now) = (self.judge()?, self.now_unix_ns);
-        let begin = now.saturating_sub(ns(anomaly.history));
+        let span = ns(anomaly.history);
+        let begin = watches.begin(now.saturating_sub(span));
         let loaded = Loaded::new(&anomaly.measure, self.source, begin, now)?;
-        for (labels, past) in loaded.past(begin, now)? {
-            let Some(last) = past.last() else { continue };
-            let unusual = judge.anomaly(&past, now);
+        for (labels, past) in loaded.past(begin, now, span)? {
+            watches.feed(&labels, &past, judge, unit);
+        }
+        for (labels, value, unusual) in watches.since(now.saturating_sub(fresh_ns(span))) {
             let wrong = unusual.filter(|unusual| match anomaly.direction {
                 Direction::Above => unusual.is_above,
                 Direction::Below => !unusual.is_above,
                 Direction::Either => true,
             });
             verdicts(Verdict {
-                labels: &labels,
-                value: Some(last.value),
+                labels,
+                value: Some(value),
                 holds: wrong.is_some(),
                 stays: wrong.is_some(),
-                words: wrong.map(|unusual| unusual.words),
+                words: wrong.map(|unusual| unusual.words.clone()),
             });
         }
         Ok(())
@@ -195,7 +222,7 @@ impl Court<'_> {
     fn absence(
         &self,
         absence: &Absence,
-        memory: &mut Memory,
+        memory: &mut Absent,
         verdicts: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), String> {
         let now = self.now_unix_ns;

@@ -134,7 +134,10 @@ struct WrittenForecast {
     by: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reading: Option<WrittenReading>,
-    reaches: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reaches: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    falls_to: Option<f64>,
     #[serde(with = "crate::duration")]
     within: Duration,
     #[serde(default = "history", with = "crate::duration")]
@@ -306,10 +309,22 @@ impl WrittenBurnRate {
 
 impl WrittenForecast {
     fn meant(self) -> Result<Condition, Misfit> {
+        let (reaches, falls) = match (self.reaches, self.falls_to) {
+            (Some(value), None) => (value, false),
+            (None, Some(value)) => (value, true),
+            _ => {
+                return Err(Misfit(
+                    "forecast",
+                    "has not one value that is reached",
+                    "say one of reaches and falls_to",
+                ));
+            }
+        };
         let Self { of, per, by, .. } = self;
         Ok(Condition::Forecast(Forecast {
             measure: measure(of, per, by, self.reading, "forecast.reading")?,
-            reaches: self.reaches,
+            reaches,
+            falls,
             within: self.within,
             history: self.history,
         }))
@@ -366,7 +381,8 @@ impl From<Rule> for Written {
                     per,
                     by,
                     reading: WrittenReading::of(reading),
-                    reaches: forecast.reaches,
+                    reaches: (!forecast.falls).then_some(forecast.reaches),
+                    falls_to: forecast.falls.then_some(forecast.reaches),
                     within: forecast.within,
                     history: forecast.history,
                 });

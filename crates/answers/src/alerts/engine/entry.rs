@@ -11,7 +11,7 @@ use super::{
 use crate::alerts::{
     Alert, Change, Labels, Phase, Rule,
     measure::{STALE, ns},
-    verdict::{Court, Memory, Verdict},
+    verdict::{Absent, Court, Memory, Verdict},
 };
 
 /// A rule, and what it knows.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 pub(super) struct Saved {
     evaluated_unix_ns: Option<u64>,
     alerts: Vec<(Labels, Active)>,
-    memory: Memory,
+    absent: Absent,
 }
 
 /// A verdict of something that has no alert yet.
@@ -92,7 +92,7 @@ impl Entry {
         let mut changes = Vec::new();
         let mut over = Vec::new();
         let mut candidates = Vec::new();
-        let outcome = court.try_each(&rule.condition, &mut self.memory, &mut |verdict| {
+        let outcome = court.try_each(rule, &mut self.memory, &mut |verdict| {
             let known = (!alerts.is_empty()).then(|| alerts.get_mut(verdict.labels));
             if let Some(active) = known.flatten() {
                 active.round = round;
@@ -145,7 +145,8 @@ impl Entry {
     fn admit(&mut self, mut candidates: Vec<Candidate>, now: u64, changes: &mut Vec<Change>) {
         candidates.sort_by(|left, right| left.labels.cmp(&right.labels));
         let room = ALERTS_MAX.saturating_sub(self.alerts.len());
-        self.left_out = candidates.len().saturating_sub(room) as u64;
+        self.left_out =
+            candidates.len().saturating_sub(room) as u64 + self.memory.watches.left_out;
         for candidate in candidates.into_iter().take(room) {
             let (mut active, change) = Active::new(&self.rule, &candidate.verdict(), now);
             active.round = self.round;
@@ -184,7 +185,7 @@ impl Entry {
             alerts: alerts
                 .map(|(labels, active)| (labels.clone(), active.clone()))
                 .collect(),
-            memory: self.memory.clone(),
+            absent: self.memory.absent.clone(),
         };
         (self.rule.name.clone(), saved)
     }
@@ -205,10 +206,13 @@ impl Entry {
             }
         }
         self.evaluated_unix_ns = saved.evaluated_unix_ns;
-        self.memory = saved.memory;
+        self.memory = Memory {
+            absent: saved.absent,
+            ..Memory::default()
+        };
         let alerts = &self.alerts;
         if !is_fresh {
-            self.memory.resume(now, |group| alerts.contains_key(group));
+            self.memory.absent.resume(now, |group| alerts.contains_key(group));
         }
         changes
     }

@@ -61,6 +61,7 @@ fn of_every_kind() -> Vec<Rule> {
             Condition::Forecast(Forecast {
                 measure: share.clone(),
                 reaches: 1.0,
+                falls: false,
                 within: 60 * MINUTE,
                 history: 30 * MINUTE,
             }),

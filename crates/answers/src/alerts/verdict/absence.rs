@@ -16,11 +16,11 @@ const FORGET_NS: u64 = 24 * 3_600 * 1_000_000_000;
 
 /// When each group was measured last, in nanoseconds since the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(in crate::alerts) struct Memory {
+pub(in crate::alerts) struct Absent {
     groups: Vec<(Labels, u64)>,
 }
 
-impl Memory {
+impl Absent {
     /// The groups that were not measured for as long as the rule says, in the order of their labels. What was never measured
     /// counts from when it was asked for first.
     pub(super) fn absent(
