@@ -12,9 +12,12 @@
 
 mod alert;
 mod condition;
+pub mod defaults;
 mod engine;
 mod judge;
 mod measure;
+mod noise;
+pub mod prometheus;
 mod rule;
 mod selector;
 mod source;
@@ -31,6 +34,7 @@ pub use self::{
     },
     engine::{ALERTS_MAX, Engine, RuleStatus, State},
     judge::{Judge, Reached, Unusual, Watch},
+    noise::{FLAP, Noise, SHORT, Suggestion, noise},
     rule::{Fault, Rule, RuleFile, check_all},
     selector::{Pattern, Selector},
     source::{Point, Points, Sample, Series, Source, Spread},

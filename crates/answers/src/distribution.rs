@@ -39,7 +39,9 @@ impl From<&Buckets> for Distribution {
     fn from(buckets: &Buckets) -> Self {
         let held = |offset: i32, counts: &[u64]| {
             let counts = (offset..).zip(counts).filter(|(_, count)| **count > 0);
-            counts.map(|(index, count)| (index, *count as f64)).collect()
+            counts
+                .map(|(index, count)| (index, *count as f64))
+                .collect()
         };
         match buckets {
             Buckets::Explicit { bounds, counts } => Self::Explicit {

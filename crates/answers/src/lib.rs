@@ -9,6 +9,7 @@
 //! * [`alerts`]: rules over measurements, and what becomes of those that hold.
 //! * [`duration`]: durations as people write them.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
+//! * [`prometheus_name`]: what a metric is called in Prometheus.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
 //! * [`flame`]: profiles as a tree of functions, and rankings of functions and libraries.
 //! * [`semconv`]: what the names of other times and makers are called here.
@@ -25,6 +26,7 @@ pub mod flame;
 pub mod latency;
 pub mod memory;
 mod natural;
+pub mod prometheus_name;
 pub mod queue;
 pub mod requests;
 pub mod semconv;

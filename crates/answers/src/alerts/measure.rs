@@ -174,7 +174,11 @@ const STEP_NS_MIN: u64 = 1_000_000_000;
 
 const fn step_ns(span_ns: u64) -> u64 {
     let step = span_ns / STEPS;
-    if step > STEP_NS_MIN { step } else { STEP_NS_MIN }
+    if step > STEP_NS_MIN {
+        step
+    } else {
+        STEP_NS_MIN
+    }
 }
 
 /// How old the last value of a past may be for it to be measured still.

@@ -11,7 +11,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use radiosonde_core::metrics::snapshot::{Data, Histogram, Labels as SnapshotLabels, Number, Snapshot};
+use radiosonde_core::metrics::snapshot::{
+    Data, Histogram, Labels as SnapshotLabels, Number, Snapshot,
+};
 
 use super::{Labels, Point, Points, Sample, Selector, Series, Source, Spread, measure::ns};
 use crate::distribution::Distribution;
@@ -163,7 +165,11 @@ impl Window {
         let series = self.metrics.entry(metric.to_owned()).or_default();
         let kept = series.entry(labels).or_insert_with(|| Kept::new(&read));
         let before = kept.cells();
-        match kept.push(read, now.saturating_sub(ns(self.limits.span)), self.limits.points_max) {
+        match kept.push(
+            read,
+            now.saturating_sub(ns(self.limits.span)),
+            self.limits.points_max,
+        ) {
             Took::Late => self.loss.late += 1,
             Took::It { thinned } => self.loss.thinned += thinned,
         }

@@ -145,8 +145,7 @@ impl Entry {
     fn admit(&mut self, mut candidates: Vec<Candidate>, now: u64, changes: &mut Vec<Change>) {
         candidates.sort_by(|left, right| left.labels.cmp(&right.labels));
         let room = ALERTS_MAX.saturating_sub(self.alerts.len());
-        self.left_out =
-            candidates.len().saturating_sub(room) as u64 + self.memory.watches.left_out;
+        self.left_out = candidates.len().saturating_sub(room) as u64 + self.memory.watches.left_out;
         for candidate in candidates.into_iter().take(room) {
             let (mut active, change) = Active::new(&self.rule, &candidate.verdict(), now);
             active.round = self.round;
@@ -212,7 +211,9 @@ impl Entry {
         };
         let alerts = &self.alerts;
         if !is_fresh {
-            self.memory.absent.resume(now, |group| alerts.contains_key(group));
+            self.memory
+                .absent
+                .resume(now, |group| alerts.contains_key(group));
         }
         changes
     }

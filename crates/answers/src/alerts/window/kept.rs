@@ -170,9 +170,12 @@ impl Kept {
     /// The readings after `from` up to and including `until`.
     pub(super) fn between(&self, from: u64, until: u64) -> Points<'_> {
         match &self.readings {
-            Readings::Counter(totals) => {
-                Points::Counter(slice(&totals.points, |point| point.time_unix_ns, from, until))
-            }
+            Readings::Counter(totals) => Points::Counter(slice(
+                &totals.points,
+                |point| point.time_unix_ns,
+                from,
+                until,
+            )),
             Readings::Gauge(points) => {
                 Points::Gauge(slice(points, |point| point.time_unix_ns, from, until))
             }
@@ -275,12 +278,7 @@ fn every_second<T>(items: &mut Vec<T>, until: usize) {
     });
 }
 
-fn slice<T: Clone>(
-    items: &[T],
-    time: impl Fn(&T) -> u64,
-    from: u64,
-    until: u64,
-) -> Cow<'_, [T]> {
+fn slice<T: Clone>(items: &[T], time: impl Fn(&T) -> u64, from: u64, until: u64) -> Cow<'_, [T]> {
     let end = items.partition_point(|item| time(item) <= until);
     let items = &items[..end];
     let first = items.partition_point(|item| time(item) <= from);
