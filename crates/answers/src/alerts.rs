@@ -33,7 +33,6 @@ pub use self::{
         Limit, Measure, Reading, Threshold,
     },
     engine::{ALERTS_MAX, Engine, RuleStatus, State},
-    judge::{Judge, Reached, Unusual, Watch},
     noise::{FLAP, Noise, SHORT, Suggestion, noise},
     rule::{Fault, Rule, RuleFile, check_all},
     selector::{Pattern, Selector},

@@ -8,6 +8,8 @@
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
 //! * [`alerts`]: rules over measurements, and what becomes of those that hold.
 //! * [`duration`]: durations as people write them.
+//! * [`baseline`]: what is normal for a series, whether it still is, and what changed when it was no longer.
+//! * [`forecast`]: when something runs out, with an interval and the model, or why that cannot be told.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
 //! * [`prometheus_name`]: what a metric is called in Prometheus.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
@@ -18,11 +20,13 @@
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod baseline;
 pub mod compare;
 pub mod distribution;
 pub mod duration;
 pub mod event;
 pub mod flame;
+pub mod forecast;
 pub mod latency;
 pub mod memory;
 mod natural;

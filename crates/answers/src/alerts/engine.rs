@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Change, Fault, Judge, Rule, Source, check_all, verdict::Court};
+use super::{Alert, Change, Fault, Rule, Source, check_all, verdict::Court};
 
 mod active;
 mod entry;
@@ -37,7 +37,6 @@ pub const ALERTS_MAX: usize = 1_000;
 #[derive(Debug)]
 pub struct Engine {
     entries: Vec<Entry>,
-    judge: Option<Box<dyn Judge>>,
 }
 
 /// How a rule is.
@@ -74,18 +73,10 @@ impl Engine {
         if faults.is_empty() {
             Ok(Self {
                 entries: rules.into_iter().map(Entry::new).collect(),
-                judge: None,
             })
         } else {
             Err(faults)
         }
-    }
-
-    /// With another judge of forecasts and anomalies.
-    #[must_use]
-    pub fn judged_by(mut self, judge: Box<dyn Judge>) -> Self {
-        self.judge = Some(judge);
-        self
     }
 
     /// Evaluates every rule that is due, and hands over what changed: in the order of the rules, then of the alerts' labels.
@@ -112,7 +103,6 @@ impl Engine {
     ) -> Vec<Change> {
         let court = Court {
             source,
-            judge: self.judge.as_deref(),
             now_unix_ns,
         };
         let mut changes = Vec::new();
@@ -169,7 +159,6 @@ impl Engine {
     ) -> Result<Vec<Change>, Vec<Fault>> {
         let state = self.state();
         let mut next = Self::new(rules)?;
-        next.judge = self.judge.take();
         let changes = next.restore(state, now_unix_ns);
         *self = next;
         Ok(changes)

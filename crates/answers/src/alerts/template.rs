@@ -4,7 +4,7 @@
 //! checked; `{{` that nothing ends is text.
 
 use super::Labels;
-use crate::units::{Bytes, Nanoseconds};
+use crate::units::Amount;
 
 /// What a text may speak of.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +84,10 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
 
 /// A value in its unit as people read it.
 pub(super) fn shown(value: f64, unit: &str) -> String {
-    let as_integer = |value: f64| value.is_finite() && value.abs() < 9e18;
     match unit {
-        "s" if value >= 0.0 && as_integer(value * 1e9) => {
-            Nanoseconds((value * 1e9).round() as u64).to_string()
+        "s" | "ms" | "us" | "ns" | "By" | "KiBy" | "MiBy" | "GiBy" if value.is_finite() => {
+            Amount(value, unit).to_string()
         }
-        "By" if as_integer(value) => Bytes(value.round() as i64).to_string(),
         "1" if value.is_finite() => format!("{} %", number(value * 100.0)),
         "Cel" => format!("{} °C", number(value)),
         _ => {

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
-    Absence, Anomaly, BurnRate, Condition, Direction, Forecast, Judge, Labels, Measure, Reading,
-    Rule, Source, Threshold,
+    Absence, Anomaly, BurnRate, Condition, Forecast, Labels, Measure, Reading, Rule, Source,
+    Threshold, judge,
     measure::{Loaded, fresh_ns, ns},
 };
 
@@ -46,7 +46,6 @@ pub(super) struct Memory {
 #[derive(Debug)]
 pub(super) struct Court<'a> {
     pub source: &'a dyn Source,
-    pub judge: Option<&'a dyn Judge>,
     pub now_unix_ns: u64,
 }
 
@@ -148,35 +147,23 @@ impl Court<'_> {
         Ok(())
     }
 
-    fn judge(&self) -> Result<&dyn Judge, String> {
-        self.judge
-            .ok_or_else(|| "nothing that judges forecasts and anomalies was given".to_owned())
-    }
-
     fn forecast(
         &self,
         forecast: &Forecast,
         unit: &str,
         verdicts: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), String> {
-        let (judge, now) = (self.judge()?, self.now_unix_ns);
+        let now = self.now_unix_ns;
         let span = ns(forecast.history);
         let begin = now.saturating_sub(span);
-        let limit = forecast.limit();
         let loaded = Loaded::new(&forecast.measure, self.source, begin, now)?;
         let fresh = now.saturating_sub(fresh_ns(span));
         for (labels, past) in loaded.past(begin, now, span)? {
             let Some(last) = past.last().filter(|last| last.time_unix_ns > fresh) else {
                 continue;
             };
-            let words = if limit.is_crossed_by(last.value) {
-                Some("it is there already".to_owned())
-            } else {
-                let reached = judge.forecast(&past, limit, unit);
-                reached
-                    .filter(|reached| reached.in_ns <= ns(forecast.within))
-                    .map(|reached| reached.words)
-            };
+            let within_s = forecast.within.as_secs_f64();
+            let words = judge::reached(&past, forecast.limit(), within_s, unit);
             verdicts(Verdict {
                 labels: &labels,
                 value: Some(last.value),
@@ -195,25 +182,21 @@ impl Court<'_> {
         watches: &mut Watches,
         verdicts: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), String> {
-        let (judge, now) = (self.judge()?, self.now_unix_ns);
+        let now = self.now_unix_ns;
         let span = ns(anomaly.history);
         let begin = watches.begin(now.saturating_sub(span));
         let loaded = Loaded::new(&anomaly.measure, self.source, begin, now)?;
         for (labels, past) in loaded.past(begin, now, span)? {
-            watches.feed(&labels, &past, judge, unit);
+            watches.feed(&labels, &past, anomaly.direction);
         }
-        for (labels, value, unusual) in watches.since(now.saturating_sub(fresh_ns(span))) {
-            let wrong = unusual.filter(|unusual| match anomaly.direction {
-                Direction::Above => unusual.is_above,
-                Direction::Below => !unusual.is_above,
-                Direction::Either => true,
-            });
+        for (labels, value, watch) in watches.since(now.saturating_sub(fresh_ns(span))) {
+            let wrong = watch.wrong(unit);
             verdicts(Verdict {
                 labels,
                 value: Some(value),
                 holds: wrong.is_some(),
                 stays: wrong.is_some(),
-                words: wrong.map(|unusual| unusual.words.clone()),
+                words: wrong,
             });
         }
         Ok(())

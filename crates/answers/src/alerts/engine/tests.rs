@@ -7,6 +7,7 @@ use crate::alerts::{
 };
 
 mod conditions;
+mod judged;
 mod model;
 mod restarts;
 

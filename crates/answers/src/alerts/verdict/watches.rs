@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::alerts::{Judge, Labels, Point, Unusual, Watch};
+use crate::alerts::{Direction, Labels, Point, judge::Watch};
 
 /// Values of one rule that are watched at most: each has a past in memory.
 const WATCHES_MAX: usize = 1_000;
@@ -17,9 +17,8 @@ pub(in crate::alerts) struct Watches {
 
 #[derive(Debug)]
 struct Watched {
-    watch: Box<dyn Watch>,
+    watch: Watch,
     last: Option<Point>,
-    unusual: Option<Unusual>,
 }
 
 impl Watches {
@@ -34,16 +33,15 @@ impl Watches {
     }
 
     /// Shows a value's readings up to now to what watches it.
-    pub(super) fn feed(&mut self, labels: &Labels, past: &[Point], judge: &dyn Judge, unit: &str) {
+    pub(super) fn feed(&mut self, labels: &Labels, past: &[Point], direction: Direction) {
         if !self.watched.contains_key(labels) {
             if self.watched.len() >= WATCHES_MAX {
                 self.left_out += 1;
                 return;
             }
             let watched = Watched {
-                watch: judge.watch(unit),
+                watch: Watch::new(direction),
                 last: None,
-                unusual: None,
             };
             self.watched.insert(labels.clone(), watched);
         }
@@ -53,19 +51,16 @@ impl Watches {
         for point in past {
             if watched.last_unix_ns() < point.time_unix_ns {
                 watched.last = Some(*point);
-                watched.unusual = watched.watch.observe(*point);
+                watched.watch.observe(*point);
             }
         }
     }
 
-    /// Every value that was read after a time: what it is, and what is wrong with it.
-    pub(super) fn since(
-        &self,
-        unix_ns: u64,
-    ) -> impl Iterator<Item = (&Labels, f64, Option<&Unusual>)> {
+    /// Every value that was read after a time: what it is, and what watches it.
+    pub(super) fn since(&self, unix_ns: u64) -> impl Iterator<Item = (&Labels, f64, &Watch)> {
         self.watched.iter().filter_map(move |(labels, watched)| {
             let last = watched.last.filter(|last| last.time_unix_ns > unix_ns)?;
-            Some((labels, last.value, watched.unusual.as_ref()))
+            Some((labels, last.value, &watched.watch))
         })
     }
 }
