@@ -16,7 +16,7 @@ pub mod defaults;
 mod engine;
 mod judge;
 mod measure;
-mod noise;
+pub mod noise;
 pub mod prometheus;
 mod rule;
 mod selector;
@@ -33,7 +33,6 @@ pub use self::{
         Limit, Measure, Reading, Threshold,
     },
     engine::{ALERTS_MAX, Engine, RuleStatus, State},
-    noise::{FLAP, Noise, SHORT, Suggestion, noise},
     rule::{Fault, Rule, RuleFile, check_all},
     selector::{Pattern, Selector},
     source::{Point, Points, Sample, Series, Source, Spread},

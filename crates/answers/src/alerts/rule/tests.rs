@@ -135,86 +135,89 @@ fn refusal(condition: &str) -> String {
     toml::from_str::<RuleFile>(&text).unwrap_err().to_string()
 }
 
+/// Conditions that are wrong, and what is said of each.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "",
+        "rule `a rule`, `condition`: there is none; say one of threshold",
+    ),
+    (
+        "expression = 'x'\nabsence = { of = 'x', since = '5m' }",
+        "there is more than one",
+    ),
+    (
+        "threshold = { of = 'x' }",
+        "`threshold`: has not one limit; say one of above",
+    ),
+    (
+        "threshold = { of = 'x', above = 1, below = 0 }",
+        "has not one limit",
+    ),
+    (
+        "threshold = { of = 'x', above = 1, reading = { quantile = 0.9 } }",
+        "`threshold.reading`: is not one reading",
+    ),
+    (
+        "threshold = { of = 'x', above = 1, reading = { rate = '5m', over = '5m' } }",
+        "is not one reading",
+    ),
+    (
+        "threshold = { of = 'x', above = 1, reading = { rate = '0s' } }",
+        "`threshold.reading`: is no time at all; say how long, as in `5m`",
+    ),
+    (
+        "threshold = { of = 'x', above = 1, reading = { rate = 'five' } }",
+        "`five` is no duration; say one as in `5m`",
+    ),
+    (
+        "threshold = { of = 'x', above = 1, resolve_at = 2 }",
+        "`threshold.resolve_at`: is further out than the limit, so that what fires would be resolved at once; say at most `1`",
+    ),
+    (
+        "threshold = { of = 'x', below = 1, resolve_at = 0.5 }",
+        "say at least `1`",
+    ),
+    (
+        "threshold = { of = '', above = nan }",
+        "`threshold.of`: names no metric",
+    ),
+    (
+        "threshold = { of = '', above = nan }",
+        "`threshold.above`: is not a number",
+    ),
+    (
+        "threshold = { of = 'x', above = 1, over = 3 }",
+        "unknown field `over`",
+    ),
+    (
+        "burn_rate = { errors = 'x', total = 'y', objective = 99.9 }",
+        "`burn_rate.objective`: is not between 0 and 1",
+    ),
+    (
+        "burn_rate = { errors = 'x', total = 'y', objective = 0.9 }",
+        "14.4 times the budget's pace is 144 % of all",
+    ),
+    (
+        "expression = ' '",
+        "`expression`: is empty; write one in PromQL",
+    ),
+    (
+        "for = '100d'\nexpression = 'x'",
+        "`for`: is longer than 90d; say at most `90d`",
+    ),
+    (
+        "labels = { severity = 'page' }\nexpression = 'x'",
+        "`labels.severity`: is not yours to set",
+    ),
+    (
+        "annotations = { summary = '{{ $value }}' }\nexpression = 'x'",
+        "`annotations.summary`: `{{$value}}` stands for nothing",
+    ),
+];
+
 #[test]
 fn what_does_not_fit_names_the_rule_the_field_and_the_mend() {
-    for (condition, words) in [
-        (
-            "",
-            "rule `a rule`, `condition`: there is none; say one of threshold",
-        ),
-        (
-            "expression = 'x'\nabsence = { of = 'x', since = '5m' }",
-            "there is more than one",
-        ),
-        (
-            "threshold = { of = 'x' }",
-            "`threshold`: has not one limit; say one of above",
-        ),
-        (
-            "threshold = { of = 'x', above = 1, below = 0 }",
-            "has not one limit",
-        ),
-        (
-            "threshold = { of = 'x', above = 1, reading = { quantile = 0.9 } }",
-            "`threshold.reading`: is not one reading",
-        ),
-        (
-            "threshold = { of = 'x', above = 1, reading = { rate = '5m', over = '5m' } }",
-            "is not one reading",
-        ),
-        (
-            "threshold = { of = 'x', above = 1, reading = { rate = '0s' } }",
-            "`threshold.reading`: is no time at all; say how long, as in `5m`",
-        ),
-        (
-            "threshold = { of = 'x', above = 1, reading = { rate = 'five' } }",
-            "`five` is no duration; say one as in `5m`",
-        ),
-        (
-            "threshold = { of = 'x', above = 1, resolve_at = 2 }",
-            "`threshold.resolve_at`: is further out than the limit, so that what fires would be resolved at once; say at most `1`",
-        ),
-        (
-            "threshold = { of = 'x', below = 1, resolve_at = 0.5 }",
-            "say at least `1`",
-        ),
-        (
-            "threshold = { of = '', above = nan }",
-            "`threshold.of`: names no metric",
-        ),
-        (
-            "threshold = { of = '', above = nan }",
-            "`threshold.above`: is not a number",
-        ),
-        (
-            "threshold = { of = 'x', above = 1, over = 3 }",
-            "unknown field `over`",
-        ),
-        (
-            "burn_rate = { errors = 'x', total = 'y', objective = 99.9 }",
-            "`burn_rate.objective`: is not between 0 and 1",
-        ),
-        (
-            "burn_rate = { errors = 'x', total = 'y', objective = 0.9 }",
-            "14.4 times the budget's pace is 144 % of all",
-        ),
-        (
-            "expression = ' '",
-            "`expression`: is empty; write one in PromQL",
-        ),
-        (
-            "for = '100d'\nexpression = 'x'",
-            "`for`: is longer than 90d; say at most `90d`",
-        ),
-        (
-            "labels = { severity = 'page' }\nexpression = 'x'",
-            "`labels.severity`: is not yours to set",
-        ),
-        (
-            "annotations = { summary = '{{ $value }}' }\nexpression = 'x'",
-            "`annotations.summary`: `{{$value}}` stands for nothing",
-        ),
-    ] {
+    for (condition, words) in REFUSED {
         let told = refusal(condition);
         assert!(told.contains(words), "{condition}: {told}");
     }

@@ -94,7 +94,7 @@ fn a_leak_is_told_before_it_is_full_and_a_sawtooth_is_not() {
     assert_eq!(change.alert.phase, Phase::Firing);
     let words = &change.alert.annotations["explanation"];
     assert!(words.contains("reaches"), "{words}");
-    let collected = |second: u64| (200 + 10 * (second % 40)) as f64 * 1e6;
+    let collected = |second: u64| (200 + 20 * (second % 20)) as f64 * 1e6;
     assert_eq!(seconds(leaks_to(1.0), 1_200, collected), []);
     // It is read where it is already, too.
     let full = seconds(leaks_to(0.5), 10, |_| 600e6);
