@@ -110,7 +110,6 @@ pub mod optional {
     use serde::{Deserializer, Serializer};
 
     /// Writes one, or nothing.
-    #[expect(clippy::ref_option, reason = "serde gives a reference")]
     pub fn serialize<S: Serializer>(
         duration: &Option<Duration>,
         serializer: S,

@@ -25,6 +25,9 @@ pub(super) struct Measured<'a> {
     pub value: f64,
 }
 
+/// What a series or a group is, and its values by time.
+type Past<'a> = (Cow<'a, Labels>, Cow<'a, [Point]>);
+
 /// The series that a measure is made of.
 #[derive(Debug)]
 pub(super) struct Loaded<'s, 'm> {
@@ -84,7 +87,7 @@ impl<'s, 'm> Loaded<'s, 'm> {
         from_unix_ns: u64,
         until_unix_ns: u64,
         span_ns: u64,
-    ) -> Result<Vec<(Cow<'_, Labels>, Cow<'_, [Point]>)>, String> {
+    ) -> Result<Vec<Past<'_>>, String> {
         if self.measure.by.is_none()
             && self.per.is_none()
             && self.measure.reading == Reading::Last
@@ -111,7 +114,7 @@ impl<'s, 'm> Loaded<'s, 'm> {
     }
 
     /// Every series as it was read; `None` where one is a histogram.
-    fn plain(&self, from_unix_ns: u64) -> Option<Vec<(Cow<'_, Labels>, Cow<'_, [Point]>)>> {
+    fn plain(&self, from_unix_ns: u64) -> Option<Vec<Past<'_>>> {
         let plain = self.of.iter().map(|series| match &series.points {
             Points::Counter(points) | Points::Gauge(points) => {
                 let first = points.partition_point(|point| point.time_unix_ns <= from_unix_ns);

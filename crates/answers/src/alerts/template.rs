@@ -104,7 +104,7 @@ pub(super) fn shown(value: f64, unit: &str) -> String {
 
 /// A number with four significant digits at most, and a whole number in whole.
 pub(super) fn number(value: f64) -> String {
-    if !value.is_finite() || value == value.trunc() && value.abs() < 1e15 {
+    if !value.is_finite() || value.fract() == 0.0 && value.abs() < 1e15 {
         // Zero has no sign.
         return format!("{}", value + 0.0);
     }

@@ -14,8 +14,11 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
         .collect()
 }
 
+/// Takes a reading of a metric with these labels.
+type Push<'p> = dyn FnMut(&str, &[(&str, &str)], ReadValue) + 'p;
+
 /// What the default rules say of metrics that `write` writes, four times a minute for an hour.
-fn scenario(write: impl Fn(&mut dyn FnMut(&str, &[(&str, &str)], ReadValue), f64)) -> Vec<Change> {
+fn scenario(write: impl Fn(&mut Push<'_>, f64)) -> Vec<Change> {
     let mut engine = Engine::new(rules(&Defaults::default())).unwrap();
     let mut window = Window::default();
     let mut changes = Vec::new();

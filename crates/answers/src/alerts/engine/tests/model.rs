@@ -49,9 +49,9 @@ impl Case {
         let mut fires: Vec<bool> = Vec::new();
         let mut on: Vec<bool> = Vec::new();
         for (minute, value) in values.iter().enumerate() {
-            let fired = fires.last().copied().unwrap_or(false);
+            let was_firing = fires.last().copied().unwrap_or(false);
             let was_on = on.last().copied().unwrap_or(false);
-            let back = if self.has_hysteresis && fired && was_on {
+            let back = if self.has_hysteresis && was_firing && was_on {
                 80
             } else {
                 90
@@ -59,7 +59,7 @@ impl Case {
             on.push(*value > back);
             let lasts = minute >= wait && on[minute - wait..].iter().all(|on| *on);
             let kept_from = (minute + 1).saturating_sub(self.keep.max(1) as usize);
-            let is_kept = fired && on[kept_from..].iter().any(|on| *on);
+            let is_kept = was_firing && on[kept_from..].iter().any(|on| *on);
             fires.push(lasts || is_kept);
         }
         fires
