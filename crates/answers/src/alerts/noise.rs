@@ -77,7 +77,7 @@ pub fn noise(rule: &Rule, changes: &[Change], values: &BTreeMap<Labels, Vec<Poin
         .filter(|(episode, flaps)| **flaps || is_short(episode))
         .count();
     let fired = episodes.len();
-    let mut noise = Noise {
+    let mut told = Noise {
         fired,
         short,
         flapped: flapping.iter().filter(|flaps| **flaps).count(),
@@ -90,12 +90,12 @@ pub fn noise(rule: &Rule, changes: &[Change], values: &BTreeMap<Labels, Vec<Poin
         suggestions: Vec::new(),
     };
     if fired > 1 {
-        noise.suggestions.extend(longer_for(rule, &episodes));
+        told.suggestions.extend(longer_for(rule, &episodes));
         noise
             .suggestions
             .extend(further_limit(rule, &episodes, values));
     }
-    noise
+    told
 }
 
 fn episodes<'c>(rule: &Rule, changes: &'c [Change]) -> Vec<Episode<'c>> {

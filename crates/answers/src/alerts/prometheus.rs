@@ -200,7 +200,7 @@ pub fn read(file: &PrometheusFile) -> (Vec<Rule>, Remarks) {
             match read_rule(group, written, &mut remarks) {
                 Ok(mut rule) => {
                     // A name may be there several times in Prometheus, as for two severities of one thing.
-                    let count = (1..).find(|count| {
+                    let count = (1..=rules.len() as u32 + 1).find(|count| {
                         let name = numbered(&rule.name, *count);
                         rules.iter().all(|known| known.name != name)
                     });

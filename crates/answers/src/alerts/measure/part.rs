@@ -76,12 +76,12 @@ pub(super) fn read<'a>(
     match (&series.points, reading) {
         (Points::Counter(points), Reading::Rate(_) | Reading::Increase(_)) => {
             let grown = grown(points, series.since_unix_ns, begin, at);
-            Ok(grown.and_then(|grown| grown.as_number(reading)))
+            Ok(grown.and_then(|grown| grown.into_number(reading)))
         }
         (Points::Histogram(spreads), _) => {
             let grown = measured(spreads, series.since_unix_ns, begin, at);
             Ok(grown.and_then(|grown| match reading {
-                Reading::Rate(_) | Reading::Increase(_) => grown.counted().as_number(reading),
+                Reading::Rate(_) | Reading::Increase(_) => grown.counted().into_number(reading),
                 _ => Some(Part::Measured {
                     sum: grown.by.sum,
                     distribution: grown.by.distribution,
@@ -113,7 +113,7 @@ fn last<'a>(points: &Points<'_>, at: u64) -> Result<Option<Part<'a>>, &'static s
     }
 }
 
-fn of_gauge<'a>(within: &'a [Point], reading: Reading) -> Part<'a> {
+fn of_gauge(within: &[Point], reading: Reading) -> Part<'_> {
     match reading {
         Reading::Quantile(..) => Part::Values(vec![within]),
         Reading::Beyond(bound, _) => {
@@ -156,7 +156,7 @@ struct Grown<T> {
 }
 
 impl Grown<f64> {
-    fn as_number<'a>(self, reading: Reading) -> Option<Part<'a>> {
+    fn into_number<'a>(self, reading: Reading) -> Option<Part<'a>> {
         match reading {
             Reading::Rate(_) => {
                 (self.ns > 0).then(|| Part::Number(self.by / (self.ns as f64 / 1e9)))

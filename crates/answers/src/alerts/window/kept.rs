@@ -16,7 +16,7 @@ pub(super) struct Kept {
 enum Readings {
     Counter(Totals),
     Gauge(Vec<Point>),
-    Histogram(Spreads),
+    Histogram(Measured),
 }
 
 /// A counter's totals: what was read, and what there was before it started anew.
@@ -30,7 +30,7 @@ struct Totals {
 
 /// A histogram's, the same way.
 #[derive(Debug, Default)]
-struct Spreads {
+struct Measured {
     spreads: Vec<Spread>,
     start_unix_ns: Option<u64>,
     read: f64,
@@ -54,7 +54,7 @@ impl Kept {
             readings: match read.value {
                 ReadValue::Counter(_) => Readings::Counter(Totals::default()),
                 ReadValue::Gauge(_) => Readings::Gauge(Vec::new()),
-                ReadValue::Histogram { .. } => Readings::Histogram(Spreads::default()),
+                ReadValue::Histogram { .. } => Readings::Histogram(Measured::default()),
             },
         }
     }
@@ -202,7 +202,7 @@ impl Totals {
     }
 }
 
-impl Spreads {
+impl Measured {
     /// Whether all before it was given up, because its buckets are others.
     fn push(
         &mut self,
