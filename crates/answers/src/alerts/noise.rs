@@ -91,8 +91,7 @@ pub fn noise(rule: &Rule, changes: &[Change], values: &BTreeMap<Labels, Vec<Poin
     };
     if fired > 1 {
         told.suggestions.extend(longer_for(rule, &episodes));
-        noise
-            .suggestions
+        told.suggestions
             .extend(further_limit(rule, &episodes, values));
     }
     told
