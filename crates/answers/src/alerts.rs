@@ -11,5 +11,32 @@
 //! Invariant: nobody is told that something is resolved that they were not told of.
 
 mod alert;
+mod condition;
+pub mod defaults;
+mod engine;
+mod judge;
+mod measure;
+mod noise;
+pub mod prometheus;
+mod rule;
+mod selector;
+mod source;
+mod template;
+mod verdict;
+mod window;
+mod written;
 
-pub use self::alert::{Alert, Change, Labels, Phase, Severity};
+pub use self::{
+    alert::{Alert, Change, Labels, Phase, Severity},
+    condition::{
+        Absence, Anomaly, BurnRate, BurnWindow, Condition, Direction, Forecast, HISTORY_DEFAULT,
+        Limit, Measure, Reading, Threshold,
+    },
+    engine::{ALERTS_MAX, Engine, RuleStatus, State},
+    judge::{Judge, Reached, Unusual, Watch},
+    noise::{FLAP, Noise, SHORT, Suggestion, noise},
+    rule::{Fault, Rule, RuleFile, check_all},
+    selector::{Pattern, Selector},
+    source::{Point, Points, Sample, Series, Source, Spread},
+    window::{Read, ReadValue, Window, WindowLimits, WindowLoss},
+};

@@ -6,7 +6,10 @@
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`queue`]: the depth, the waiters, the rates and the future of a queue.
 //! * [`memory`]: a ledger of pools, KV cache, weights and host memory, as rows.
+//! * [`alerts`]: rules over measurements, and what becomes of those that hold.
+//! * [`duration`]: durations as people write them.
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
+//! * [`prometheus_name`]: what a metric is called in Prometheus.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
 //! * [`flame`]: profiles as a tree of functions, and rankings of functions and libraries.
 //! * [`semconv`]: what the names of other times and makers are called here.
@@ -17,11 +20,13 @@
 pub mod alerts;
 pub mod compare;
 pub mod distribution;
+pub mod duration;
 pub mod event;
 pub mod flame;
 pub mod latency;
 pub mod memory;
 mod natural;
+pub mod prometheus_name;
 pub mod queue;
 pub mod requests;
 pub mod semconv;

@@ -1,5 +1,6 @@
 //! Names and units, from OpenTelemetry's to Prometheus'.
 
+use radiosonde_answers::prometheus_name;
 use radiosonde_core::metrics::snapshot::{Data, Metric};
 
 use super::{Alias, push_name};
@@ -57,28 +58,8 @@ pub(super) struct Family {
 
 impl Family {
     pub(super) fn of(metric: &Metric) -> Self {
+        let (name, unit) = prometheus_name::family(&metric.name, &metric.unit, of_metric(metric));
         let kind = kind(metric);
-        let mut name = Vec::with_capacity(metric.name.len() + 16);
-        push_name(&mut name, &metric.name);
-        let mut name = String::from_utf8_lossy(&name).into_owned();
-        if kind == Kind::Counter {
-            name.truncate(name.strip_suffix("_total").unwrap_or(&name).len());
-        }
-        if kind == Kind::Gauge
-            && let Some(base) = name.strip_suffix("_count")
-        {
-            name = plural(base, &metric.unit);
-        }
-        let is_ratio = metric.unit == "1" && matches!(metric.data, Data::Gauge(_));
-        let unit = if is_ratio {
-            "ratio"
-        } else {
-            unit_word(&metric.unit)
-        };
-        if !unit.is_empty() && !has_suffix(&name, unit) {
-            name.push('_');
-            name.push_str(unit);
-        }
         Self { name, kind, unit }
     }
 
@@ -103,26 +84,13 @@ pub(super) fn target() -> Family {
     }
 }
 
-/// What a number of things is called: `_count` belongs to histograms, and readers take it for a part of one.
-/// `process.thread.count` in `{thread}` is `process_threads`.
-fn plural(base: &str, unit: &str) -> String {
-    let thing = unit
-        .strip_prefix('{')
-        .and_then(|unit| unit.strip_suffix('}'));
-    match thing {
-        Some(thing) if has_suffix(base, thing) => format!("{base}s"),
-        Some(thing) if !thing.is_empty() => {
-            let mut name = format!("{base}_").into_bytes();
-            push_name(&mut name, thing);
-            String::from_utf8_lossy(&name).into_owned() + "s"
-        }
-        _ => format!("{base}_number"),
+const fn of_metric(metric: &Metric) -> prometheus_name::Kind {
+    match metric.data {
+        Data::Counter(_) => prometheus_name::Kind::Counter,
+        Data::UpDownCounter(_) => prometheus_name::Kind::UpDownCounter,
+        Data::Gauge(_) => prometheus_name::Kind::Gauge,
+        Data::Histogram(_) => prometheus_name::Kind::Histogram,
     }
-}
-
-fn has_suffix(name: &str, word: &str) -> bool {
-    name.strip_suffix(word)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
 }
 
 const fn kind(metric: &Metric) -> Kind {
@@ -130,35 +98,6 @@ const fn kind(metric: &Metric) -> Kind {
         Data::Counter(_) => Kind::Counter,
         Data::UpDownCounter(_) | Data::Gauge(_) => Kind::Gauge,
         Data::Histogram(_) => Kind::Histogram,
-    }
-}
-
-/// The words for UCUM units (OpenTelemetry specification, Prometheus and OpenMetrics compatibility: Unit). A unit in
-/// braces is a remark and has none.
-fn unit_word(unit: &str) -> &'static str {
-    match unit {
-        "d" => "days",
-        "h" => "hours",
-        "min" => "minutes",
-        "s" => "seconds",
-        "ms" => "milliseconds",
-        "us" => "microseconds",
-        "ns" => "nanoseconds",
-        "By" => "bytes",
-        "KiBy" => "kibibytes",
-        "MiBy" => "mebibytes",
-        "GiBy" => "gibibytes",
-        "By/s" => "bytes_per_second",
-        "m" => "meters",
-        "V" => "volts",
-        "A" => "amperes",
-        "J" => "joules",
-        "W" => "watts",
-        "g" => "grams",
-        "Cel" => "celsius",
-        "Hz" => "hertz",
-        "%" => "percent",
-        _ => "",
     }
 }
 
@@ -232,7 +171,7 @@ mod tests {
         for (name, unit, data, expected) in cases {
             let (found, word) = family(name, unit, data);
             assert_eq!(found, expected);
-            assert!(word.is_empty() || has_suffix(&found, word));
+            assert!(found.ends_with(word));
         }
     }
 }
