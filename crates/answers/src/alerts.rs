@@ -25,6 +25,9 @@ mod template;
 mod verdict;
 mod window;
 mod written;
+mod calendar;
+pub mod payload;
+pub mod routing;
 
 pub use self::{
     alert::{Alert, Change, Labels, Phase, Severity},

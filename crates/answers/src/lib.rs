@@ -2,6 +2,7 @@
 //! function of the records it was given, so the same records always give the same words.
 //!
 //! * [`why`]: where the time of a request went, and what made it slow, or why that cannot be told.
+//! * [`alerts`]: what is wrong, who is told of it, when and how often.
 //! * [`compare`]: what is different between two sides of anything, and what makes the difference.
 //! * [`latency`]: rolling statistics of a model's phases, as rows.
 //! * [`queue`]: the depth, the waiters, the rates and the future of a queue.

@@ -78,14 +78,22 @@ impl Alert {
     /// A number for its labels: FNV-1a over names and values in order, each ended by the byte 255, which no text has
     /// (Prometheus, model/labels: the same separator; the hash is Alertmanager's `fingerprint`).
     pub fn fingerprint(&self) -> u64 {
-        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
-        let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
-        let text = |hash: u64, text: &str| add(text.bytes().fold(hash, add), 0xff);
-        self.labels
-            .iter()
-            .fold(OFFSET, |hash, (name, value)| text(text(hash, name), value))
+        hash(
+            self.labels
+                .iter()
+                .flat_map(|(name, value)| [name.as_str(), value]),
+        )
     }
+}
+
+/// FNV-1a over texts, each ended by the byte 255.
+pub(super) fn hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
+    texts
+        .into_iter()
+        .fold(OFFSET, |hash, text| add(text.bytes().fold(hash, add), 0xff))
 }
 
 /// An alert that began to fire, goes on firing with other annotations, or is resolved: what the engine hands to routing.

@@ -1,0 +1,3 @@
+mod laws;
+mod threads;
+mod world;
