@@ -496,10 +496,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 32 }))]
         #[test]
         fn whatever_is_left_the_innermost_that_remains_is_the_context(
-            steps in proptest::collection::vec(any::<u32>(), 0..1_500),
+            steps in proptest::collection::vec(any::<u32>(), 0..if cfg!(miri) { 80 } else { 1_500 }),
             outermost_first in any::<bool>(),
         ) {
             let mut slot = Checked(slot(), Vec::new());

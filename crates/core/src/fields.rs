@@ -478,7 +478,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 }))]
         #[test]
         fn text_in_pieces_reads_back_whole(pieces in proptest::collection::vec("[a-zé]{0,20}", 0..6)) {
             let mut words = Vec::new();
@@ -569,7 +569,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
         #[test]
         fn arbitrary_words_never_panic(words in proptest::collection::vec(any::<u64>(), 0..64)) {
             for field in FieldReader(&words) {

@@ -310,7 +310,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 }))]
         #[test]
         fn a_ratio_reads_back_and_only_the_random_bits_count(
             ratio in 0.0..=1.0_f64, high in any::<u64>(), low in 1..u64::MAX, top in any::<u8>(),

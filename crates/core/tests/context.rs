@@ -517,7 +517,7 @@ fn number(attributes: &radiosonde_core::model::Attributes, name: &str) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 4 }) })]
 
     #[test]
     fn each_log_of_64_threads_keeps_the_span_it_was_written_in(

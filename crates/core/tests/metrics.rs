@@ -376,7 +376,7 @@ fn an_unset_gauge_is_absent_and_the_last_write_stands() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 32 }))]
     #[test]
     fn random_programs_equal_a_map(
         steps in proptest::collection::vec((0..4_u8, 0..6_u8, 1..100_u64), 1..200),

@@ -18,6 +18,7 @@ mod duration;
 mod effective;
 mod environment;
 mod error;
+mod exporters;
 mod file;
 mod nearest;
 mod pem;
@@ -39,6 +40,7 @@ pub use self::{
     },
     effective::{Effective, reference},
     error::{ConfigError, ConfigErrors},
+    exporters::ExporterSettings,
     file::{FILE_NAMES, Format},
     raw::RawConfig,
     settings::{
@@ -55,6 +57,7 @@ use self::{environment::FILE_VARIABLE, raw::Resolver};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     settings: Settings,
+    exporters: Vec<ExporterSettings>,
     sources: Vec<(&'static str, Source)>,
     passed_over: Vec<ConfigError>,
 }
@@ -80,14 +83,17 @@ impl Config {
 
     fn resolve(raw: RawConfig, with_files: bool) -> Result<Self, ConfigErrors> {
         let passed_over = raw.passed_over.clone();
+        let tables = raw.exporters.clone();
         let mut resolver = Resolver::new(raw);
         let settings = Settings::resolve(&mut resolver);
         let broken = rules::check(&settings, &resolver, with_files);
         let mut errors = resolver.errors;
         errors.extend(broken);
+        let exporters = exporters::resolve(tables, &mut errors);
         if errors.is_empty() {
             Ok(Self {
                 settings,
+                exporters,
                 sources: resolver.sources,
                 passed_over,
             })
@@ -118,6 +124,11 @@ impl Config {
             .iter()
             .find(|(path, _)| *path == key)
             .map_or(&DEFAULT, |(_, source)| source)
+    }
+
+    /// The destinations of `[[exporters]]` that are enabled.
+    pub fn exporters(&self) -> &[ExporterSettings] {
+        &self.exporters
     }
 
     /// Keys that somebody set although nothing reads them, in this version or beside the other settings, with the source

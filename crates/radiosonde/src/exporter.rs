@@ -4,6 +4,7 @@
 #[cfg(feature = "backends")]
 pub mod backend;
 pub mod channel;
+pub mod choice;
 pub mod console;
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 mod delivery;

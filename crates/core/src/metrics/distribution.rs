@@ -205,7 +205,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 48 }))]
         #[test]
         fn a_quantile_of_merged_histograms_is_within_its_bucket(
             left in proptest::collection::vec(1e-6..1e3_f64, 1..120),

@@ -252,7 +252,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 }))]
         #[test]
         fn a_value_is_above_the_bound_below_it_and_not_above_its_own(
             bits in f64::MIN_POSITIVE.to_bits()..f64::INFINITY.to_bits(), shift in 0..10_i32,

@@ -351,7 +351,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 }))]
         #[test]
         fn every_baggage_round_trips_within_its_limits(
             members in proptest::collection::vec(("[a-z0-9._-]{1,9}", "\\PC{0,300}"), 0..80),

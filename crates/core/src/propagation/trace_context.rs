@@ -288,7 +288,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 }))]
         #[test]
         fn every_context_round_trips(trace in 1..=u128::MAX, span in 1..=u64::MAX, flags in 0..4_u8) {
             let parent = TraceParent {

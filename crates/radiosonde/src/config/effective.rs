@@ -26,6 +26,9 @@ impl fmt::Display for Effective<'_> {
                 None => writeln!(f, "# {name} is not set")?,
             }
         }
+        for exporter in self.0.exporters() {
+            exporter.show(f)?;
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::{fmt, path::Path, sync::Arc};
 use super::{
     ConfigError,
     duration::Unit,
+    exporters::RawExporter,
     nearest::nearest,
     settings::{KEYS, Key},
     value::{Problem, Setting},
@@ -16,6 +17,8 @@ use crate::redact::{REDACTED, Redaction, Sensitivity};
 #[derive(Clone, Default)]
 pub struct RawConfig {
     pub(super) entries: Vec<Entry>,
+    /// The tables of `[[exporters]]`.
+    pub(super) exporters: Vec<RawExporter>,
     /// What was wrong with it already as written: unknown keys.
     pub(super) errors: Vec<ConfigError>,
     /// What was wrong with it and is to be passed over.
@@ -44,6 +47,7 @@ impl RawConfig {
     #[must_use]
     pub fn overlaid_by(mut self, stronger: Self) -> Self {
         self.entries.extend(stronger.entries);
+        self.exporters.extend(stronger.exporters);
         self.errors.extend(stronger.errors);
         self.passed_over.extend(stronger.passed_over);
         self
@@ -51,7 +55,7 @@ impl RawConfig {
 
     /// Whether nothing is said.
     pub const fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.errors.is_empty()
+        self.entries.is_empty() && self.exporters.is_empty() && self.errors.is_empty()
     }
 
     /// A value given in code by `method`.
@@ -110,7 +114,8 @@ impl RawConfig {
                 line: node.line,
                 key: written_key.clone(),
             };
-            if let Some((key, unit)) = find(&written_key) {
+            let key = meant(&written_key);
+            if let Some((key, unit)) = find(&key) {
                 self.add_once(Entry {
                     path: key.path,
                     value: node.value,
@@ -120,13 +125,81 @@ impl RawConfig {
                 continue;
             }
             match node.value {
-                Written::Table(inner) if is_section(&written_key) => {
+                Written::List(tables) if EXPORTERS.contains(&key.as_str()) => {
+                    self.add_exporters(tables, &source);
+                }
+                value if EXPORTERS.contains(&key.as_str()) => {
+                    let mend = "write [[exporters]], and the keys of one below it";
+                    let shown = value.to_string();
+                    self.errors.push(ConfigError::new(
+                        source,
+                        written_key,
+                        shown,
+                        "is no list of tables",
+                        mend,
+                    ));
+                }
+                Written::Table(inner) if key.is_empty() || is_section(&key) => {
                     self.add_table(&written_key, inner, file);
                 }
                 value => self.errors.push(unknown(source, &written_key, &value)),
             }
         }
     }
+
+    /// Takes the tables of `[[exporters]]`, whose list is at `source`.
+    fn add_exporters(&mut self, tables: Vec<Node>, source: &Source) {
+        for (index, node) in tables.into_iter().enumerate() {
+            let mut source = source.clone();
+            if let Source::File { line, key, .. } = &mut source {
+                *line = node.line.or(*line);
+                *key = format!("{key}[{index}]");
+            }
+            match node.value {
+                Written::Table(entries) => self.exporters.push(RawExporter { source, entries }),
+                value => {
+                    let key = source.key_or("exporters").to_owned();
+                    let mend = "write [[exporters]], and the keys of one below it";
+                    let error =
+                        ConfigError::new(source, key, value.to_string(), "is no table", mend);
+                    self.errors.push(error);
+                }
+            }
+        }
+    }
+}
+
+/// Names of the list of exporters; the second is that of the design notes.
+const EXPORTERS: [&str; 2] = ["exporters", "export_options.exporters"];
+/// The table in which a file of the design notes has all of ours.
+const OUTER: &str = "metal_telemetry";
+
+/// The key that `written` stands for: the design notes write `SlowOperationThresholdMs`, and all in one table. Empty for
+/// that table itself.
+fn meant(written: &str) -> String {
+    if !written.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return written.to_owned();
+    }
+    let plain = snake_case(written);
+    match plain.strip_prefix(OUTER) {
+        Some("") => String::new(),
+        Some(inner) if inner.starts_with('.') => inner[1..].to_owned(),
+        _ => plain,
+    }
+}
+
+/// `ReportingInterval` as `reporting_interval`.
+pub(super) fn snake_case(written: &str) -> String {
+    let mut plain = String::with_capacity(written.len() + 8);
+    let mut after_small = false;
+    for letter in written.chars() {
+        if letter.is_ascii_uppercase() && after_small {
+            plain.push('_');
+        }
+        after_small = letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        plain.push(letter.to_ascii_lowercase());
+    }
+    plain
 }
 
 /// The setting that `written` names, and what it says about bare numbers.
@@ -150,7 +223,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 fn is_section(name: &str) -> bool {
-    names().any(|path| {
+    names().chain(EXPORTERS).any(|path| {
         path.strip_prefix(name)
             .is_some_and(|rest| rest.starts_with('.'))
     })

@@ -261,6 +261,8 @@ settings! {
         interval: Duration = Duration::from_mins(1), variables ["OTEL_METRIC_EXPORT_INTERVAL": Millis];
         /// Which measurements may become exemplars.
         exemplars: ExemplarFilter = ExemplarFilter::TraceBased, variables ["OTEL_METRICS_EXEMPLAR_FILTER": Plain];
+        /// Metrics that are for exporters of the audience "internal" alone; `*` at the end of a name stands for anything.
+        internal: Vec<String> = ["otel.sdk.*", "radiosonde.*"].map(str::to_owned).to_vec();
     }
 
     /// The two row files, latency and memory, that are written while the program runs.

@@ -1,15 +1,20 @@
 //! The exporters that a configuration asks for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use radiosonde_core::{batch::RecordRef, model::Severity};
 
 use super::{InitError, running::Toggles};
 use crate::{
-    config::{Color, Config, ConsoleShow, LogFormat, Settings},
+    config::{Color, Config, ConsoleShow, ExporterSettings, LogFormat, Settings},
     encode::json::JsonEncoder,
     exporter::{
         ExportError, Exporter,
+        choice::Chosen,
         console::{Colour, Console, Format, Stream},
         json_lines::JsonLines,
         runner::Limits,
@@ -53,6 +58,9 @@ pub(super) fn open(
         let lines = lines.map_err(|error| refused(config, "json_lines.path", error))?;
         exporters.push(Box::new(lines.with_buffering(buffering)));
     }
+    for settings in config.exporters() {
+        exporters.push(destination(config, settings)?);
+    }
     exporters.extend(own);
     Ok(exporters
         .into_iter()
@@ -67,6 +75,36 @@ pub(super) fn refused(config: &Config, path: &'static str, error: ExportError) -
         other => (other.to_string(), ""),
     };
     config.refuse(path, problem, mend).into()
+}
+
+/// Opens one of `[[exporters]]`.
+fn destination(
+    config: &Config,
+    settings: &ExporterSettings,
+) -> Result<Box<dyn Exporter>, InitError> {
+    let opened = settings.plan.open();
+    let exporter = opened.map_err(|problem| settings.refuse(problem))?;
+    if settings.choice.is_everything() && settings.name == exporter.name() {
+        return Ok(exporter);
+    }
+    Ok(Box::new(Chosen {
+        name: kept(&settings.name),
+        choice: settings.choice.clone(),
+        internal_metrics: config.metrics.internal.clone(),
+        exporter,
+    }))
+}
+
+/// `name` for as long as the process lives, once however often it is asked for.
+fn kept(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+    names.insert(name);
+    name
 }
 
 #[cfg(feature = "sqlite")]

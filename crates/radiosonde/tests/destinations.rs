@@ -1,0 +1,145 @@
+//! `[[exporters]]` of a configuration: what is right, and what is said of what is not.
+
+#![cfg(feature = "backends")]
+
+use std::path::Path;
+
+use radiosonde::config::{Config, Format, RawConfig};
+
+fn toml(text: &str) -> Result<Config, String> {
+    let raw = RawConfig::parse(Format::Toml, text, Path::new("radiosonde.toml")).unwrap();
+    Config::check(raw).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn each_destination_is_a_table_and_those_that_are_off_are_left_out() {
+    let config = toml(
+        r#"
+        [[exporters]]
+        type = "jaeger"
+        [[exporters]]
+        name = "others"
+        type = "OTLP"
+        endpoint = "https://collector.example"
+        audience = "external"
+        filter = "warn,engine=info"
+        metrics = ["gen_ai.*"]
+        signals = ["logs", "metrics"]
+        delay_ms = 250
+        timeout = "3s"
+        [[exporters]]
+        name = "off"
+        type = "otlp"
+        endpoint = "http://collector.example"
+        enabled = false
+        "#,
+    )
+    .unwrap();
+    let all: Vec<_> = config
+        .exporters()
+        .iter()
+        .map(|exporter| (exporter.name.as_str(), exporter.kind))
+        .collect();
+    assert_eq!(all, [("jaeger", "jaeger"), ("others", "otlp")]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once_with_its_line_and_its_mend() {
+    let errors = toml(
+        r#"
+[[exporters]]
+type = "otlp"
+endpont = "http://here"
+token = "hunter2hunter2"
+
+[[exporters]]
+type = "datadgo"
+
+[[exporters]]
+endpoint = "http://here"
+
+[[exporters]]
+type = "jaeger"
+timeout = 5
+signals = ["spans"]
+user = "ann"
+
+[[exporters]]
+type = "jaeger"
+name = "b"
+enabled = "yes"
+spool_bytes_max = 7
+
+[[exporters]]
+type = "jaeger"
+name = "b"
+"#,
+    )
+    .unwrap_err();
+    assert!(!errors.contains("hunter2"), "{errors}");
+    insta::assert_snapshot!(errors, @r#"
+    radiosonde.toml, line 2: exporters[0]: has no endpoint; write endpoint = "https://..."
+    radiosonde.toml, line 4: exporters[0].endpont = "http://here": unknown key; did you mean endpoint?
+    radiosonde.toml, line 5: exporters[0].token = [redacted]: unknown key; leave it out; known here: type, name, enabled, filter, metrics, audience, protocol, compression, endpoint, signals, headers, user, password, password_env, password_file, timeout, certificate, client_certificate, client_key, require_tls, batch_records, delay, spool_directory, spool_bytes_max
+    radiosonde.toml, line 8: exporters[1].type = "datadgo": is no kind of exporter; write one of otlp, jaeger
+    radiosonde.toml, line 10: exporters[2]: has no type; write type = "otlp"
+    radiosonde.toml, line 16: exporters[3].signals = [...]: names "spans"; write some of "traces", "logs" and "metrics"
+    radiosonde.toml, line 13: exporters[3]: has one of user and password; write both, or neither
+    radiosonde.toml, line 15: exporters[3].timeout = 5: is a duration without a unit; write "5s" or "5ms", or let the key end in _secs or _ms
+    radiosonde.toml, line 22: exporters[4].enabled = "yes": is neither true nor false; write true or false, without quotes
+    radiosonde.toml, line 23: exporters[4].spool_bytes_max = 7: is too little; write 2097152 (2 MiB) or more, or 0
+    "#);
+}
+
+#[test]
+fn a_list_of_something_else_is_told() {
+    let error = toml("exporters = [\"datadog\"]").unwrap_err();
+    insta::assert_snapshot!(error, @r#"radiosonde.toml, line 1: exporters[0] = "datadog": is no table; write [[exporters]], and the keys of one below it"#);
+    let error = toml("[exporters]\ntype = \"otlp\"").unwrap_err();
+    insta::assert_snapshot!(error, @"radiosonde.toml, line 1: exporters = {...}: is no list of tables; write [[exporters]], and the keys of one below it");
+}
+
+#[test]
+fn secrets_come_from_variables_and_files_and_are_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "hunter3\n").unwrap();
+    let text = format!(
+        r#"
+        [[exporters]]
+        type = "otlp"
+        endpoint = "https://ann:hunter1@collector.example"
+        headers = {{ x-key = "hunter2" }}
+        user = "ann"
+        password_file = "{}"
+        "#,
+        file.display()
+    );
+    let config = toml(&text).unwrap();
+    let shown = format!("{} {config:?}", config.effective());
+    assert!(!shown.contains("hunter"), "{shown}");
+    assert!(shown.contains("collector.example"), "{shown}");
+    let wrong = text.replace("password_file", "password_env");
+    let error = toml(&wrong).unwrap_err();
+    assert!(error.contains("which is not set"), "{error}");
+}
+
+#[test]
+fn the_file_of_the_design_notes_is_read_as_it_stands() {
+    let text = r#"{
+      "MetalTelemetry": {
+        "ReportingInterval": "00:10:00",
+        "SlowOperationThresholdMs": 50.0,
+        "HighGpuUtilizationThreshold": 85.0,
+        "ExportOptions": {
+          "Exporters": [
+            { "Name": "Here", "Type": "Jaeger", "Endpoint": "http://127.0.0.1:4318", "Enabled": true }
+          ]
+        }
+      }
+    }"#;
+    let raw = RawConfig::parse(Format::Json, text, Path::new("appsettings.json")).unwrap();
+    let config = Config::check(raw).unwrap();
+    assert_eq!(config.reporting.interval.as_secs(), 600);
+    assert_eq!(config.exporters()[0].name, "Here");
+}
