@@ -11,13 +11,16 @@
 //! Invariant: nobody is told that something is resolved that they were not told of.
 
 mod alert;
+mod calendar;
 mod condition;
 pub mod defaults;
 mod engine;
 mod judge;
 mod measure;
 mod noise;
+pub mod payload;
 pub mod prometheus;
+pub mod routing;
 mod rule;
 mod selector;
 mod source;
@@ -25,9 +28,6 @@ mod template;
 mod verdict;
 mod window;
 mod written;
-mod calendar;
-pub mod payload;
-pub mod routing;
 
 pub use self::{
     alert::{Alert, Change, Labels, Phase, Severity},

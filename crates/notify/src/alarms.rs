@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use radiosonde_answers::alerts::{
-    Alert, Engine, Phase, RuleStatus, Source,
+    Alert, Change, Engine, Phase, RuleStatus, Source, State as EngineState,
     payload::{self, Message},
-    routing::{Notification, Outcome, Plan, Receiver, Router},
+    routing::{Notification, Outcome, Plan, Receiver, Router, State as RouterState, StateError},
 };
 
 /// Something to be sent now.
@@ -39,10 +39,42 @@ impl Alarms {
         }
     }
 
+    /// Takes up what an earlier machine knew: alerts, who was told, silences.
+    pub fn restore(
+        &mut self,
+        engine: EngineState,
+        router: RouterState,
+        now_unix_ns: u64,
+    ) -> Result<(), StateError> {
+        self.router = Router::restore(self.plan.clone(), router)?;
+        let changes = self.engine.restore(engine, now_unix_ns);
+        self.route(&changes, now_unix_ns);
+        Ok(())
+    }
+
     /// Evaluates the rules, and says what is to be sent. Each is [answered](Self::answered) once it was.
     pub fn step(&mut self, source: &dyn Source, now_unix_ns: u64) -> Vec<Due> {
+        self.step_with_changes(source, now_unix_ns).1
+    }
+
+    /// The same, and what began to fire or is resolved.
+    pub fn step_with_changes(
+        &mut self,
+        source: &dyn Source,
+        now_unix_ns: u64,
+    ) -> (Vec<Change>, Vec<Due>) {
         let changes = self.engine.evaluate(source, now_unix_ns);
-        self.router.take(changes);
+        self.route(&changes, now_unix_ns);
+        let due = self.due(now_unix_ns);
+        (changes, due)
+    }
+
+    fn route(&mut self, changes: &[Change], now_unix_ns: u64) {
+        // Where there is nobody to tell, nothing waits for them.
+        if self.plan.receivers().is_empty() {
+            return;
+        }
+        self.router.take(changes.iter().cloned());
         let firing: BTreeSet<u64> = self
             .engine
             .active()
@@ -50,7 +82,6 @@ impl Alarms {
             .map(Alert::fingerprint)
             .collect();
         self.router.reconcile(&firing, now_unix_ns);
-        self.due(now_unix_ns)
     }
 
     /// What is to be sent now, without a look at the rules.

@@ -63,7 +63,11 @@ impl AlertFile {
         }
         let rules: RuleFile = rules.try_into().map_err(|error| one(&error))?;
         let routing: Routing = table.try_into().map_err(|error| one(&error))?;
-        let mut all = if with_defaults { defaults::rules(&Defaults::default()) } else { Vec::new() };
+        let mut all = if with_defaults {
+            defaults::rules(&Defaults::default())
+        } else {
+            Vec::new()
+        };
         // A rule of the file with the name of one of ours takes its place.
         all.retain(|ours| !rules.rules.iter().any(|rule| rule.name == ours.name));
         all.extend(rules.rules);

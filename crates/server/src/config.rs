@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    AlertConfig,
     access::{Key, Token},
     receive::scrape::Target,
     tls::Tls,
@@ -38,6 +39,8 @@ pub struct Config {
     pub statsd: Option<SocketAddr>,
     /// Where dashboards are, a file each; none are shown without.
     pub dashboards: Option<PathBuf>,
+    /// What is watched for, and who is told.
+    pub alerts: AlertConfig,
     /// The secret of an admin. Where there is none, no key and no authority of clients' certificates, every address has to be of
     /// this machine alone.
     pub token: Option<Token>,
@@ -59,6 +62,7 @@ impl Config {
             scrape: Vec::new(),
             statsd: None,
             dashboards: None,
+            alerts: AlertConfig::default(),
             token: None,
             keys: Vec::new(),
             tls: None,
