@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    AlertConfig,
     access::{Key, Token},
     metric_rules::MetricRule,
     receive::scrape::Target,
@@ -41,6 +42,8 @@ pub struct Config {
     pub metric_rules: Vec<MetricRule>,
     /// Where dashboards are, a file each; none are shown without.
     pub dashboards: Option<PathBuf>,
+    /// What is watched for, and who is told.
+    pub alerts: AlertConfig,
     /// The secret of an admin. Where there is none, no key and no authority of clients' certificates, every address has to be of
     /// this machine alone.
     pub token: Option<Token>,
@@ -63,6 +66,7 @@ impl Config {
             statsd: None,
             metric_rules: Vec::new(),
             dashboards: None,
+            alerts: AlertConfig::default(),
             token: None,
             keys: Vec::new(),
             tls: None,

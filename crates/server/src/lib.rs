@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod alerting;
 mod api;
 mod config;
 mod dashboards;
@@ -38,12 +39,14 @@ use tokio::{
 use radiosonde_store::Store;
 pub use radiosonde_store::{ClickHouse, Sampling, Slow, VolatileError, VolatileFolder};
 
+pub use self::alerting::{AlertConfig, AlertError};
 pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT};
 pub use self::metric_rules::{MetricRule, RulesError};
 pub use self::page::standalone;
 pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
 use self::{
     access::{Audit, Gate, Key, Port},
+    alerting::Alerting,
     api::Api,
     dashboards::Dashboards,
     listen::{Bounds, Door},
@@ -93,6 +96,9 @@ pub struct Server {
     listeners: Option<JoinSet<()>>,
     store: Arc<Store>,
     dashboards: Arc<Dashboards>,
+    alerting: Arc<Alerting>,
+    /// The threads of alerts.
+    watching: Vec<std::thread::JoinHandle<()>>,
     audit: Option<Arc<Audit>>,
 }
 
@@ -120,6 +126,9 @@ pub enum StartError {
         "StatsD cannot be received at {0}, which other machines can reach: datagrams show no token; listen on 127.0.0.1"
     )]
     OpenDatagrams(SocketAddr),
+    /// The file of alerts is wrong.
+    #[error(transparent)]
+    Alerts(#[from] AlertError),
     /// The store in the data folder cannot be opened.
     #[error(transparent)]
     Store(#[from] radiosonde_store::OpenError),
@@ -152,6 +161,7 @@ impl Server {
         // Before the store, so that a second server says what it has in common with the first: the ports.
         let listeners = runtime.block_on(Listeners::bind(&config))?;
         let folder = config.store.clone();
+        let state_folder = Some(config.store.folder.clone());
         let store = Arc::new(Store::open(config.store)?);
         let (stop, stopping) = watch::channel(false);
         let addresses = listeners.addresses;
@@ -172,12 +182,15 @@ impl Server {
             tasks.spawn(Arc::clone(audit).run(stopping.clone()));
         }
         let dashboards = Arc::new(Dashboards::new(config.dashboards));
+        let page_url = format!("{}://{}", addresses.scheme(), addresses.page);
+        let alerting = Alerting::new(&config.alerts, Arc::clone(&store), state_folder, &page_url)?;
+        let watching = alerting.start().map_err(StartError::Threads)?;
         let api = Api::new(
             Arc::clone(&store),
             folder,
             Arc::clone(&intake),
             addresses,
-            Arc::clone(&dashboards),
+            (Arc::clone(&dashboards), Arc::clone(&alerting)),
             stopping.clone(),
         );
         let grpc = receive::otlp_grpc(Arc::clone(&intake));
@@ -206,6 +219,8 @@ impl Server {
             listeners: Some(tasks),
             store,
             dashboards,
+            alerting,
+            watching,
             audit,
         })
     }
@@ -220,6 +235,11 @@ impl Server {
         self.dashboards.mistakes()
     }
 
+    /// What went wrong with alerts since the last call, a line each.
+    pub fn alert_notes(&self) -> Vec<String> {
+        self.alerting.take_notes()
+    }
+
     /// What it keeps.
     pub fn store(&self) -> &Store {
         &self.store
@@ -229,6 +249,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+        self.alerting.stop();
+        // The one that sends may wait for a receiver; it is left behind.
+        if let Some(evaluating) = self.watching.drain(..).next() {
+            let _ = evaluating.join();
+        }
         let (Some(runtime), Some(mut listeners)) = (self.runtime.take(), self.listeners.take())
         else {
             return;

@@ -142,6 +142,7 @@ async fn complain(server: &Server) {
         let mut mistakes: BTreeSet<String> = dashboards
             .map(|mistake| format!("dashboard {mistake}"))
             .collect();
+        mistakes.extend(server.alert_notes());
         let elsewhere = server.store().elsewhere();
         mistakes.extend(elsewhere.and_then(|elsewhere| elsewhere.failed));
         for mistake in mistakes.difference(&said) {

@@ -13,6 +13,7 @@ Examples:
   sonde serve                                    on this machine alone, with the standard ports
   sonde serve --data ./telemetry --max-size 10GiB
   sonde serve --dashboards ./dashboards
+  sonde serve --alerts alerts.toml
   sonde serve --clickhouse http://clickhouse:8123/telemetry
   sonde serve --memory                           nothing is left when it ends
   sonde serve --scrape http://127.0.0.1:8000/metrics,job=vllm --scrape http://127.0.0.1:9400,job=dcgm
@@ -66,6 +67,17 @@ pub struct ServeArguments {
     /// RADIOSONDE_DASHBOARDS].
     #[arg(long, value_name = "FOLDER")]
     pub dashboards: Option<PathBuf>,
+    /// Watch for what the rules in this TOML file say, and tell its receivers (docs/alerts.md, docs/alert-routing.md); without it the
+    /// default rules are watched, and nobody is told [environment: RADIOSONDE_ALERTS].
+    #[arg(long, value_name = "FILE")]
+    pub alerts: Option<PathBuf>,
+    /// Where people reach the page, for links in what receivers are told [default: its address].
+    #[arg(long, value_name = "URL")]
+    pub external_url: Option<String>,
+    /// Trust receivers of alerts whose certificate leads to this one, as PEM, and no other; without it, those of Mozilla's
+    /// authorities.
+    #[arg(long, value_name = "FILE")]
+    pub alerts_ca: Option<PathBuf>,
     /// Keep at most so much, at least 16MiB; the oldest goes first [default: 2GiB; with --memory 256MiB].
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub max_size: Option<u64>,
