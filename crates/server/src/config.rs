@@ -19,6 +19,8 @@ pub const OTLP_HTTP_PORT: u16 = 4318;
 pub const PAGE_PORT: u16 = 4319;
 /// Where StatsD's datagrams are received by convention.
 pub const STATSD_PORT: u16 = 8125;
+/// Where syslog is received: its own port, 514, is for the system's own program.
+pub const SYSLOG_PORT: u16 = 5514;
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -27,7 +29,7 @@ pub struct Config {
     pub store: radiosonde_store::Config,
     /// Where OTLP over gRPC is received.
     pub otlp_grpc: SocketAddr,
-    /// Where OTLP over HTTP is received, and Zipkin's spans.
+    /// Where OTLP over HTTP is received, and what others send over HTTP (docs/receivers.md).
     pub otlp_http: SocketAddr,
     /// Where the page and the API are.
     pub page: SocketAddr,
@@ -36,6 +38,9 @@ pub struct Config {
     /// Where StatsD's datagrams are received, of this machine alone; nowhere unless somebody asks for it, because the port is
     /// another agent's on many machines, and whoever sends cannot show a token.
     pub statsd: Option<SocketAddr>,
+    /// Where syslog is received, over UDP and TCP alike, of this machine alone; nowhere unless somebody asks for it, because its
+    /// messages show no token either.
+    pub syslog: Option<SocketAddr>,
     /// Where dashboards are, a file each; none are shown without.
     pub dashboards: Option<PathBuf>,
     /// The secret of an admin. Where there is none, no key and no authority of clients' certificates, every address has to be of
@@ -58,6 +63,7 @@ impl Config {
             page: here(PAGE_PORT),
             scrape: Vec::new(),
             statsd: None,
+            syslog: None,
             dashboards: None,
             token: None,
             keys: Vec::new(),

@@ -95,6 +95,7 @@ pub struct Settings {
     page: Setting<SocketAddr>,
     scrape: Setting<Vec<ScrapeTarget>>,
     statsd: Setting<Option<SocketAddr>>,
+    syslog: Setting<Option<SocketAddr>>,
     dashboards: Setting<Option<PathBuf>>,
     max_size: Setting<u64>,
     max_age: Setting<Duration>,
@@ -137,6 +138,7 @@ impl Settings {
             scrape: scrape(said)?,
             clickhouse: clickhouse(said)?,
             statsd: Setting::or(said.statsd.map(Some), default.statsd),
+            syslog: Setting::or(said.syslog.map(Some), default.syslog),
             dashboards: file(said.dashboards.as_ref(), DASHBOARDS_VARIABLE),
             max_size: Setting::or(said.max_size, default.store.size_bytes_max),
             max_age: Setting::or(said.max_age, default.store.age_max),
@@ -180,6 +182,7 @@ impl Settings {
         });
         config.scrape.clone_from(&self.scrape.value);
         config.statsd = self.statsd.value;
+        config.syslog = self.syslog.value;
         config.dashboards.clone_from(&self.dashboards.value);
         self.entrance.apply(&mut config);
         config
@@ -203,6 +206,9 @@ impl Settings {
                 (!targets.is_empty()).then(|| targets.join(" "))
             }),
             "statsd" => shown(&self.statsd, None, |address| {
+                address.map(|address| address.to_string())
+            }),
+            "syslog" => shown(&self.syslog, None, |address| {
                 address.map(|address| address.to_string())
             }),
             "dashboards" => shown_file(&self.dashboards, DASHBOARDS_VARIABLE),
