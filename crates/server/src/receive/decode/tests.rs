@@ -122,11 +122,16 @@ const ENCODINGS: [Encoding; 16] = [
 
 /// Reads a request in every way that there is: whatever it is, it has an answer.
 fn check(request: &[u8]) {
-    ENCODINGS.iter().for_each(|encoding| check_as(*encoding, request));
+    ENCODINGS
+        .iter()
+        .for_each(|encoding| check_as(*encoding, request));
     let mut batch = syslog::Batch::new(NOW);
     let is_message = batch.take(request, NOW).unwrap();
     let (rows, counts, rejected) = batch.finish();
-    assert_eq!((rows.len() as u64, counts.logs), (u64::from(is_message), u64::from(is_message)));
+    assert_eq!(
+        (rows.len() as u64, counts.logs),
+        (u64::from(is_message), u64::from(is_message))
+    );
     assert_eq!(rejected.items, u64::from(!is_message));
     let _ = syslog::frame::first(request);
 }
@@ -861,7 +866,10 @@ pub(super) fn check_damaged(encoding: Encoding, request: &[u8]) {
     assert!(decode(Signal::Traces, encoding, request, NOW).is_ok());
     for at in 0..request.len() {
         check_as(encoding, &request[..at]);
-        for wrong in (0..8).map(|bit| request[at] ^ 1 << bit).chain([0, 0x7f, 0xff]) {
+        for wrong in (0..8)
+            .map(|bit| request[at] ^ 1 << bit)
+            .chain([0, 0x7f, 0xff])
+        {
             let mut changed = request.to_vec();
             changed[at] = wrong;
             check_as(encoding, &changed);

@@ -19,13 +19,20 @@ fn kept(signal: Signal, form: Form, request: &[u8]) -> Kept {
 }
 
 fn error(form: Form, request: &[u8]) -> Option<Unreadable> {
-    let read = decode(Signal::Traces, Encoding::Datadog(form), &Told::default(), request, NOW);
+    let read = decode(
+        Signal::Traces,
+        Encoding::Datadog(form),
+        &Told::default(),
+        request,
+        NOW,
+    );
     read.err()
 }
 
 #[test]
 fn traces_are_rows_in_both_forms() {
-    let links = "[{\"trace_id\":\"00000000000000010000000000000002\",\"span_id\":\"0000000000000003\"}]";
+    let links =
+        "[{\"trace_id\":\"00000000000000010000000000000002\",\"span_id\":\"0000000000000003\"}]";
     for (form, request, links) in [
         (Form::Traces, TRACES, links),
         (Form::TracesByTable, TABLE, "''"),
@@ -45,7 +52,10 @@ fn traces_are_rows_in_both_forms() {
         );
         let first = "SELECT attributes['resource.name'], attributes['span.type'], attributes['http.method'], attributes['error.type'], \
                      attributes['tokens'], attributes['_dd.p.tid'] FROM spans WHERE name = 'web.request'";
-        assert_eq!(kept.ask(first), "GET /pay | web | GET | ValueError | 7.5 | -");
+        assert_eq!(
+            kept.ask(first),
+            "GET /pay | web | GET | ValueError | 7.5 | -"
+        );
         assert_eq!(
             kept.rejected.first,
             Some((Reason::TraceId, "[1][0]".to_owned()))
@@ -90,7 +100,10 @@ fn series_of_both_versions_are_the_same_rows() {
         {"metric": "load", "type": "gauge", "unit": "second", "points": [[1800000000.0, "1.5"]]},
         {"metric": "rate", "type": "rate", "interval": 10, "points": [[1800000000, 2.0]]}]}"#;
     for request in [&new[..], old] {
-        assert_eq!(kept(Signal::Metrics, Form::Series, request).ask(SERIES), EXPECTED);
+        assert_eq!(
+            kept(Signal::Metrics, Form::Series, request).ask(SERIES),
+            EXPECTED
+        );
     }
     check_damaged(Encoding::Datadog(Form::Series), new);
 }
@@ -152,7 +165,9 @@ fn series_in_protobuf_are_the_same_rows() {
         ..payload::MetricSeries::default()
     };
     let mut jobs = series("jobs", 1, "job", 10, 4.0);
-    jobs.tags = ["env:test", "fast", "service:shop"].map(str::to_owned).to_vec();
+    jobs.tags = ["env:test", "fast", "service:shop"]
+        .map(str::to_owned)
+        .to_vec();
     jobs.resources = vec![payload::Resource {
         kind: "host".to_owned(),
         name: "box".to_owned(),

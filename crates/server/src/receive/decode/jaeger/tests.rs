@@ -123,12 +123,19 @@ fn number(key: &str, v_type: i32) -> model::KeyValue {
         v_bool: v_type == 1,
         v_int64: if v_type == 2 { 500 } else { 0 },
         v_float64: if v_type == 3 { 0.5 } else { 0.0 },
-        v_binary: if v_type == 4 { vec![1, 2, 3] } else { Vec::new() },
+        v_binary: if v_type == 4 {
+            vec![1, 2, 3]
+        } else {
+            Vec::new()
+        },
         ..model::KeyValue::default()
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the type of the field that it is for")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the type of the field that it is for"
+)]
 fn process(service: &str) -> Option<model::Process> {
     Some(model::Process {
         service_name: service.to_owned(),

@@ -191,7 +191,10 @@ fn custom() -> prompb::Histogram {
 fn entries() -> Vec<prompb::TimeSeries> {
     let route = [("route", "/pay")];
     let exemplar = prompb::Exemplar {
-        labels: labels(&[("trace_id", "0242ac120002abababababababababab"), ("user", "7")]),
+        labels: labels(&[
+            ("trace_id", "0242ac120002abababababababababab"),
+            ("user", "7"),
+        ]),
         value: 0.5,
         timestamp: NOW_MS,
     };
@@ -290,7 +293,8 @@ fn samples_histograms_and_exemplars_are_rows_in_both_versions() {
              {\"bucket_counts\":[3,0,4],\"explicit_bounds\":[0.5,1.0]} | '' | -"
         );
         let resource = "SELECT DISTINCT resource, scope FROM points";
-        let expected = "{\"service.name\":\"node\",\"service.instance.id\":\"a:1\"} | sonde::remote_write";
+        let expected =
+            "{\"service.name\":\"node\",\"service.instance.id\":\"a:1\"} | sonde::remote_write";
         assert_eq!(kept.ask(resource), expected);
         let written = Written {
             samples: 5,

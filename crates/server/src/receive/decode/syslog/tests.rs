@@ -79,7 +79,8 @@ fn what_is_no_message_is_counted_with_its_place() {
 
 #[test]
 fn a_message_that_is_damaged_is_one_or_none() {
-    let whole = br#"<165>1 2027-01-15T08:00:02.003Z host app p-1 ID47 [a@1 b="\"c" d="e"][f g="h"] text"#;
+    let whole =
+        br#"<165>1 2027-01-15T08:00:02.003Z host app p-1 ID47 [a@1 b="\"c" d="e"][f g="h"] text"#;
     let older = b"<34>Oct 11 22:14:15 host su[7]: text";
     for message in [&whole[..], older] {
         for at in 0..message.len() {
@@ -91,7 +92,10 @@ fn a_message_that_is_damaged_is_one_or_none() {
                 batch.take(&changed, NOW).unwrap();
             }
             let (rows, counts, rejected) = batch.finish();
-            assert_eq!((rows.len() as u64, 9), (counts.logs, counts.logs + rejected.items));
+            assert_eq!(
+                (rows.len() as u64, 9),
+                (counts.logs, counts.logs + rejected.items)
+            );
         }
     }
 }
