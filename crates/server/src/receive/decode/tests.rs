@@ -137,7 +137,10 @@ fn check(request: &[u8]) {
 }
 
 fn check_as(encoding: Encoding, request: &[u8]) {
-    for signal in Signal::ALL {
+    // Only OTLP's forms are read by signal.
+    let is_otlp = matches!(encoding, Encoding::Protobuf | Encoding::Json);
+    let signals = if is_otlp { 4 } else { 1 };
+    for signal in Signal::ALL.into_iter().take(signals) {
         if let Ok((rows, counts, rejected)) = decode(signal, encoding, request, NOW) {
             let all = counts.spans + counts.logs + counts.points + counts.samples;
             assert_eq!(rows.len() as u64, all);
