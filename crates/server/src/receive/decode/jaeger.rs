@@ -82,6 +82,7 @@ struct Tags<'a> {
     status_message: Cow<'a, str>,
     scope: Cow<'a, str>,
     event: Cow<'a, str>,
+    message: Cow<'a, str>,
     links: String,
 }
 
@@ -120,6 +121,13 @@ impl<'a> Tags<'a> {
         }
     }
 
+    /// Takes a tag of a process, whose service has a field of its own.
+    fn process_tag(&mut self, key: Cow<'a, str>, value: Given<'a>) {
+        if key != "service.name" {
+            self.tag(key, value);
+        }
+    }
+
     fn span_tag(&mut self, key: Cow<'a, str>, value: Given<'a>) {
         if let Some(value) = self.of_span(&key, value) {
             self.tag(key, value);
@@ -130,6 +138,7 @@ impl<'a> Tags<'a> {
     fn field(&mut self, key: Cow<'a, str>, value: Given<'a>) {
         match value {
             Given::Text(name) if key == "event" => self.event = name,
+            Given::Text(text) if key == "message" => self.message = text,
             value => self.tag(key, value),
         }
     }
@@ -200,17 +209,23 @@ impl<'a> Tags<'a> {
 
     /// Makes a row of a log of the span at `place`.
     fn finish_event(
-        &self,
+        &mut self,
         sink: &mut Sink,
         source: &Source,
         place: Place,
         time_unix_ns: u64,
     ) -> Result<(), Unreadable> {
-        let name = if self.event.is_empty() {
-            EVENT
-        } else {
-            &self.event
+        // OpenTelemetry's own exporters give an event's name as the message.
+        let message = std::mem::take(&mut self.message);
+        let name = match (&*self.event, &*message) {
+            ("", "") => EVENT,
+            ("", message) => message,
+            (event, _) => event,
         };
+        if !self.event.is_empty() && !message.is_empty() {
+            let message = message.clone();
+            self.attributes.push_text(Cow::Borrowed("message"), message);
+        }
         let event = SpanEvent {
             place,
             time_unix_ns,

@@ -33,6 +33,8 @@ if kind == "jaeger-thrift":
 
     jaeger(JaegerExporter(collector_endpoint=f"{endpoint}/api/traces?format=jaeger.thrift"))
 elif kind == "jaeger-grpc":
+    # What was generated for it is older than the library that it finds.
+    os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
     from opentelemetry.exporter.jaeger.proto.grpc import JaegerExporter
 
     jaeger(JaegerExporter(collector_endpoint=endpoint.removeprefix("http://"), insecure=True))

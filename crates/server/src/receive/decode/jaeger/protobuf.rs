@@ -48,7 +48,7 @@ fn process<'a>(
 ) -> Result<(), Unreadable> {
     let service = Messages::new(message, 1).last()?.unwrap_or_default();
     tags.clear();
-    each(message, 2, |key, value| tags.tag(key, value))?;
+    each(message, 2, |key, value| tags.process_tag(key, value))?;
     set_source(source, utf8(service), tags)
 }
 

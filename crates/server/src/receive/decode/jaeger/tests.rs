@@ -139,7 +139,7 @@ fn number(key: &str, v_type: i32) -> model::KeyValue {
 fn process(service: &str) -> Option<model::Process> {
     Some(model::Process {
         service_name: service.to_owned(),
-        tags: vec![text("hostname", "box")],
+        tags: vec![text("hostname", "box"), text("service.name", service)],
     })
 }
 
@@ -230,7 +230,7 @@ fn a_batch_is_rows_in_either_form() {
         assert_eq!(
             kept.ask(EVENTS),
             "2027-01-15T08:00:00.000100000Z | 00f067aa0ba902b7 | retry | {\"attempt\":2}\n\
-             2027-01-15T08:00:00.000200000Z | 00f067aa0ba902b7 | log | {\"message\":\"gone\"}"
+             2027-01-15T08:00:00.000200000Z | 00f067aa0ba902b7 | gone | -"
         );
         assert_eq!(
             kept.rejected.first,

@@ -54,7 +54,7 @@ fn process<'a>(
     while let Some(field) = fields.next()? {
         match field {
             (1, Value::Bytes(name)) => service = name,
-            (2, Value::List(list)) => each(list, |key, value| tags.tag(key, value))?,
+            (2, Value::List(list)) => each(list, |key, value| tags.process_tag(key, value))?,
             _ => {}
         }
     }

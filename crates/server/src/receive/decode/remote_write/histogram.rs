@@ -143,7 +143,7 @@ pub(super) fn read(
     };
     check_buckets(&bounds)?;
     distribution.buckets = if schema == CUSTOM {
-        match explicit(positive, bounds) {
+        match explicit(&positive, bounds) {
             Some(buckets) => buckets,
             None => return Ok(Err(Reason::Spans)),
         }
@@ -162,7 +162,7 @@ pub(super) fn read(
 }
 
 /// Buckets between bounds of their own, of which the first is 0.
-fn explicit(range: Range, bounds: Vec<f64>) -> Option<Buckets> {
+fn explicit(range: &Range, bounds: Vec<f64>) -> Option<Buckets> {
     let first = usize::try_from(range.offset).ok()?;
     let mut counts = vec![0; bounds.len() + 1];
     let places = counts.get_mut(first..first.checked_add(range.counts.len())?)?;
