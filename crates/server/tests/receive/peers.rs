@@ -170,8 +170,8 @@ fn datadogs_tracer_for_python_sends_its_traces() {
         running.ask(SPANS),
         "datadog | root | server | unset |  | 7.0 | true\ndatadog | child | internal | error | declined | - | false"
     );
-    let same = "SELECT count(DISTINCT trace_id), min(trace_id) > '0000000000000001' FROM spans";
-    assert_eq!(running.ask(same), "1 | true");
+    let same = "SELECT count(DISTINCT trace_id) FROM spans";
+    assert_eq!(running.ask(same), "1");
 }
 
 #[test]
