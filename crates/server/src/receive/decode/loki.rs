@@ -116,7 +116,7 @@ impl<'a> Entry<'a> {
             "trace_id" | "traceID" | "traceId" | "traceid" => self.trace_id = trace_id(&value),
             "span_id" | "spanID" | "spanId" | "spanid" => self.span_id = Id::from_hex(&value),
             "level" | "detected_level" | "severity" => {
-                self.level = value.clone();
+                self.level.clone_from(&value);
                 self.attributes.push_text(name, value);
             }
             _ => self.attributes.push_text(name, value),

@@ -18,7 +18,7 @@ pub(super) fn of(encoding: Encoding, signal: Signal, at: [usize; 4]) -> String {
         (Encoding::Jaeger(_), _) => write!(place, "spans[{item}]"),
         (Encoding::Datadog(_), Signal::Traces) => write!(place, "[{outer}][{item}]"),
         (Encoding::Datadog(_), Signal::Metrics) => write!(place, "series[{item}].points[{point}]"),
-        (Encoding::Datadog(_), _) => write!(place, "[{item}]"),
+        (Encoding::Datadog(_), _) => write!(place, "logs[{item}]"),
         (Encoding::Loki(_), _) => write!(place, "streams[{outer}].values[{item}]"),
         (Encoding::RemoteWrite(_), _) => write!(place, "timeseries[{item}]"),
         (Encoding::Syslog, _) => write!(place, "message {item}"),

@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(skipped.map(), Ok(2));
         assert_eq!(reader.value(), Ok(Value::Unsigned(3)));
         // As deep as it is long, and said to be far longer than it is.
-        assert_eq!(Reader::new(&[0x91; 1 << 20]).skip(), Err(CUT));
+        assert_eq!(Reader::new(&[0x91].repeat(1 << 20)).skip(), Err(CUT));
         assert_eq!(
             Reader::new(&[0xdf, 255, 255, 255, 255].repeat(9)).skip(),
             Err(CUT)

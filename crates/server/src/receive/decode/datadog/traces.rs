@@ -253,7 +253,7 @@ fn keep<'a>(
         "version" => version = value,
         "span.kind" => kind = Some(kind_of(&value)),
         "error.message" | "error.msg" => {
-            message = value.clone();
+            message.clone_from(&value);
             attributes.push_text(key, value);
         }
         _ => attributes.push_text(key, value),
