@@ -212,7 +212,7 @@ const WRONG: &[Wrong] = &[
         "/v1/traces",
         &[("content-type", PROTOBUF), ("content-encoding", "br")],
         415,
-        "gzip or zstd",
+        "gzip, zstd or deflate",
     ),
     (
         "POST",
