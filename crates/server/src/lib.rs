@@ -40,7 +40,9 @@ use radiosonde_store::Store;
 pub use radiosonde_store::{ClickHouse, Sampling, Slow, VolatileError, VolatileFolder};
 
 pub use self::alerting::{AlertConfig, AlertError};
-pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT};
+pub use self::config::{
+    Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT, SYSLOG_PORT,
+};
 pub use self::metric_rules::{MetricRule, RulesError};
 pub use self::page::standalone;
 pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
@@ -50,7 +52,7 @@ use self::{
     api::Api,
     dashboards::Dashboards,
     listen::{Bounds, Door},
-    receive::{Intake, scrape, statsd},
+    receive::{Intake, scrape, statsd, syslog},
     tls::Tls,
 };
 
@@ -62,13 +64,15 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 pub struct Addresses {
     /// OTLP over gRPC.
     pub otlp_grpc: SocketAddr,
-    /// OTLP over HTTP, and Zipkin's spans.
+    /// OTLP over HTTP, and what others send over HTTP.
     pub otlp_http: SocketAddr,
     /// The page and the API.
     pub page: SocketAddr,
     /// StatsD's datagrams, where they are received.
     pub statsd: Option<SocketAddr>,
-    /// Whether TLS is spoken at all of them but the last.
+    /// Syslog, over UDP and TCP, where it is received.
+    pub syslog: Option<SocketAddr>,
+    /// Whether TLS is spoken at all of them but the last two.
     pub is_encrypted: bool,
 }
 
@@ -129,6 +133,11 @@ pub enum StartError {
     /// The file of alerts is wrong.
     #[error(transparent)]
     Alerts(#[from] AlertError),
+    /// Messages of syslog show no token either.
+    #[error(
+        "syslog cannot be received at {0}, which other machines can reach: its messages show no token; listen on 127.0.0.1"
+    )]
+    OpenSyslog(SocketAddr),
     /// The store in the data folder cannot be opened.
     #[error(transparent)]
     Store(#[from] radiosonde_store::OpenError),
@@ -175,6 +184,9 @@ impl Server {
         }
         if let Some(socket) = listeners.statsd {
             tasks.spawn(statsd::run(Arc::clone(&intake), socket, stopping.clone()));
+        }
+        if let Some(sockets) = listeners.syslog {
+            tasks.spawn(syslog::run(Arc::clone(&intake), sockets, stopping.clone()));
         }
         let is_audited = !keys.is_empty() || addresses.open().is_some();
         let audit = is_audited.then(|| Arc::new(Audit::new(Arc::clone(&store))));
@@ -275,6 +287,7 @@ struct Listeners {
     otlp_http: TcpListener,
     page: TcpListener,
     statsd: Option<UdpSocket>,
+    syslog: Option<syslog::Sockets>,
 }
 
 impl Listeners {
@@ -283,7 +296,11 @@ impl Listeners {
         let (otlp_http, http) = bind("OTLP over HTTP", config.otlp_http)?;
         let (page, shown) = bind("the page", config.page)?;
         let statsd = match config.statsd {
-            Some(address) => Some(bind_datagrams(address).await?),
+            Some(address) => Some(bind_datagrams("StatsD", address).await?),
+            None => None,
+        };
+        let syslog = match config.syslog {
+            Some(address) => Some(bind_syslog(address).await?),
             None => None,
         };
         Ok(Self {
@@ -292,24 +309,37 @@ impl Listeners {
                 otlp_http: http,
                 page: shown,
                 statsd: statsd.as_ref().map(|(_, address)| *address),
+                syslog: syslog.as_ref().map(|(_, address)| *address),
                 is_encrypted: config.tls.is_some(),
             },
             otlp_grpc,
             otlp_http,
             page,
             statsd: statsd.map(|(socket, _)| socket),
+            syslog: syslog.map(|(sockets, _)| sockets),
         })
     }
 }
 
-async fn bind_datagrams(address: SocketAddr) -> Result<(UdpSocket, SocketAddr), StartError> {
+/// Syslog's two sockets, which have one port.
+async fn bind_syslog(address: SocketAddr) -> Result<(syslog::Sockets, SocketAddr), StartError> {
+    let (streams, address) = bind("syslog over TCP", address)?;
+    let (datagrams, address) = bind_datagrams("syslog over UDP", address).await?;
+    let sockets = syslog::Sockets { datagrams, streams };
+    Ok((sockets, address))
+}
+
+async fn bind_datagrams(
+    what: &'static str,
+    address: SocketAddr,
+) -> Result<(UdpSocket, SocketAddr), StartError> {
     let bound = async {
         let socket = UdpSocket::bind(address).await?;
         let address = socket.local_addr()?;
         Ok((socket, address))
     };
     bound.await.map_err(|source| StartError::Listen {
-        what: "StatsD",
+        what,
         address,
         source,
     })
@@ -344,6 +374,9 @@ fn keys(config: &mut Config) -> Result<Arc<[Key]>, StartError> {
     }
     if let Some(address) = config.statsd.filter(|address| !address.ip().is_loopback()) {
         return Err(StartError::OpenDatagrams(address));
+    }
+    if let Some(address) = config.syslog.filter(|address| !address.ip().is_loopback()) {
+        return Err(StartError::OpenSyslog(address));
     }
     Ok(keys)
 }

@@ -89,6 +89,9 @@ fn announce(server: &Server) {
     if let Some(statsd) = addresses.statsd {
         let _ = writeln!(err, "sonde: StatsD     udp://{statsd}");
     }
+    if let Some(syslog) = addresses.syslog {
+        let _ = writeln!(err, "sonde: syslog     udp://{syslog} and tcp://{syslog}");
+    }
     if let Some(elsewhere) = server.store().elsewhere() {
         let _ = writeln!(err, "sonde: ClickHouse {}", elsewhere.place);
     }

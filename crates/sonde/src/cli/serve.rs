@@ -27,6 +27,10 @@ Then: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program";
 const STATSD_DEFAULT: &str = "127.0.0.1:8125";
 const _: () = assert!(radiosonde_server::STATSD_PORT == 8125, "the text names it");
 
+/// Where syslog is received where no address is said.
+const SYSLOG_DEFAULT: &str = "127.0.0.1:5514";
+const _: () = assert!(radiosonde_server::SYSLOG_PORT == 5514, "the text names it");
+
 /// The command line of `sonde serve`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ServeArguments {
@@ -45,7 +49,8 @@ pub struct ServeArguments {
     /// Receive OTLP over gRPC here [default: 127.0.0.1:4317].
     #[arg(long, value_name = "ADDRESS")]
     pub otlp_grpc: Option<SocketAddr>,
-    /// Receive OTLP over HTTP, and Zipkin's spans, here [default: 127.0.0.1:4318].
+    /// Receive OTLP over HTTP here, and what Zipkin, Jaeger, Datadog, Loki's agents and Prometheus' remote write send [default:
+    /// 127.0.0.1:4318].
     #[arg(long, value_name = "ADDRESS")]
     pub otlp_http: Option<SocketAddr>,
     /// Show the page here [default: 127.0.0.1:4319].
@@ -63,6 +68,10 @@ pub struct ServeArguments {
     /// drop_label, as `sonde cardinality` writes them [environment: RADIOSONDE_METRIC_RULES].
     #[arg(long, value_name = "FILE")]
     pub metric_rules: Option<PathBuf>,
+    /// Receive syslog (RFC 5424 and 3164) here, over UDP and TCP, on this machine alone [default: nowhere; without an address:
+    /// 127.0.0.1:5514].
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = SYSLOG_DEFAULT)]
+    pub syslog: Option<SocketAddr>,
     /// Show the dashboards in this folder, each `NAME.toml` one of them; a change is shown within seconds [environment:
     /// RADIOSONDE_DASHBOARDS].
     #[arg(long, value_name = "FOLDER")]

@@ -100,6 +100,7 @@ pub struct Settings {
     page: Setting<SocketAddr>,
     scrape: Setting<Vec<ScrapeTarget>>,
     statsd: Setting<Option<SocketAddr>>,
+    syslog: Setting<Option<SocketAddr>>,
     dashboards: Setting<Option<PathBuf>>,
     metric_rules: MetricRules,
     alerts: Setting<Option<PathBuf>>,
@@ -146,6 +147,7 @@ impl Settings {
             scrape: scrape(said)?,
             clickhouse: clickhouse(said)?,
             statsd: Setting::or(said.statsd.map(Some), default.statsd),
+            syslog: Setting::or(said.syslog.map(Some), default.syslog),
             dashboards: file(said.dashboards.as_ref(), DASHBOARDS_VARIABLE),
             metric_rules: MetricRules::new(said)?,
             alerts: file(said.alerts.as_ref(), ALERTS_VARIABLE),
@@ -193,6 +195,7 @@ impl Settings {
         });
         config.scrape.clone_from(&self.scrape.value);
         config.statsd = self.statsd.value;
+        config.syslog = self.syslog.value;
         config.dashboards.clone_from(&self.dashboards.value);
         self.metric_rules.apply(&mut config);
         config.alerts = AlertConfig {
@@ -222,6 +225,9 @@ impl Settings {
                 (!targets.is_empty()).then(|| targets.join(" "))
             }),
             "statsd" => shown(&self.statsd, None, |address| {
+                address.map(|address| address.to_string())
+            }),
+            "syslog" => shown(&self.syslog, None, |address| {
                 address.map(|address| address.to_string())
             }),
             "dashboards" => shown_file(&self.dashboards, DASHBOARDS_VARIABLE),
