@@ -9,16 +9,20 @@
 //! * [`distribution`]: histograms taken apart and together, and their quantiles.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
 //! * [`flame`]: profiles as a tree of functions, and rankings of functions and libraries.
+//! * [`health`]: how something is, from what looks at it say, without flapping.
+//! * [`breaker`]: a circuit breaker as a state machine.
 //! * [`semconv`]: what the names of other times and makers are called here.
 //! * [`weights`]: a model's tensors as a tree that sums to the file.
 
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod breaker;
 pub mod compare;
 pub mod distribution;
 pub mod event;
 pub mod flame;
+pub mod health;
 pub mod latency;
 pub mod memory;
 mod natural;
