@@ -20,7 +20,6 @@ use super::{
     InitError,
     exporters::refused,
     running::{Running, SharedRows},
-    watch::Watch,
 };
 use crate::{
     config::Config,
@@ -144,19 +143,7 @@ pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitErr
         collectors.push(files);
     }
     collectors.push(summary(running));
-    collectors.push(health(running));
     Ok(collectors)
-}
-
-fn health(running: &Arc<Running>) -> Collector {
-    let running = Arc::clone(running);
-    let mut watch = Watch::new();
-    Collector {
-        name: "health",
-        interval: running.config.health.check_interval,
-        at_once: true,
-        run: Box::new(move || watch.look(&running)),
-    }
 }
 
 fn host(config: &Config) -> Collector {

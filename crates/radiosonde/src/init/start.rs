@@ -20,6 +20,7 @@ use super::{
     guard::Parts,
     panics, resource,
     running::{Reservation, Running, SharedRows, Toggles},
+    watch,
 };
 use crate::{
     config::{Config, Settings},
@@ -81,6 +82,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         health,
         config,
     });
+    watch::start(&running)?;
     let ours = collect::built_in(&running)?;
     let collectors = Collectors::start(ours, builder.collectors, metrics, share);
     let collectors = collectors.map_err(InitError::Thread)?;
@@ -159,6 +161,7 @@ fn endpoint_config(config: &Settings) -> Option<EndpointConfig> {
         token: config.http.token.clone(),
         metrics_path: config.telemetry.metrics_path.clone(),
         health_path: config.telemetry.health_path.clone(),
+        health_fails_from: config.health.fails_from.into(),
     })
 }
 
