@@ -135,14 +135,13 @@ impl Breaker {
         let waited = now.saturating_sub(self.since);
         let is_over = waited >= self.rules.open_for;
         let transition = match self.state {
-            State::Closed => None,
             State::Open if is_over => Some(self.go(State::HalfOpen, now)),
             State::HalfOpen if is_over && self.trials >= self.trials_max() => {
                 // Whoever has the places does not come back.
                 self.begin(now);
                 None
             }
-            State::Open | State::HalfOpen => None,
+            State::Closed | State::Open | State::HalfOpen => None,
         };
         let is_allowed = match self.state {
             State::Closed => true,

@@ -124,16 +124,16 @@ impl Health {
             let now = self.0.now();
             let name = shortened(name.into());
             let index = state.position(&name);
+            if index.is_none() && state.is_full() {
+                return false;
+            }
             // What was said before is what this one is compared with.
             let mut entry = Entry::new(state.next_id(), name, Affects::READINESS, Patience::NONE);
             if let Some(before) = index.map(|index| &state.entries[index]) {
                 entry.take_over(before, now);
             }
             let change = entry.look(now, outcome, None);
-            match state.put(index, entry) {
-                Ok(replaced) => (change, replaced),
-                Err(_) => return false,
-            }
+            (change, state.put(index, entry))
         };
         // Whatever a program's check holds is dropped where it may take its time.
         drop_caught(replaced);
@@ -157,17 +157,19 @@ impl Health {
         let scheduled = Scheduled::new(options, Box::new(move || check().into()));
         let replaced = {
             let mut state = self.0.lock();
+            let name = shortened(name.into());
+            let index = state.position(&name);
+            if index.is_none() && state.is_full() {
+                let name = name.into_owned();
+                return Err(CheckError::Full { name });
+            }
             if !state.is_running {
                 self.0.start().map_err(CheckError::Thread)?;
                 state.is_running = true;
             }
-            let name = shortened(name.into());
-            let index = state.position(&name);
             let mut entry = Entry::new(state.next_id(), name, options.affects, options.patience());
             entry.scheduled = Some(scheduled);
-            state.put(index, entry).map_err(|entry| CheckError::Full {
-                name: entry.name.into_owned(),
-            })?
+            state.put(index, entry)
         };
         drop_caught(replaced);
         self.0.changed.notify_all();

@@ -232,6 +232,8 @@ pub(super) struct State {
     pub(super) stop: bool,
     /// The run that the thread waits for: the check's id and the run's number.
     pub(super) waits_for: Option<(u64, u64)>,
+    /// Whether that run has returned, and only what it changed is still to be recorded.
+    pub(super) has_returned: bool,
     /// Runs that nobody waits for any more.
     pub(super) hanging: usize,
     ids: u64,
@@ -251,20 +253,17 @@ impl State {
         self.entries.iter_mut().find(|entry| entry.id == id)
     }
 
-    /// Puts `entry` into the place `index`, or behind the others, and gives back what was there; or `entry`, where there is
-    /// no place.
-    pub(super) fn put(
-        &mut self,
-        index: Option<usize>,
-        entry: Entry,
-    ) -> Result<Option<Entry>, Entry> {
-        match index {
-            Some(index) => Ok(Some(mem::replace(&mut self.entries[index], entry))),
-            None if self.entries.len() >= CHECKS_MAX => Err(entry),
-            None => {
-                self.entries.push(entry);
-                Ok(None)
-            }
+    /// Whether there is no place for a new name.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= CHECKS_MAX
+    }
+
+    /// Puts `entry` into the place `index`, or behind the others, and gives back what was there.
+    pub(super) fn put(&mut self, index: Option<usize>, entry: Entry) -> Option<Entry> {
+        if let Some(index) = index {
+            return Some(mem::replace(&mut self.entries[index], entry));
         }
+        self.entries.push(entry);
+        None
     }
 }

@@ -134,6 +134,7 @@ impl Shared {
                     scheduled.due = now.saturating_add(scheduled.options.interval());
                     let (number, timeout) = (scheduled.begun, scheduled.options.timeout);
                     state.waits_for = Some((id, number));
+                    state.has_returned = false;
                     return Some((Job { id, number, run }, timeout));
                 }
                 first => first.map(|(_, scheduled)| scheduled.due.saturating_sub(now)),
@@ -151,8 +152,9 @@ impl Shared {
                 return false;
             }
             let now = self.now();
-            if now < deadline {
-                state = self.wait(state, Some(deadline - now));
+            if state.has_returned || now < deadline {
+                let left = deadline.checked_sub(now);
+                state = self.wait(state, left.filter(|_| !state.has_returned));
                 continue;
             }
             state.waits_for = None;
@@ -171,43 +173,43 @@ impl Shared {
     /// Takes in how a run ended.
     fn ended(&self, job: Job, outcome: Outcome, duration: Duration) {
         let Job { id, number, run } = job;
-        let (told, unwanted) = {
+        let (is_in_time, told) = {
             let mut state = self.lock();
             let now = self.now();
             let is_in_time = state.waits_for == Some((id, number));
+            state.has_returned |= is_in_time;
+            let entry = state.by_id(id).filter(|_| is_in_time);
+            let told = entry.and_then(|entry| entry.look(now, outcome, Some(duration)));
+            (is_in_time, told)
+        };
+        // Before anybody hears that the run is over, so that who waited for it finds what it changed.
+        if let Some(told) = told {
+            told.record();
+        }
+        let unwanted = {
+            let mut state = self.lock();
+            let now = self.now();
             if is_in_time {
                 state.waits_for = None;
             } else {
                 state.hanging = state.hanging.saturating_sub(1);
             }
             let entry = state.by_id(id);
-            let told = entry.map(|entry| {
-                if let Some(scheduled) = &mut entry.scheduled {
+            match entry.and_then(|entry| entry.scheduled.as_mut()) {
+                Some(scheduled) => {
                     if !is_in_time {
                         scheduled.due = now.saturating_add(scheduled.options.interval());
                     }
                     (scheduled.hangs, scheduled.ended) = (false, number);
-                }
-                is_in_time
-                    .then(|| entry.look(now, outcome, Some(duration)))
-                    .flatten()
-            });
-            let scheduled = state.by_id(id).and_then(|entry| entry.scheduled.as_mut());
-            let unwanted = match scheduled {
-                Some(scheduled) => {
                     scheduled.run = Some(run);
                     None
                 }
                 None => Some(run),
-            };
-            (told.flatten(), unwanted)
+            }
         };
         self.changed.notify_all();
         // Forgotten while it ran.
         drop_caught(unwanted);
-        if let Some(told) = told {
-            told.record();
-        }
     }
 
     /// Makes every check due, and waits for those that return.
