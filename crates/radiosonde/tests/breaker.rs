@@ -39,6 +39,44 @@ fn events(text: &str) -> Vec<String> {
     shown.collect()
 }
 
+/// Calls until that succeeds, and says how often it was refused before.
+fn until_closed(backend: &Breaker, open_for: Duration) -> usize {
+    let mut refused = 0;
+    while backend.state() != State::Closed {
+        match backend.call(|| Ok::<_, &str>(7)) {
+            Ok(_) => {}
+            Err(CallError::Rejected(rejected)) => {
+                refused += 1;
+                assert!(rejected.retry_after <= open_for);
+                thread::sleep(rejected.retry_after);
+            }
+            Err(CallError::Failed(error)) => panic!("{error}"),
+        }
+    }
+    refused
+}
+
+/// What is recorded of a success, two failures, calls that are refused, and one that closes the breaker.
+fn expected(refused: usize) -> Vec<&'static str> {
+    let mut expected = vec![
+        "CircuitBreakerCalled true",
+        r#"CircuitBreakerCallEnded "success""#,
+        "CircuitBreakerCalled true",
+        r#"CircuitBreakerCallEnded "failure""#,
+        "CircuitBreakerCalled true",
+        r#"CircuitBreakerCallEnded "failure""#,
+        "CircuitBreakerOpened 2",
+    ];
+    expected.extend(vec!["CircuitBreakerCalled false"; refused]);
+    expected.extend([
+        "CircuitBreakerHalfOpened",
+        "CircuitBreakerCalled true",
+        r#"CircuitBreakerCallEnded "success""#,
+        "CircuitBreakerClosed",
+    ]);
+    expected
+}
+
 #[test]
 fn what_a_breaker_does_is_recorded_and_shown_as_health() {
     let folder = tempfile::tempdir().unwrap();
@@ -71,42 +109,14 @@ fn what_a_breaker_does_is_recorded_and_shown_as_health() {
         assert_eq!(failed, Err(CallError::Failed("away")));
     }
     look();
-    // However late this is asked, it is refused or tried; it is refused at least where no time has passed.
-    let mut refused = 0;
-    while backend.state() != State::Closed {
-        match backend.call(|| Ok::<_, &str>(7)) {
-            Ok(_) => {}
-            Err(CallError::Rejected(rejected)) => {
-                refused += 1;
-                assert!(rejected.retry_after <= rules.open_for);
-                thread::sleep(rejected.retry_after);
-            }
-            Err(CallError::Failed(error)) => panic!("{error}"),
-        }
-    }
+    let refused = until_closed(&backend, rules.open_for);
     look();
     assert!(guard.shutdown(Duration::from_secs(60)));
-    let mut expected = vec![
-        "CircuitBreakerCalled true",
-        r#"CircuitBreakerCallEnded "success""#,
-        "CircuitBreakerCalled true",
-        r#"CircuitBreakerCallEnded "failure""#,
-        "CircuitBreakerCalled true",
-        r#"CircuitBreakerCallEnded "failure""#,
-        "CircuitBreakerOpened 2",
-    ];
-    expected.extend(vec!["CircuitBreakerCalled false"; refused]);
-    expected.extend([
-        "CircuitBreakerHalfOpened",
-        "CircuitBreakerCalled true",
-        r#"CircuitBreakerCallEnded "success""#,
-        "CircuitBreakerClosed",
-    ]);
     let recorded = events(&std::fs::read_to_string(&path).unwrap());
     let (of_health, of_breaker): (Vec<_>, Vec<_>) = recorded
         .into_iter()
         .partition(|event| event.starts_with("Health"));
-    assert_eq!(of_breaker, expected);
+    assert_eq!(of_breaker, expected(refused));
     assert_eq!(
         of_health,
         [

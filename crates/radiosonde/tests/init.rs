@@ -558,7 +558,9 @@ fn one_line_serves_metrics_and_health() {
         assert!(Instant::now() < until, "{health}");
     };
     let checks = health["checks"].as_array().unwrap().iter();
-    let names: Vec<_> = checks.map(|check| check["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = checks
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
     assert_eq!(
         names,
         ["operations", "records", "exporters", "queues", "device"]

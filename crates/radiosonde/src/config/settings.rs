@@ -7,8 +7,8 @@ use radiosonde_core::filter::Filter;
 
 use super::{
     choice::{
-        Color, ConsoleShow, ExemplarFilter, HealthFailsFrom, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
-        WhenFull,
+        Color, ConsoleShow, ExemplarFilter, HealthFailsFrom, LogFormat, OtlpCompression,
+        OtlpProtocol, Sampler, WhenFull,
     },
     raw::Resolver,
     value::Setting,

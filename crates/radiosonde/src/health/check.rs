@@ -23,7 +23,7 @@ pub struct Affects {
     /// Critical means that the process must be restarted. Nothing that another process causes belongs here: a database
     /// that is away is not mended by restarting who asks it.
     pub liveness: bool,
-    /// Critical means that no requests should be sent here for now.
+    /// Critical means that no requests should be sent here until it is over.
     pub readiness: bool,
     /// The program has not begun before the check has been healthy or degraded once.
     pub startup: bool,

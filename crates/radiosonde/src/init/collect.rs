@@ -20,6 +20,7 @@ use super::{
     InitError,
     exporters::refused,
     running::{Running, SharedRows},
+    watch,
 };
 use crate::{
     config::Config,
@@ -133,7 +134,7 @@ pub(super) fn metrics(
     Thread::start("radiosonde-metrics", vec![collector], share).map(Some)
 }
 
-/// The collectors that the configuration asks for, except for [`metrics`].
+/// The collectors that the configuration asks for, except for [`metrics`]. What is asked for health runs by itself.
 pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitError> {
     let config = &running.config;
     let mut collectors = vec![host(config), losses(), publish_rows(&running.rows)];
@@ -143,6 +144,7 @@ pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitErr
         collectors.push(files);
     }
     collectors.push(summary(running));
+    watch::start(running)?;
     Ok(collectors)
 }
 

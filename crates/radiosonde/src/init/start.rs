@@ -20,7 +20,6 @@ use super::{
     guard::Parts,
     panics, resource,
     running::{Reservation, Running, SharedRows, Toggles},
-    watch,
 };
 use crate::{
     config::{Config, Settings},
@@ -82,7 +81,6 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         health,
         config,
     });
-    watch::start(&running)?;
     let ours = collect::built_in(&running)?;
     let collectors = Collectors::start(ours, builder.collectors, metrics, share);
     let collectors = collectors.map_err(InitError::Thread)?;
