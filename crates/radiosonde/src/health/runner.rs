@@ -154,7 +154,8 @@ impl Shared {
             let now = self.now();
             if state.has_returned || now < deadline {
                 let left = deadline.checked_sub(now);
-                state = self.wait(state, left.filter(|_| !state.has_returned));
+                let left = left.filter(|_| !state.has_returned);
+                state = self.wait(state, left);
                 continue;
             }
             state.waits_for = None;
