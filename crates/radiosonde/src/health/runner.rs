@@ -99,16 +99,12 @@ impl Shared {
         state: MutexGuard<'s, State>,
         left: Option<Duration>,
     ) -> MutexGuard<'s, State> {
-        match left {
-            Some(left) => {
-                let waited = self.changed.wait_timeout(state, left);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => {
-                let waited = self.changed.wait(state);
-                waited.unwrap_or_else(PoisonError::into_inner)
-            }
-        }
+        let Some(left) = left else {
+            let waited = self.changed.wait(state);
+            return waited.unwrap_or_else(PoisonError::into_inner);
+        };
+        let waited = self.changed.wait_timeout(state, left);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// The check that has been due for longest, once one is, and how long it may take. `None` at the end.
