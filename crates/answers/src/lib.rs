@@ -16,6 +16,8 @@
 //! * [`prometheus_name`]: what a metric is called in Prometheus.
 //! * [`requests`]: records that were read, whole or by what was picked of them.
 //! * [`flame`]: profiles as a tree of functions, and rankings of functions and libraries.
+//! * [`health`]: how something is, from what looks at it say, without flapping.
+//! * [`breaker`]: a circuit breaker as a state machine.
 //! * [`semconv`]: what the names of other times and makers are called here.
 //! * [`weights`]: a model's tensors as a tree that sums to the file.
 
@@ -24,12 +26,14 @@
 pub mod alerts;
 pub mod baseline;
 pub mod cardinality;
+pub mod breaker;
 pub mod compare;
 pub mod distribution;
 pub mod duration;
 pub mod event;
 pub mod flame;
 pub mod forecast;
+pub mod health;
 pub mod latency;
 pub mod memory;
 mod natural;

@@ -35,8 +35,8 @@ use std::{
 
 pub use self::{
     choice::{
-        Color, ConsoleShow, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
-        WhenFull,
+        Color, ConsoleShow, ExemplarFilter, HealthFailsFrom, LogFormat, OtlpCompression,
+        OtlpProtocol, Sampler, WhenFull,
     },
     effective::{Effective, reference},
     error::{ConfigError, ConfigErrors},

@@ -7,8 +7,8 @@ use radiosonde_core::filter::Filter;
 
 use super::{
     choice::{
-        Color, ConsoleShow, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
-        WhenFull,
+        Color, ConsoleShow, ExemplarFilter, HealthFailsFrom, LogFormat, OtlpCompression,
+        OtlpProtocol, Sampler, WhenFull,
     },
     raw::Resolver,
     value::Setting,
@@ -299,6 +299,8 @@ settings! {
     health: HealthSettings {
         /// How often checks run.
         check_interval: Duration = Duration::from_secs(30), also ["debug.health_check_interval"];
+        /// From which status on the health page is answered with 503.
+        fails_from: HealthFailsFrom = HealthFailsFrom::Critical;
     }
 
     /// Profiles.

@@ -20,7 +20,7 @@ use super::{
     InitError,
     exporters::refused,
     running::{Running, SharedRows},
-    watch::Watch,
+    watch,
 };
 use crate::{
     config::Config,
@@ -134,7 +134,7 @@ pub(super) fn metrics(
     Thread::start("radiosonde-metrics", vec![collector], share).map(Some)
 }
 
-/// The collectors that the configuration asks for, except for [`metrics`].
+/// The collectors that the configuration asks for, except for [`metrics`]. What is asked for health runs by itself.
 pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitError> {
     let config = &running.config;
     let mut collectors = vec![host(config), losses(), publish_rows(&running.rows)];
@@ -144,19 +144,8 @@ pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitErr
         collectors.push(files);
     }
     collectors.push(summary(running));
-    collectors.push(health(running));
+    watch::start(running)?;
     Ok(collectors)
-}
-
-fn health(running: &Arc<Running>) -> Collector {
-    let running = Arc::clone(running);
-    let mut watch = Watch::new();
-    Collector {
-        name: "health",
-        interval: running.config.health.check_interval,
-        at_once: true,
-        run: Box::new(move || watch.look(&running)),
-    }
 }
 
 fn host(config: &Config) -> Collector {

@@ -159,6 +159,7 @@ fn endpoint_config(config: &Settings) -> Option<EndpointConfig> {
         token: config.http.token.clone(),
         metrics_path: config.telemetry.metrics_path.clone(),
         health_path: config.telemetry.health_path.clone(),
+        health_fails_from: config.health.fails_from.into(),
     })
 }
 
