@@ -10,7 +10,7 @@
 //! both, because there are receivers that take no native ones.
 
 mod ended;
-pub mod first;
+mod first;
 mod request;
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use super::openmetrics::{
     write::{bound, scaled},
 };
 
-pub use self::request::Request;
+pub use self::{first::first, request::Request};
 
 /// Samples after which another request is begun, unless configured otherwise: what Prometheus itself sends at once
 /// (`max_samples_per_send`).
@@ -162,8 +162,9 @@ impl Encoder {
 /// `instance` and `job`, as far as the resource says them.
 fn own_labels(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
     let text = |name| {
-        let value = snapshot.resource.get(name)?.to_string();
-        (!value.is_empty()).then_some(value)
+        let mut attributes = snapshot.resource.attributes.iter();
+        let (_, value) = attributes.find(|(known, _)| known == name)?;
+        Some(value.to_string()).filter(|value| !value.is_empty())
     };
     let job = text("service.name").map(|service| match text("service.namespace") {
         Some(namespace) => format!("{namespace}/{service}"),

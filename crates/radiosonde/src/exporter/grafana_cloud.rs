@@ -18,8 +18,7 @@ pub fn remote_write(region: &str, instance: &str, token: &str) -> RemoteWriteCon
 /// Everything by OTLP over HTTP to the gateway of `zone`, such as `prod-eu-west-0`. `instance` is the number of the stack, and
 /// `token` a token of it that may write; both are on the stack's page under OpenTelemetry.
 pub fn otlp(zone: &str, instance: &str, token: &str) -> OtlpConfig {
-    let mut config =
-        OtlpConfig::new(format!("https://otlp-gateway-{zone}.grafana.net/otlp"));
+    let mut config = OtlpConfig::new(format!("https://otlp-gateway-{zone}.grafana.net/otlp"));
     config.require_tls = true;
     config.headers = authorization(instance, token);
     config

@@ -214,7 +214,7 @@ impl Wire for Post {
         let plain = snap::raw::Decoder::new()
             .decompress_vec(&payload.body)
             .map_err(|_| damaged())?;
-        let request = first::first(&plain).ok_or_else(damaged)?;
+        let request = first(&plain).ok_or_else(damaged)?;
         let body = snap::raw::Encoder::new().compress_vec(&request);
         body.map(Cow::Owned).map_err(|error| error.to_string())
     }
@@ -276,7 +276,7 @@ impl Wire for Post {
 
 /// How many samples the receiver says it has written, native histograms among them; `None` where it does not say.
 fn written(answer: &Answer) -> Option<u64> {
-    let counts = WRITTEN.iter().filter_map(|name| {
+    let counts = WRITTEN.into_iter().filter_map(|name| {
         let value = answer.headers.get(name)?.to_str().ok()?;
         value.trim().parse::<u64>().ok()
     });
