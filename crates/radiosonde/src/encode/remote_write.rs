@@ -187,15 +187,16 @@ struct Writer<'e, 's> {
 }
 
 impl Writer<'_, '_> {
-    /// Makes room for `samples` more.
-    fn room(&mut self, samples: usize) {
-        for builder in [&mut *self.samples, &mut *self.native] {
-            let is_full = builder.len() >= self.options.request_bytes_max
-                || builder.samples() + samples > self.options.request_samples_max;
-            if is_full {
-                builder.finish(self.send);
-            }
-        }
+    /// The request for numbers, with room for `samples` more.
+    fn numbers_with(&mut self, samples: usize) -> &mut Builder {
+        make_room(self.samples, self.options, samples, self.send);
+        self.samples
+    }
+
+    /// The request for native histograms, with room for one more.
+    fn native_with_one(&mut self) -> &mut Builder {
+        make_room(self.native, self.options, 1, self.send);
+        self.native
     }
 
     /// The resource, as a series that queries can join.
@@ -210,11 +211,10 @@ impl Writer<'_, '_> {
             unit: "",
         };
         let mut sorted = SortedLabels::reserving(Reserved::SENT.of_numbers());
-        let group = self
-            .samples
-            .group(&mut sorted, attributes, meta, self.moment.time_ms, 0);
-        self.samples
-            .sample(&group, "target_info", Point::of(1.0), &[]);
+        let time_ms = self.moment.time_ms;
+        let builder = self.numbers_with(1);
+        let group = builder.group(&mut sorted, attributes, meta, time_ms, 0);
+        builder.sample(&group, "target_info", Point::of(1.0), &[]);
     }
 
     fn view(&mut self, view: &View<'_>, written: &mut Vec<Written>) {
@@ -242,27 +242,25 @@ impl Writer<'_, '_> {
         (name, has_start): (&str, bool),
     ) {
         for (_, series) in (0..).zip(all).filter(|&(place, _)| view.shows(place)) {
-            self.room(1);
+            let Moment {
+                time_ms,
+                after_unix_ns,
+            } = self.moment;
             let start_ms = if has_start {
                 ms(series.start_unix_ns)
             } else {
                 0
             };
-            let group = self.samples.group(
-                sorted,
-                &series.labels,
-                Meta::of(view),
-                self.moment.time_ms,
-                start_ms,
-            );
+            let builder = self.numbers_with(1);
+            let meta = Meta::of(view);
+            let group = builder.group(sorted, &series.labels, meta, time_ms, start_ms);
             let fresh = series
                 .exemplars
                 .iter()
-                .find(|exemplar| has_start && exemplar.time_unix_ns > self.moment.after_unix_ns);
+                .find(|exemplar| has_start && exemplar.time_unix_ns > after_unix_ns);
             let exemplars = fresh.map(|exemplar| scale(exemplar, view.times));
             let value = Point::of(number(series.value, view.times));
-            self.samples
-                .sample(&group, name, value, exemplars.as_slice());
+            builder.sample(&group, name, value, exemplars.as_slice());
         }
     }
 
@@ -277,7 +275,7 @@ impl Writer<'_, '_> {
         let is_exponential = matches!(first.value.buckets, Buckets::Exponential { .. });
         // No schema has the bounds of values that are multiplied.
         let may_be_native = is_exponential && is_one(view.times);
-        let (native, classic) = match self.options.histograms {
+        let (native, mut classic) = match self.options.histograms {
             _ if !may_be_native => (false, true),
             Histograms::Native => (true, false),
             Histograms::Classic => (false, true),
@@ -296,8 +294,12 @@ impl Writer<'_, '_> {
                 .iter()
                 .filter(|exemplar| exemplar.time_unix_ns > self.moment.after_unix_ns);
             let fresh: Vec<Exemplar> = fresh.cloned().collect();
-            if native && let Some(native) = Native::of(&series.value.buckets) {
-                self.native(sorted, view, series, (native, &fresh));
+            if native {
+                match Native::of(&series.value.buckets) {
+                    Some(native) => self.native(sorted, view, series, (native, fresh.clone())),
+                    // Wider than any schema.
+                    None => classic = true,
+                }
             }
             if classic {
                 self.classic(sorted, view, series, (&grid, &bounds, &fresh));
@@ -317,21 +319,14 @@ impl Writer<'_, '_> {
         sorted: &mut SortedLabels,
         view: &View<'_>,
         series: &Series<Histogram>,
-        (native, fresh): (Native, &[Exemplar]),
+        (native, mut exemplars): (Native, Vec<Exemplar>),
     ) {
-        self.room(1);
-        let group = self.native.group(
-            sorted,
-            &series.labels,
-            Meta::of(view),
-            self.moment.time_ms,
-            ms(series.start_unix_ns),
-        );
-        let mut exemplars = fresh.to_vec();
+        let (time_ms, start_ms) = (self.moment.time_ms, ms(series.start_unix_ns));
+        let builder = self.native_with_one();
+        let group = builder.group(sorted, &series.labels, Meta::of(view), time_ms, start_ms);
         exemplars.sort_by_key(|exemplar| exemplar.time_unix_ns);
         let point = Point::Native(&native, series.value.sum);
-        self.native
-            .sample(&group, &view.family.name, point, &exemplars);
+        builder.sample(&group, &view.family.name, point, &exemplars);
     }
 
     fn classic(
@@ -341,30 +336,24 @@ impl Writer<'_, '_> {
         series: &Series<Histogram>,
         (grid, bounds, fresh): (&Grid, &[String], &[Exemplar]),
     ) {
-        self.room(bounds.len() + 2);
-        let group = self.samples.group(
-            sorted,
-            &series.labels,
-            Meta::of(view),
-            self.moment.time_ms,
-            ms(series.start_unix_ns),
-        );
+        let (time_ms, start_ms) = (self.moment.time_ms, ms(series.start_unix_ns));
+        let builder = self.numbers_with(bounds.len() + 2);
+        let group = builder.group(sorted, &series.labels, Meta::of(view), time_ms, start_ms);
         let shown = Exemplars::new(fresh);
-        let name = self.samples.name(&view.family.name, "_bucket");
+        let name = builder.name(&view.family.name, "_bucket");
         let mut low = f64::NEG_INFINITY;
         for (le, (high, below)) in bounds.iter().zip(grid.cumulative(&series.value.buckets)) {
             let exemplar = shown
                 .within(low, high)
                 .map(|found| scale(found, view.times));
             let value = Point::of(below as f64);
-            self.samples
-                .bucket(&group, (name, le), value, exemplar.as_slice());
+            builder.bucket(&group, (name, le), value, exemplar.as_slice());
             low = high;
         }
         let sum = scaled(series.value.sum, view.times);
         for (suffix, value) in [("_sum", sum), ("_count", series.value.count as f64)] {
-            let name = self.samples.name(&view.family.name, suffix);
-            self.samples.named(&group, name, Point::of(value), &[]);
+            let name = builder.name(&view.family.name, suffix);
+            builder.named(&group, name, Point::of(value), &[]);
         }
     }
 
@@ -377,10 +366,10 @@ impl Writer<'_, '_> {
         };
         let mut sorted = SortedLabels::reserving(ended.reserved);
         let time_ms = self.moment.time_ms;
-        self.room(ended.form.samples());
-        let builder = match ended.form {
-            Form::Native => &mut *self.native,
-            Form::Number | Form::Classic(_) => &mut *self.samples,
+        let builder = match &ended.form {
+            Form::Native => self.native_with_one(),
+            Form::Number => self.numbers_with(1),
+            Form::Classic(bounds) => self.numbers_with(bounds.len() + 2),
         };
         let group = builder.group(&mut sorted, labels, meta, time_ms, 0);
         match &ended.form {
@@ -397,6 +386,20 @@ impl Writer<'_, '_> {
                 }
             }
         }
+    }
+}
+
+/// Ends the request of `builder` where `samples` more would be too many.
+fn make_room(
+    builder: &mut Builder,
+    options: Options,
+    samples: usize,
+    send: &mut dyn FnMut(Request),
+) {
+    let is_full = builder.len() >= options.request_bytes_max
+        || builder.samples() + samples > options.request_samples_max;
+    if is_full {
+        builder.finish(send);
     }
 }
 

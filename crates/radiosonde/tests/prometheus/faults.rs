@@ -6,7 +6,7 @@ use radiosonde::{
     core::loss::Lost,
     exporter::{
         ExportError, Exporter as _,
-        backend::Backend,
+        backend::{Backend, Connection},
         grafana_cloud,
         remote_write::{RemoteWriteConfig, Version, open},
     },
@@ -46,7 +46,7 @@ fn lost(backend: &mut Backend) -> (u64, String) {
         }
     }
     assert_eq!(backend.waiting().records, 0);
-    if let Err(error) = backend.export_metrics(&snapshot(0, vec![])) {
+    if let Err(error) = backend.close() {
         add(&mut told, &error);
     }
     told
@@ -188,7 +188,7 @@ fn of_what_is_written_in_part_the_rest_is_counted() {
 #[test]
 fn what_waits_on_disk_is_sent_by_a_program_that_speaks_another_version() {
     let folder = tempfile::tempdir().unwrap();
-    let receiver = Receiver::start([Answer::Raw("")]);
+    let receiver = Receiver::start([const { Answer::Raw("") }; 4]);
     let mut first = config(&receiver, Version::V2);
     first.connection.spool.folder = Some(folder.path().to_owned());
     first.connection.retry_delay = (Duration::from_hours(1), Duration::from_hours(1));
@@ -196,9 +196,16 @@ fn what_waits_on_disk_is_sent_by_a_program_that_speaks_another_version() {
     send(&mut backend);
     let _ = backend.flush();
     drop(backend);
-    let mut next = open(&RemoteWriteConfig {
+    let next = RemoteWriteConfig {
         version: Version::V1,
         ..first
+    };
+    let mut next = open(&RemoteWriteConfig {
+        connection: Connection {
+            retry_delay: (Duration::from_millis(1), Duration::from_millis(5)),
+            ..next.connection
+        },
+        ..next
     })
     .unwrap();
     let _ = next.flush();

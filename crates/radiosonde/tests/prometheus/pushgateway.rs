@@ -94,9 +94,7 @@ fn what_the_pushgateway_refuses_is_counted_with_its_words() {
         .export_metrics(&snapshot(now_ns(), vec![gauge(0.25)]))
         .unwrap();
     backend.flush().unwrap();
-    let told = backend
-        .export_metrics(&snapshot(now_ns(), vec![]))
-        .unwrap_err();
+    let told = backend.close().unwrap_err();
     assert!(
         told.to_string()
             .contains("refused 2 of 2 records: HTTP 404"),

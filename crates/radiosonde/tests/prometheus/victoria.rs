@@ -26,16 +26,17 @@ fn victoria_metrics_reads_samples_and_classic_buckets_back() {
         .export_metrics(&snapshot(now_ns(), metrics))
         .unwrap();
     backend.flush().unwrap();
-    let export = |selector: &str, wanted: &str| {
-        peer.ask(&format!("/api/v1/export?match[]={selector}"), |answer| {
-            answer.contains(wanted)
-        });
-    };
-    export("gpu_operation_count_total", "\"values\":[7]");
-    export("gpu_operation_count_total", "\"job\":\"lab/demo\"");
-    export("gpu_operation_duration_seconds_count", "\"values\":[5]");
-    export(
-        "gpu_operation_duration_seconds_bucket{le=%221.0%22}",
-        "\"values\":[4]",
-    );
+    for (selector, wanted) in [
+        ("gpu_operation_count_total", "\"values\":[7]"),
+        ("gpu_operation_count_total", "\"job\":\"lab/demo\""),
+        ("gpu_operation_duration_seconds_count", "\"values\":[5]"),
+        (
+            "gpu_operation_duration_seconds_bucket{le=%221.0%22}",
+            "\"values\":[4]",
+        ),
+    ] {
+        let path = format!("/api/v1/export?match[]={selector}");
+        let answer = peer.ask(&path, |answer| answer.contains("\"values\""));
+        assert!(answer.contains(wanted), "{selector}: {answer}");
+    }
 }

@@ -20,16 +20,6 @@ pub(super) enum Form {
     Classic(Arc<[String]>),
 }
 
-impl Form {
-    /// How many samples a series has.
-    pub(super) fn samples(&self) -> usize {
-        match self {
-            Self::Number | Self::Native => 1,
-            Self::Classic(bounds) => bounds.len() + 2,
-        }
-    }
-}
-
 /// The series of one metric that were written under one name.
 #[derive(Debug)]
 pub(super) struct Written {
