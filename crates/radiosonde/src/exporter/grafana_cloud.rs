@@ -36,22 +36,22 @@ mod tests {
     fn both_ways_lead_to_the_stack_with_its_credentials() {
         let authorization = [(
             "authorization".to_owned(),
-            "Basic MTIzNDU6c2VjcmV0".to_owned(),
+            "Basic NDcxMTp0b2tlbg==".to_owned(),
         )];
-        let metrics = remote_write("prod-01-eu-west-0", "12345", "secret").connection;
+        let metrics = remote_write("prod-01-eu-west-0", "4711", "token").connection;
         assert_eq!(
             metrics.endpoint,
             "https://prometheus-prod-01-eu-west-0.grafana.net/api/prom/push"
         );
         assert_eq!(metrics.headers, authorization);
-        let everything = otlp("prod-eu-west-0", "12345", "secret");
+        let everything = otlp("prod-eu-west-0", "4711", "token");
         assert_eq!(
             everything.endpoint,
             "https://otlp-gateway-prod-eu-west-0.grafana.net/otlp"
         );
         assert_eq!(everything.headers, authorization);
         assert!(metrics.require_tls && everything.require_tls);
-        assert!(!format!("{metrics:?}").contains("secret"));
-        assert!(!format!("{metrics:?}").contains("MTIzNDU6c2VjcmV0"));
+        assert!(!format!("{metrics:?}").contains("token"));
+        assert!(!format!("{metrics:?}").contains("NDcxMTp0b2tlbg=="));
     }
 }

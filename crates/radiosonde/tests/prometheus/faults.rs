@@ -219,7 +219,7 @@ fn what_waits_on_disk_is_sent_by_a_program_that_speaks_another_version() {
 #[test]
 fn grafana_cloud_is_asked_as_the_instance_with_its_token() {
     let receiver = Receiver::start([]);
-    let mut config = grafana_cloud::remote_write("prod-01-eu-west-0", "12345", "secret");
+    let mut config = grafana_cloud::remote_write("prod-01-eu-west-0", "4711", "token");
     // Its path and headers, at a receiver made for tests.
     let path = config
         .connection
@@ -246,7 +246,7 @@ fn grafana_cloud_is_asked_as_the_instance_with_its_token() {
         assert!(head.starts_with("POST /api/prom/push HTTP/1.1\n"), "{head}");
         assert!(
             head.to_ascii_lowercase()
-                .contains("authorization: basic mtizndu6c2vjcmv0\n"),
+                .contains("authorization: basic ndcxmtp0b2tlbg==\n"),
             "{head}"
         );
     }
