@@ -23,7 +23,7 @@ pub struct FirstSeries {
     pub histograms: Vec<Histogram>,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
+#[derive(Clone, PartialEq, Eq, Hash, Message)]
 pub struct Label {
     #[prost(string, tag = "1")]
     pub name: String,
@@ -97,7 +97,7 @@ pub struct SecondExemplar {
     pub timestamp: i64,
 }
 
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct SecondMetadata {
     #[prost(int32, tag = "1")]
     pub kind: i32,
@@ -229,7 +229,7 @@ pub struct ClientExemplar {
     pub timestamp: Option<Time>,
 }
 
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Time {
     #[prost(int64, tag = "1")]
     pub seconds: i64,
