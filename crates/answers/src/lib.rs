@@ -25,8 +25,8 @@
 
 pub mod alerts;
 pub mod baseline;
-pub mod cardinality;
 pub mod breaker;
+pub mod cardinality;
 pub mod compare;
 pub mod distribution;
 pub mod duration;

@@ -8,9 +8,15 @@ pub mod choice;
 pub mod console;
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 mod delivery;
+#[cfg(feature = "backends")]
+pub mod grafana_cloud;
 pub mod json_lines;
 #[cfg(feature = "otlp-http")]
 pub mod otlp;
+#[cfg(feature = "backends")]
+pub mod pushgateway;
+#[cfg(feature = "backends")]
+pub mod remote_write;
 pub mod retry;
 pub mod rows;
 pub mod runner;

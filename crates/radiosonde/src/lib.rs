@@ -99,3 +99,8 @@ pub use crate::init::{
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
+
+/// The examples of docs/exporters/prometheus.md, which are tests.
+#[cfg(all(doctest, feature = "backends"))]
+#[doc = include_str!("../../../docs/exporters/prometheus.md")]
+pub struct PrometheusGuide;

@@ -26,7 +26,7 @@ mod metrics;
 pub(crate) mod reader;
 mod spans;
 mod values;
-mod wire;
+pub(in crate::encode) mod wire;
 
 use wire::Wire;
 

@@ -7,7 +7,7 @@ use super::{Alias, push_name};
 
 /// What a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::encode) enum Kind {
     Counter,
     Gauge,
     Histogram,
@@ -16,7 +16,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The word in `# TYPE`. The classic format has no info.
-    pub(super) const fn word(self, is_open: bool) -> &'static str {
+    pub(in crate::encode) const fn word(self, is_open: bool) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Histogram => "histogram",
@@ -26,7 +26,7 @@ impl Kind {
     }
 
     /// What a sample's name has after the family's.
-    pub(super) const fn sample_suffix(self) -> &'static str {
+    pub(in crate::encode) const fn sample_suffix(self) -> &'static str {
         match self {
             Self::Counter => "_total",
             Self::Info => "_info",
@@ -36,7 +36,7 @@ impl Kind {
 
     /// What names of samples of such a family have after the family's. No other family may have such a name
     /// (OpenMetrics 1.0, MetricFamily: Name).
-    pub(super) const fn name_suffixes(self) -> &'static [&'static str] {
+    pub(in crate::encode) const fn name_suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["", "_total", "_created"],
             Self::Gauge => &[""],
@@ -48,23 +48,23 @@ impl Kind {
 
 /// A metric family as shown.
 #[derive(Debug, PartialEq)]
-pub(super) struct Family {
+pub(in crate::encode) struct Family {
     /// The name without the suffix of its samples.
-    pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(in crate::encode) name: String,
+    pub(in crate::encode) kind: Kind,
     /// The unit's word where the name ends in it, else empty.
-    pub(super) unit: &'static str,
+    pub(in crate::encode) unit: &'static str,
 }
 
 impl Family {
-    pub(super) fn of(metric: &Metric) -> Self {
+    pub(in crate::encode) fn of(metric: &Metric) -> Self {
         let (name, unit) = prometheus_name::family(&metric.name, &metric.unit, of_metric(metric));
         let kind = kind(metric);
         Self { name, kind, unit }
     }
 
     /// The family under another name, which is taken as it is.
-    pub(super) fn aliased(alias: &Alias, metric: &Metric) -> Self {
+    pub(in crate::encode) fn aliased(alias: &Alias, metric: &Metric) -> Self {
         let mut name = Vec::new();
         push_name(&mut name, &alias.name);
         Self {
@@ -75,8 +75,11 @@ impl Family {
     }
 }
 
+/// What the family of the resource is for.
+pub(in crate::encode) const TARGET_HELP: &str = "What produces these metrics.";
+
 /// The family of the resource.
-pub(super) fn target() -> Family {
+pub(in crate::encode) fn target() -> Family {
     Family {
         name: "target".to_owned(),
         kind: Kind::Info,
