@@ -2,20 +2,34 @@
 //! [`runner::FanOut`] gives each exporter a thread and a bounded queue of its own.
 
 #[cfg(feature = "backends")]
+pub mod application_insights;
+#[cfg(feature = "backends")]
 pub mod backend;
 pub mod channel;
 pub mod console;
+#[cfg(feature = "backends")]
+pub mod custom;
+#[cfg(feature = "backends")]
+pub mod datadog;
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 mod delivery;
+#[cfg(feature = "backends")]
+pub mod elasticsearch;
 pub mod json_lines;
+#[cfg(feature = "backends")]
+pub mod loki;
 #[cfg(feature = "otlp-http")]
 pub mod otlp;
 pub mod retry;
 pub mod rows;
 pub mod runner;
 pub mod spool;
+#[cfg(feature = "backends")]
+pub mod splunk;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "backends")]
+pub mod zipkin;
 
 use std::{
     fs, io,

@@ -25,6 +25,8 @@ pub(super) mod address;
 mod destination;
 mod error;
 #[cfg(feature = "otlp-http")]
+pub(super) mod gzip;
+#[cfg(feature = "otlp-http")]
 pub(super) mod http;
 mod meter;
 mod sender;

@@ -54,6 +54,12 @@ impl<'a> Reader<'a> {
         Some((key >> 3, value))
     }
 
+    /// The next number of a packed field.
+    #[cfg(feature = "otlp-http")]
+    pub(crate) fn packed(&mut self) -> Option<u64> {
+        self.varint()
+    }
+
     /// What is there of the first field, where that is of number `wanted` and holds more bytes than there are.
     pub(crate) fn cut_bytes(mut self, wanted: u64) -> Option<&'a [u8]> {
         let key = self.varint()?;
