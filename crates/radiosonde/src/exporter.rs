@@ -43,6 +43,25 @@ use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 pub use self::delivery::DestinationError;
 
+/// The examples of the guides, run as tests.
+#[cfg(all(doctest, feature = "backends"))]
+mod guides {
+    #[doc = include_str!("../../../docs/exporters/application_insights.md")]
+    struct ApplicationInsights;
+    #[doc = include_str!("../../../docs/exporters/custom.md")]
+    struct Custom;
+    #[doc = include_str!("../../../docs/exporters/datadog.md")]
+    struct Datadog;
+    #[doc = include_str!("../../../docs/exporters/elasticsearch.md")]
+    struct Elasticsearch;
+    #[doc = include_str!("../../../docs/exporters/loki.md")]
+    struct Loki;
+    #[doc = include_str!("../../../docs/exporters/splunk.md")]
+    struct Splunk;
+    #[doc = include_str!("../../../docs/exporters/zipkin.md")]
+    struct Zipkin;
+}
+
 /// Why an exporter does not deliver at the moment, or `None` where it does.
 pub type Condition = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 

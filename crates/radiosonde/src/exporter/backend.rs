@@ -106,31 +106,6 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The value of `Authorization` for a user with a password (RFC 7617).
-pub(super) fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", base64(format!("{user}:{password}").as_bytes()))
-}
-
-/// Base64 with the usual alphabet and padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let at = |index| u32::from(three.get(index).copied().unwrap_or_default());
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for letter in 0..4 {
-            let index = (bits >> (18 - 6 * letter)) & 63;
-            let is_there = letter <= three.len();
-            text.push(if is_there {
-                char::from(LETTERS[index as usize])
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
 /// What a kind of backend is called.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
@@ -300,23 +275,5 @@ impl Exporter for Backend {
 
     fn condition(&self) -> Option<Condition> {
         Some(self.destinations.condition())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_and_a_password_are_sent_as_rfc_7617_has_it() {
-        // RFC 7617, section 2, and RFC 4648, section 10.
-        let value = basic("Aladdin", "open sesame");
-        assert_eq!(value, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar"];
-        let encoded = texts.map(|text| base64(text.as_bytes()));
-        let expected = [
-            "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy",
-        ];
-        assert_eq!(encoded, expected);
     }
 }

@@ -22,6 +22,8 @@ use super::{
 use crate::encode::otlp::Signal;
 
 pub(super) mod address;
+#[cfg(feature = "backends")]
+pub(super) mod base64;
 mod destination;
 mod error;
 #[cfg(feature = "otlp-http")]

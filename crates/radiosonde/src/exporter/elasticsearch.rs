@@ -16,7 +16,9 @@ use super::{
         post::Post,
     },
     delivery::{
-        DestinationError, GZIP, Outcome, gzip,
+        DestinationError, GZIP, Outcome,
+        base64::basic,
+        gzip,
         http::{Answer, below},
     },
     spool::Payload,
@@ -111,7 +113,7 @@ pub fn open(config: &ElasticsearchConfig) -> Result<Backend, DestinationError> {
     let proof = match &config.credentials {
         Credentials::None => None,
         Credentials::ApiKey(key) => Some(format!("ApiKey {key}")),
-        Credentials::Basic(user, password) => Some(super::backend::basic(user, password)),
+        Credentials::Basic(user, password) => Some(basic(user, password)),
     };
     let proof = proof.map(|proof| ("Authorization".to_owned(), proof));
     connection.headers.extend(proof);

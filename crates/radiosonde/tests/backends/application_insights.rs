@@ -124,32 +124,73 @@ pub fn open(url: String) -> Backend {
     application_insights::open(&config(&url)).unwrap()
 }
 
+/// The base data of the telemetry of type `name`, and its envelope.
+fn told(receiver: &Receiver<StrictApplicationInsights>, name: &str) -> (Value, Value) {
+    let all = receiver.with(|strict| strict.envelopes.clone());
+    let found = all
+        .iter()
+        .find(|one| one["data"]["baseType"] == name)
+        .unwrap();
+    (found["data"]["baseData"].clone(), found.clone())
+}
+
 #[test]
-fn each_kind_of_record_is_the_telemetry_that_azure_knows() {
+fn spans_are_requests_and_dependencies() {
     let receiver = Receiver::start(StrictApplicationInsights::default());
     let mut config = config(&receiver.url());
     config.sample_percent = 25.0;
     let mut backend = application_insights::open(&config).unwrap();
     let mut batch = records::empty();
-    records::push_span(
-        &mut batch,
-        1,
-        &[
-            ("otel.kind", ValueRef::Str("server")),
-            ("http.response.status_code", ValueRef::U64(503)),
-            ("otel.status_code", ValueRef::Str("ERROR")),
-            ("url.full", ValueRef::Str("http://h/a")),
-        ],
+    let served = [
+        ("otel.kind", ValueRef::Str("server")),
+        ("http.response.status_code", ValueRef::U64(503)),
+        ("otel.status_code", ValueRef::Str("ERROR")),
+        ("url.full", ValueRef::Str("http://h/a")),
+    ];
+    records::push_span(&mut batch, 1, &served);
+    let asked = [
+        ("otel.kind", ValueRef::Str("client")),
+        ("db.system.name", ValueRef::Str("sqlite")),
+        ("db.query.text", ValueRef::Str("SELECT 1")),
+    ];
+    records::push_span(&mut batch, 2, &asked);
+    backend.export(&batch).unwrap();
+    assert_eq!(deliver(&mut backend), 0);
+    receiver.assert_no_faults();
+    let (request, envelope) = told(&receiver, "RequestData");
+    let expected = (json!(25.0), json!("2026-09-21T14:13:20.001000Z"));
+    assert_eq!(
+        (envelope["sampleRate"].clone(), envelope["time"].clone()),
+        expected
     );
-    records::push_span(
-        &mut batch,
-        2,
-        &[
-            ("otel.kind", ValueRef::Str("client")),
-            ("db.system.name", ValueRef::Str("sqlite")),
-            ("db.query.text", ValueRef::Str("SELECT 1")),
-        ],
+    let tags = &envelope["tags"];
+    assert_eq!(tags["ai.operation.id"], TRACE);
+    assert_eq!(tags["ai.operation.parentId"], "0000000000000001");
+    assert_eq!(tags["ai.operation.name"], "work");
+    assert_eq!(
+        (&request["id"], &request["duration"]),
+        (&json!("0000000000000002"), &json!("0.00:00:00.001500"))
     );
+    assert_eq!(
+        (&request["responseCode"], &request["success"]),
+        (&json!("503"), &json!(false))
+    );
+    assert_eq!(request["url"], "http://h/a");
+    let (dependency, _) = told(&receiver, "RemoteDependencyData");
+    assert_eq!(
+        (&dependency["type"], &dependency["data"]),
+        (&json!("sqlite"), &json!("SELECT 1"))
+    );
+    assert_eq!(dependency["success"], true);
+}
+
+#[test]
+fn logs_are_messages_and_exceptions_and_events_have_measurements() {
+    let receiver = Receiver::start(StrictApplicationInsights::default());
+    let mut config = config(&receiver.url());
+    config.sample_percent = 25.0;
+    let mut backend = application_insights::open(&config).unwrap();
+    let mut batch = records::empty();
     records::push_log(&mut batch, 3, &"long ".repeat(10_000), &[]);
     let error = [
         ("exception.type", ValueRef::Str("E")),
@@ -160,75 +201,22 @@ fn each_kind_of_record_is_the_telemetry_that_azure_knows() {
     backend.export(&batch).unwrap();
     assert_eq!(deliver(&mut backend), 0);
     receiver.assert_no_faults();
-    let all = receiver.with(|strict| strict.envelopes.clone());
-    let find = |name: &str| {
-        all.iter()
-            .find(|one| one["data"]["baseType"] == name)
-            .unwrap()
-    };
-    let request = find("RequestData");
+    let (message, envelope) = told(&receiver, "MessageData");
+    assert_eq!(message["message"].as_str().unwrap().len(), 32_768);
+    assert!(envelope.get("sampleRate").is_none(), "every log is there");
+    let (exception, _) = told(&receiver, "ExceptionData");
+    let first = &exception["exceptions"][0];
     assert_eq!(
-        (&request["sampleRate"], &request["time"]),
-        (&json!(25.0), &json!("2026-09-21T14:13:20.001000Z"))
+        (&first["typeName"], &first["message"]),
+        (&json!("E"), &json!("broken"))
     );
-    let tags = &request["tags"];
+    assert_eq!(exception["properties"]["message"], "it broke");
+    let (event, _) = told(&receiver, "EventData");
     assert_eq!(
-        (
-            &tags["ai.operation.id"],
-            &tags["ai.operation.parentId"],
-            &tags["ai.operation.name"]
-        ),
-        (&json!(TRACE), &json!("0000000000000001"), &json!("work"))
+        (&event["name"], &event["measurements"]),
+        (&json!("test.happened"), &json!({"id": 5.0}))
     );
-    let told = &request["data"]["baseData"];
-    assert_eq!(
-        (
-            &told["id"],
-            &told["duration"],
-            &told["responseCode"],
-            &told["success"],
-            &told["url"]
-        ),
-        (
-            &json!("0000000000000002"),
-            &json!("0.00:00:00.001500"),
-            &json!("503"),
-            &json!(false),
-            &json!("http://h/a")
-        )
-    );
-    let told = &find("RemoteDependencyData")["data"]["baseData"];
-    assert_eq!(
-        (&told["type"], &told["data"], &told["success"]),
-        (&json!("sqlite"), &json!("SELECT 1"), &json!(true))
-    );
-    let message = find("MessageData");
-    assert_eq!(
-        message["data"]["baseData"]["message"]
-            .as_str()
-            .unwrap()
-            .len(),
-        32_768
-    );
-    assert!(message.get("sampleRate").is_none(), "every log is there");
-    let told = &find("ExceptionData")["data"]["baseData"];
-    assert_eq!(
-        (
-            &told["exceptions"][0]["typeName"],
-            &told["exceptions"][0]["message"],
-            &told["properties"]["message"]
-        ),
-        (&json!("E"), &json!("broken"), &json!("it broke"))
-    );
-    let told = &find("EventData")["data"]["baseData"];
-    assert_eq!(
-        (
-            &told["name"],
-            &told["measurements"],
-            &told["properties"]["place"]
-        ),
-        (&json!("test.happened"), &json!({"id": 5.0}), &json!("here"))
-    );
+    assert_eq!(event["properties"]["place"], "here");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod elasticsearch;
 mod faults;
 mod loki;
 mod otlp_json;
+mod rates;
 mod receiver;
 mod records;
 mod secrets;

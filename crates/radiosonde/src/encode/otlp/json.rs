@@ -342,7 +342,7 @@ fn value(kind: Kind, field: Field<'_>, out: &mut Vec<u8>) {
         }
         (PackedVarints, Field::Bytes(bytes)) => {
             let mut reader = Reader(bytes);
-            list(std::iter::from_fn(|| reader.packed()), out, text_digits);
+            list(std::iter::from_fn(|| reader.varint()), out, text_digits);
         }
         // Not what the schema says, which this program's own encoder never writes.
         _ => out.extend_from_slice(b"null"),

@@ -18,7 +18,7 @@ pub(crate) enum Field<'a> {
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn varint(&mut self) -> Option<u64> {
+    pub(crate) fn varint(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let (&byte, rest) = self.0.split_first()?;
@@ -52,12 +52,6 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         Some((key >> 3, value))
-    }
-
-    /// The next number of a packed field.
-    #[cfg(feature = "otlp-http")]
-    pub(crate) fn packed(&mut self) -> Option<u64> {
-        self.varint()
     }
 
     /// What is there of the first field, where that is of number `wanted` and holds more bytes than there are.

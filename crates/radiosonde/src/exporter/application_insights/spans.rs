@@ -89,7 +89,7 @@ pub(super) fn write(envelopes: &mut Envelopes, span: &SpanRef<'_>, out: &mut Vec
         Some(ValueRef::U64(code)) => code.to_string(),
         Some(ValueRef::I64(code)) => code.to_string(),
         Some(ValueRef::Str(code)) if code.len() < 32 => code.to_owned(),
-        _ => if is_ok { "0" } else { "1" }.to_owned(),
+        _ => (if is_ok { "0" } else { "1" }).to_owned(),
     };
     if is_request {
         envelopes.limited("responseCode", &code, NAME_BYTES_MAX, out);

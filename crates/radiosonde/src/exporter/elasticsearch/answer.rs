@@ -1,7 +1,8 @@
 //! What a bulk request's answer says of each document.
 
-use serde::Deserialize;
 use std::collections::HashMap;
+
+use serde::Deserialize;
 
 use crate::exporter::{
     delivery::{GZIP, Outcome, gzip, http::Answer},
