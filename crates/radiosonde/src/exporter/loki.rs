@@ -176,7 +176,7 @@ fn line(fields: &mut Fields, entry: Entry<'_>, out: &mut Vec<u8>) {
         trace_member("trace_id", place.trace_id, out);
         span_member("span_id", place.span_id.bits(), out);
     }
-    plain_member("level", level(entry), out);
+    plain_member("level", entry.level(), out);
     fields.known_member("logger", entry.target(), out);
     plain_member("thread", itoa::Buffer::new().format(entry.thread()), out);
     if let Some(event) = entry.event() {
@@ -201,19 +201,6 @@ fn line(fields: &mut Fields, entry: Entry<'_>, out: &mut Vec<u8>) {
         fields.renamed((before, name), letter, value, Form::Text, out);
     });
     out.extend_from_slice(b"}]");
-}
-
-fn level(entry: Entry<'_>) -> &'static str {
-    use radiosonde_core::model::Severity;
-
-    // As Grafana colours them.
-    match entry.severity() {
-        Severity::Trace => "trace",
-        Severity::Debug => "debug",
-        Severity::Info => "info",
-        Severity::Warn => "warn",
-        Severity::Error => "error",
-    }
 }
 
 #[cfg(test)]

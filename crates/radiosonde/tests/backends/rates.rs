@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use radiosonde::{
-    core::metrics::snapshot::{Data, Number},
+    core::{
+        batch::Batch,
+        metrics::snapshot::{Data, Number},
+    },
     exporter::Exporter,
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -49,7 +52,7 @@ fn rates() {
     for (name, open, _) in faults::all() {
         // Nobody listens there; what does not fit into memory gives way.
         let mut backend = open("http://127.0.0.1:1".to_owned());
-        let mut of = |batch| rate(RECORDS, || drop(backend.export(batch)));
+        let mut of = |batch: &Batch| rate(RECORDS, || drop(backend.export(batch)));
         let (spans, logs) = (of(&spans), of(&logs));
         let points = rate(RECORDS, || drop(backend.export_metrics(&snapshot)));
         println!("{name}: {spans} spans, {logs} logs, {points} points a second");

@@ -36,7 +36,19 @@ macro_rules! described {
     };
 }
 
-described!(WORK, "work", INFO, SPAN, ["id"]);
+described!(
+    WORK,
+    "work",
+    INFO,
+    SPAN,
+    [
+        "id",
+        "otel.name",
+        "otel.kind",
+        "otel.status_code",
+        "otel.status_message"
+    ]
+);
 described!(SAID, "said", INFO, EVENT, ["message"]);
 described!(FAILED, "failed", ERROR, EVENT, ["message"]);
 

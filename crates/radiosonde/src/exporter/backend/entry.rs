@@ -42,6 +42,17 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The severity as most backends spell it: in lower case.
+    pub(in crate::exporter) fn level(self) -> &'static str {
+        match self.severity() {
+            Severity::Trace => "trace",
+            Severity::Debug => "debug",
+            Severity::Info => "info",
+            Severity::Warn => "warn",
+            Severity::Error => "error",
+        }
+    }
+
     pub(in crate::exporter) fn target(self) -> &'a str {
         match self {
             Self::Log(log) => log.target(),

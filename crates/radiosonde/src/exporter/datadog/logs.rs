@@ -1,9 +1,6 @@
 //! Logs and events as Datadog's JSON.
 
-use radiosonde_core::{
-    batch::Batch,
-    model::{Resource, Severity},
-};
+use radiosonde_core::{batch::Batch, model::Resource};
 
 use super::DatadogConfig;
 use crate::{
@@ -110,7 +107,7 @@ fn write(fields: &mut Fields, origin: &[u8], entry: Entry<'_>, out: &mut Vec<u8>
     const NS_PER_MS: u64 = 1_000_000;
     out.extend_from_slice(origin);
     fields.text_member("message", entry.message(), out);
-    plain_member("status", status(entry.severity()), out);
+    plain_member("status", entry.level(), out);
     number_member("timestamp", entry.time_unix_ns() / NS_PER_MS, out);
     if let Some(place) = entry.place() {
         let (_, low) = place.trace_id.words();
@@ -143,15 +140,4 @@ fn write(fields: &mut Fields, origin: &[u8], entry: Entry<'_>, out: &mut Vec<u8>
         }
     });
     out.push(b'}');
-}
-
-/// What Datadog calls a severity.
-const fn status(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Trace => "trace",
-        Severity::Debug => "debug",
-        Severity::Info => "info",
-        Severity::Warn => "warn",
-        Severity::Error => "error",
-    }
 }

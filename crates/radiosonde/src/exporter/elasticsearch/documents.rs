@@ -9,7 +9,7 @@ use radiosonde_core::{
     ValueRef,
     batch::{Batch, SpanRef},
     metrics::snapshot::{Buckets, Data, Histogram, Labels, Metric, Number, Series, Snapshot},
-    model::{Resource, Severity},
+    model::Resource,
 };
 
 use super::ElasticsearchConfig;
@@ -224,7 +224,7 @@ impl Documents {
 
     fn entry(&mut self, entry: Entry<'_>, out: &mut Vec<u8>) {
         self.fields.text_member("message", entry.message(), out);
-        plain_member("log.level", level(entry.severity()), out);
+        plain_member("log.level", entry.level(), out);
         self.fields.known_member("log.logger", entry.target(), out);
         if let Some(place) = entry.place() {
             trace_member("trace.id", place.trace_id, out);
@@ -401,15 +401,4 @@ fn middles(buckets: &Buckets) -> Vec<(f64, u64)> {
     }
     held.retain(|(value, count)| *count > 0 && value.is_finite());
     held
-}
-
-/// Lower case, as the schema's examples have it.
-const fn level(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Trace => "trace",
-        Severity::Debug => "debug",
-        Severity::Info => "info",
-        Severity::Warn => "warn",
-        Severity::Error => "error",
-    }
 }

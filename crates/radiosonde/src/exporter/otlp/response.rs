@@ -61,7 +61,7 @@ pub(super) fn json_success(body: &[u8]) -> Outcome {
     };
     let partial = &read["partialSuccess"];
     let names = ["rejectedSpans", "rejectedLogRecords", "rejectedDataPoints"];
-    let rejected = names.iter().map(|name| number(&partial[*name])).sum();
+    let rejected: u64 = names.iter().map(|name| number(&partial[*name])).sum();
     let reason = text(
         partial["errorMessage"]
             .as_str()
