@@ -1,7 +1,6 @@
 //! What a template writes about, and the value of each field.
 
 use radiosonde_core::{
-    ValueRef,
     batch::SpanRef,
     ids::{SpanId, TraceId},
     metrics::snapshot::{Histogram, Labels, Metric, Number},
