@@ -151,8 +151,8 @@ impl fmt::Debug for CustomConfig {
 
 /// Starts to send.
 pub fn open(config: &CustomConfig) -> Result<Backend, DestinationError> {
-    let read = |setting, template: &Option<Template>| {
-        let template = template.as_ref().map(Pieces::read).transpose();
+    let read = |setting, template: Option<&Template>| {
+        let template = template.map(Pieces::read).transpose();
         template.map_err(|reason| DestinationError::Setting {
             destination: KIND.title,
             setting,
@@ -164,16 +164,10 @@ pub fn open(config: &CustomConfig) -> Result<Backend, DestinationError> {
             fields: Fields::new(Redaction::default()),
             clock: Rfc3339::new(),
         },
-        spans: read("spans", &config.spans)?,
-        logs: read("logs", &config.logs)?,
-        events: read(
-            "events",
-            config
-                .events
-                .as_ref()
-                .map_or(&config.logs, |_| &config.events),
-        )?,
-        metrics: read("metrics", &config.metrics)?,
+        spans: read("spans", config.spans.as_ref())?,
+        logs: read("logs", config.logs.as_ref())?,
+        events: read("events", config.events.as_ref().or(config.logs.as_ref()))?,
+        metrics: read("metrics", config.metrics.as_ref())?,
         pages: Signal::ALL.map(|signal| Pages::new(shape(signal, config))),
     };
     let connection = &config.connection;

@@ -20,7 +20,7 @@ pub(crate) enum Form {
 }
 
 /// What may stand as the value of a member.
-pub(crate) trait Member: JsonValue {
+pub(crate) trait Member: JsonValue + Copy {
     /// Whether it is text, and so in quotes already.
     fn is_text(&self) -> bool;
 }
