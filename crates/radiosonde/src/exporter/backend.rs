@@ -24,6 +24,11 @@ use super::{
 };
 use crate::encode::otlp::{REQUEST_BYTES_MAX_DEFAULT, Signal};
 
+pub(super) mod deltas;
+pub(super) mod entry;
+pub(super) mod pages;
+pub(super) mod post;
+
 /// How long one request may take unless configured otherwise: OpenTelemetry's default for exporters.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -175,6 +180,11 @@ pub(super) trait Wire: Send + 'static {
     fn judge(&mut self, _payload: &Payload, answer: &Answer) -> Outcome {
         answer.by_status()
     }
+
+    /// The same for a backend whose answer is not its last word: `client` asks on. May take its time, as `call` may.
+    fn conclude(&mut self, payload: &Payload, answer: &Answer, _client: &Client) -> Outcome {
+        self.judge(payload, answer)
+    }
 }
 
 /// A [`Wire`] with its client.
@@ -193,7 +203,7 @@ impl<W: Wire> Transport for Over<W> {
             };
             match answer {
                 Ok(answer) if self.wire.learn(payload, &answer) => {}
-                Ok(answer) => return self.wire.judge(payload, &answer),
+                Ok(answer) => return self.wire.conclude(payload, &answer, &self.client),
                 Err(reason) => return Outcome::Unreachable { reason },
             }
         }

@@ -27,6 +27,8 @@ pub(super) mod base64;
 mod destination;
 mod error;
 #[cfg(feature = "otlp-http")]
+pub(super) mod gzip;
+#[cfg(feature = "otlp-http")]
 pub(super) mod http;
 mod meter;
 mod sender;
