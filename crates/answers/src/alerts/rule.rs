@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Labels, Measure, Severity, written::Written};
+use super::{Condition, Labels, Severity, written::Written};
 
 mod check;
 
@@ -145,19 +145,16 @@ impl Rule {
 
     /// The metrics that it is about, as far as it says: what an expression is about is between it and whoever answers it.
     pub fn metrics(&self) -> Vec<&str> {
-        let of_measure = |measure: &'_ Measure| {
-            let mut metrics = vec![measure.of.metric.as_str()];
-            metrics.extend(measure.per.iter().map(|per| per.metric.as_str()));
-            metrics
+        let of_measure = match &self.condition {
+            Condition::Threshold(threshold) => &threshold.measure,
+            Condition::Forecast(forecast) => &forecast.measure,
+            Condition::Anomaly(anomaly) => &anomaly.measure,
+            Condition::Absence(absence) => return vec![&absence.of.metric],
+            Condition::BurnRate(burn) => return vec![&burn.errors.metric, &burn.total.metric],
+            Condition::Expression(_) => return Vec::new(),
         };
-        match &self.condition {
-            Condition::Threshold(threshold) => of_measure(&threshold.measure),
-            Condition::Forecast(forecast) => of_measure(&forecast.measure),
-            Condition::Anomaly(anomaly) => of_measure(&anomaly.measure),
-            Condition::Absence(absence) => vec![&absence.of.metric],
-            Condition::BurnRate(burn) => vec![&burn.errors.metric, &burn.total.metric],
-            Condition::Expression(_) => Vec::new(),
-        }
+        let selectors = std::iter::once(&of_measure.of).chain(&of_measure.per);
+        selectors.map(|selector| &*selector.metric).collect()
     }
 
     /// Everything that is wrong with it.

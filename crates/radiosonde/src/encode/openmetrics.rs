@@ -25,7 +25,7 @@ use std::sync::LazyLock;
 
 use radiosonde_core::{
     catalogue::METRIC_ALIASES,
-    metrics::snapshot::{Data, Exemplar, Histogram, Number, Series, Snapshot},
+    metrics::snapshot::{Data, Exemplar, Histogram, Metric, Number, Series, Snapshot},
     model::Text,
 };
 
@@ -143,7 +143,7 @@ pub fn sample_name(metric: &Metric) -> String {
 
 /// What a label is called in this text: `error.type` is `error_type`. In a histogram, `le` would be `exported_le`.
 pub fn label_name(name: &str) -> String {
-    String::from_utf8_lossy(&write::label_name(name, None)).into_owned()
+    String::from_utf8_lossy(&write::label_name(name, &[])).into_owned()
 }
 
 /// Appends a snapshot to `out`.
