@@ -44,7 +44,7 @@ pub use self::{
     file::{FILE_NAMES, Format},
     raw::RawConfig,
     settings::{
-        CallsSettings, ExportSettings, GpuSettings, HealthSettings, HttpSettings,
+        AlertsSettings, CallsSettings, ExportSettings, GpuSettings, HealthSettings, HttpSettings,
         JsonLinesSettings, LoggingSettings, MetricsLogSettings, MetricsSettings, OtlpSettings,
         ProfilingSettings, RecordingSettings, ReportingSettings, ServiceSettings, Settings,
         SignalSettings, SqliteSettings, TelemetrySettings,

@@ -135,9 +135,13 @@ pub(super) fn metrics(
 }
 
 /// The collectors that the configuration asks for, except for [`metrics`]. What is asked for health runs by itself.
-pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitError> {
+pub(super) fn built_in(
+    running: &Arc<Running>,
+    resource: &Arc<Resource>,
+) -> Result<Vec<Collector>, InitError> {
     let config = &running.config;
     let mut collectors = vec![host(config), losses(), publish_rows(&running.rows)];
+    collectors.extend(alerts(config, resource)?);
     if config.metrics_log.enabled {
         let files = row_files(config, &running.rows);
         let files = files.map_err(|error| refused(config, "metrics_log.directory", error))?;
@@ -146,6 +150,21 @@ pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitErr
     collectors.push(summary(running));
     watch::start(running)?;
     Ok(collectors)
+}
+
+#[cfg(feature = "backends")]
+use super::alerts::collector as alerts;
+
+#[cfg(not(feature = "backends"))]
+fn alerts(config: &Config, _: &Arc<Resource>) -> Result<Option<Collector>, InitError> {
+    let settings = &config.alerts;
+    if settings.enabled || settings.file.is_some() || !settings.endpoints.is_empty() {
+        return Err(InitError::FeatureMissing {
+            setting: "alerts",
+            feature: "backends",
+        });
+    }
+    Ok(None)
 }
 
 fn host(config: &Config) -> Collector {
