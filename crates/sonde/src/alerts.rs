@@ -204,11 +204,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn rehearsed(arguments: &BacktestArguments) -> anyhow::Result<String> {
-    let (from, until) = (
-        unix_ns(&arguments.range.from)?,
-        unix_ns(&arguments.range.to)?,
-    );
-    let mut body = json!({"from_unix_ns": from, "until_unix_ns": until});
+    let mut body = json!({});
     if let Some(rule) = &arguments.rule {
         body["rule"] = json!(rule);
     }

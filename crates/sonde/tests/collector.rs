@@ -26,6 +26,8 @@ mod checks;
 #[path = "collector/sampling.rs"]
 mod sampling;
 
+#[path = "collector/alerts.rs"]
+mod alerts;
 #[path = "collector/answers.rs"]
 mod answers;
 #[path = "collector/bundle.rs"]
@@ -66,6 +68,7 @@ fn sonde(arguments: &[&str]) -> Command {
         "RADIOSONDE_CLICKHOUSE",
         "RADIOSONDE_CLICKHOUSE_USER",
         "RADIOSONDE_CLICKHOUSE_PASSWORD",
+        "RADIOSONDE_ALERTS",
         "RADIOSONDE_DASHBOARDS",
         "RADIOSONDE_KEYS",
         "RADIOSONDE_METRIC_RULES",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use radiosonde_answers::alerts::{
     Change, Engine, Rule, Window,
+    noise::{Noise, noise},
     payload::Message,
     routing::{Held, Outcome, Plan},
 };

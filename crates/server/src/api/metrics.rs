@@ -11,7 +11,7 @@ use radiosonde_answers::semconv;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(super) use self::series::distribution;
+pub(crate) use self::series::distribution;
 use self::series::{Point, Reading, Series};
 use super::{
     Api,

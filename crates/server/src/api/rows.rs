@@ -15,7 +15,7 @@ pub(crate) struct Rows {
 
 /// A row, read from left to right. What is not there or of another type reads as nothing, zero or empty.
 #[derive(Debug)]
-pub(super) struct Row(std::vec::IntoIter<Cell>);
+pub(crate) struct Row(std::vec::IntoIter<Cell>);
 
 impl Rows {
     pub(crate) fn new(answer: Answer) -> Self {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::AlertConfig;
 
 mod cardinality;
 mod queues;
@@ -55,7 +56,10 @@ impl System {
         let (stop, stopping) = watch::channel(false);
         let intake = Arc::new(Intake::new(Arc::clone(&store), here, here));
         let dashboards = Arc::new(Dashboards::new(None));
-        let api = Api::new(store, config, intake, addresses, dashboards, stopping);
+        let alerts = AlertConfig::default();
+        let alerting = Alerting::new(&alerts, Arc::clone(&store), None, "").unwrap();
+        let shown = (dashboards, alerting);
+        let api = Api::new(store, config, intake, addresses, shown, stopping);
         Self {
             api,
             _folder: folder,

@@ -103,11 +103,6 @@ struct Tags<'a> {
 }
 
 impl<'a> Tags<'a> {
-    fn clear(&mut self) {
-        self.service = Cow::Borrowed("");
-        self.others.clear();
-    }
-
     fn take(&mut self, tag: Cow<'a, str>) {
         let (key, value) = match tag {
             Cow::Borrowed(tag) => {

@@ -1,7 +1,7 @@
 //! Where decoded items become rows, whichever way they came: what is valid is kept, what is not is counted with the first
 //! reason and place.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use radiosonde_core::sampling::Threshold;
 use radiosonde_store::{

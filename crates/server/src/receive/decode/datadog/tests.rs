@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::{
@@ -25,6 +27,7 @@ fn error(form: Form, request: &[u8]) -> Option<Unreadable> {
         &Told::default(),
         request,
         NOW,
+        &Arc::default(),
     );
     read.err()
 }

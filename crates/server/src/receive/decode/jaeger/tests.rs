@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::{
@@ -262,7 +264,15 @@ fn structures_in_one_another_without_end_and_lists_longer_than_they_are_cost_not
     let read = |request: &[u8]| {
         let encoding = Encoding::Jaeger(Form::Thrift);
         let told = super::super::Told::default();
-        super::super::decode(Signal::Traces, encoding, &told, request, NOW).map(drop)
+        super::super::decode(
+            Signal::Traces,
+            encoding,
+            &told,
+            request,
+            NOW,
+            &Arc::default(),
+        )
+        .map(drop)
     };
     // A structure in field 1 of a structure, and so on; a list of lists.
     assert!(read(&[12, 0, 1].repeat(1 << 20)).is_err());

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::{
@@ -118,7 +120,15 @@ fn pushed_lines_are_logs_in_either_form() {
 fn what_is_no_push_request_is_malformed() {
     let read = |form, request: &[u8]| {
         let told = Told::default();
-        decode(Signal::Logs, Encoding::Loki(form), &told, request, NOW).map(drop)
+        decode(
+            Signal::Logs,
+            Encoding::Loki(form),
+            &told,
+            request,
+            NOW,
+            &Arc::default(),
+        )
+        .map(drop)
     };
     for json in [
         "{}",

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::{
@@ -356,7 +358,14 @@ fn a_gap_that_is_too_wide_is_refused_before_it_takes_memory() {
     };
     let encoding = Encoding::RemoteWrite(Form::One);
     let request = request.encode_to_vec();
-    let read = decode(Signal::Metrics, encoding, &Told::default(), &request, NOW);
+    let read = decode(
+        Signal::Metrics,
+        encoding,
+        &Told::default(),
+        &request,
+        NOW,
+        &Arc::default(),
+    );
     assert!(read.is_err());
 }
 
@@ -373,7 +382,14 @@ fn labels_that_lead_beyond_the_table_are_malformed() {
         };
         let encoding = Encoding::RemoteWrite(Form::Two);
         let request = request.encode_to_vec();
-        let read = decode(Signal::Metrics, encoding, &Told::default(), &request, NOW);
+        let read = decode(
+            Signal::Metrics,
+            encoding,
+            &Told::default(),
+            &request,
+            NOW,
+            &Arc::default(),
+        );
         assert!(read.is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! Profiles: every form becomes the same rows, and what leads nowhere is refused with its place.
 
+use std::sync::Arc;
+
 use opentelemetry_proto::tonic::{
     collector::profiles::v1development::ExportProfilesServiceRequest,
     common::v1::any_value::Value as Any,
@@ -473,8 +475,15 @@ fn a_profile_of_pprof_is_rows_of_each_of_its_types() {
         service: Some("shop".to_owned()),
         ..Told::default()
     };
-    let (rows, counts, rejected) =
-        super::super::decode(Signal::Profiles, Encoding::Pprof, &told, &a_pprof(), NOW).unwrap();
+    let (rows, counts, rejected) = super::super::decode(
+        Signal::Profiles,
+        Encoding::Pprof,
+        &told,
+        &a_pprof(),
+        NOW,
+        &Arc::default(),
+    )
+    .unwrap();
     assert_eq!((counts.samples, counts.profiles, rejected.items), (3, 2, 0));
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Config::new(folder.path())).unwrap();
