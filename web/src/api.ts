@@ -571,6 +571,98 @@ export interface Doctor {
   refusals: { time_ms: number; peer: string; protocol: string; reason: string; mend: string; count: number }[];
 }
 
+export type Labels = Record<string, string>;
+
+export type Severity = 'info' | 'warning' | 'error' | 'critical';
+
+/** Times of alerts are numbers of nanoseconds, which JavaScript rounds to less than a microsecond. */
+export interface Alert {
+  labels: Labels;
+  annotations: Labels;
+  severity: Severity;
+  phase: 'pending' | 'firing' | 'resolved';
+  value: number | null;
+  started_unix_ns: number;
+  fired_unix_ns: number | null;
+  resolved_unix_ns: number | null;
+}
+
+export interface AlertRule {
+  name: string;
+  group: string;
+  kind: string;
+  severity: Severity;
+  unit: string;
+  evaluated_unix_ns: number | null;
+  error: string | null;
+  errors: number;
+  pending: number;
+  firing: number;
+  left_out: number;
+}
+
+/** Why a receiver is not told of an alert. */
+export type Because =
+  | { kind: 'muted'; by: string }
+  | { kind: 'silenced'; by: string; until_unix_ns: number }
+  | { kind: 'inhibited'; rule: number; by: Labels }
+  | { kind: 'sending' }
+  | { kind: 'failing'; attempts: number; because: string; until_unix_ns: number }
+  | { kind: 'flapping'; firings: number; until_unix_ns: number }
+  | { kind: 'waiting'; until_unix_ns: number };
+
+export interface Held {
+  receiver: string;
+  group_key: string;
+  alert: Alert;
+  because: Because;
+}
+
+export interface Silence {
+  id: string;
+  matchers: string[];
+  starts_unix_ns: number;
+  ends_unix_ns: number;
+  created_by: string;
+  comment: string;
+}
+
+export interface Alerts {
+  alerts: Alert[];
+  rules: AlertRule[];
+  held: Held[];
+  failing: { receiver: string; group_key: string; attempts: number; because: string; retry_unix_ns: number }[];
+  silences: Silence[];
+  receivers: Record<string, string>;
+  readings_refused: number;
+}
+
+export interface NewSilence {
+  matchers: string[];
+  seconds: number;
+  comment: string;
+  created_by: string;
+}
+
+export interface Noise {
+  fired: number;
+  short: number;
+  flapped: number;
+  score: number;
+  median_ns: number | null;
+  suggestions: ({ for: { for_ns: number; fires: number } } | { limit: { limit: number; fires: number } })[];
+}
+
+/** What a rule would have done. */
+export interface Rehearsal {
+  evaluations: number;
+  changes: { time_unix_ns: number; alert: Alert }[];
+  messages: { time_unix_ns: number; receiver: string; kind: string; group_key: string; alerts: number; payload: unknown }[];
+  held: Held[];
+  noise: [rule: string, noise: Noise][];
+  left_out: number;
+}
+
 /** An answer that is an error, in the server's words, with what to do about it. */
 export class ApiError extends Error {
   constructor(
@@ -618,7 +710,7 @@ export async function ask(url: string, init: RequestInit): Promise<string> {
 }
 
 function fromBundle(url: string, init: RequestInit): string {
-  if ((init.method ?? 'GET') !== 'GET') throw new NotInBundle('Statements in SQL are not in a bundle.', NEEDS_COLLECTOR);
+  if ((init.method ?? 'GET') !== 'GET') throw new NotInBundle('Only what was asked when it was made is in a bundle.', NEEDS_COLLECTOR);
   const text = answerOf(url);
   // A question may have been refused when the bundle was made.
   if (text.startsWith('{"error":')) throw refusal({ status: 0, statusText: 'an error' } as Response, text);
@@ -637,9 +729,14 @@ function refusal(response: Response, text: string): ApiError {
   return new ApiError(response.status, `The answer was ${response.status} ${response.statusText}.`, null);
 }
 
+/** As `ask`, of an address and a body. */
+export function post(url: string, body: unknown, init: RequestInit = {}): Promise<string> {
+  return ask(url, { ...init, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+}
+
 /** As `ask`, of a statement in SQL instead of an address. */
 export function askSql(statement: string, init: RequestInit): Promise<string> {
-  return ask('/api/v1/sql', { ...init, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ statement }) });
+  return post('/api/v1/sql', { statement }, init);
 }
 
 export async function sql(statement: string, signal: AbortSignal): Promise<SqlAnswer> {

@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useErrorBoundary, useState } from 'preact/hooks';
 import { BUNDLE, NEEDS_COLLECTOR } from './bundle';
 import { focusSearch, moveRow, useKeys } from './keys';
+import { AlertsPage } from './pages/alerts';
 import { ComparePage } from './pages/compare';
 import { DashboardPage, DashboardsPage } from './pages/dashboards';
 import { DoctorPage } from './pages/doctor';
@@ -13,6 +14,7 @@ import { LogsPage } from './pages/logs';
 import { MapPage } from './pages/map';
 import { MetricsPage } from './pages/metrics';
 import { OverviewPage } from './pages/overview';
+import { RehearsalPage } from './pages/rehearsal';
 import { SqlPage } from './pages/sql';
 import { TracePage } from './pages/trace';
 import { TracesPage } from './pages/traces';
@@ -38,7 +40,7 @@ function NotFound({ path }: { path: string }): JSX.Element {
 }
 
 /** Pages that are nothing without somebody to ask, by their first part. */
-const ASKING: Record<string, string> = { compare: 'Compare', sql: 'SQL', doctor: 'Doctor', dashboards: 'Dashboards' };
+const ASKING: Record<string, string> = { compare: 'Compare', sql: 'SQL', doctor: 'Doctor', dashboards: 'Dashboards', alerts: 'Alerts' };
 
 function NeedsServer({ title }: { title: string }): JSX.Element {
   return (
@@ -64,10 +66,13 @@ function Route({ path }: { path: string }): JSX.Element {
   const asking = BUNDLE ? ASKING[first] : undefined;
   if (asking) return <NeedsServer title={asking} />;
   if (first === 'traces' && second) return <TracePage key={second} traceId={decodeURIComponent(second)} />;
+  if (first === 'alerts' && second) return <RehearsalPage key={second} rule={decodeURIComponent(second)} />;
   if (first === 'dashboards' && second) return <DashboardPage key={second} name={decodeURIComponent(second)} />;
   switch (path.replace(/\/+$/, '')) {
     case '':
       return <OverviewPage />;
+    case '/alerts':
+      return <AlertsPage />;
     case '/traces':
       return <TracesPage />;
     case '/why':

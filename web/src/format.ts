@@ -104,6 +104,12 @@ export function ago(ms: number, now = Date.now()): string {
   return past < 1000 ? 'just now' : `${duration(Math.round(past / 1000) * 1e9)} ago`;
 }
 
+/** `in 5 min`: the other way round. */
+export function ahead(ms: number, now = Date.now()): string {
+  const left = ms - now;
+  return left < 1000 ? 'at once' : `in ${duration(Math.round(left / 1000) * 1e9)}`;
+}
+
 /** `1 span`, `2 spans`. */
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;

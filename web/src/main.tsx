@@ -12,6 +12,7 @@ import './styles/parts.css';
 import './styles/pages.css';
 import './styles/trace.css';
 import './styles/profile.css';
+import './styles/alerts.css';
 
 const root = document.getElementById('app');
 if (!root) throw new Error('The page has no #app to draw into.');

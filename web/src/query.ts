@@ -91,6 +91,19 @@ export function useQuery<T>(url: string | null, { live = true, liveCharsMax = 4_
   return { data: state.data, error: state.error, loading, again };
 }
 
+/** Asked again every so often, for what changes without anything being received. */
+export function useRepeated<T>(url: string | null, everyMs: number, options: Options = { live: false }): Answer<T> {
+  const answer = useQuery<T>(url, options);
+  const { again } = answer;
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (!document.hidden) again();
+    }, everyMs);
+    return () => clearInterval(timer);
+  }, [again, everyMs]);
+  return answer;
+}
+
 function initial<T>(url: string | null): State<T> {
   const found = url === null ? undefined : kept.get(url);
   return { url: found ? url : null, data: (found?.data as T | undefined) ?? null, error: null };

@@ -124,6 +124,8 @@ describe('a bundle', { skip: SKIP }, () => {
     await page.getByText('This trace is not in this bundle.').waitFor();
     await page.locator('nav').getByText('SQL').click();
     await page.getByText('SQL is not in a bundle').waitFor();
+    await page.locator('nav').getByText('Alerts').click();
+    await page.getByText('Alerts is not in a bundle').waitFor();
     assertNoFaults(faults, 'a bundle');
     await page.close();
   });

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './fixture-data.mjs';
+import { FixtureAlerts } from './fixture-alerts.mjs';
 import { dashboards } from './fixture-dashboards.mjs';
 import { profile } from './fixture-profile.mjs';
 import { promql } from './fixture-promql.mjs';
@@ -22,8 +23,8 @@ export const LARGE = data.traceId(100_000);
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Members that are names which programs give, and objects whose members have such values. */
-const NAMES = ['service', 'name', 'operation', 'queue', 'item', 'worker', 'label', 'from', 'to', 'library', 'function', 'client', 'scope', 'first', 'second'];
-const OBJECTS = ['attributes', 'resource', 'resources'];
+const NAMES = ['receiver', 'group', 'created_by', 'comment', 'service', 'name', 'operation', 'queue', 'item', 'worker', 'label', 'from', 'to', 'library', 'function', 'client', 'scope', 'first', 'second'];
+const OBJECTS = ['labels', 'annotations', 'attributes', 'resource', 'resources'];
 
 /** The same answer with names of 67 characters and no place where a line may break; every second one of attributes has 34. */
 export function lengthened(answer, isIn = false) {
@@ -59,6 +60,7 @@ export class Fixture {
   born = Date.now();
   /** What the title of a dashboard's file says now. */
   title = 'Inference';
+  alerts = new FixtureAlerts();
   streams = new Set();
   cache = new Map();
 
@@ -118,10 +120,18 @@ export class Fixture {
     if (this.mode === 'broken') return send(503, { error: { message: 'The store is being repaired.', mend: 'Wait until `sonde doctor` says that it is done.' } });
     if (url.pathname.startsWith('/prometheus/')) return send(...promql(url.pathname.replace('/prometheus/api/v1/', ''), url.searchParams, { empty: this.mode === 'empty', arrived: this.arrived }));
     const path = url.pathname.replace('/api/v1/', '');
+    if (/^(alerts|silences)\b/.test(path)) return this.alerting(question, path, url.searchParams, send);
     const found = path === 'sql' ? await this.sql(question) : this.get(path, url.searchParams);
     if (found === null) return send(404, { error: { message: `There is no ${path} here.`, mend: 'Choose one from the list.' } });
     if (this.mode === 'long' && typeof found === 'object') return send(200, lengthened(found));
     return found.error ? send(400, found) : send(200, found);
+  }
+
+  async alerting(question, path, params, send) {
+    let body = '';
+    for await (const chunk of question) body += chunk;
+    const [status, found] = this.alerts.answer(question.method, path, body === '' ? null : JSON.parse(body), bounds(params, Date.now()), this.mode === 'empty');
+    return send(status, this.mode === 'long' ? lengthened(found) : found);
   }
 
   get(path, params) {

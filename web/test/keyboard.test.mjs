@@ -22,7 +22,7 @@ describe('keyboard', { skip: SKIP }, () => {
 
   test('g and a letter go to each page', async () => {
     await visit(page, `${fixture.url}/`);
-    for (const [key, path] of [['t', '/traces'], ['l', '/logs'], ['m', '/metrics'], ['w', '/workers'], ['e', '/engines'], ['p', '/map'], ['s', '/sql'], ['b', '/dashboards'], ['d', '/doctor'], ['o', '/']]) {
+    for (const [key, path] of [['t', '/traces'], ['a', '/alerts'], ['l', '/logs'], ['m', '/metrics'], ['w', '/workers'], ['e', '/engines'], ['p', '/map'], ['s', '/sql'], ['b', '/dashboards'], ['d', '/doctor'], ['o', '/']]) {
       await page.keyboard.press('g');
       await page.keyboard.press(key);
       await page.waitForURL((url) => url.pathname === path);

@@ -23,6 +23,9 @@ const PAGES = {
   engines: '/engines',
   profile: '/flame',
   map: '/map',
+  alerts: '/alerts',
+  rehearsal: '/alerts/operations_are_slow?range=24h',
+  unknown_rule: `/alerts/${LONG}`,
   doctor: '/doctor',
 };
 

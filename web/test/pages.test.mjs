@@ -28,6 +28,10 @@ const PAGES = {
   difference: '/flame?against=before',
   map: '/map',
   sql: '/sql?statement=SELECT+1',
+  alerts: '/alerts',
+  silencing: '/alerts?silence=alertname%3D%22queue_is_long%22%2Cqueue%3D%22decode%22%2Cseverity%3D%22warning%22',
+  rehearsal: '/alerts/operations_are_slow?range=24h',
+  rehearsal_quiet: '/alerts/requests_fail?range=24h',
   doctor: '/doctor',
   dashboards: '/dashboards',
   broken: '/dashboards/broken',
@@ -64,7 +68,7 @@ describe('pages', { skip: SKIP }, () => {
   test('an empty store says on every page what to do next', async () => {
     fixture.mode = 'empty';
     const { page, faults } = await open(browser);
-    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers', '/dashboards']) {
+    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers', '/alerts', '/dashboards']) {
       await visit(page, fixture.url + path);
       await page.waitForSelector('.empty .command');
     }
@@ -86,7 +90,7 @@ describe('pages', { skip: SKIP }, () => {
   test('a refusal shows the words of the API and the mend', async () => {
     fixture.mode = 'broken';
     const { page } = await open(browser);
-    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers', '/doctor', PAGES.trace]) {
+    for (const path of ['/', '/traces', '/logs', '/metrics', '/flame', '/map', '/workers', '/alerts', PAGES.rehearsal, '/doctor', PAGES.trace]) {
       await page.goto(fixture.url + path);
       const problem = page.locator('.problem').first();
       await problem.waitFor();

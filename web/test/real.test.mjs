@@ -188,7 +188,7 @@ describe('a real server', { skip: SKIP_REAL }, () => {
   for (const [sizeName, size] of Object.entries(SIZES)) {
     test(`every page renders ${sizeName}`, async () => {
       const { page, faults } = await open(browser, { size, theme: 'dark' });
-      for (const path of ['/', '/traces', `/traces/${traceId}`, '/why', `/compare?b_trace=${traceId}`, '/logs', '/metrics', '/workers', '/engines', '/flame', '/map', '/sql', '/doctor']) {
+      for (const path of ['/', '/traces', `/traces/${traceId}`, '/why', `/compare?b_trace=${traceId}`, '/logs', '/metrics', '/workers', '/engines', '/flame', '/map', '/sql', '/alerts', '/alerts/operations_are_slow?range=24h', '/doctor']) {
         const where = `${path} (${sizeName})`;
         await visit(page, BASE + path);
         await assertFits(page, where);

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { FiringCount } from '../alerts/firing-count';
 import { BUNDLE } from '../bundle';
 import { clock } from '../format';
 import { useConnection } from '../live';
@@ -19,6 +20,7 @@ interface PageLink {
 
 const PAGES: PageLink[] = [
   { path: '/', words: 'Overview', icon: 'overview', keys: 'g o' },
+  { path: '/alerts', words: 'Alerts', icon: 'alerts', keys: 'g a' },
   { path: '/traces', words: 'Traces', icon: 'traces', keys: 'g t' },
   { path: '/why', words: 'Why', icon: 'why', keys: 'g y' },
   { path: '/compare', words: 'Compare', icon: 'compare', keys: 'g c' },
@@ -78,6 +80,7 @@ export function Side({ pages, onHelp }: { pages: PageLink[]; onHelp: () => void 
             <a href={to(page.path)} {...(isCurrent(path, page.path) ? { 'aria-current': 'page' as const } : {})}>
               <Icon name={page.icon} />
               {page.words}
+              {page.path === '/alerts' && <FiringCount />}
               <span class="keys" aria-hidden="true">
                 {page.keys}
               </span>

@@ -46,6 +46,8 @@ struct RuleEntry {
     group: String,
     kind: &'static str,
     severity: &'static str,
+    /// Of its alerts' values, in UCUM.
+    unit: String,
     evaluated_unix_ns: Option<u64>,
     error: Option<String>,
     errors: u64,
@@ -69,6 +71,7 @@ fn listed(alerting: &Alerting) -> Answer {
                 group: status.rule.group.clone(),
                 kind: status.rule.condition.kind(),
                 severity: status.rule.severity.label(),
+                unit: status.rule.unit.clone(),
                 evaluated_unix_ns: status.evaluated_unix_ns,
                 error: status.error.map(str::to_owned),
                 errors: status.errors,
