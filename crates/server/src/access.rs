@@ -65,12 +65,17 @@ impl Port {
         }
     }
 
-    /// What a request is for. A question on the page's port is what only reads by HTTP's own rules, and SQL and PromQL, which
-    /// may be posted; whatever else there will be changes something, until it is said here that it does not.
+    /// What a request is for. A question on the page's port is what only reads by HTTP's own rules, and SQL, PromQL and
+    /// rehearsals of alerts, which may be posted; whatever else there will be changes something, until it is said here that it does not.
     fn right(self, method: &Method, path: &str) -> Right {
         let asks = method.is_safe()
             || path.starts_with("/prometheus/")
-            || ["/api/v1/sql", "/api/v1/sql/stream"].contains(&path);
+            || [
+                "/api/v1/sql",
+                "/api/v1/sql/stream",
+                "/api/v1/alerts/rehearsal",
+            ]
+            .contains(&path);
         match self {
             Self::OtlpGrpc | Self::OtlpHttp => Right::Send,
             Self::Page if asks => Right::Read,

@@ -133,6 +133,7 @@ impl Routing {
         let mute_time = |name: &str| self.mute_times.iter().position(|times| times.name == name);
         let tree = self.route.check(&mut route::Surroundings {
             has_receiver: &has_receiver,
+            has_receivers: !self.receivers.is_empty(),
             mute_time: &mute_time,
             fault: &mut fault,
         });

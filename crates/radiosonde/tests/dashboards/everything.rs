@@ -6,15 +6,15 @@ use radiosonde::{
     core::{
         event::ShapeList,
         events::{
-            BridgeCompiled, CallCompleted, CallFailed, CallStarted, CircuitBreakerCalled,
-            CircuitBreakerClosed, CircuitBreakerHalfOpened, CircuitBreakerOpened,
-            CollectorThrottled, GenerationCompleted, GpuDeviceSampled, GpuDeviceSynchronized,
-            GpuKernelCompiled, GpuMemorySampled, GpuOpCompleted, GpuOpFailed, HandlerDetached,
-            HealthAlert, Inference, InternalKernelCompleted, LatencyEvent, MemoryAllocated,
-            MemoryEvent, MemoryImbalanced, MemoryReleased, PoolCheckedIn, PoolCheckedOut,
-            PoolSized, PoolViolated, QueueEnqueued, QueueFinished, QueueStarted,
-            ResourceCacheAccess, Serialized, TensorOp, TrainStep, WorkerCrashed,
-            WorkerHeartbeatMissed,
+            BridgeCompiled, CallCompleted, CallFailed, CallStarted, CircuitBreakerCallEnded,
+            CircuitBreakerCalled, CircuitBreakerClosed, CircuitBreakerHalfOpened,
+            CircuitBreakerOpened, CollectorThrottled, GenerationCompleted, GpuDeviceSampled,
+            GpuDeviceSynchronized, GpuKernelCompiled, GpuMemorySampled, GpuOpCompleted,
+            GpuOpFailed, HandlerDetached, HealthAlert, HealthRecovered, HealthWorsened, Inference,
+            InternalKernelCompleted, LatencyEvent, MemoryAllocated, MemoryEvent, MemoryImbalanced,
+            MemoryReleased, PoolCheckedIn, PoolCheckedOut, PoolSized, PoolViolated, QueueEnqueued,
+            QueueFinished, QueueStarted, ResourceCacheAccess, Serialized, TensorOp, TrainStep,
+            WorkerCrashed, WorkerHeartbeatMissed,
         },
     },
     instrument,
@@ -244,6 +244,23 @@ fn pools(duration: Duration) {
     });
     record!(CircuitBreakerClosed {
         device: Some("cuda:0")
+    });
+    record!(CircuitBreakerCallEnded {
+        device: Some("0"),
+        result: "success",
+        duration: Duration::from_millis(3),
+    });
+    record!(HealthWorsened {
+        check: "disk",
+        status: "degraded",
+        previous: "healthy",
+        message: "nearly full",
+    });
+    record!(HealthRecovered {
+        check: "disk",
+        status: "healthy",
+        previous: "degraded",
+        message: "",
     });
     record!(CircuitBreakerCalled {
         device: Some("cuda:0"),

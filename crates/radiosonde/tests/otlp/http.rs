@@ -642,7 +642,7 @@ fn tls_trusts_the_named_authority_and_no_other() {
     assert!(
         error
             .to_string()
-            .starts_with("OTLP certificate /nowhere/ca.pem: No such file"),
+            .starts_with("certificate /nowhere/ca.pem: No such file"),
         "{error}"
     );
 }

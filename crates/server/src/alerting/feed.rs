@@ -34,7 +34,7 @@ const TEMPORALITY: &str = "radiosonde.temporality";
 /// The label of whoever sent a series.
 const SERVICE: &str = "service.name";
 
-const COLUMNS: &str = "name, kind, CAST(time AS BIGINT), CAST(start_time AS BIGINT), value, distribution, service, attributes";
+const COLUMNS: &str = "name, kind, CAST(time AS BIGINT) AS time_ns, CAST(start_time AS BIGINT) AS since_ns, value, distribution, service, attributes";
 
 /// What arrives.
 #[derive(Debug)]

@@ -155,6 +155,8 @@ impl Tree {
 /// What a tree is checked against, and where faults go.
 pub(super) struct Surroundings<'a> {
     pub(super) has_receiver: &'a dyn Fn(&str) -> bool,
+    /// Whether there is anybody to tell.
+    pub(super) has_receivers: bool,
     pub(super) mute_time: &'a dyn Fn(&str) -> Option<usize>,
     pub(super) fault: &'a mut dyn FnMut(String, String),
 }
@@ -172,7 +174,8 @@ impl Route {
     /// The tree as meant.
     pub(super) fn check(&self, around: &mut Surroundings<'_>) -> Tree {
         let mut tree = Tree::default();
-        if self.receiver.is_none() {
+        // Where there is nobody, nobody is told.
+        if self.receiver.is_none() && around.has_receivers {
             (around.fault)(
                 "route.receiver".to_owned(),
                 "is missing; the root names who is told where no other route matches".to_owned(),
