@@ -8,15 +8,28 @@ pub mod choice;
 pub mod console;
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 mod delivery;
+pub mod file;
 pub mod json_lines;
+#[cfg(feature = "brokers")]
+pub mod kafka;
+mod lines;
+#[cfg(feature = "brokers")]
+mod messages;
+#[cfg(feature = "brokers")]
+pub mod nats;
 #[cfg(feature = "otlp-http")]
 pub mod otlp;
+#[cfg(any(feature = "syslog", feature = "brokers"))]
+mod queued;
 pub mod retry;
 pub mod rows;
 pub mod runner;
 pub mod spool;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod statsd;
+#[cfg(feature = "syslog")]
+pub mod syslog;
 
 use std::{
     fs, io,

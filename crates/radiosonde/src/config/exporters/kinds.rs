@@ -3,6 +3,15 @@
 use super::table::Table;
 use crate::{config::nearest::nearest, exporter::Exporter};
 
+#[cfg(feature = "brokers")]
+mod brokers;
+mod file;
+#[cfg(any(feature = "syslog", feature = "brokers", feature = "backends"))]
+mod sending;
+mod statsd;
+#[cfg(feature = "syslog")]
+mod syslog;
+
 /// A kind of destination.
 pub(super) struct Kind {
     /// What it is called.
@@ -27,6 +36,39 @@ static KINDS: &[Kind] = &[
         also: &[],
         plan: otlp::jaeger,
     },
+    Kind {
+        name: "statsd",
+        also: &[],
+        plan: statsd::statsd,
+    },
+    Kind {
+        name: "dogstatsd",
+        also: &[],
+        plan: statsd::dogstatsd,
+    },
+    #[cfg(feature = "syslog")]
+    Kind {
+        name: "syslog",
+        also: &[],
+        plan: syslog::plan,
+    },
+    Kind {
+        name: "file",
+        also: &["files"],
+        plan: file::plan,
+    },
+    #[cfg(feature = "brokers")]
+    Kind {
+        name: "nats",
+        also: &["jetstream"],
+        plan: brokers::nats,
+    },
+    #[cfg(feature = "brokers")]
+    Kind {
+        name: "kafka",
+        also: &["redpanda"],
+        plan: brokers::kafka,
+    },
 ];
 
 /// Names of kinds that are there with another feature of the crate, and that feature.
@@ -35,6 +77,12 @@ static ELSEWHERE: &[(&str, &str)] = &[
     ("otlp", "backends"),
     #[cfg(not(feature = "backends"))]
     ("jaeger", "backends"),
+    #[cfg(not(feature = "syslog"))]
+    ("syslog", "syslog"),
+    #[cfg(not(feature = "brokers"))]
+    ("nats", "brokers"),
+    #[cfg(not(feature = "brokers"))]
+    ("kafka", "brokers"),
 ];
 
 /// A destination that is ready to be opened.
@@ -46,6 +94,14 @@ pub(crate) enum Plan {
         Box<crate::exporter::otlp::OtlpConfig>,
         crate::config::OtlpProtocol,
     ),
+    Statsd(Box<crate::exporter::statsd::StatsdConfig>),
+    #[cfg(feature = "syslog")]
+    Syslog(Box<crate::exporter::syslog::SyslogConfig>),
+    File(Box<crate::exporter::file::FileConfig>),
+    #[cfg(feature = "brokers")]
+    Nats(Box<crate::exporter::nats::NatsConfig>),
+    #[cfg(feature = "brokers")]
+    Kafka(Box<crate::exporter::kafka::KafkaConfig>),
 }
 
 impl Plan {
@@ -54,7 +110,24 @@ impl Plan {
         match self {
             #[cfg(feature = "backends")]
             Self::Otlp(config, protocol) => otlp::open(config, *protocol),
+            Self::Statsd(config) => opened(crate::exporter::statsd::Statsd::new(config)),
+            #[cfg(feature = "syslog")]
+            Self::Syslog(config) => opened(crate::exporter::syslog::start(config)),
+            Self::File(config) => opened(crate::exporter::file::Files::open(config)),
+            #[cfg(feature = "brokers")]
+            Self::Nats(config) => opened(crate::exporter::nats::start(config)),
+            #[cfg(feature = "brokers")]
+            Self::Kafka(config) => opened(crate::exporter::kafka::start(config)),
         }
+    }
+}
+
+fn opened<E: ToString>(
+    exporter: Result<impl Exporter + 'static, E>,
+) -> Result<Box<dyn Exporter>, String> {
+    match exporter {
+        Ok(exporter) => Ok(Box::new(exporter)),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -93,18 +166,17 @@ pub(super) fn kind(table: &mut Table) -> Option<&'static Kind> {
 /// What everything that is sent to over a network has in common.
 #[cfg(feature = "backends")]
 mod connection {
-    use std::{path::PathBuf, time::Duration};
+    use std::time::Duration;
 
     use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-    use super::Table;
-    use crate::{
-        encode::otlp::Signal,
-        exporter::{
-            Batching,
-            backend::{BATCHING_DEFAULT, Connection, TIMEOUT_DEFAULT},
-            spool::SpoolConfig,
-        },
+    use super::{
+        Table,
+        sending::{certificates, signals, spool},
+    };
+    use crate::exporter::{
+        Batching,
+        backend::{BATCHING_DEFAULT, Connection, TIMEOUT_DEFAULT},
     };
 
     /// The keys that every destination over HTTP has.
@@ -122,14 +194,7 @@ mod connection {
         let basic = basic(table);
         connection.headers.extend(basic);
         connection.timeout = table.take("timeout", || TIMEOUT_DEFAULT);
-        connection.ca_certificate = table.take_some::<PathBuf>("certificate");
-        let certificate = table.take_some::<PathBuf>("client_certificate");
-        let key = table.take_some::<PathBuf>("client_key");
-        if certificate.is_some() != key.is_some() {
-            let mend = "write both client_certificate and client_key, or neither";
-            table.refuse("", "has one half of a certificate and key", mend);
-        }
-        connection.client_certificate = certificate.zip(key);
+        (connection.ca_certificate, connection.client_certificate) = certificates(table);
         connection.require_tls = table.take("require_tls", || false);
         connection.batching = Batching {
             records: usize::try_from(
@@ -143,46 +208,6 @@ mod connection {
             table.refuse("timeout", "is too short", "write 10ms or more");
         }
         endpoint.map(|_| connection)
-    }
-
-    /// Where what waits is kept.
-    pub(in crate::config::exporters) fn spool(table: &mut Table) -> SpoolConfig {
-        let mut spool = SpoolConfig::default();
-        let folder = table.take_some::<PathBuf>("spool_directory");
-        let bytes_max = table.take("spool_bytes_max", || spool.bytes_max);
-        if bytes_max == 0 {
-            return SpoolConfig::in_memory();
-        }
-        if bytes_max < crate::exporter::spool::SPOOL_BYTES_MIN {
-            table.refuse(
-                "spool_bytes_max",
-                "is too little",
-                "write 2097152 (2 MiB) or more, or 0",
-            );
-        }
-        spool.bytes_max = bytes_max;
-        if folder.is_some() {
-            spool.folder = folder;
-        }
-        spool
-    }
-
-    fn signals(table: &mut Table) -> Vec<Signal> {
-        let Some(names) = table.take_some::<Vec<String>>("signals") else {
-            return Signal::ALL.to_vec();
-        };
-        let mut signals = Vec::new();
-        for name in names {
-            match Signal::ALL.into_iter().find(|signal| signal.name() == name) {
-                Some(signal) => signals.push(signal),
-                None => table.refuse(
-                    "signals",
-                    format!("names {name:?}"),
-                    "write some of \"traces\", \"logs\" and \"metrics\"",
-                ),
-            }
-        }
-        signals
     }
 
     /// The header of HTTP's basic authentication (RFC 7617), where the table has a user.
