@@ -1,5 +1,6 @@
 //! Every bench of recording.
 
+mod alerts;
 mod demo;
 mod elsewhere;
 mod encoded;
@@ -20,6 +21,7 @@ pub const BENCHES: &[Bench] = &[
     metrics::BENCH,
     off::BENCH,
     memory::BENCH,
+    alerts::BENCH,
     demo::BENCH,
 ];
 

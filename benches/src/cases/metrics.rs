@@ -1,4 +1,5 @@
-//! Counters and histograms through a handle, by one thread and by two on the same series; and 10,000 series as text.
+//! Counters and histograms through a handle, by one thread and by two on the same series; and 10,000 series as text and as
+//! remote write.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -7,7 +8,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use radiosonde::encode::openmetrics::{self, Format, Options};
+use radiosonde::encode::{
+    openmetrics::{self, Format, Options},
+    remote_write::{self, Encoder, Histograms},
+};
 use radiosonde_core::{metrics, model::Resource};
 
 use radiosonde_bench_harness::{Bench, Case, note, or_exit, print, row::Row};
@@ -85,6 +89,19 @@ pub const BENCH: Bench = Bench {
         )
         .by_least()
         .in_unit("ms"),
+        // 100,000 samples a second of one core.
+        Row::at_most(
+            "a sample by remote write 2.0, encoded and compressed",
+            "write.radiosonde:second",
+            10_000.0,
+            "ns",
+        ),
+        Row::at_most(
+            "the same made 1.0 of and compressed again",
+            "write.radiosonde:first",
+            10_000.0,
+            "ns",
+        ),
     ],
     cases: &[
         Case {
@@ -125,6 +142,10 @@ pub const BENCH: Bench = Bench {
             name: "text.client",
             run: text_of_client,
         },
+        Case {
+            name: "write.radiosonde",
+            run: write_of_ours,
+        },
     ],
 };
 
@@ -145,18 +166,21 @@ fn labels() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Reading the metrics is a part of it, as it is for the peer.
-fn text_of_ours() {
+fn count_all() {
     let family = metrics::counter("bench.requests")
         .description("Requests answered")
         .series_max((MODELS * DEVICES) as usize)
         .build();
-    let series: Vec<_> = labels()
-        .map(|(model, device)| family.with(&[("model", &*model), ("device", &*device)]))
-        .collect();
-    for (count, series) in (1..).zip(&series) {
-        series.add(count);
+    for (count, (model, device)) in (1..).zip(labels()) {
+        family
+            .with(&[("model", &*model), ("device", &*device)])
+            .add(count);
     }
+}
+
+/// Reading the metrics is a part of it, as it is for the peer.
+fn text_of_ours() {
+    count_all();
     let resource = Arc::new(Resource::default());
     let options = Options {
         format: Format::OpenMetrics,
@@ -210,4 +234,48 @@ fn print_text(encode: impl Fn() -> Vec<u8>) {
     .map(|ns| ns / 1e6)
     .collect();
     print("series", &ms);
+}
+
+/// What of it is the exporter's thread and, for 1.0, the sender's.
+fn write_of_ours() {
+    count_all();
+    let snapshot = metrics::snapshot(&Arc::new(Resource::default()));
+    let mut encoder = Encoder::new(remote_write::Options {
+        histograms: Histograms::Native,
+        aliases: false,
+        request_bytes_max: 1024 * 1024,
+        request_samples_max: remote_write::REQUEST_SAMPLES_MAX_DEFAULT,
+    });
+    let mut compressor = snap::raw::Encoder::new();
+    let (mut samples, mut bodies) = (0, Vec::new());
+    encoder.encode(&snapshot, |request| {
+        samples += u64::from(request.samples);
+        bodies.push(request.body);
+    });
+    or_exit(
+        (samples >= MODELS * DEVICES).then_some(()).ok_or(samples),
+        "write every series",
+    );
+    let mut compress = |body: &[u8]| {
+        black_box(or_exit(compressor.compress_vec(body), "compress"));
+    };
+    let per_sample = |ns: Vec<f64>| -> Vec<f64> {
+        let samples = samples as f64;
+        ns.into_iter().map(|ns| ns / samples).collect()
+    };
+    let second = caller(&Pace::LONG, |count| {
+        for _ in 0..count {
+            encoder.encode(&snapshot, |request| compress(&request.body));
+        }
+    });
+    print("second", &per_sample(second));
+    let first = caller(&Pace::LONG, |count| {
+        for _ in 0..count {
+            for body in &bodies {
+                let first = remote_write::first(body).ok_or("it is none of ours");
+                compress(&or_exit(first, "make 1.0 of 2.0"));
+            }
+        }
+    });
+    print("first", &per_sample(first));
 }

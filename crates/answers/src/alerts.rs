@@ -12,7 +12,32 @@
 
 mod alert;
 mod calendar;
+mod condition;
+pub mod defaults;
+mod engine;
+mod judge;
+mod measure;
+pub mod noise;
 pub mod payload;
+pub mod prometheus;
 pub mod routing;
+mod rule;
+mod selector;
+mod source;
+mod template;
+mod verdict;
+mod window;
+mod written;
 
-pub use self::alert::{Alert, Change, Labels, Phase, Severity};
+pub use self::{
+    alert::{Alert, Change, Labels, Phase, Severity},
+    condition::{
+        Absence, Anomaly, BurnRate, BurnWindow, Condition, Direction, Forecast, HISTORY_DEFAULT,
+        Limit, Measure, Reading, Threshold,
+    },
+    engine::{ALERTS_MAX, Engine, RuleStatus, State},
+    rule::{Fault, Rule, RuleFile, check_all},
+    selector::{Pattern, Selector},
+    source::{Point, Points, Sample, Series, Source, Spread},
+    window::{Read, ReadValue, Window, WindowLimits, WindowLoss},
+};

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use radiosonde_core::metrics::snapshot::Buckets;
+
 /// Coarsest and finest scale that OpenTelemetry's data model uses.
 const SCALES: std::ops::RangeInclusive<i32> = -10..=20;
 
@@ -30,6 +32,37 @@ pub enum Distribution {
         /// How many are negative, by the index of the bucket of their absolute value.
         negative: BTreeMap<i32, f64>,
     },
+}
+
+/// What a program's own histogram holds. Buckets without measurements are left out of exponential ones.
+impl From<&Buckets> for Distribution {
+    fn from(buckets: &Buckets) -> Self {
+        let held = |offset: i32, counts: &[u64]| {
+            let counts = (offset..).zip(counts).filter(|(_, count)| **count > 0);
+            counts
+                .map(|(index, count)| (index, *count as f64))
+                .collect()
+        };
+        match buckets {
+            Buckets::Explicit { bounds, counts } => Self::Explicit {
+                bounds: bounds.to_vec(),
+                counts: counts.iter().map(|count| *count as f64).collect(),
+            },
+            Buckets::Exponential {
+                scale,
+                zero_count,
+                offset,
+                counts,
+                negative_offset,
+                negative_counts,
+            } => Self::Exponential {
+                scale: *scale,
+                zero: *zero_count as f64,
+                positive: held(*offset, counts),
+                negative: held(*negative_offset, negative_counts),
+            },
+        }
+    }
 }
 
 /// A bucket of a histogram: its bounds, and how many it holds.
@@ -79,6 +112,37 @@ impl Distribution {
             }
         }
         found
+    }
+
+    /// How many were greater than `bound`; of the bucket that it lies in, in proportion as [`Self::quantile`] has it. What lies
+    /// above the highest of bounds that were chosen is greater than that one, and of no other is it known to be.
+    pub fn count_above(&self, bound: f64) -> f64 {
+        let mut buckets = self.buckets();
+        let beyond = match self {
+            Self::Explicit { .. } => buckets.pop().filter(|(lower, ..)| bound <= *lower),
+            Self::Exponential { .. } => None,
+        };
+        let above = buckets.into_iter().map(|(lower, upper, count)| {
+            if bound < lower {
+                count
+            } else if bound >= upper {
+                0.0
+            } else {
+                count * (1.0 - self.share(lower, upper, bound))
+            }
+        });
+        above.sum::<f64>() + beyond.map_or(0.0, |(.., count)| count)
+    }
+
+    /// Which share of a bucket lies below a value in it: what [`Self::within`] has the other way round.
+    fn share(&self, lower: f64, upper: f64, value: f64) -> f64 {
+        let share = match self {
+            Self::Exponential { .. } if lower > 0.0 || upper < 0.0 => {
+                (value / lower).ln() / (upper / lower).ln()
+            }
+            _ => (value - lower) / (upper - lower),
+        };
+        share.clamp(0.0, 1.0)
     }
 
     fn combine(&self, other: &Self, sign: f64) -> Option<Self> {
@@ -286,6 +350,19 @@ mod tests {
         );
         let both = fine.plus(&coarse).unwrap();
         assert_eq!(both, exponential(1, &[3.0, 5.0, 5.1, 3.0, 5.0]));
+    }
+
+    #[test]
+    fn what_is_above_a_bound_is_counted_by_bucket() {
+        let distribution = explicit(&[4.0, 10.0, 10.0, 3.0]);
+        let above = |bound| Some(distribution.count_above(bound));
+        assert_eq!(above(1.0), Some(23.0));
+        assert_eq!(above(1.5), Some(18.0));
+        assert_eq!(above(4.0), Some(3.0));
+        assert_eq!(above(4.5), Some(0.0));
+        assert_eq!(above(-1.0), Some(27.0));
+        let fine = exponential(4, &[0.05, 0.2, 0.3]);
+        assert_eq!(Some(fine.count_above(0.1)), Some(2.0));
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! [`BUILT_IN`] is the order of the documentation.
 
 mod gpu;
+mod health;
 mod memory;
 mod model;
 mod own;
@@ -13,6 +14,7 @@ mod worker;
 use serde::{Serialize, Serializer};
 
 pub use gpu::*;
+pub use health::*;
 pub use memory::*;
 pub use model::*;
 pub use own::*;
@@ -108,6 +110,9 @@ built_in! {
     CircuitBreakerHalfOpened,
     CircuitBreakerClosed,
     CircuitBreakerCalled,
+    CircuitBreakerCallEnded,
+    HealthWorsened,
+    HealthRecovered,
     HealthAlert,
     BridgeCompiled,
     CustomMetric,

@@ -35,8 +35,8 @@ use std::{
 
 pub use self::{
     choice::{
-        Color, ConsoleShow, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
-        WhenFull,
+        Color, ConsoleShow, ExemplarFilter, HealthFailsFrom, LogFormat, OtlpCompression,
+        OtlpProtocol, Sampler, WhenFull,
     },
     effective::{Effective, reference},
     error::{ConfigError, ConfigErrors},
@@ -44,7 +44,7 @@ pub use self::{
     file::{FILE_NAMES, Format},
     raw::RawConfig,
     settings::{
-        CallsSettings, ExportSettings, GpuSettings, HealthSettings, HttpSettings,
+        AlertsSettings, CallsSettings, ExportSettings, GpuSettings, HealthSettings, HttpSettings,
         JsonLinesSettings, LoggingSettings, MetricsLogSettings, MetricsSettings, OtlpSettings,
         ProfilingSettings, RecordingSettings, ReportingSettings, ServiceSettings, Settings,
         SignalSettings, SqliteSettings, TelemetrySettings,

@@ -3,4 +3,6 @@
 pub mod json;
 pub mod openmetrics;
 pub mod otlp;
+#[cfg(feature = "backends")]
+pub mod remote_write;
 pub(crate) mod time;

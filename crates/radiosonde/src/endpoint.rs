@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `/metrics` | metrics as OpenMetrics or Prometheus text, by the `Accept` header |
 //! | `/health` | every check as JSON; 503 when one is critical |
-//! | `/livez` | 200: the process answers |
-//! | `/readyz` | 200, or 503 when a check is critical |
+//! | `/livez` | 200, or 503 when a check that has a part in liveness is critical |
+//! | `/readyz` | 200, or 503 when one that has a part in readiness is critical, or was not looked at yet |
+//! | `/startupz` | 503 until each that has a part in the startup has passed once |
 //!
-//! `/livez` and `/readyz` show the checks with `?verbose`.
+//! The last three show their checks with `?verbose`; `?exclude=NAME` leaves a check out, in all four.
 //!
 //! Invariants: an address that other machines reach needs a token, or nothing starts. A request has
 //! [`HEAD_BYTES_MAX`] bytes, one line of [`REQUEST_TIMEOUT`] in time, and one connection of [`CONNECTIONS_MAX`]; what
@@ -30,12 +31,11 @@ use std::{
 };
 
 use radiosonde_core::metrics::snapshot::Snapshot;
-use serde::Serialize;
 
 use self::{answer::Answer, scrape::Reader};
 use crate::{
     encode::openmetrics::{self, ALIASES, Format, Options},
-    health::{Health, Report, Status},
+    health::{self, Health, Probe, Status},
 };
 
 /// Most bytes of a request's line and headers.
@@ -64,16 +64,19 @@ pub struct EndpointConfig {
     pub metrics_path: String,
     /// Where health is.
     pub health_path: String,
+    /// From which status on health is answered with 503.
+    pub health_fails_from: Status,
 }
 
 impl Default for EndpointConfig {
-    /// A free port of this machine alone, `/metrics` and `/health`.
+    /// A free port of this machine alone, `/metrics` and `/health`, which fails from critical on.
     fn default() -> Self {
         Self {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             token: None,
             metrics_path: "/metrics".to_owned(),
             health_path: "/health".to_owned(),
+            health_fails_from: Status::Critical,
         }
     }
 }
@@ -86,6 +89,7 @@ impl std::fmt::Debug for EndpointConfig {
             .field("token", &self.token.as_ref().map(|_| "[redacted]"))
             .field("metrics_path", &self.metrics_path)
             .field("health_path", &self.health_path)
+            .field("health_fails_from", &self.health_fails_from)
             .finish()
     }
 }
@@ -336,12 +340,6 @@ enum Reply {
     Metrics(Format),
 }
 
-/// What `/livez` and `/readyz` say when nobody asks for more.
-#[derive(Serialize)]
-struct Brief {
-    status: Status,
-}
-
 impl Service {
     fn reply(&self, request: &httparse::Request<'_, '_>) -> Reply {
         let header = |name: &str| {
@@ -363,27 +361,22 @@ impl Service {
             return Reply::Now(Answer::text(405, "only GET and HEAD are answered\n"));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let verbose = query
-            .split('&')
-            .any(|part| part == "verbose" || part.starts_with("verbose="));
         if path == self.config.metrics_path {
             return Reply::Metrics(Format::negotiate(header("accept")));
         }
-        Reply::Now(match path {
-            _ if path == self.config.health_path => {
-                let report = self.health.report();
-                Answer::json(code(report.status), &report)
-            }
-            "/livez" => probe(200, Status::Healthy, verbose.then(|| self.health.report())),
-            "/readyz" => {
-                let status = self.health.status();
-                probe(code(status), status, verbose.then(|| self.health.report()))
-            }
-            _ => {
-                let (metrics, health) = (&self.config.metrics_path, &self.config.health_path);
-                let there_are = format!("there are {metrics}, {health}, /livez and /readyz\n");
-                Answer::text(404, &there_are)
-            }
+        let probe = Probe::ALL.into_iter().find(|probe| match probe {
+            Probe::Health => path == self.config.health_path,
+            probe => path == probe.path(),
+        });
+        Reply::Now(if let Some(probe) = probe {
+            let fails_from = self.config.health_fails_from;
+            let (status, body) = health::answer(&self.health, probe, fails_from, query);
+            Answer::json(status, body)
+        } else {
+            let (metrics, health) = (&self.config.metrics_path, &self.config.health_path);
+            let there_are =
+                format!("there are {metrics}, {health}, /livez, /readyz and /startupz\n");
+            Answer::text(404, &there_are)
         })
     }
 
@@ -427,21 +420,6 @@ impl Service {
             content_type: format.content_type(),
             body,
         }
-    }
-}
-
-const fn code(status: Status) -> u16 {
-    match status {
-        Status::Healthy | Status::Unknown | Status::Degraded => 200,
-        Status::Critical => 503,
-    }
-}
-
-/// An answer to a probe: its own status, with every check where `verbose` has them.
-fn probe(code: u16, status: Status, verbose: Option<Report>) -> Answer {
-    match verbose {
-        Some(report) => Answer::json(code, &Report { status, ..report }),
-        None => Answer::json(code, &Brief { status }),
     }
 }
 

@@ -2,34 +2,54 @@
 //! [`runner::FanOut`] gives each exporter a thread and a bounded queue of its own.
 
 #[cfg(feature = "backends")]
+pub mod application_insights;
+#[cfg(feature = "backends")]
 pub mod backend;
 pub mod channel;
 pub mod choice;
 pub mod console;
+#[cfg(feature = "backends")]
+pub mod custom;
+#[cfg(feature = "backends")]
+pub mod datadog;
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 mod delivery;
+#[cfg(feature = "backends")]
+pub mod elasticsearch;
 pub mod file;
+#[cfg(feature = "backends")]
+pub mod grafana_cloud;
 pub mod json_lines;
 #[cfg(feature = "brokers")]
 pub mod kafka;
 mod lines;
+#[cfg(feature = "backends")]
+pub mod loki;
 #[cfg(feature = "brokers")]
 mod messages;
 #[cfg(feature = "brokers")]
 pub mod nats;
 #[cfg(feature = "otlp-http")]
 pub mod otlp;
+#[cfg(feature = "backends")]
+pub mod pushgateway;
 #[cfg(any(feature = "syslog", feature = "brokers"))]
 mod queued;
+#[cfg(feature = "backends")]
+pub mod remote_write;
 pub mod retry;
 pub mod rows;
 pub mod runner;
+#[cfg(feature = "backends")]
+pub mod splunk;
 pub mod spool;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod statsd;
 #[cfg(feature = "syslog")]
 pub mod syslog;
+#[cfg(feature = "backends")]
+pub mod zipkin;
 
 use std::{
     fs, io,
@@ -42,6 +62,25 @@ use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
 
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 pub use self::delivery::DestinationError;
+
+/// The examples of the guides, run as tests.
+#[cfg(all(doctest, feature = "backends"))]
+mod guides {
+    #[doc = include_str!("../../../docs/exporters/application_insights.md")]
+    struct ApplicationInsights;
+    #[doc = include_str!("../../../docs/exporters/custom.md")]
+    struct Custom;
+    #[doc = include_str!("../../../docs/exporters/datadog.md")]
+    struct Datadog;
+    #[doc = include_str!("../../../docs/exporters/elasticsearch.md")]
+    struct Elasticsearch;
+    #[doc = include_str!("../../../docs/exporters/loki.md")]
+    struct Loki;
+    #[doc = include_str!("../../../docs/exporters/splunk.md")]
+    struct Splunk;
+    #[doc = include_str!("../../../docs/exporters/zipkin.md")]
+    struct Zipkin;
+}
 
 /// Why an exporter does not deliver at the moment, or `None` where it does.
 pub type Condition = Arc<dyn Fn() -> Option<String> + Send + Sync>;

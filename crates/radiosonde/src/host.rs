@@ -80,6 +80,21 @@ pub fn readings() -> Reading<u64> {
     }
 }
 
+/// The share of the host's memory that programs could not get without swapping, from 0 to 1.
+pub(crate) fn memory_in_use() -> Reading<f64> {
+    if !cfg!(target_os = "linux") {
+        return Reading::unsupported("memory is read from /proc/meminfo, which only Linux has");
+    }
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let bytes = |key| proc::keyed(&text, key).map(|bytes| bytes as f64);
+    match (bytes("MemTotal"), bytes("MemAvailable")) {
+        (Some(total), Some(available)) if total > 0.0 => {
+            Reading::derived((1.0 - available / total).clamp(0.0, 1.0))
+        }
+        _ => Reading::unsupported("/proc/meminfo does not say what is available"),
+    }
+}
+
 /// Reads process and host. While it lives, its readings are part of every snapshot of metrics.
 #[derive(Debug)]
 pub struct Host {

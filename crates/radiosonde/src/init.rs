@@ -7,6 +7,8 @@
 //!   has a thread of its own, so a guard may be dropped inside a current-thread runtime.
 //! - No flush waits longer than its deadline.
 
+#[cfg(feature = "backends")]
+mod alerts;
 mod builder;
 mod collect;
 mod exporters;

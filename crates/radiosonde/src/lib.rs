@@ -24,6 +24,8 @@
 //! | a number that is counted, set or distributed | [`core::metrics`] |
 //! | the phases of a model's forward pass | [`latency`] |
 //! | pools, KV caches, weights | [`memory`], [`weights`] |
+//! | how the program is, for probes and load balancers | [`health`] |
+//! | calls to what may be away | [`breaker`] |
 //!
 //! # Where it goes
 //!
@@ -52,6 +54,7 @@
 //! exporter. What cannot be kept is counted by reason ([`core::loss`], and in every [`report()`]). What the library does
 //! beside the program stays within a [`budget`], 1 % of a processor unless said otherwise.
 
+pub mod breaker;
 pub mod budget;
 pub mod config;
 pub mod dashboards;
@@ -96,3 +99,8 @@ pub use crate::init::{
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
+
+/// The examples of docs/exporters/prometheus.md, which are tests.
+#[cfg(all(doctest, feature = "backends"))]
+#[doc = include_str!("../../../docs/exporters/prometheus.md")]
+pub struct PrometheusGuide;

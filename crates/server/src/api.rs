@@ -3,6 +3,7 @@
 //! Each module here is one answer: it reads the store and gives a value that serialises as documented. Answers are made on
 //! threads that may block, so many at once, so that those who ask cannot take the machine from those who send.
 
+mod alerts;
 mod cardinality;
 mod checks;
 mod compare;
@@ -41,7 +42,7 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -51,8 +52,15 @@ use radiosonde_store::{
     query::{Cell, Column, Limits, QueryError},
 };
 
-use self::{flame::FlameParams, params::Params, rows::Rows};
-use crate::{Addresses, dashboards::Dashboards, problem::Problem, receive::Intake};
+use self::{flame::FlameParams, params::Params};
+pub(crate) use self::{
+    metrics::distribution,
+    prometheus::expression,
+    rows::{Rows, literals},
+};
+use crate::{
+    Addresses, alerting::Alerting, dashboards::Dashboards, problem::Problem, receive::Intake,
+};
 
 /// Answers that are being made at once.
 const ANSWERS_MAX: usize = 8;
@@ -75,6 +83,7 @@ pub(crate) struct Api {
     intake: Arc<Intake>,
     addresses: Addresses,
     dashboards: Arc<Dashboards>,
+    alerting: Arc<Alerting>,
     started: SystemTime,
     turns: Arc<Semaphore>,
     /// Of statements, which wait for one of these and then for a turn.
@@ -92,7 +101,7 @@ impl Api {
         config: radiosonde_store::Config,
         intake: Arc<Intake>,
         addresses: Addresses,
-        dashboards: Arc<Dashboards>,
+        (dashboards, alerting): (Arc<Dashboards>, Arc<Alerting>),
         stopping: watch::Receiver<bool>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -101,6 +110,7 @@ impl Api {
             intake,
             addresses,
             dashboards,
+            alerting,
             started: SystemTime::now(),
             turns: Arc::new(Semaphore::new(ANSWERS_MAX)),
             statements: Arc::new(Semaphore::new(STATEMENTS_MAX)),
@@ -176,6 +186,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/engines", get(engines))
         .route("/api/v1/dashboards", get(all_dashboards))
         .route("/api/v1/dashboards/{name}", get(one_dashboard))
+        .route("/api/v1/alerts", get(alerts::list))
+        .route("/api/v1/alerts/rehearsal", post(alerts::rehearse))
+        .route("/api/v1/alerts/test/{receiver}", post(alerts::test))
+        .route("/api/v1/silences", post(alerts::silence))
+        .route("/api/v1/silences/{id}", delete(alerts::unsilence))
         .route("/api/v1/sql", post(sql))
         .route(
             "/api/v1/sql/stream",

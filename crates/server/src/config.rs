@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    AlertConfig,
     access::{Key, Token},
     metric_rules::MetricRule,
     receive::scrape::Target,
@@ -20,6 +21,8 @@ pub const OTLP_HTTP_PORT: u16 = 4318;
 pub const PAGE_PORT: u16 = 4319;
 /// Where StatsD's datagrams are received by convention.
 pub const STATSD_PORT: u16 = 8125;
+/// Where syslog is received: its own port, 514, is for the system's own program.
+pub const SYSLOG_PORT: u16 = 5514;
 
 /// What a server is told.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ pub struct Config {
     pub store: radiosonde_store::Config,
     /// Where OTLP over gRPC is received.
     pub otlp_grpc: SocketAddr,
-    /// Where OTLP over HTTP is received, and Zipkin's spans.
+    /// Where OTLP over HTTP is received, and what others send over HTTP (docs/receivers.md).
     pub otlp_http: SocketAddr,
     /// Where the page and the API are.
     pub page: SocketAddr,
@@ -39,8 +42,13 @@ pub struct Config {
     pub statsd: Option<SocketAddr>,
     /// Which labels are taken from metrics as they come.
     pub metric_rules: Vec<MetricRule>,
+    /// Where syslog is received, over UDP and TCP alike, of this machine alone; nowhere unless somebody asks for it, because its
+    /// messages show no token either.
+    pub syslog: Option<SocketAddr>,
     /// Where dashboards are, a file each; none are shown without.
     pub dashboards: Option<PathBuf>,
+    /// What is watched for, and who is told.
+    pub alerts: AlertConfig,
     /// The secret of an admin. Where there is none, no key and no authority of clients' certificates, every address has to be of
     /// this machine alone.
     pub token: Option<Token>,
@@ -62,7 +70,9 @@ impl Config {
             scrape: Vec::new(),
             statsd: None,
             metric_rules: Vec::new(),
+            syslog: None,
             dashboards: None,
+            alerts: AlertConfig::default(),
             token: None,
             keys: Vec::new(),
             tls: None,

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod alerting;
 mod api;
 mod config;
 mod dashboards;
@@ -38,16 +39,20 @@ use tokio::{
 use radiosonde_store::Store;
 pub use radiosonde_store::{ClickHouse, Sampling, Slow, VolatileError, VolatileFolder};
 
-pub use self::config::{Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT};
+pub use self::alerting::{AlertConfig, AlertError};
+pub use self::config::{
+    Config, OTLP_GRPC_PORT, OTLP_HTTP_PORT, PAGE_PORT, STATSD_PORT, SYSLOG_PORT,
+};
 pub use self::metric_rules::{MetricRule, RulesError};
 pub use self::page::standalone;
 pub use self::receive::scrape::{Target as ScrapeTarget, TargetError};
 use self::{
     access::{Audit, Gate, Key, Port},
+    alerting::Alerting,
     api::Api,
     dashboards::Dashboards,
     listen::{Bounds, Door},
-    receive::{Intake, scrape, statsd},
+    receive::{Intake, scrape, statsd, syslog},
     tls::Tls,
 };
 
@@ -59,13 +64,15 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 pub struct Addresses {
     /// OTLP over gRPC.
     pub otlp_grpc: SocketAddr,
-    /// OTLP over HTTP, and Zipkin's spans.
+    /// OTLP over HTTP, and what others send over HTTP.
     pub otlp_http: SocketAddr,
     /// The page and the API.
     pub page: SocketAddr,
     /// StatsD's datagrams, where they are received.
     pub statsd: Option<SocketAddr>,
-    /// Whether TLS is spoken at all of them but the last.
+    /// Syslog, over UDP and TCP, where it is received.
+    pub syslog: Option<SocketAddr>,
+    /// Whether TLS is spoken at all of them but the last two.
     pub is_encrypted: bool,
 }
 
@@ -93,6 +100,9 @@ pub struct Server {
     listeners: Option<JoinSet<()>>,
     store: Arc<Store>,
     dashboards: Arc<Dashboards>,
+    alerting: Arc<Alerting>,
+    /// The threads of alerts.
+    watching: Vec<std::thread::JoinHandle<()>>,
     audit: Option<Arc<Audit>>,
 }
 
@@ -120,6 +130,14 @@ pub enum StartError {
         "StatsD cannot be received at {0}, which other machines can reach: datagrams show no token; listen on 127.0.0.1"
     )]
     OpenDatagrams(SocketAddr),
+    /// The file of alerts is wrong.
+    #[error(transparent)]
+    Alerts(#[from] AlertError),
+    /// Messages of syslog show no token either.
+    #[error(
+        "syslog cannot be received at {0}, which other machines can reach: its messages show no token; listen on 127.0.0.1"
+    )]
+    OpenSyslog(SocketAddr),
     /// The store in the data folder cannot be opened.
     #[error(transparent)]
     Store(#[from] radiosonde_store::OpenError),
@@ -152,6 +170,7 @@ impl Server {
         // Before the store, so that a second server says what it has in common with the first: the ports.
         let listeners = runtime.block_on(Listeners::bind(&config))?;
         let folder = config.store.clone();
+        let state_folder = Some(config.store.folder.clone());
         let store = Arc::new(Store::open(config.store)?);
         let (stop, stopping) = watch::channel(false);
         let addresses = listeners.addresses;
@@ -166,18 +185,24 @@ impl Server {
         if let Some(socket) = listeners.statsd {
             tasks.spawn(statsd::run(Arc::clone(&intake), socket, stopping.clone()));
         }
+        if let Some(sockets) = listeners.syslog {
+            tasks.spawn(syslog::run(Arc::clone(&intake), sockets, stopping.clone()));
+        }
         let is_audited = !keys.is_empty() || addresses.open().is_some();
         let audit = is_audited.then(|| Arc::new(Audit::new(Arc::clone(&store))));
         if let Some(audit) = &audit {
             tasks.spawn(Arc::clone(audit).run(stopping.clone()));
         }
         let dashboards = Arc::new(Dashboards::new(config.dashboards));
+        let page_url = format!("{}://{}", addresses.scheme(), addresses.page);
+        let alerting = Alerting::new(&config.alerts, Arc::clone(&store), state_folder, &page_url)?;
+        let watching = alerting.start().map_err(StartError::Threads)?;
         let api = Api::new(
             Arc::clone(&store),
             folder,
             Arc::clone(&intake),
             addresses,
-            Arc::clone(&dashboards),
+            (Arc::clone(&dashboards), Arc::clone(&alerting)),
             stopping.clone(),
         );
         let grpc = receive::otlp_grpc(Arc::clone(&intake));
@@ -206,6 +231,8 @@ impl Server {
             listeners: Some(tasks),
             store,
             dashboards,
+            alerting,
+            watching,
             audit,
         })
     }
@@ -220,6 +247,11 @@ impl Server {
         self.dashboards.mistakes()
     }
 
+    /// What went wrong with alerts since the last call, a line each.
+    pub fn alert_notes(&self) -> Vec<String> {
+        self.alerting.take_notes()
+    }
+
     /// What it keeps.
     pub fn store(&self) -> &Store {
         &self.store
@@ -229,6 +261,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+        self.alerting.stop();
+        // The one that sends may wait for a receiver; it is left behind.
+        if let Some(evaluating) = self.watching.drain(..).next() {
+            let _ = evaluating.join();
+        }
         let (Some(runtime), Some(mut listeners)) = (self.runtime.take(), self.listeners.take())
         else {
             return;
@@ -250,6 +287,7 @@ struct Listeners {
     otlp_http: TcpListener,
     page: TcpListener,
     statsd: Option<UdpSocket>,
+    syslog: Option<syslog::Sockets>,
 }
 
 impl Listeners {
@@ -258,7 +296,11 @@ impl Listeners {
         let (otlp_http, http) = bind("OTLP over HTTP", config.otlp_http)?;
         let (page, shown) = bind("the page", config.page)?;
         let statsd = match config.statsd {
-            Some(address) => Some(bind_datagrams(address).await?),
+            Some(address) => Some(bind_datagrams("StatsD", address).await?),
+            None => None,
+        };
+        let syslog = match config.syslog {
+            Some(address) => Some(bind_syslog(address).await?),
             None => None,
         };
         Ok(Self {
@@ -267,24 +309,37 @@ impl Listeners {
                 otlp_http: http,
                 page: shown,
                 statsd: statsd.as_ref().map(|(_, address)| *address),
+                syslog: syslog.as_ref().map(|(_, address)| *address),
                 is_encrypted: config.tls.is_some(),
             },
             otlp_grpc,
             otlp_http,
             page,
             statsd: statsd.map(|(socket, _)| socket),
+            syslog: syslog.map(|(sockets, _)| sockets),
         })
     }
 }
 
-async fn bind_datagrams(address: SocketAddr) -> Result<(UdpSocket, SocketAddr), StartError> {
+/// Syslog's two sockets, which have one port.
+async fn bind_syslog(address: SocketAddr) -> Result<(syslog::Sockets, SocketAddr), StartError> {
+    let (streams, address) = bind("syslog over TCP", address)?;
+    let (datagrams, address) = bind_datagrams("syslog over UDP", address).await?;
+    let sockets = syslog::Sockets { datagrams, streams };
+    Ok((sockets, address))
+}
+
+async fn bind_datagrams(
+    what: &'static str,
+    address: SocketAddr,
+) -> Result<(UdpSocket, SocketAddr), StartError> {
     let bound = async {
         let socket = UdpSocket::bind(address).await?;
         let address = socket.local_addr()?;
         Ok((socket, address))
     };
     bound.await.map_err(|source| StartError::Listen {
-        what: "StatsD",
+        what,
         address,
         source,
     })
@@ -319,6 +374,9 @@ fn keys(config: &mut Config) -> Result<Arc<[Key]>, StartError> {
     }
     if let Some(address) = config.statsd.filter(|address| !address.ip().is_loopback()) {
         return Err(StartError::OpenDatagrams(address));
+    }
+    if let Some(address) = config.syslog.filter(|address| !address.ip().is_loopback()) {
+        return Err(StartError::OpenSyslog(address));
     }
     Ok(keys)
 }

@@ -1,11 +1,11 @@
-//! Receives telemetry: OTLP over HTTP and over gRPC, Zipkin's spans, profiles as profilers write them, what targets answer that
-//! are scraped, and StatsD
+//! Receives telemetry: OTLP over HTTP and over gRPC, spans of Zipkin, Jaeger and Datadog, metrics of Datadog, StatsD and Prometheus,
+//! logs of Datadog, Loki's agents and syslog, profiles as profilers write them, and what targets answer that are scraped
 //! (docs/receivers.md).
 //!
 //! ```text
 //! http ──┐
 //! grpc ──┴▶ body (limits, decompression) ─▶ decode (what is valid becomes rows) ─▶ store
-//! scrape, statsd ──────────────────────────┘ └─ ledger (who sent what, what was refused and why)
+//! scrape, statsd, syslog ──────────────────┘ └─ ledger (who sent what, what was refused and why)
 //! ```
 //!
 //! Invariants: an answer that is a success is given after the rows are on the disk; a request costs memory in proportion
@@ -22,6 +22,7 @@ mod ledger;
 mod refusal;
 pub(crate) mod scrape;
 pub(crate) mod statsd;
+pub(crate) mod syslog;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ use tokio::{
 use self::{
     body::{Compression, Share, Whole},
     clocks::Clocks,
-    decode::{Counts, Encoding, Rejected, Signal, Told},
+    decode::{Counts, Encoding, Rejected, Signal, Told, Written},
     ledger::{Ledger, Sender},
     refusal::{Kind, Refusal},
 };
@@ -98,6 +99,8 @@ struct Payload {
 struct Outcome {
     accepted: u64,
     rejected: Rejected,
+    /// Of remote write.
+    written: Written,
 }
 
 /// What was received since the server started, in rows of the store's tables.
@@ -329,7 +332,12 @@ fn keep(
         Signal::Metrics => counts.points,
         Signal::Profiles => counts.profiles,
     };
-    Ok((counts, Outcome { accepted, rejected }))
+    let outcome = Outcome {
+        accepted,
+        rejected,
+        written: counts.written,
+    };
+    Ok((counts, outcome))
 }
 
 /// What to do about a request that cannot be read, by what it seems to be.
@@ -349,6 +357,19 @@ fn mend(encoding: Encoding, request: &[u8]) -> &'static str {
         Encoding::Pprof => "send a profile as pprof writes it: profile.proto, with gzip or without",
         Encoding::Folded => "send a stack a line: root;child;leaf 42",
         Encoding::Zipkin => "send a list of spans in Zipkin's JSON, version 2",
+        Encoding::Jaeger(_) => {
+            "send a Batch of jaeger.thrift in Thrift's binary protocol, or call PostSpans"
+        }
+        Encoding::Datadog(_) => {
+            "send what the path is for: traces in MessagePack, series and logs in JSON"
+        }
+        Encoding::Loki(_) => {
+            "send a push request of Loki's, in JSON, or in protobuf as one block of snappy"
+        }
+        Encoding::RemoteWrite(_) => {
+            "send a request of remote write 1.0 or 2.0, and name its version in Content-Type"
+        }
+        Encoding::Syslog => "send messages of RFC 5424 or RFC 3164",
         Encoding::Exposition => "answer with Prometheus' text format or OpenMetrics",
     }
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod alerts;
 pub mod cardinality;
 pub mod compare;
 pub mod config;
@@ -18,6 +19,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use self::{
+    alerts::AlertsArguments,
     cardinality::CardinalityArguments,
     compare::CompareArguments,
     config::{CatalogArguments, ConfigArguments},
@@ -123,6 +125,9 @@ pub enum Command {
     /// Say how many wait, who has waited longest, whether the numbers agree, what is stuck, and when a queue is full.
     #[command(after_help = queue::HELP)]
     Queue(QueueArguments),
+    /// Show what fires, silence it, test who is told, and rehearse rules over what is kept.
+    #[command(after_help = alerts::HELP)]
+    Alerts(AlertsArguments),
     /// Say which names services use for what OpenTelemetry has names for.
     Semconv {
         /// What about them.

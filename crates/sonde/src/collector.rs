@@ -176,6 +176,27 @@ impl Collector {
         self.answer(self.with_token(request).call())
     }
 
+    /// What the API says to a body of JSON.
+    pub fn post(
+        &self,
+        path: &str,
+        parameters: &Parameters<'_>,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let mut request = self.agent.post(format!("{}/api/v1/{path}", self.address));
+        for (name, value) in parameters {
+            request = request.query(*name, *value);
+        }
+        let request = self.with_token(request).content_type("application/json");
+        self.answer(request.send(body.to_string()))
+    }
+
+    /// What the API says where something is to go.
+    pub fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.agent.delete(format!("{}/api/v1/{path}", self.address));
+        self.answer(self.with_token(request).call())
+    }
+
     /// The answer to a statement in SQL.
     pub fn sql(&self, statement: &str) -> anyhow::Result<Value> {
         let request = self.agent.post(format!("{}/api/v1/sql", self.address));

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_said_on_the_command_line() {
         let first = shown(
-            "sonde config --data a --otlp-grpc 127.0.0.1:1 --otlp-http [::1]:2 --page 127.0.0.1:3 --statsd --max-size 1500MB \
+            "sonde config --data a --otlp-grpc 127.0.0.1:1 --otlp-http [::1]:2 --page 127.0.0.1:3 --statsd --syslog --max-size 1500MB \
              --max-age 90m --sample 5% --sample-slow 500ms --sample-rare 3 --sample-wait 30s \
              --scrape http://127.0.0.1:8000/metrics,job=vllm,interval=5s",
         );

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod ask;
 mod cardinality;
 mod catalog;
@@ -72,6 +73,7 @@ fn answer(command: Command) -> anyhow::Result<String> {
         Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Flame(arguments) => flame::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
+        Command::Alerts(arguments) => alerts::run(&arguments),
         Command::Semconv {
             what: Semconv::Report(arguments),
         } => semconv::report(&arguments),

@@ -89,6 +89,9 @@ fn announce(server: &Server) {
     if let Some(statsd) = addresses.statsd {
         let _ = writeln!(err, "sonde: StatsD     udp://{statsd}");
     }
+    if let Some(syslog) = addresses.syslog {
+        let _ = writeln!(err, "sonde: syslog     udp://{syslog} and tcp://{syslog}");
+    }
     if let Some(elsewhere) = server.store().elsewhere() {
         let _ = writeln!(err, "sonde: ClickHouse {}", elsewhere.place);
     }
@@ -142,6 +145,7 @@ async fn complain(server: &Server) {
         let mut mistakes: BTreeSet<String> = dashboards
             .map(|mistake| format!("dashboard {mistake}"))
             .collect();
+        mistakes.extend(server.alert_notes());
         let elsewhere = server.store().elsewhere();
         mistakes.extend(elsewhere.and_then(|elsewhere| elsewhere.failed));
         for mistake in mistakes.difference(&said) {

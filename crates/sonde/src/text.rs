@@ -95,6 +95,14 @@ pub fn time(value: &Value) -> String {
     })
 }
 
+/// A moment in nanoseconds since the Unix epoch, in the same form.
+pub fn time_ns(value: &Value) -> String {
+    value.as_u64().map_or_else(String::new, |ns| {
+        let time = DateTime::<Utc>::from_timestamp_nanos(i64::try_from(ns).unwrap_or(i64::MAX));
+        time.format("%Y-%m-%d %H:%M:%S%.3f").to_string()
+    })
+}
+
 /// A member as text: a text as it is, anything else as JSON, nothing as nothing.
 pub fn member(object: &Value, name: &str) -> String {
     match &object[name] {

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use radiosonde::{
+    breaker::Breaker,
     core::{context, lane_count, loss, metrics},
-    event, profile, record,
+    event,
+    health::{CheckOptions, Probe, Status},
+    profile, record,
 };
 
 /// An event of a user's.
@@ -36,6 +39,9 @@ fn everything_runs_and_nothing_is_recorded() {
     });
     metrics::counter("disabled.calls").handle().add(1);
     metrics::histogram("disabled.duration").handle().record(0.5);
+    let called = Breaker::new("backend").call(|| Ok::<_, &str>(7));
+    assert_eq!(called, Ok(7));
+    guard.health().update("model", Status::Healthy, "");
     assert_eq!(
         computed.get(),
         0,
@@ -51,4 +57,11 @@ fn everything_runs_and_nothing_is_recorded() {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         assert!(!name.starts_with("radiosonde-"), "a thread of ours: {name}");
     }
+    // Whoever sends requests must be told all the same, so the program's own checks run.
+    let check = guard
+        .health()
+        .check("database", CheckOptions::default(), || false);
+    assert!(check.is_ok());
+    assert!(guard.health().run_now(Duration::from_secs(60)));
+    assert!(!guard.health().passes(Probe::Readiness));
 }

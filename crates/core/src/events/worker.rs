@@ -275,7 +275,11 @@ pub struct WorkerHeartbeatMissed<'a> {
 #[event(
     name = "circuit_breaker.open",
     level = "warn",
-    alias("snakepit.circuit_breaker.open", "circuit_breaker.opened"),
+    alias(
+        "snakepit.circuit_breaker.open",
+        "snakepit.circuit_breaker.opened",
+        "circuit_breaker.opened"
+    ),
     count = "circuit_breaker.opened"
 )]
 pub struct CircuitBreakerOpened<'a> {
@@ -290,6 +294,7 @@ pub struct CircuitBreakerOpened<'a> {
 #[derive(Event, Clone, Copy, Debug, PartialEq)]
 #[event(
     name = "circuit_breaker.half_open",
+    alias("snakepit.circuit_breaker.half_open"),
     count = "circuit_breaker.half_opened"
 )]
 pub struct CircuitBreakerHalfOpened<'a> {
@@ -302,7 +307,7 @@ pub struct CircuitBreakerHalfOpened<'a> {
 #[derive(Event, Clone, Copy, Debug, PartialEq)]
 #[event(
     name = "circuit_breaker.close",
-    alias("circuit_breaker.closed"),
+    alias("snakepit.circuit_breaker.closed", "circuit_breaker.closed"),
     count = "circuit_breaker.closed"
 )]
 pub struct CircuitBreakerClosed<'a> {
@@ -325,6 +330,21 @@ pub struct CircuitBreakerCalled<'a> {
     /// Whether the call went through.
     #[label]
     pub allowed: bool,
+}
+
+/// A call that a circuit breaker let through ended.
+#[derive(Event, Clone, Copy, Debug, PartialEq)]
+#[event(name = "circuit_breaker.call.end", level = "debug")]
+pub struct CircuitBreakerCallEnded<'a> {
+    /// The device or service behind the breaker.
+    #[label]
+    pub device: Option<&'a str>,
+    /// `success`, `failure`, or `abandoned` where the caller gave it up before it showed anything.
+    #[label]
+    pub result: &'a str,
+    /// From when it was let through to its end.
+    #[measure(histogram, name = "circuit_breaker.call.duration")]
+    pub duration: Duration,
 }
 
 /// Something about the health of the workers needs a person.

@@ -6,6 +6,7 @@ use super::{
     value::{Problem, Setting, quoted},
     written::Written,
 };
+use crate::health::Status;
 
 /// Chooses one of `names`, in either case.
 pub(super) fn choose<T: Copy>(
@@ -128,6 +129,16 @@ choices! {
         Wait = "wait",
     }
 
+    /// From which status on `/health` is answered with 503.
+    HealthFailsFrom {
+        /// Something does not work.
+        Critical = "critical",
+        /// Something works worse than it should.
+        Degraded = "degraded",
+        /// Something cannot be told.
+        Unknown = "unknown",
+    }
+
     /// Which measurements may become exemplars.
     ExemplarFilter {
         /// Those made inside a recorded trace.
@@ -144,6 +155,16 @@ impl From<WhenFull> for radiosonde_core::WhenFull {
         match choice {
             WhenFull::Refuse => Self::Refuse,
             WhenFull::Wait => Self::Wait,
+        }
+    }
+}
+
+impl From<HealthFailsFrom> for Status {
+    fn from(choice: HealthFailsFrom) -> Self {
+        match choice {
+            HealthFailsFrom::Critical => Self::Critical,
+            HealthFailsFrom::Degraded => Self::Degraded,
+            HealthFailsFrom::Unknown => Self::Unknown,
         }
     }
 }

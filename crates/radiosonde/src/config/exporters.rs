@@ -30,7 +30,7 @@ use crate::exporter::choice::{Audience, Choice};
 const EXPORTERS_MAX: usize = 64;
 
 /// A destination, as meant.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct ExporterSettings {
     /// What it is called in reports; the kind unless said. Each name stands once.
     pub name: String,
@@ -43,6 +43,25 @@ pub struct ExporterSettings {
     source: Source,
     /// Every key that was written, with its value as it may be shown.
     shown: Vec<(String, String)>,
+}
+
+impl PartialEq for ExporterSettings {
+    /// Whether both were written alike, at the same place.
+    fn eq(&self, other: &Self) -> bool {
+        (
+            &self.name,
+            self.kind,
+            &self.choice,
+            &self.source,
+            &self.shown,
+        ) == (
+            &other.name,
+            other.kind,
+            &other.choice,
+            &other.source,
+            &other.shown,
+        )
+    }
 }
 
 impl fmt::Debug for ExporterSettings {

@@ -213,7 +213,7 @@ impl Rules<'_> {
                 "write any of logger, metrics",
             );
         }
-        let mut taken = vec!["/livez", "/readyz"];
+        let mut taken = vec!["/livez", "/readyz", "/startupz"];
         for (path, value) in [
             ("telemetry.metrics_path", &settings.telemetry.metrics_path),
             ("telemetry.health_path", &settings.telemetry.health_path),

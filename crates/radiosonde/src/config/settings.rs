@@ -7,8 +7,8 @@ use radiosonde_core::filter::Filter;
 
 use super::{
     choice::{
-        Color, ConsoleShow, ExemplarFilter, LogFormat, OtlpCompression, OtlpProtocol, Sampler,
-        WhenFull,
+        Color, ConsoleShow, ExemplarFilter, HealthFailsFrom, LogFormat, OtlpCompression,
+        OtlpProtocol, Sampler, WhenFull,
     },
     raw::Resolver,
     value::Setting,
@@ -299,6 +299,20 @@ settings! {
     health: HealthSettings {
         /// How often checks run.
         check_interval: Duration = Duration::from_secs(30), also ["debug.health_check_interval"];
+        /// From which status on the health page is answered with 503.
+        fails_from: HealthFailsFrom = HealthFailsFrom::Critical;
+    }
+
+    /// Alerts that the program watches for itself.
+    alerts: AlertsSettings {
+        /// Whether the default rules are watched; saying a file or an endpoint is enough.
+        enabled: bool = false, also ["alerts_options.enable_notifications"];
+        /// A TOML file of rules, routes and receivers (docs/alerts.md), instead of the default rules alone.
+        file: Option<PathBuf> = None;
+        /// Webhooks that are told of every alert where there is no file: of Slack, of Teams' Workflows, or of anything that reads what Alertmanager sends.
+        endpoints: Vec<String> = Vec::new(), also ["alerts_options.notification_endpoints"], secret true;
+        /// How often rules are evaluated.
+        interval: Duration = Duration::from_secs(5);
     }
 
     /// Profiles.

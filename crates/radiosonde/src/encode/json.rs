@@ -7,8 +7,16 @@
 mod cache;
 mod callsite;
 mod envelope;
+#[cfg(feature = "backends")]
+pub(crate) mod fields;
 mod plain;
 mod value;
+
+#[cfg(feature = "otlp-http")]
+pub(crate) mod text {
+    //! Texts and numbers, for formats that are JSON of another shape.
+    pub(crate) use super::value::{push_escaped, push_f64};
+}
 
 use std::fmt;
 

@@ -1,32 +1,40 @@
-//! Metrics as text for Prometheus: OpenMetrics 1.0 with exemplars, and the classic format 0.0.4.
+//! Metrics for Prometheus to read: OpenMetrics 1.0 with exemplars, the classic format 0.0.4, and protobuf with native
+//! histograms.
 //!
 //! OpenTelemetry's names become Prometheus' (OpenTelemetry specification, Prometheus and OpenMetrics compatibility):
 //! dots become underscores, the unit becomes a suffix, counters end in `_total`, the resource becomes `target_info`.
 //!
 //! Exponential histograms are written as classic buckets whose bounds depend on the unit alone,
 //! never on the data: `sum by (le)` over series and over processes stays right, and a bucket
-//! never appears or goes away. Their full resolution travels by OTLP.
+//! never appears or goes away. Their full resolution travels in protobuf, beside those buckets, and by OTLP and remote write.
 //!
 //! Invariants: every metric family is written once, in one piece; a label name stands once in a series; an exemplar lies
 //! in its bucket and its labels have at most [`EXEMPLAR_CHARS_MAX`] characters.
 
-mod buckets;
-mod names;
-mod twins;
-mod write;
+pub(in crate::encode) mod buckets;
+mod delimited;
+pub(in crate::encode) mod exemplars;
+pub(in crate::encode) mod labels;
+pub(in crate::encode) mod names;
+pub(in crate::encode) mod native;
+pub(in crate::encode) mod shown;
+pub(in crate::encode) mod twins;
+pub(in crate::encode) mod write;
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::sync::LazyLock;
 
 use radiosonde_core::{
     catalogue::METRIC_ALIASES,
-    loss::{self, Lost},
     metrics::snapshot::{Data, Exemplar, Histogram, Metric, Number, Series, Snapshot},
     model::Text,
 };
 
 use self::{
     buckets::Grid,
+    exemplars::Exemplars,
+    labels::Reserved,
     names::Family,
+    shown::View,
     write::{LabelWriter, float, push_escaped, push_name, scaled},
 };
 
@@ -35,7 +43,7 @@ pub const EXEMPLAR_CHARS_MAX: usize = 128;
 
 const _: () = assert!("trace_id".len() + 32 + "span_id".len() + 16 <= EXEMPLAR_CHARS_MAX);
 
-/// The two text formats.
+/// The formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Format {
     /// OpenMetrics 1.0: with units and exemplars.
@@ -43,6 +51,9 @@ pub enum Format {
     /// Prometheus 0.0.4, which everything reads.
     #[default]
     Prometheus,
+    /// `io.prometheus.client.MetricFamily`, each with its length before it: with exemplars, and histograms both as classic
+    /// buckets and as native ones.
+    Protobuf,
 }
 
 impl Format {
@@ -51,22 +62,36 @@ impl Format {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
         }
     }
 
     /// What the reader would rather have, by its `Accept` header (RFC 9110, 12.5.1).
     pub fn negotiate(accept: &str) -> Self {
-        let weight = |wanted: &str| {
+        let weight = |wanted: &str, parameters: &[&str]| {
             let ranges = accept.split(',').filter_map(|range| {
-                let mut parts = range.split(';').map(str::trim);
-                let is_wanted = parts.next()?.eq_ignore_ascii_case(wanted);
+                let (kind, rest) = range.split_once(';').unwrap_or((range, ""));
+                let mut parts = rest.split(';').map(str::trim);
+                let has = |&wanted: &&str| parts.clone().any(|part| part == wanted);
+                let is_wanted =
+                    kind.trim().eq_ignore_ascii_case(wanted) && parameters.iter().all(has);
                 let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok());
                 is_wanted.then(|| weight.unwrap_or(1.0))
             });
             ranges.fold(0.0, f64::max)
         };
-        let open_metrics = weight("application/openmetrics-text");
-        if open_metrics > 0.0 && open_metrics >= weight("text/plain") {
+        let parameters = [
+            "proto=io.prometheus.client.MetricFamily",
+            "encoding=delimited",
+        ];
+        let protobuf = weight("application/vnd.google.protobuf", &parameters);
+        let open_metrics = weight("application/openmetrics-text", &[]);
+        let text = weight("text/plain", &[]);
+        if protobuf > 0.0 && protobuf >= open_metrics.max(text) {
+            Self::Protobuf
+        } else if open_metrics > 0.0 && open_metrics >= text {
             Self::OpenMetrics
         } else {
             Self::Prometheus
@@ -118,102 +143,26 @@ pub fn sample_name(metric: &Metric) -> String {
 
 /// What a label is called in this text: `error.type` is `error_type`. In a histogram, `le` would be `exported_le`.
 pub fn label_name(name: &str) -> String {
-    String::from_utf8_lossy(&write::label_name(name, None)).into_owned()
+    String::from_utf8_lossy(&write::label_name(name, &[])).into_owned()
 }
 
 /// Appends a snapshot to `out`.
 pub fn encode(snapshot: &Snapshot, options: Options<'_>, out: &mut Vec<u8>) {
-    let mut views: Vec<_> = snapshot
-        .metrics
-        .iter()
-        .flat_map(|metric| {
-            let aliases = options
-                .aliases
-                .iter()
-                .filter(|alias| alias.of == metric.name);
-            let aliases = aliases.map(|alias| View {
-                family: Family::aliased(alias, metric),
-                metric,
-                times: alias.times,
-                is_alias: true,
-            });
-            std::iter::once(View {
-                family: Family::of(metric),
-                metric,
-                times: 1.0,
-                is_alias: false,
-            })
-            .chain(aliases)
-        })
-        .collect();
-    // A metric's own name before another's alias.
-    views.sort_by(|left, right| left.order().cmp(&right.order()));
+    if options.format == Format::Protobuf {
+        return delimited::encode(snapshot, options.aliases, out);
+    }
     // Most series are a line of about this length.
-    out.reserve(views.iter().map(View::lines).sum::<usize>() * 80);
+    out.reserve(shown::lines(snapshot) * 80);
     let mut encoder = Encoder {
         format: options.format,
         out,
     };
     encoder.target(snapshot);
-    let mut names = Names::new();
-    let mut rest = &views[..];
-    while let Some(first) = rest.first() {
-        let same = rest.partition_point(|view| view.family.name <= first.family.name);
-        let (family, others) = rest.split_at(same);
-        rest = others;
-        encoder.family(family, &mut names);
-    }
+    shown::families(snapshot, options.aliases, Reserved::PAGE, |views| {
+        encoder.family(views);
+    });
     if options.format == Format::OpenMetrics {
         encoder.out.extend_from_slice(b"# EOF\n");
-    }
-}
-
-/// A metric under one of its names.
-struct View<'a> {
-    family: Family,
-    metric: &'a Metric,
-    times: f64,
-    is_alias: bool,
-}
-
-impl View<'_> {
-    fn order(&self) -> (&str, bool) {
-        (&self.family.name, self.is_alias)
-    }
-
-    fn lines(&self) -> usize {
-        match &self.metric.data {
-            Data::Counter(series) | Data::UpDownCounter(series) | Data::Gauge(series) => {
-                series.len()
-            }
-            Data::Histogram(series) => series.len() * 32,
-        }
-    }
-}
-
-/// Names that samples have so far.
-struct Names(HashSet<String>);
-
-impl Names {
-    /// With those of the resource.
-    fn new() -> Self {
-        let mut names = Self(HashSet::new());
-        names.take(&names::target());
-        names
-    }
-
-    /// Takes the names of a family's samples. `false` where one is taken, and then takes none.
-    fn take(&mut self, family: &Family) -> bool {
-        let suffixes = family.kind.name_suffixes();
-        let all = suffixes
-            .iter()
-            .map(|suffix| format!("{}{suffix}", family.name));
-        let all: Vec<_> = all.collect();
-        let is_free = all.iter().all(|name| !self.0.contains(name));
-        if is_free {
-            self.0.extend(all);
-        }
-        is_free
     }
 }
 
@@ -231,28 +180,10 @@ impl Encoder<'_> {
         self.format == Format::OpenMetrics
     }
 
-    /// Metrics whose names are the same to Prometheus: one family, in one piece. What a reader would take for a second
-    /// value of the same series is refused and counted.
-    fn family(&mut self, views: &[View<'_>], names: &mut Names) {
-        let [first, others @ ..] = views else { return };
-        if !names.take(&first.family) {
-            return loss::count(Lost::MetricConflict, views.len() as u64);
-        }
+    fn family(&mut self, views: &[View<'_>]) {
+        let [first, ..] = views else { return };
         self.head(&first.family, &first.metric.description);
-        self.series(first);
-        if others.is_empty() {
-            return;
-        }
-        let mut shown: HashSet<_> = twins::label_sets(first.metric).into_iter().collect();
-        for view in others {
-            let sets = twins::label_sets(view.metric);
-            if view.family.kind != first.family.kind || sets.iter().any(|set| shown.contains(set)) {
-                loss::count(Lost::MetricConflict, 1);
-                continue;
-            }
-            shown.extend(sets);
-            self.series(view);
-        }
+        views.iter().for_each(|view| self.series(view));
     }
 
     /// What a family is. OpenMetrics names a counter's family without `_total`, the classic format with it.
@@ -291,28 +222,25 @@ impl Encoder<'_> {
         if attributes.is_empty() {
             return;
         }
-        self.head(&names::target(), "What produces these metrics.");
+        self.head(&names::target(), names::TARGET_HELP);
         self.push("target_info");
         LabelWriter::default().push(self.out, attributes);
         self.push(" 1\n");
     }
 
     fn series(&mut self, view: &View<'_>) {
-        let twins = twins::of(view.metric);
-        loss::count(Lost::MetricConflict, twins.len() as u64);
-        let is_shown = |place: usize| twins.is_empty() || !twins.contains(&place);
         let exposed = format!("{}{}", view.family.name, view.family.kind.sample_suffix());
-        let mut labels = LabelWriter::default();
+        let mut labels = LabelWriter::reserving(view.reserved);
         match &view.metric.data {
             Data::Counter(series) => {
-                for (_, series) in (0..).zip(series).filter(|&(place, _)| is_shown(place)) {
+                for (_, series) in (0..).zip(series).filter(|&(place, _)| view.shows(place)) {
                     let exemplar = series.exemplars.first();
                     self.number(&exposed, &mut labels, series, view.times);
                     self.end(exemplar, view.times);
                 }
             }
             Data::UpDownCounter(series) | Data::Gauge(series) => {
-                for (_, series) in (0..).zip(series).filter(|&(place, _)| is_shown(place)) {
+                for (_, series) in (0..).zip(series).filter(|&(place, _)| view.shows(place)) {
                     self.number(&exposed, &mut labels, series, view.times);
                     self.out.push(b'\n');
                 }
@@ -320,10 +248,9 @@ impl Encoder<'_> {
             Data::Histogram(series) => {
                 let Some(first) = series.first() else { return };
                 let grid = Grid::new(&first.value.buckets, &view.metric.unit);
-                let mut labels = LabelWriter::reserving("le");
                 let names =
                     HistogramNames::new(&view.family.name, &grid, view.times, self.is_open());
-                for (_, series) in (0..).zip(series).filter(|&(place, _)| is_shown(place)) {
+                for (_, series) in (0..).zip(series).filter(|&(place, _)| view.shows(place)) {
                     let mut shown = Vec::with_capacity(64);
                     labels.push(&mut shown, &series.labels);
                     self.histogram(&names, &shown, series, (&grid, view.times));
@@ -345,9 +272,7 @@ impl Encoder<'_> {
         match series.value {
             Number::U64(value) if is_one(times) => write::u64(self.out, value),
             Number::I64(value) if is_one(times) => write::i64(self.out, value),
-            Number::U64(value) => float(self.out, scaled(value as f64, times)),
-            Number::I64(value) => float(self.out, scaled(value as f64, times)),
-            Number::F64(value) => float(self.out, scaled(value, times)),
+            value => float(self.out, self::number(value, times)),
         }
     }
 
@@ -360,7 +285,7 @@ impl Encoder<'_> {
     ) {
         let opened = labels.strip_suffix(b"}").unwrap_or(b"{");
         let separator: &[u8] = if opened == b"{" { b"" } else { b"," };
-        let shown = Shown::new(&series.exemplars);
+        let shown = Exemplars::new(&series.exemplars);
         let mut low = f64::NEG_INFINITY;
         for (le, (high, below)) in names
             .bounds
@@ -403,8 +328,19 @@ impl Encoder<'_> {
     }
 }
 
+/// What is shown of `value` where values are multiplied by `times`.
+pub(in crate::encode) fn number(value: Number, times: f64) -> f64 {
+    let value = match value {
+        Number::U64(value) => value as f64,
+        Number::I64(value) => value as f64,
+        Number::F64(value) => value,
+    };
+    scaled(value, times)
+}
+
+/// Whether an alias shows values as they are.
 #[expect(clippy::float_cmp, reason = "the factor is a constant, not a result")]
-fn is_one(times: f64) -> bool {
+pub(in crate::encode) fn is_one(times: f64) -> bool {
     times == 1.0
 }
 
@@ -432,40 +368,5 @@ impl HistogramNames {
             count: format!("{name}_count"),
             bounds: bounds.collect(),
         }
-    }
-}
-
-/// A series' exemplars, of which each bucket shows one: the slowest of all where it is, else the last that failed, else
-/// the slowest of the bucket.
-struct Shown<'a> {
-    exemplars: &'a [Exemplar],
-    slowest: f64,
-}
-
-impl<'a> Shown<'a> {
-    fn new(exemplars: &'a [Exemplar]) -> Self {
-        let slowest = exemplars
-            .iter()
-            .map(|exemplar| exemplar.value)
-            .fold(f64::NEG_INFINITY, f64::max);
-        Self { exemplars, slowest }
-    }
-
-    fn within(&self, low: f64, high: f64) -> Option<&'a Exemplar> {
-        let has_slowest = low < self.slowest && self.slowest <= high;
-        self.exemplars
-            .iter()
-            .filter(|exemplar| low < exemplar.value && exemplar.value <= high)
-            .max_by(|left, right| {
-                let by_value = left.value.total_cmp(&right.value);
-                if has_slowest {
-                    return by_value.then(left.failed.cmp(&right.failed));
-                }
-                left.failed.cmp(&right.failed).then(if left.failed {
-                    left.time_unix_ns.cmp(&right.time_unix_ns)
-                } else {
-                    by_value
-                })
-            })
     }
 }

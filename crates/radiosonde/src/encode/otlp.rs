@@ -19,6 +19,8 @@ pub use metrics::FAILED_ATTRIBUTE;
 pub use radiosonde_core::model::EVENT_TYPE_ATTRIBUTE;
 
 mod callsites;
+#[cfg(feature = "otlp-http")]
+pub(crate) mod json;
 mod key;
 mod logs;
 mod metrics;
@@ -26,7 +28,7 @@ mod metrics;
 pub(crate) mod reader;
 mod spans;
 mod values;
-mod wire;
+pub(crate) mod wire;
 
 use wire::Wire;
 

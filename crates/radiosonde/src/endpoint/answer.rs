@@ -2,8 +2,6 @@
 
 use std::{io, net::TcpStream, time::Instant};
 
-use serde::Serialize;
-
 use super::stream;
 
 pub(super) struct Answer {
@@ -25,14 +23,11 @@ impl Answer {
         Self::text(503, "busy: too many connections\n")
     }
 
-    pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(body) => Self {
-                status,
-                content_type: "application/json",
-                body,
-            },
-            Err(_) => Self::text(500, "the answer cannot be written\n"),
+    pub(super) fn json(status: u16, body: String) -> Self {
+        Self {
+            status,
+            content_type: "application/json",
+            body: body.into_bytes(),
         }
     }
 

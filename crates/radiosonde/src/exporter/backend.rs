@@ -2,13 +2,14 @@
 //! posted and what the answer means, and everything else from `delivery`.
 
 use std::{
+    borrow::Cow,
     fmt,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot};
-use ureq::http::{HeaderName, HeaderValue, Uri};
+use ureq::http::{HeaderName, HeaderValue, Method, Uri};
 
 use super::{
     Batching, Condition, ExportError, Exporter,
@@ -22,6 +23,11 @@ use super::{
     spool::{Payload, SpoolConfig, Waiting},
 };
 use crate::encode::otlp::{REQUEST_BYTES_MAX_DEFAULT, Signal};
+
+pub(super) mod deltas;
+pub(super) mod entry;
+pub(super) mod pages;
+pub(super) mod post;
 
 /// How long one request may take unless configured otherwise: OpenTelemetry's default for exporters.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -119,6 +125,9 @@ pub(super) trait Format: Send {
 
     /// Writes metrics, if the backend takes them.
     fn encode_metrics(&mut self, _snapshot: &Snapshot, _requests: &mut Requests<'_>) {}
+
+    /// Nothing comes any more: the last that is to be sent.
+    fn end(&mut self, _requests: &mut Requests<'_>) {}
 }
 
 /// Where a [`Format`] puts the bodies of requests.
@@ -151,9 +160,30 @@ pub(super) trait Wire: Send + 'static {
     /// How `payload` is posted; why not, where a newer version wrote it.
     fn call(&mut self, payload: &Payload) -> Result<Call<'_>, String>;
 
+    /// By which method `payload` is sent.
+    fn method(&self, _payload: &Payload) -> Method {
+        Method::POST
+    }
+
+    /// What is sent of `payload`, where that is not what waited; why nothing is, where it cannot be read.
+    fn body<'p>(&mut self, payload: &'p Payload) -> Result<Cow<'p, [u8]>, String> {
+        Ok(Cow::Borrowed(&payload.body))
+    }
+
+    /// Whether the answer to `payload` says how else it is to be sent, at once. An answer that says it twice would be asked
+    /// for forever: what is learned from it is remembered.
+    fn learn(&mut self, _payload: &Payload, _answer: &Answer) -> bool {
+        false
+    }
+
     /// What became of `payload`.
     fn judge(&mut self, _payload: &Payload, answer: &Answer) -> Outcome {
         answer.by_status()
+    }
+
+    /// The same for a backend whose answer is not its last word: `client` asks on. May take its time, as `call` may.
+    fn conclude(&mut self, payload: &Payload, answer: &Answer, _client: &Client) -> Outcome {
+        self.judge(payload, answer)
     }
 }
 
@@ -165,13 +195,17 @@ struct Over<W> {
 
 impl<W: Wire> Transport for Over<W> {
     fn send(&mut self, payload: &Payload) -> Outcome {
-        let answer = match self.wire.call(payload) {
-            Ok(call) => self.client.post(call.url, &call.headers, &payload.body),
-            Err(reason) => return Outcome::Rejected { reason },
-        };
-        match answer {
-            Ok(answer) => self.wire.judge(payload, &answer),
-            Err(reason) => Outcome::Unreachable { reason },
+        loop {
+            let method = self.wire.method(payload);
+            let answer = match (self.wire.body(payload), self.wire.call(payload)) {
+                (Ok(body), Ok(call)) => self.client.send(method, call.url, &call.headers, &body),
+                (Err(reason), _) | (_, Err(reason)) => return Outcome::Rejected { reason },
+            };
+            match answer {
+                Ok(answer) if self.wire.learn(payload, &answer) => {}
+                Ok(answer) => return self.wire.conclude(payload, &answer, &self.client),
+                Err(reason) => return Outcome::Unreachable { reason },
+            }
         }
     }
 }
@@ -257,6 +291,11 @@ impl Exporter for Backend {
 
     fn flush_by(&mut self, deadline: Instant) -> Result<(), ExportError> {
         self.destinations.flush_by(deadline)
+    }
+
+    fn close(&mut self) -> Result<(), ExportError> {
+        self.format.end(&mut Requests(&self.destinations));
+        self.destinations.take_fault()
     }
 
     fn batching(&self) -> Option<Batching> {

@@ -22,8 +22,12 @@ use super::{
 use crate::encode::otlp::Signal;
 
 pub(super) mod address;
+#[cfg(feature = "backends")]
+pub(super) mod base64;
 mod destination;
 mod error;
+#[cfg(feature = "otlp-http")]
+pub(super) mod gzip;
 #[cfg(feature = "otlp-http")]
 pub(super) mod http;
 mod meter;

@@ -10,10 +10,7 @@
 //!   `Retry-After` says. An answer holds back its own signal; where none came, all signals wait for the endpoint;
 //! - anything else: counted under `Lost::Rejected`.
 
-use std::{
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use radiosonde_core::{batch::Batch, metrics::snapshot::Snapshot};
 
@@ -21,11 +18,11 @@ use super::{
     Batching, Condition, ExportError, Exporter,
     delivery::{
         Delivery, Destination, DestinationError, Destinations, GZIP, Transport, address::shown,
-        payload,
+        gzip, payload,
     },
     spool::{Payload, Waiting},
 };
-use crate::encode::otlp::{Encoder, Request, Signal};
+use crate::encode::otlp::{Encoder, Request, Signal, json};
 
 mod config;
 #[cfg(feature = "otlp-grpc")]
@@ -35,6 +32,7 @@ mod response;
 
 use self::config::Target;
 pub use self::config::{Compression, OtlpConfig};
+use self::http::Encoding;
 
 /// How long one request may take, `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -53,13 +51,32 @@ pub struct Otlp {
     batching: Batching,
     /// Of each signal in the order of [`Signal::ALL`], whether its bodies are compressed before they are queued.
     gzip: [bool; 3],
+    /// Whether bodies are JSON.
+    is_json: bool,
     destinations: Destinations,
 }
 
 impl Otlp {
     /// Sends protobuf over HTTP.
     pub fn http(config: &OtlpConfig) -> Result<Self, DestinationError> {
-        let mut otlp = Self::start(config, ("http", "otlp_http_exporter"), http::Http::new)?;
+        Self::over_http(config, ("http", "otlp_http_exporter"), Encoding::Protobuf)
+    }
+
+    /// Sends JSON over HTTP, for collectors and proxies that read nothing else. It takes more bytes and time than protobuf.
+    pub fn http_json(config: &OtlpConfig) -> Result<Self, DestinationError> {
+        let names = ("http-json", "otlp_http_json_exporter");
+        Self::over_http(config, names, Encoding::Json)
+    }
+
+    fn over_http(
+        config: &OtlpConfig,
+        names: (&str, &'static str),
+        encoding: Encoding,
+    ) -> Result<Self, DestinationError> {
+        let mut otlp = Self::start(config, names, |config, target| {
+            http::Http::new(config, target, encoding)
+        })?;
+        otlp.is_json = encoding == Encoding::Json;
         for target in config.targets() {
             for signal in &target.signals {
                 otlp.gzip[*signal as usize - 1] = config.gzip(&target);
@@ -105,6 +122,7 @@ impl Otlp {
             encoder: Encoder::new(config.request_bytes_max),
             batching: config.batching,
             gzip: [false; 3],
+            is_json: false,
             destinations: Destinations::new(all, config.timeout),
         })
     }
@@ -123,8 +141,20 @@ impl Otlp {
         for &signal in signals {
             if let Some(destination) = self.destinations.of(signal) {
                 let gzip = self.gzip[signal as usize - 1];
+                let is_json = self.is_json;
                 encode(&mut self.encoder, signal, &mut |request| {
-                    destination.push(encoded(request, gzip));
+                    destination.push(if is_json {
+                        // JSON of spans takes about two and a half times their bytes in protobuf.
+                        let mut body = Vec::with_capacity(3 * request.body.len());
+                        json::request(signal, request.body, &mut body);
+                        let request = Request {
+                            body: &body,
+                            ..request
+                        };
+                        encoded(request, gzip)
+                    } else {
+                        encoded(request, gzip)
+                    });
                 });
             }
         }
@@ -132,17 +162,11 @@ impl Otlp {
     }
 }
 
-fn encoded(request: Request<'_>, gzip: bool) -> Payload {
+fn encoded(request: Request<'_>, is_compressed: bool) -> Payload {
     let records = request.records as u32;
-    if gzip {
-        let level = flate2::Compression::fast();
-        let room = Vec::with_capacity(request.body.len() / 4);
-        let mut encoder = flate2::write::GzEncoder::new(room, level);
-        let written = encoder.write_all(request.body);
-        // Writing to memory does not fail; if it did, plain bytes are as good.
-        if let Ok(body) = written.and_then(|()| encoder.finish()) {
-            return payload(request.signal, GZIP, records, body);
-        }
+    // Writing to memory does not fail; if it did, plain bytes are as good.
+    if is_compressed && let Some(body) = gzip::compressed(request.body) {
+        return payload(request.signal, GZIP, records, body);
     }
     payload(request.signal, 0, records, request.body.to_vec())
 }

@@ -146,6 +146,13 @@ impl Builder {
         self
     }
 
+    /// Watches for what the rules in the TOML file at `path` say, and tells its receivers (docs/alerts.md). Needs the feature
+    /// `backends`.
+    pub fn alerts(mut self, path: impl AsRef<Path>) -> Self {
+        self.raw.set("alerts.file", "alerts", path.as_ref());
+        self
+    }
+
     /// Whether SIGTERM and SIGINT deliver what is still waiting before they end the process. One that the process was
     /// started to ignore is left alone.
     pub fn handle_signals(mut self, on: bool) -> Self {

@@ -20,7 +20,7 @@ use super::{
     InitError,
     exporters::refused,
     running::{Running, SharedRows},
-    watch::Watch,
+    watch,
 };
 use crate::{
     config::Config,
@@ -134,29 +134,37 @@ pub(super) fn metrics(
     Thread::start("radiosonde-metrics", vec![collector], share).map(Some)
 }
 
-/// The collectors that the configuration asks for, except for [`metrics`].
-pub(super) fn built_in(running: &Arc<Running>) -> Result<Vec<Collector>, InitError> {
+/// The collectors that the configuration asks for, except for [`metrics`]. What is asked for health runs by itself.
+pub(super) fn built_in(
+    running: &Arc<Running>,
+    resource: &Arc<Resource>,
+) -> Result<Vec<Collector>, InitError> {
     let config = &running.config;
     let mut collectors = vec![host(config), losses(), publish_rows(&running.rows)];
+    collectors.extend(alerts(config, resource)?);
     if config.metrics_log.enabled {
         let files = row_files(config, &running.rows);
         let files = files.map_err(|error| refused(config, "metrics_log.directory", error))?;
         collectors.push(files);
     }
     collectors.push(summary(running));
-    collectors.push(health(running));
+    watch::start(running)?;
     Ok(collectors)
 }
 
-fn health(running: &Arc<Running>) -> Collector {
-    let running = Arc::clone(running);
-    let mut watch = Watch::new();
-    Collector {
-        name: "health",
-        interval: running.config.health.check_interval,
-        at_once: true,
-        run: Box::new(move || watch.look(&running)),
+#[cfg(feature = "backends")]
+use super::alerts::collector as alerts;
+
+#[cfg(not(feature = "backends"))]
+fn alerts(config: &Config, _: &Arc<Resource>) -> Result<Option<Collector>, InitError> {
+    let settings = &config.alerts;
+    if settings.enabled || settings.file.is_some() || !settings.endpoints.is_empty() {
+        return Err(InitError::FeatureMissing {
+            setting: "alerts",
+            feature: "backends",
+        });
     }
+    Ok(None)
 }
 
 fn host(config: &Config) -> Collector {

@@ -15,6 +15,7 @@ use radiosonde_core::{
 use super::{
     collect::Collectors,
     running::{self, Reservation, Running},
+    watch,
 };
 use crate::{
     config::{Config, LogFormat},
@@ -33,8 +34,8 @@ pub struct Guard {
 }
 
 enum State {
-    /// The configuration says that nothing is recorded.
-    Disabled(Box<Config>),
+    /// The configuration says that nothing is recorded. What the program says of its health it says all the same.
+    Disabled { config: Box<Config>, health: Health },
     On {
         running: Arc<Running>,
         /// `None` once stopped.
@@ -63,14 +64,17 @@ impl Guard {
     pub(super) fn disabled(reservation: Reservation, config: Config) -> Self {
         Self {
             reservation,
-            state: State::Disabled(Box::new(config)),
+            state: State::Disabled {
+                config: Box::new(config),
+                health: Health::new(),
+            },
         }
     }
 
     const fn running(&self) -> Option<&Arc<Running>> {
         match &self.state {
             State::On { running, .. } => Some(running),
-            State::Disabled(_) => None,
+            State::Disabled { .. } => None,
         }
     }
 
@@ -78,7 +82,7 @@ impl Guard {
     pub fn config(&self) -> &Config {
         match &self.state {
             State::On { running, .. } => &running.config,
-            State::Disabled(config) => config,
+            State::Disabled { config, .. } => config,
         }
     }
 
@@ -107,10 +111,13 @@ impl Guard {
             .map_or_else(Report::default, |running| running.report())
     }
 
-    /// The program's health checks, as `/health` shows them; to be added to.
+    /// The program's health checks, as `/health` shows them; to be added to. Where recording is switched off, only the
+    /// program's own are there.
     pub fn health(&self) -> Health {
-        self.running()
-            .map_or_else(Health::new, |running| running.health.clone())
+        match &self.state {
+            State::On { running, .. } => running.health.clone(),
+            State::Disabled { health, .. } => health.clone(),
+        }
     }
 
     /// Where metrics and health are served, with the port that was taken. `None` where `http.listen` names no address.
@@ -182,6 +189,7 @@ impl Guard {
         }
         // Last, so that the end can be watched.
         drop(endpoint);
+        watch::stop(&running.health);
         self.reservation.empty();
         delivered && read
     }

@@ -66,6 +66,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     let (publisher, subscriptions) = rows::publish(collect::ROWS_INTERVAL);
     let rows = SharedRows::new(publisher);
     let consumers = consumers(&config, &tally, &rows, fan_out);
+    let described = Arc::clone(&resource);
     let pump = pump::start(pump::Config {
         resource,
         consumers,
@@ -81,7 +82,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         health,
         config,
     });
-    let ours = collect::built_in(&running)?;
+    let ours = collect::built_in(&running, &described)?;
     let collectors = Collectors::start(ours, builder.collectors, metrics, share);
     let collectors = collectors.map_err(InitError::Thread)?;
     if running.config.signals.handle {
@@ -159,6 +160,7 @@ fn endpoint_config(config: &Settings) -> Option<EndpointConfig> {
         token: config.http.token.clone(),
         metrics_path: config.telemetry.metrics_path.clone(),
         health_path: config.telemetry.health_path.clone(),
+        health_fails_from: config.health.fails_from.into(),
     })
 }
 

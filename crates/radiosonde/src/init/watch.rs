@@ -1,156 +1,193 @@
-//! Radiosonde's own health checks: what can be told from what was recorded.
+//! Radiosonde's own health checks: what can be told from what was recorded, and of the host.
+//!
+//! Three sum up what happened since the last look, so one look is enough; three are levels over a reading, which end lower
+//! than they begin. Only two decide whether requests are sent here: operations that mostly fail, and a queue that is full.
+//! The host's memory and a device are shared with others, so a program that steps aside for them would take all others
+//! beside it along.
+
+mod readings;
+
+use std::{sync::Arc, time::Duration};
 
 use radiosonde_core::loss::{self, Lost};
 
-use super::running::Running;
+use self::readings::{Device, Memory, Queues};
+use super::{InitError, running::Running};
 use crate::{
-    health::{Health, Status},
+    health::{Affects, CheckError, CheckOptions, Health, Outcome, Patience, Status},
     report::{self, Report},
 };
 
 /// Fewer operations than this say nothing about an error rate.
 const OPERATIONS_MIN: u64 = 10;
 
-/// What the last look saw.
-#[derive(Default)]
-pub(super) struct Watch {
-    operations: u64,
-    failed: u64,
-    lost: Vec<(Lost, u64)>,
+/// How long a look of ours may take: reading metrics asks code of the program.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Every check of ours.
+const NAMES: [&str; 6] = [
+    "operations",
+    "records",
+    "exporters",
+    "memory",
+    "queues",
+    "device",
+];
+
+/// Registers the checks. None holds `running`, which holds them.
+pub(super) fn start(running: &Running) -> Result<(), InitError> {
+    let options = |affects| CheckOptions {
+        interval: running.config.health.check_interval,
+        timeout: TIMEOUT,
+        affects,
+        patience: Patience::NONE,
+        hanging: Status::Unknown,
+    };
+    let health = &running.health;
+    let register = || -> Result<(), CheckError> {
+        let (tally, sample_ratio) = (Arc::clone(&running.tally), running.config.sample_ratio());
+        let mut operations = Operations::default();
+        let look = move || operations.look(&tally.report(sample_ratio));
+        health.check(NAMES[0], options(Affects::READINESS), look)?;
+        let mut records = Records::new();
+        let look = move || records.look(loss::report());
+        health.check(NAMES[1], options(Affects::NOTHING), look)?;
+        let exporters = running.exporters.clone();
+        let look = move || delivering(&exporters.failing(), exporters.count());
+        health.check(NAMES[2], options(Affects::NOTHING), look)?;
+        let mut memory = Memory::new();
+        health.check(NAMES[3], options(Affects::NOTHING), move || memory.look())?;
+        let mut queues = Queues::new();
+        health.check(NAMES[4], options(Affects::READINESS), move || queues.look())?;
+        let mut device = Device::new();
+        health.check(NAMES[5], options(Affects::NOTHING), move || device.look())
+    };
+    register().map_err(|error| match error {
+        CheckError::Thread(error) => InitError::Thread(error),
+        full @ CheckError::Full { .. } => InitError::Thread(std::io::Error::other(full)),
+    })
 }
 
-impl Watch {
-    /// Nothing seen; losses before now are somebody else's.
-    pub(super) fn new() -> Self {
-        Self {
-            lost: loss::report(),
-            ..Self::default()
-        }
+/// Forgets them: nothing is recorded any more that they could tell of.
+pub(super) fn stop(health: &Health) {
+    for name in NAMES {
+        health.remove(name);
     }
+}
 
-    /// Updates the checks with what happened since the last look.
-    pub(super) fn look(&mut self, running: &Running) {
-        let health = &running.health;
-        self.operations(&running.report(), health);
-        self.records(loss::report(), health);
-        exporters(
-            &running.exporters.failing(),
-            running.exporters.count(),
-            health,
-        );
-    }
+/// Operations as the last look saw them.
+#[derive(Default)]
+struct Operations {
+    all: u64,
+    failed: u64,
+}
 
-    fn operations(&mut self, report: &Report, health: &Health) {
+impl Operations {
+    fn look(&mut self, report: &Report) -> Outcome {
         let (all, failed) = (report.total_operations, report.failed_operations);
         let (new, new_failed) = (
-            all.saturating_sub(self.operations),
+            all.saturating_sub(self.all),
             failed.saturating_sub(self.failed),
         );
-        (self.operations, self.failed) = (all, failed);
-        let (status, message) = if new < OPERATIONS_MIN {
-            (
-                Status::Healthy,
-                format!("{new} operations ended: too few to tell an error rate"),
-            )
-        } else {
-            let rate = new_failed as f64 / new as f64;
-            let message = format!("{new_failed} of {new} operations failed");
-            (report::status_of(rate), message)
-        };
-        health.update("operations", status, message);
+        (self.all, self.failed) = (all, failed);
+        if new < OPERATIONS_MIN {
+            let few = format!("{new} operations ended: too few to tell an error rate");
+            return Outcome::new(Status::Healthy, few);
+        }
+        let rate = new_failed as f64 / new as f64;
+        let message = format!("{new_failed} of {new} operations failed");
+        Outcome::new(report::status_of(rate), message)
+    }
+}
+
+/// Losses as the last look saw them.
+struct Records(Vec<(Lost, u64)>);
+
+impl Records {
+    /// Losses before now are somebody else's.
+    fn new() -> Self {
+        Self(loss::report())
     }
 
-    fn records(&mut self, lost: Vec<(Lost, u64)>, health: &Health) {
+    fn look(&mut self, lost: Vec<(Lost, u64)>) -> Outcome {
         let mut parts = Vec::new();
         for &(reason, records) in &lost {
-            let before = self.lost.iter().find(|(other, _)| *other == reason);
+            let before = self.0.iter().find(|(other, _)| *other == reason);
             let new = records.saturating_sub(before.map_or(0, |&(_, records)| records));
             if new > 0 {
                 parts.push(format!("{new} ({})", reason.label()));
             }
         }
-        self.lost = lost;
+        self.0 = lost;
         if parts.is_empty() {
-            health.update("records", Status::Healthy, "none was lost");
+            Outcome::new(Status::Healthy, "none was lost")
         } else {
-            health.update(
-                "records",
-                Status::Degraded,
-                format!("lost: {}", parts.join(", ")),
-            );
+            Outcome::new(Status::Degraded, format!("lost: {}", parts.join(", ")))
         }
     }
 }
 
-fn exporters(failing: &[(&str, String)], all: usize, health: &Health) {
+fn delivering(failing: &[(&str, String)], all: usize) -> Outcome {
     if failing.is_empty() {
-        let message = format!("{all} of {all} deliver");
-        health.update("exporters", Status::Healthy, message);
-        return;
+        return Outcome::new(Status::Healthy, format!("{all} of {all} deliver"));
     }
     let said: Vec<_> = failing
         .iter()
         .map(|(name, error)| format!("{name}: {error}"))
         .collect();
-    health.update("exporters", Status::Degraded, said.join("; "));
+    Outcome::new(Status::Degraded, said.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seen(health: &Health, name: &str) -> (Status, String) {
-        let checks = health.report().checks;
-        let check = checks.into_iter().find(|check| check.name == name).unwrap();
-        (check.status, check.message)
+    fn outcome(status: Status, message: &str) -> Outcome {
+        Outcome::new(status, message)
     }
 
     #[test]
     fn an_error_rate_is_that_of_what_ended_since_the_last_look() {
-        let (mut watch, health) = (Watch::default(), Health::new());
+        let mut operations = Operations::default();
         let mut look = |total_operations, failed_operations| {
-            let report = Report {
+            operations.look(&Report {
                 total_operations,
                 failed_operations,
                 ..Report::default()
-            };
-            watch.operations(&report, &health);
-            seen(&health, "operations")
+            })
         };
-        assert_eq!(look(9, 9).0, Status::Healthy);
+        assert_eq!(look(9, 9).status, Status::Healthy);
         assert_eq!(
             look(109, 9),
-            (Status::Healthy, "0 of 100 operations failed".to_owned())
+            outcome(Status::Healthy, "0 of 100 operations failed")
         );
         assert_eq!(
             look(129, 10),
-            (Status::Degraded, "1 of 20 operations failed".to_owned())
+            outcome(Status::Degraded, "1 of 20 operations failed")
         );
         assert_eq!(
             look(149, 20),
-            (Status::Critical, "10 of 20 operations failed".to_owned())
+            outcome(Status::Critical, "10 of 20 operations failed")
         );
-        assert_eq!(look(169, 20).0, Status::Healthy);
+        assert_eq!(look(169, 20).status, Status::Healthy);
     }
 
     #[test]
     fn losses_and_failing_exporters_degrade_until_they_are_over() {
-        let (mut watch, health) = (Watch::default(), Health::new());
-        watch.lost = vec![(Lost::QueueFull, 2)];
-        watch.records(vec![(Lost::QueueFull, 5), (Lost::Rejected, 1)], &health);
-        let lost = "lost: 3 (queue_full), 1 (rejected)".to_owned();
-        assert_eq!(seen(&health, "records"), (Status::Degraded, lost));
-        watch.records(vec![(Lost::QueueFull, 5), (Lost::Rejected, 1)], &health);
-        assert_eq!(seen(&health, "records").0, Status::Healthy);
-        exporters(&[("otlp", "no answer".to_owned())], 2, &health);
+        let mut records = Records(vec![(Lost::QueueFull, 2)]);
+        let lost = || vec![(Lost::QueueFull, 5), (Lost::Rejected, 1)];
         assert_eq!(
-            seen(&health, "exporters"),
-            (Status::Degraded, "otlp: no answer".to_owned())
+            records.look(lost()),
+            outcome(Status::Degraded, "lost: 3 (queue_full), 1 (rejected)")
         );
-        exporters(&[], 2, &health);
+        assert_eq!(records.look(lost()).status, Status::Healthy);
         assert_eq!(
-            seen(&health, "exporters"),
-            (Status::Healthy, "2 of 2 deliver".to_owned())
+            delivering(&[("otlp", "no answer".to_owned())], 2),
+            outcome(Status::Degraded, "otlp: no answer")
+        );
+        assert_eq!(
+            delivering(&[], 2),
+            outcome(Status::Healthy, "2 of 2 deliver")
         );
     }
 }

@@ -25,8 +25,8 @@ use serde_json::json;
 use self::source::Kept;
 use super::{Api, Asked};
 use crate::promql::{
-    Error, Fault, Labels, Limits, Matcher, Reach, Source as _, Window, duration_ms, evaluate,
-    json as written, parse, parse_selector,
+    Answer, Element, Error, Fault, Labels, Limits, Matcher, NAME, Reach, Source as _, Window,
+    duration_ms, evaluate, json as written, parse, parse_selector,
 };
 
 /// The time in which series are listed unless a request says otherwise.
@@ -80,6 +80,32 @@ fn evaluated(api: &Api, form: &Form, reach: Reach, at_ms: i64) -> Result<String,
     let expression = parse(text)?;
     let answer = evaluate(&Kept(&api.store), &expression, reach, limits)?;
     Ok(written::write(&answer, at_ms))
+}
+
+/// The answer to a text in PromQL at a time, for rules: its samples, by labels without the metric's name.
+pub(crate) fn expression(
+    store: &radiosonde_store::Store,
+    text: &str,
+    at_unix_ns: u64,
+) -> Result<Vec<radiosonde_answers::alerts::Sample>, String> {
+    let answer = parse(text).and_then(|expression| {
+        let at_ms = i64::try_from(at_unix_ns / 1_000_000).unwrap_or(i64::MAX);
+        let reach = Reach::Instant(at_ms);
+        evaluate(&Kept(store), &expression, reach, Limits::default())
+    });
+    let sample = |element: Element| radiosonde_answers::alerts::Sample {
+        labels: element
+            .labels
+            .iter()
+            .filter(|(name, _)| *name != NAME)
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        value: element.value,
+    };
+    match answer.map_err(|error| error.to_string())? {
+        Answer::Vector(elements) => Ok(elements.into_iter().map(sample).collect()),
+        _ => Err("an alert's expression gives a vector, and this one does not".to_owned()),
+    }
 }
 
 async fn label_names(State(api): State<Arc<Api>>, uri: Uri, body: Bytes) -> Response {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 /// The rows of an answer, each read from left to right.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     rows: std::vec::IntoIter<Vec<Cell>>,
     /// There were more.
     pub(super) more: bool,
@@ -18,7 +18,7 @@ pub(super) struct Rows {
 pub(super) struct Row(std::vec::IntoIter<Cell>);
 
 impl Rows {
-    pub(super) fn new(answer: Answer) -> Self {
+    pub(crate) fn new(answer: Answer) -> Self {
         Self {
             more: answer.is_truncated,
             rows: answer.rows.into_iter(),
@@ -35,7 +35,7 @@ impl Iterator for Rows {
 }
 
 impl Row {
-    pub(super) fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.text_or_none().unwrap_or_default()
     }
 
@@ -46,7 +46,7 @@ impl Row {
         }
     }
 
-    pub(super) fn int(&mut self) -> i64 {
+    pub(crate) fn int(&mut self) -> i64 {
         match self.0.next() {
             Some(Cell::Int(number)) => number,
             Some(Cell::Float(number)) => number as i64,
@@ -54,7 +54,7 @@ impl Row {
         }
     }
 
-    pub(super) fn number(&mut self) -> Option<f64> {
+    pub(crate) fn number(&mut self) -> Option<f64> {
         match self.0.next() {
             Some(Cell::Int(number)) => Some(number as f64),
             Some(Cell::Float(number)) => Some(number),
@@ -75,7 +75,7 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// Several texts as SQL writes them in a list; a list of nothing matches nothing.
-pub(super) fn literals<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+pub(crate) fn literals<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
     let mut list = String::new();
     for text in texts {
         let comma = if list.is_empty() { "" } else { ", " };

@@ -32,6 +32,7 @@ struct Listening {
     otlp_http: String,
     otlp_grpc: String,
     statsd: Option<String>,
+    syslog: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +69,8 @@ pub(super) fn answer(api: &Api) -> Status {
                 .addresses
                 .statsd
                 .map(|address| format!("udp://{address}")),
+            // Over UDP and TCP alike.
+            syslog: api.addresses.syslog.map(|address| address.to_string()),
         },
         store: Kept {
             folder: api.config.folder.clone(),

@@ -49,6 +49,7 @@ impl System {
             otlp_http: here,
             page: here,
             statsd: None,
+            syslog: None,
             is_encrypted: false,
         };
         let (stop, stopping) = watch::channel(false);

@@ -19,8 +19,11 @@ pub(super) const PROTOBUF: &str = "application/x-protobuf";
 /// The content type of JSON.
 pub(super) const JSON: &str = "application/json";
 
+/// The content type of what people read.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+
 /// What is said of items that were not kept; empty where all were.
-fn rejection(signal: Signal, outcome: &Outcome) -> String {
+pub(super) fn rejection(signal: Signal, outcome: &Outcome) -> String {
     let Some((reason, place)) = &outcome.rejected.first else {
         return String::new();
     };
@@ -61,11 +64,7 @@ fn success_json(signal: Signal, outcome: &Outcome) -> Vec<u8> {
 pub(super) fn success(signal: Signal, encoding: Encoding, outcome: &Outcome) -> Response<Body> {
     match encoding {
         Encoding::Protobuf => with_body(PROTOBUF, success_protobuf(signal, outcome)),
-        Encoding::Json
-        | Encoding::Zipkin
-        | Encoding::Pprof
-        | Encoding::Folded
-        | Encoding::Exposition => with_body(JSON, success_json(signal, outcome)),
+        _ => with_body(JSON, success_json(signal, outcome)),
     }
 }
 
@@ -74,10 +73,7 @@ pub(super) fn refused(encoding: Option<Encoding>, refusal: &Refusal) -> Response
     let mut response = match encoding {
         Some(Encoding::Protobuf) => with_body(PROTOBUF, refusal.protobuf()),
         Some(_) => with_body(JSON, refusal.json()),
-        None => with_body(
-            "text/plain; charset=utf-8",
-            format!("{}\n", refusal.message()).into_bytes(),
-        ),
+        None => with_body(TEXT, format!("{}\n", refusal.message()).into_bytes()),
     };
     *response.status_mut() = refusal.http_status();
     if let Some(retry_after) = refusal.retry_after() {
@@ -90,7 +86,8 @@ pub(super) fn refused(encoding: Option<Encoding>, refusal: &Refusal) -> Response
     response
 }
 
-fn with_body(content_type: &'static str, body: Vec<u8>) -> Response<Body> {
+/// An answer of this type.
+pub(super) fn with_body(content_type: &'static str, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

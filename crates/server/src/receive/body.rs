@@ -1,15 +1,14 @@
 //! A request's body: read within bounds of size and time, decompressed within a bound, its memory taken from what all
 //! requests together may have.
 
-use std::{
-    io::{self, Read},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Display, io::Read, sync::Arc, time::Duration};
 
-use axum::body::Body;
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+};
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;
 use tokio::{
     runtime::Handle,
@@ -23,7 +22,7 @@ use super::{
 };
 
 /// What bodies may be compressed with, for messages and headers.
-pub(super) const ACCEPTED: &str = "gzip,zstd,identity";
+pub(super) const ACCEPTED: &str = "gzip,zstd,deflate,identity";
 /// How long a body may take to come.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a sender may go on with a body that is not wanted.
@@ -39,9 +38,19 @@ pub(super) enum Compression {
     Identity,
     Gzip,
     Zstd,
+    /// Of zlib, as HTTP has it (RFC 9110, section 8.4.1.2).
+    Deflate,
+    /// One block of snappy, which some paths take and no header names elsewhere.
+    Snappy,
 }
 
 impl Compression {
+    /// The one that a request over HTTP has.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let named = headers.get(header::CONTENT_ENCODING);
+        Self::named(named.and_then(|name| name.to_str().ok()))
+    }
+
     /// The one that `Content-Encoding` or `grpc-encoding` names.
     pub(super) fn named(name: Option<&str>) -> Result<Self, Refusal> {
         let name = name.unwrap_or_default().trim();
@@ -52,13 +61,15 @@ impl Compression {
             Ok(Self::Gzip)
         } else if is("zstd") {
             Ok(Self::Zstd)
+        } else if is("deflate") {
+            Ok(Self::Deflate)
         } else {
             let name: String = name.chars().take(40).collect();
             let reason = "the request is compressed in a way that is not known here";
             Err(Refusal::new(
                 Kind::Unsupported,
                 reason,
-                "compress it with gzip or zstd, or not at all (identity)",
+                "compress it with gzip, zstd or deflate, or not at all (identity)",
             )
             .with_detail(name))
         }
@@ -207,15 +218,42 @@ pub(super) fn decompress(
             let reader = reader.map_err(|error| broken("zstd", &error))?;
             inflate(reader, "zstd", &mut share, limits, runtime)?
         }
+        Compression::Deflate => {
+            let reader = ZlibDecoder::new(&*bytes);
+            inflate(reader, "deflate", &mut share, limits, runtime)?
+        }
+        Compression::Snappy => unsnap(&bytes, &mut share, limits, runtime)?,
     };
     let bytes = Bytes::from(inflated);
     Ok(Whole { bytes, share })
 }
 
-fn broken(name: &'static str, error: &io::Error) -> Refusal {
-    let mend = "send what `Content-Encoding` or `grpc-encoding` says";
+fn broken(name: &'static str, error: &dyn Display) -> Refusal {
+    let mend = if name == "snappy" {
+        "compress the whole protobuf as one block of snappy, without frames"
+    } else {
+        "send what `Content-Encoding` or `grpc-encoding` says"
+    };
     Refusal::new(Kind::Malformed, format!("the request is not {name}"), mend)
         .with_detail(error.to_string())
+}
+
+/// Undoes a block of snappy, which says first how long it becomes.
+fn unsnap(
+    block: &[u8],
+    share: &mut Share,
+    limits: &Limits,
+    runtime: &Handle,
+) -> Result<Vec<u8>, Refusal> {
+    let broken = |error: snap::Error| broken("snappy", &error);
+    let length = snap::raw::decompress_len(block).map_err(broken)?;
+    if length > limits.body_bytes_max {
+        return Err(too_large(limits));
+    }
+    runtime.block_on(share.grow(length))?;
+    snap::raw::Decoder::new()
+        .decompress_vec(block)
+        .map_err(broken)
 }
 
 fn inflate(

@@ -3,30 +3,40 @@
 //! ```text
 //! protobuf ────────┐
 //! json ────────────┼▶ sink ─▶ rows
-//! zipkin ──────────┤
+//! zipkin, jaeger ──┤
+//! datadog, loki ───┤
+//! remote write ────┤
 //! pprof, folded ───┤
-//! scrapes, statsd ─┘
+//! scrapes, statsd ─┤
+//! syslog ──────────┘
 //! ```
 //!
 //! Nothing here waits, reads or writes anything but memory, so fuzz targets take this module as it is, with a store that
 //! only counts.
 
 mod attributes;
+pub(super) mod datadog;
 pub(super) mod exposition;
 mod folded;
 mod id;
+pub(super) mod jaeger;
 mod json;
+pub(super) mod loki;
 mod names;
 mod parts;
+mod place;
 mod pprof;
 mod profiles;
 mod protobuf;
 mod readings;
 mod reason;
+pub(super) mod remote_write;
 mod rules;
 mod sink;
 pub(super) mod statsd;
+pub(super) mod syslog;
 pub(super) mod text;
+mod time;
 mod told;
 pub(super) mod wire;
 mod zipkin;
@@ -38,6 +48,7 @@ use std::sync::Arc;
 
 use radiosonde_store::Rows;
 
+pub(super) use self::remote_write::Written;
 pub(crate) use self::rules::Rules;
 use self::sink::Sink;
 pub(super) use self::sink::{Counts, Rejected, Unreadable};
@@ -116,6 +127,13 @@ pub(super) enum Encoding {
     Folded,
     /// Prometheus' text or OpenMetrics, which is asked for and not sent ([`exposition`]).
     Exposition,
+    Jaeger(jaeger::Form),
+    Datadog(datadog::Form),
+    Loki(loki::Form),
+    /// Of Prometheus and its kin.
+    RemoteWrite(remote_write::Form),
+    /// Which comes message by message ([`syslog`]).
+    Syslog,
 }
 
 /// Makes rows of a request, of which its address may say more, under these rules.
@@ -134,8 +152,14 @@ pub(super) fn decode(
         Encoding::Zipkin => zipkin::read(request, &mut sink)?,
         Encoding::Pprof => pprof::read(request, told, &mut sink)?,
         Encoding::Folded => folded::read(request, told, &mut sink)?,
-        // Nobody sends it.
-        Encoding::Exposition => return Err(Unreadable::Malformed("it is no OTLP".to_owned())),
+        Encoding::Jaeger(form) => jaeger::read(form, request, &mut sink)?,
+        Encoding::Datadog(form) => datadog::read(form, request, &mut sink)?,
+        Encoding::Loki(form) => loki::read(form, request, &mut sink)?,
+        Encoding::RemoteWrite(form) => remote_write::read(form, request, &mut sink)?,
+        // Nobody sends them as a request.
+        Encoding::Exposition | Encoding::Syslog => {
+            return Err(Unreadable::Malformed("it is no OTLP".to_owned()));
+        }
     }
     Ok(sink.finish())
 }

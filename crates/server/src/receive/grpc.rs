@@ -1,4 +1,4 @@
-//! OTLP over gRPC: the four `Export` calls, each one message and one answer. By hand over HTTP/2 bodies, so that both ways
+//! OTLP over gRPC: the four `Export` calls, each one message and one answer; and Jaeger's `PostSpans`. By hand over HTTP/2 bodies, so that both ways
 //! in share one decoder and one limit (gRPC over HTTP2, protocol specification).
 
 use std::{fmt::Write as _, sync::Arc};
@@ -15,12 +15,14 @@ use http_body_util::{BodyExt as _, Full};
 use super::{
     Intake, Outcome, Payload, answer,
     body::{self, ACCEPTED, Compression, Whole},
-    decode::{Encoding, Signal, Told, text as json},
+    decode::{Encoding, Signal, Told, jaeger, text as json},
     http::{host, is, sender, text},
     ledger::Sender,
     refusal::{Kind, Refusal},
 };
 
+/// How Jaeger's clients and agents send spans.
+const POST_SPANS: &str = "/jaeger.api_v2.CollectorService/PostSpans";
 const CONTENT_TYPE: &str = "application/grpc";
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -45,34 +47,51 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 
 async fn serve(State(intake): State<Arc<Intake>>, request: Request) -> Response<Body> {
     let path = request.uri().path();
-    let called = Signal::ALL
-        .into_iter()
-        .find(|signal| signal.method() == path);
+    let called = called(path);
     let posted = Signal::ALL.into_iter().find(|signal| signal.path() == path);
-    let name = called.or(posted).map_or("", Signal::name);
+    let signal = called.map(|(signal, _)| signal).or(posted);
+    let name = signal.map_or("", Signal::name);
     if !is_grpc(request.headers()) || request.version() != Version::HTTP_2 {
         return not_grpc(&intake, request, posted, name).await;
     }
-    let sender = sender(&request, "grpc", name);
+    let protocol = match called {
+        Some((_, Encoding::Jaeger(_))) => "jaeger/grpc",
+        _ => "grpc",
+    };
+    let sender = sender(&request, protocol, name);
     let (parts, mut body) = request.into_parts();
     let result = match called {
-        Some(signal) => take(&intake, &sender, signal, &parts.headers, &mut body)
+        Some(form) => take(&intake, &sender, form, &parts.headers, &mut body)
             .await
-            .map(|outcome| (signal, outcome)),
+            .map(|outcome| (form, outcome)),
         None => Err(Refusal::new(
             Kind::Path,
             "there is no such method",
-            "call Export of OTLP's TraceService, LogsService, MetricsService or ProfilesService",
+            "call Export of OTLP's TraceService, LogsService, MetricsService or ProfilesService, or PostSpans of Jaeger's \
+             CollectorService",
         )),
     };
     match result {
-        Ok((signal, outcome)) => success(signal, &outcome),
+        // `PostSpansResponse` has no fields.
+        Ok(((_, Encoding::Jaeger(_)), _)) => success(&[]),
+        Ok(((signal, _), outcome)) => success(&answer::success_protobuf(signal, &outcome)),
         Err(refusal) => {
             intake.note(&sender, &refusal);
             body::discard(body, &intake.limits).await;
             refused(&refusal)
         }
     }
+}
+
+/// What a method takes, and in which form.
+fn called(path: &str) -> Option<(Signal, Encoding)> {
+    if path == POST_SPANS {
+        return Some((Signal::Traces, Encoding::Jaeger(jaeger::Form::Protobuf)));
+    }
+    let signal = Signal::ALL
+        .into_iter()
+        .find(|signal| signal.method() == path)?;
+    Some((signal, Encoding::Protobuf))
 }
 
 /// Tells whoever speaks plain HTTP where that is understood.
@@ -101,7 +120,7 @@ async fn not_grpc(
 async fn take(
     intake: &Intake,
     sender: &Sender,
-    signal: Signal,
+    (signal, encoding): (Signal, Encoding),
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Outcome, Refusal> {
@@ -110,7 +129,7 @@ async fn take(
     let (is_compressed, message) = message(&bytes)?;
     let payload = Payload {
         signal,
-        encoding: Encoding::Protobuf,
+        encoding,
         compression: if is_compressed {
             compression
         } else {
@@ -148,12 +167,11 @@ fn message(bytes: &Bytes) -> Result<(bool, Bytes), Refusal> {
     }
 }
 
-fn success(signal: Signal, outcome: &Outcome) -> Response<Body> {
-    let message = answer::success_protobuf(signal, outcome);
+fn success(message: &[u8]) -> Response<Body> {
     let mut framed = vec![0];
     // An answer is a few hundred bytes.
     framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
-    framed.extend_from_slice(&message);
+    framed.extend_from_slice(message);
     let mut trailers = HeaderMap::new();
     trailers.insert(STATUS, HeaderValue::from_static("0"));
     let body = Full::new(Bytes::from(framed)).with_trailers(async move { Some(Ok(trailers)) });

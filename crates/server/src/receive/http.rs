@@ -1,6 +1,12 @@
-//! OTLP over HTTP, and Zipkin's spans on the same port. Whoever comes the wrong way is told the right one.
+//! OTLP over HTTP, and on the same port what others send: Zipkin, Jaeger, Datadog, Loki's agents, Prometheus, profilers. Whoever
+//! comes the wrong way is told the right one.
 
+mod datadog;
+mod foreign;
+mod jaeger;
+mod loki;
 mod profiles;
+mod remote_write;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -31,6 +37,8 @@ const ZIPKIN_PATH: &str = "/api/v2/spans";
 pub(super) fn router(intake: Arc<Intake>) -> Router {
     zipkin_router(Arc::clone(&intake))
         .merge(profiles::router(Arc::clone(&intake)))
+        .merge(foreign::router(&intake))
+        .merge(datadog::router())
         .fallback(otlp)
         .with_state(intake)
 }
@@ -63,7 +71,7 @@ async fn otlp(State(intake): State<Arc<Intake>>, request: Request) -> Response<B
             &intake,
             &sender,
             (signal, encoding, Told::default()),
-            &parts.headers,
+            Compression::of(&parts.headers),
             &mut body,
         )
         .await
@@ -88,8 +96,10 @@ fn checked(
         return Err(Refusal::new(
             Kind::Path,
             "there is nothing at this path",
-            "send OTLP to /v1/traces, /v1/logs, /v1/metrics or /v1development/profiles, Zipkin's spans to /api/v2/spans, and other \
-             profiles to /api/v1/profiles/pprof or /api/v1/profiles/folded",
+            "send OTLP to /v1/traces, /v1/logs, /v1/metrics or /v1development/profiles, Zipkin's spans to /api/v2/spans, Jaeger's to \
+             /api/traces, Datadog's to /v0.4/traces, its metrics to /api/v2/series and logs to /api/v2/logs, Loki's to \
+             /loki/api/v1/push, Prometheus' remote write to /api/v1/write, and other profiles to /api/v1/profiles/pprof or \
+             /api/v1/profiles/folded",
         )
         .with_detail(path));
     };
@@ -122,10 +132,10 @@ async fn take(
     intake: &Arc<Intake>,
     sender: &Sender,
     (signal, encoding, told): (Signal, Encoding, Told),
-    headers: &HeaderMap,
+    compression: Result<Compression, Refusal>,
     body: &mut Body,
 ) -> Result<super::Outcome, Refusal> {
-    let compression = Compression::named(text(headers, &header::CONTENT_ENCODING))?;
+    let compression = compression?;
     let payload = Payload {
         signal,
         encoding,
@@ -185,7 +195,7 @@ async fn zipkin(State(intake): State<Arc<Intake>>, request: Request) -> Response
             &intake,
             &sender,
             (Signal::Traces, encoding, Told::default()),
-            &parts.headers,
+            Compression::of(&parts.headers),
             &mut body,
         )
         .await

@@ -25,7 +25,8 @@ const CLIENT_BYTES_MAX: usize = 80;
 pub(crate) struct Sender {
     /// Its address, without the port.
     pub(crate) peer: String,
-    /// `grpc`, `http/protobuf`, `http/json`, `zipkin/json`, `scrape` or `statsd`; `http` where it cannot be told,
+    /// `grpc`, `http/protobuf`, `http/json`, `zipkin/json`, `jaeger/thrift`, `jaeger/grpc`, `datadog`, `loki`, `remote_write`,
+    /// `pprof`, `folded`, `scrape`, `statsd`, `syslog/udp` or `syslog/tcp`; `http` where it cannot be told,
     /// and `tls` where nothing could be said yet.
     pub(crate) protocol: &'static str,
     /// `traces`, `logs`, `metrics` or `profiles`; empty where it cannot be told.

@@ -322,6 +322,7 @@ impl Intake {
         let outcome = Outcome {
             accepted: counts.points,
             rejected,
+            ..Outcome::default()
         };
         failed.map_or(Ok((counts, outcome)), Err)
     }

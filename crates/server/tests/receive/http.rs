@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::server::{Running, gzip, logs, metrics, now_unix_ns, profiles, traces, zstd};
 
 pub const PROTOBUF: &str = "application/x-protobuf";
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 
 /// An answer.
 pub struct Answer {
     pub status: u16,
     content_type: String,
     retry_after: Option<String>,
+    pub headers: ureq::http::HeaderMap,
     pub body: Vec<u8>,
 }
 
@@ -27,7 +28,7 @@ impl Answer {
     }
 }
 
-fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
@@ -54,6 +55,7 @@ fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answe
         status: answer.status().as_u16(),
         content_type: content_type.unwrap_or_default(),
         retry_after,
+        headers: answer.headers().clone(),
         body: answer.body_mut().read_to_vec().unwrap(),
     }
 }
@@ -210,7 +212,7 @@ const WRONG: &[Wrong] = &[
         "/v1/traces",
         &[("content-type", PROTOBUF), ("content-encoding", "br")],
         415,
-        "gzip or zstd",
+        "gzip, zstd or deflate",
     ),
     (
         "POST",

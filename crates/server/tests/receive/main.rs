@@ -8,10 +8,13 @@
 
 mod access;
 mod faults;
+mod foreign;
 mod grpc;
 mod http;
+mod peers;
 mod scrape;
 mod sdk;
 mod server;
 mod statsd;
+mod syslog;
 mod tls;

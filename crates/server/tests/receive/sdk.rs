@@ -10,15 +10,19 @@ use std::{
 
 use super::server::Running;
 
-/// A command of `python3` that finds what requirements.txt names, which is installed for the tests where it is not yet. Tests run
-/// in processes of their own, so the first one installs it and the others wait.
 fn python(script: &str) -> Option<Command> {
+    python_with("requirements.txt", "python-sdk", script)
+}
+
+/// A command of `python3` that finds what `requirements` names, which is installed into a folder of the tests where it is not yet.
+/// Tests run in processes of their own, so the first one installs it and the others wait.
+pub fn python_with(requirements: &str, folder: &str, script: &str) -> Option<Command> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/receive/python");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-sdk");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     fs::create_dir_all(&folder).unwrap();
     let lock = fs::File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
-    let requirements = source.join("requirements.txt");
+    let requirements = source.join(requirements);
     let wanted = fs::read(&requirements).unwrap();
     let (packages, marker) = (folder.join("packages"), folder.join("installed"));
     if fs::read(&marker).ok().as_ref() != Some(&wanted) {
@@ -43,7 +47,7 @@ fn python(script: &str) -> Option<Command> {
         if let Some(why) = why {
             let _ = writeln!(
                 std::io::stderr(),
-                "SKIPPED: the OpenTelemetry SDK for Python could not be installed (python3 {} --requirement {}): {why}",
+                "SKIPPED: what {script} imports could not be installed (python3 {} --requirement {}): {why}",
                 arguments.join(" "),
                 requirements.display()
             );

@@ -13,6 +13,7 @@ Examples:
   sonde serve                                    on this machine alone, with the standard ports
   sonde serve --data ./telemetry --max-size 10GiB
   sonde serve --dashboards ./dashboards
+  sonde serve --alerts alerts.toml
   sonde serve --clickhouse http://clickhouse:8123/telemetry
   sonde serve --memory                           nothing is left when it ends
   sonde serve --scrape http://127.0.0.1:8000/metrics,job=vllm --scrape http://127.0.0.1:9400,job=dcgm
@@ -25,6 +26,10 @@ Then: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program";
 /// Where agents receive StatsD by convention.
 const STATSD_DEFAULT: &str = "127.0.0.1:8125";
 const _: () = assert!(radiosonde_server::STATSD_PORT == 8125, "the text names it");
+
+/// Where syslog is received where no address is said.
+const SYSLOG_DEFAULT: &str = "127.0.0.1:5514";
+const _: () = assert!(radiosonde_server::SYSLOG_PORT == 5514, "the text names it");
 
 /// The command line of `sonde serve`.
 #[derive(Clone, Debug, Default, Args)]
@@ -44,7 +49,8 @@ pub struct ServeArguments {
     /// Receive OTLP over gRPC here [default: 127.0.0.1:4317].
     #[arg(long, value_name = "ADDRESS")]
     pub otlp_grpc: Option<SocketAddr>,
-    /// Receive OTLP over HTTP, and Zipkin's spans, here [default: 127.0.0.1:4318].
+    /// Receive OTLP over HTTP here, and what Zipkin, Jaeger, Datadog, Loki's agents and Prometheus' remote write send [default:
+    /// 127.0.0.1:4318].
     #[arg(long, value_name = "ADDRESS")]
     pub otlp_http: Option<SocketAddr>,
     /// Show the page here [default: 127.0.0.1:4319].
@@ -62,10 +68,25 @@ pub struct ServeArguments {
     /// drop_label, as `sonde cardinality` writes them [environment: RADIOSONDE_METRIC_RULES].
     #[arg(long, value_name = "FILE")]
     pub metric_rules: Option<PathBuf>,
+    /// Receive syslog (RFC 5424 and 3164) here, over UDP and TCP, on this machine alone [default: nowhere; without an address:
+    /// 127.0.0.1:5514].
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = SYSLOG_DEFAULT)]
+    pub syslog: Option<SocketAddr>,
     /// Show the dashboards in this folder, each `NAME.toml` one of them; a change is shown within seconds [environment:
     /// RADIOSONDE_DASHBOARDS].
     #[arg(long, value_name = "FOLDER")]
     pub dashboards: Option<PathBuf>,
+    /// Watch for what the rules in this TOML file say, and tell its receivers (docs/alerts.md, docs/alert-routing.md); without it the
+    /// default rules are watched, and nobody is told [environment: RADIOSONDE_ALERTS].
+    #[arg(long, value_name = "FILE")]
+    pub alerts: Option<PathBuf>,
+    /// Where people reach the page, for links in what receivers are told [default: its address].
+    #[arg(long, value_name = "URL")]
+    pub external_url: Option<String>,
+    /// Trust receivers of alerts whose certificate leads to this one, as PEM, and no other; without it, those of Mozilla's
+    /// authorities.
+    #[arg(long, value_name = "FILE")]
+    pub alerts_ca: Option<PathBuf>,
     /// Keep at most so much, at least 16MiB; the oldest goes first [default: 2GiB; with --memory 256MiB].
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub max_size: Option<u64>,

@@ -14,7 +14,9 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use radiosonde_answers::units::Bytes;
 use radiosonde_core::sampling::Threshold;
-use radiosonde_server::{ClickHouse, Config, Sampling, ScrapeTarget, Slow, VolatileFolder};
+use radiosonde_server::{
+    AlertConfig, ClickHouse, Config, Sampling, ScrapeTarget, Slow, VolatileFolder,
+};
 
 use self::{entrance::Entrance, rules::MetricRules};
 use crate::{
@@ -38,6 +40,8 @@ const CLICKHOUSE_USER_VARIABLES: [&str; 2] = [
 const SCRAPE_VARIABLE: &str = "RADIOSONDE_SCRAPE";
 /// The environment's variable with the folder of dashboards.
 const DASHBOARDS_VARIABLE: &str = "RADIOSONDE_DASHBOARDS";
+/// The environment's variable with the file of alerts.
+const ALERTS_VARIABLE: &str = "RADIOSONDE_ALERTS";
 
 /// Most bytes of segments in memory, unless somebody says otherwise.
 const MEMORY_SIZE: u64 = 256 * MIB;
@@ -96,8 +100,12 @@ pub struct Settings {
     page: Setting<SocketAddr>,
     scrape: Setting<Vec<ScrapeTarget>>,
     statsd: Setting<Option<SocketAddr>>,
+    syslog: Setting<Option<SocketAddr>>,
     dashboards: Setting<Option<PathBuf>>,
     metric_rules: MetricRules,
+    alerts: Setting<Option<PathBuf>>,
+    external_url: Setting<Option<String>>,
+    alerts_ca: Setting<Option<PathBuf>>,
     max_size: Setting<u64>,
     max_age: Setting<Duration>,
     sample: Setting<Option<Threshold>>,
@@ -139,8 +147,12 @@ impl Settings {
             scrape: scrape(said)?,
             clickhouse: clickhouse(said)?,
             statsd: Setting::or(said.statsd.map(Some), default.statsd),
+            syslog: Setting::or(said.syslog.map(Some), default.syslog),
             dashboards: file(said.dashboards.as_ref(), DASHBOARDS_VARIABLE),
             metric_rules: MetricRules::new(said)?,
+            alerts: file(said.alerts.as_ref(), ALERTS_VARIABLE),
+            external_url: Setting::or(said.external_url.clone().map(Some), None),
+            alerts_ca: Setting::or(said.alerts_ca.clone().map(Some), None),
             max_size: Setting::or(said.max_size, default.store.size_bytes_max),
             max_age: Setting::or(said.max_age, default.store.age_max),
             sample: Setting::or(said.sample.map(Some), None),
@@ -183,8 +195,14 @@ impl Settings {
         });
         config.scrape.clone_from(&self.scrape.value);
         config.statsd = self.statsd.value;
+        config.syslog = self.syslog.value;
         config.dashboards.clone_from(&self.dashboards.value);
         self.metric_rules.apply(&mut config);
+        config.alerts = AlertConfig {
+            file: self.alerts.value.clone(),
+            external_url: self.external_url.value.clone(),
+            ca_certificate: self.alerts_ca.value.clone(),
+        };
         self.entrance.apply(&mut config);
         config
     }
@@ -209,8 +227,16 @@ impl Settings {
             "statsd" => shown(&self.statsd, None, |address| {
                 address.map(|address| address.to_string())
             }),
+            "syslog" => shown(&self.syslog, None, |address| {
+                address.map(|address| address.to_string())
+            }),
             "dashboards" => shown_file(&self.dashboards, DASHBOARDS_VARIABLE),
             "metric_rules" => self.metric_rules.shown(),
+            "alerts" => shown_file(&self.alerts, ALERTS_VARIABLE),
+            "external_url" => shown(&self.external_url, None, Clone::clone),
+            "alerts_ca" => shown(&self.alerts_ca, None, |file| {
+                file.as_ref().map(|file| file.display().to_string())
+            }),
             "max_size" => shown(&self.max_size, None, |bytes| Some(bytes_text(*bytes))),
             "max_age" => shown(&self.max_age, None, |age| Some(duration_text(*age))),
             "sample" => shown(&self.sample, None, |share| {

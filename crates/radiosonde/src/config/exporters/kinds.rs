@@ -1,8 +1,7 @@
 //! Every kind of destination: its names, and how its table is read.
 
-use super::table::Table;
-use crate::{config::nearest::nearest, exporter::Exporter};
-
+#[cfg(feature = "backends")]
+mod backends;
 #[cfg(feature = "brokers")]
 mod brokers;
 mod file;
@@ -11,6 +10,11 @@ mod sending;
 mod statsd;
 #[cfg(feature = "syslog")]
 mod syslog;
+
+use std::{fmt, sync::Arc};
+
+use super::table::Table;
+use crate::{config::nearest::nearest, exporter::Exporter};
 
 /// A kind of destination.
 pub(super) struct Kind {
@@ -22,112 +26,111 @@ pub(super) struct Kind {
     pub(super) plan: fn(&mut Table) -> Option<Plan>,
 }
 
-/// Every kind, in the order of the documentation.
-static KINDS: &[Kind] = &[
-    #[cfg(feature = "backends")]
-    Kind {
-        name: "otlp",
-        also: &["opentelemetry"],
-        plan: otlp::otlp,
-    },
-    #[cfg(feature = "backends")]
-    Kind {
-        name: "jaeger",
-        also: &[],
-        plan: otlp::jaeger,
-    },
-    Kind {
-        name: "statsd",
-        also: &[],
-        plan: statsd::statsd,
-    },
-    Kind {
-        name: "dogstatsd",
-        also: &[],
-        plan: statsd::dogstatsd,
-    },
-    #[cfg(feature = "syslog")]
-    Kind {
-        name: "syslog",
-        also: &[],
-        plan: syslog::plan,
-    },
-    Kind {
-        name: "file",
-        also: &["files"],
-        plan: file::plan,
-    },
-    #[cfg(feature = "brokers")]
-    Kind {
-        name: "nats",
-        also: &["jetstream"],
-        plan: brokers::nats,
-    },
-    #[cfg(feature = "brokers")]
-    Kind {
-        name: "kafka",
-        also: &["redpanda"],
-        plan: brokers::kafka,
-    },
-];
-
-/// Names of kinds that are there with another feature of the crate, and that feature.
-static ELSEWHERE: &[(&str, &str)] = &[
-    #[cfg(not(feature = "backends"))]
-    ("otlp", "backends"),
-    #[cfg(not(feature = "backends"))]
-    ("jaeger", "backends"),
-    #[cfg(not(feature = "syslog"))]
-    ("syslog", "syslog"),
-    #[cfg(not(feature = "brokers"))]
-    ("nats", "brokers"),
-    #[cfg(not(feature = "brokers"))]
-    ("kafka", "brokers"),
-];
-
-/// A destination that is ready to be opened.
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-pub(crate) enum Plan {
-    #[cfg(feature = "backends")]
-    Otlp(
-        Box<crate::exporter::otlp::OtlpConfig>,
-        crate::config::OtlpProtocol,
-    ),
-    Statsd(Box<crate::exporter::statsd::StatsdConfig>),
-    #[cfg(feature = "syslog")]
-    Syslog(Box<crate::exporter::syslog::SyslogConfig>),
-    File(Box<crate::exporter::file::FileConfig>),
-    #[cfg(feature = "brokers")]
-    Nats(Box<crate::exporter::nats::NatsConfig>),
-    #[cfg(feature = "brokers")]
-    Kafka(Box<crate::exporter::kafka::KafkaConfig>),
-}
-
-impl Plan {
-    /// Opens it; what is wrong with it, for people.
-    pub(crate) fn open(&self) -> Result<Box<dyn Exporter>, String> {
-        match self {
-            #[cfg(feature = "backends")]
-            Self::Otlp(config, protocol) => otlp::open(config, *protocol),
-            Self::Statsd(config) => opened(crate::exporter::statsd::Statsd::new(config)),
-            #[cfg(feature = "syslog")]
-            Self::Syslog(config) => opened(crate::exporter::syslog::start(config)),
-            Self::File(config) => opened(crate::exporter::file::Files::open(config)),
-            #[cfg(feature = "brokers")]
-            Self::Nats(config) => opened(crate::exporter::nats::start(config)),
-            #[cfg(feature = "brokers")]
-            Self::Kafka(config) => opened(crate::exporter::kafka::start(config)),
-        }
+impl Kind {
+    const fn new(
+        name: &'static str,
+        also: &'static [&'static str],
+        plan: fn(&mut Table) -> Option<Plan>,
+    ) -> Self {
+        Self { name, also, plan }
     }
 }
 
-fn opened<E: ToString>(
-    exporter: Result<impl Exporter + 'static, E>,
-) -> Result<Box<dyn Exporter>, String> {
-    match exporter {
-        Ok(exporter) => Ok(Box::new(exporter)),
-        Err(error) => Err(error.to_string()),
+/// Every kind, in the order of the documentation.
+static KINDS: &[Kind] = &[
+    #[cfg(feature = "backends")]
+    Kind::new("otlp", &["opentelemetry"], otlp::otlp),
+    #[cfg(feature = "backends")]
+    Kind::new("jaeger", &[], otlp::jaeger),
+    #[cfg(feature = "backends")]
+    Kind::new(
+        "remote_write",
+        &["prometheus", "prometheus_remote_write"],
+        backends::remote_write,
+    ),
+    #[cfg(feature = "backends")]
+    Kind::new("pushgateway", &[], backends::pushgateway),
+    #[cfg(feature = "backends")]
+    Kind::new("grafana_cloud", &["grafana"], backends::grafana_cloud),
+    #[cfg(feature = "backends")]
+    Kind::new("datadog", &[], backends::datadog),
+    #[cfg(feature = "backends")]
+    Kind::new(
+        "application_insights",
+        &["applicationinsights", "azure"],
+        backends::application_insights,
+    ),
+    #[cfg(feature = "backends")]
+    Kind::new("splunk", &["splunk_hec"], backends::splunk),
+    #[cfg(feature = "backends")]
+    Kind::new(
+        "elasticsearch",
+        &["opensearch", "elastic"],
+        backends::elasticsearch,
+    ),
+    #[cfg(feature = "backends")]
+    Kind::new("loki", &[], backends::loki),
+    #[cfg(feature = "backends")]
+    Kind::new("zipkin", &[], backends::zipkin),
+    #[cfg(feature = "backends")]
+    Kind::new("custom", &["json", "http"], backends::custom),
+    Kind::new("statsd", &[], statsd::statsd),
+    Kind::new("dogstatsd", &[], statsd::dogstatsd),
+    #[cfg(feature = "syslog")]
+    Kind::new("syslog", &[], syslog::plan),
+    Kind::new("file", &["files"], file::plan),
+    #[cfg(feature = "brokers")]
+    Kind::new("nats", &["jetstream"], brokers::nats),
+    #[cfg(feature = "brokers")]
+    Kind::new("kafka", &["redpanda"], brokers::kafka),
+];
+
+/// Names of kinds that are there with another feature of the crate, and that feature.
+static ELSEWHERE: &[(&str, &[&str])] = &[
+    #[cfg(not(feature = "backends"))]
+    (
+        "backends",
+        &[
+            "otlp",
+            "jaeger",
+            "remote_write",
+            "prometheus",
+            "pushgateway",
+            "grafana_cloud",
+            "datadog",
+            "application_insights",
+            "splunk",
+            "elasticsearch",
+            "opensearch",
+            "loki",
+            "zipkin",
+            "custom",
+        ],
+    ),
+    #[cfg(not(feature = "syslog"))]
+    ("syslog", &["syslog"]),
+    #[cfg(not(feature = "brokers"))]
+    ("brokers", &["nats", "kafka"]),
+];
+
+/// A destination that is ready to be opened.
+#[derive(Clone)]
+pub(crate) struct Plan(Arc<dyn Fn() -> Result<Box<dyn Exporter>, String> + Send + Sync>);
+
+impl Plan {
+    /// What `open` does.
+    pub(super) fn new<E: Exporter + 'static, F: fmt::Display>(
+        open: impl Fn() -> Result<E, F> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(move || match open() {
+            Ok(exporter) => Ok(Box::new(exporter)),
+            Err(error) => Err(error.to_string()),
+        }))
+    }
+
+    /// Opens it; what is wrong with it, for people.
+    pub(crate) fn open(&self) -> Result<Box<dyn Exporter>, String> {
+        (self.0)()
     }
 }
 
@@ -141,9 +144,11 @@ pub(super) fn kind(table: &mut Table) -> Option<&'static Kind> {
         .iter()
         .find(|kind| kind.name == name || kind.also.contains(&name.as_str()));
     if found.is_none() {
-        let elsewhere = ELSEWHERE.iter().find(|(kind, _)| *kind == name);
+        let elsewhere = ELSEWHERE
+            .iter()
+            .find(|(_, kinds)| kinds.contains(&name.as_str()));
         match (elsewhere, nearest(&name, names())) {
-            (Some((_, feature)), _) => table.refuse(
+            (Some((feature, _)), _) => table.refuse(
                 "type",
                 "is not in this program",
                 format!("add `{feature}` to the features of the crate radiosonde"),
@@ -235,10 +240,7 @@ mod otlp {
     use super::{Plan, Table, connection};
     use crate::{
         config::OtlpProtocol,
-        exporter::{
-            Exporter,
-            otlp::{Compression, Otlp, OtlpConfig},
-        },
+        exporter::otlp::{Compression, Otlp, OtlpConfig},
     };
 
     /// A collector beside the one of `[otlp]`.
@@ -253,6 +255,7 @@ mod otlp {
 
     fn plan(table: &mut Table, usual: Option<&str>) -> Option<Plan> {
         let protocol = table.take("protocol", || OtlpProtocol::Http);
+        let is_json = table.take("json", || false);
         let compression = table.take("compression", || crate::config::OtlpCompression::Auto);
         let connection = connection(table, usual)?;
         let mut config = OtlpConfig::new(connection.endpoint);
@@ -280,23 +283,13 @@ mod otlp {
                 "add `otlp-grpc` to the features of the crate radiosonde",
             );
         }
-        Some(Plan::Otlp(Box::new(config), protocol))
-    }
-
-    pub(super) fn open(
-        config: &OtlpConfig,
-        protocol: OtlpProtocol,
-    ) -> Result<Box<dyn Exporter>, String> {
-        let opened = match protocol {
-            OtlpProtocol::Http => Otlp::http(config),
+        Some(match protocol {
             #[cfg(feature = "otlp-grpc")]
-            OtlpProtocol::Grpc => Otlp::grpc(config),
+            OtlpProtocol::Grpc => Plan::new(move || Otlp::grpc(&config)),
             #[cfg(not(feature = "otlp-grpc"))]
-            OtlpProtocol::Grpc => return Err("gRPC is not in this program".to_owned()),
-        };
-        match opened {
-            Ok(otlp) => Ok(Box::new(otlp)),
-            Err(error) => Err(error.to_string()),
-        }
+            OtlpProtocol::Grpc => return None,
+            OtlpProtocol::Http if is_json => Plan::new(move || Otlp::http_json(&config)),
+            OtlpProtocol::Http => Plan::new(move || Otlp::http(&config)),
+        })
     }
 }

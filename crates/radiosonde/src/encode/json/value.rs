@@ -7,7 +7,7 @@ use radiosonde_core::{ValueRef, model::Value};
 use crate::redact::{Arguments, REDACTED, Redaction, Sensitivity, Traits};
 
 /// A value that can stand in an object.
-pub(super) trait JsonValue {
+pub(crate) trait JsonValue {
     /// Appends the value of an attribute whose name says `sensitivity`.
     fn push(&self, sensitivity: Sensitivity, redaction: &Redaction, out: &mut Vec<u8>);
 }
@@ -96,7 +96,7 @@ fn push_bool(value: bool, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn push_i64(value: i64, out: &mut Vec<u8>) {
+pub(super) fn push_i64(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
@@ -108,7 +108,7 @@ pub(super) fn push_u64(value: u64, out: &mut Vec<u8>) {
 /// JSON has no numbers that are not finite: `"NaN"`, `"Infinity"` and `"-Infinity"`, as protobuf's JSON mapping
 /// and OTLP/JSON write them.
 #[inline]
-fn push_f64(value: f64, out: &mut Vec<u8>) {
+pub(crate) fn push_f64(value: f64, out: &mut Vec<u8>) {
     if value.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else if value.is_nan() {
@@ -133,7 +133,7 @@ pub(super) fn push_text(text: &str, redaction: &Redaction, out: &mut Vec<u8>) {
 }
 
 /// Text between quotes (RFC 8259, section 7).
-pub(super) fn push_escaped(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn push_escaped(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     let mut kept_from = 0;

@@ -6,12 +6,12 @@ use radiosonde_core::metrics::snapshot::{Buckets, Histogram};
 
 /// The upper bounds under which a family's measurements are shown; the last is infinite.
 #[derive(Debug)]
-pub(super) struct Grid(Arc<[f64]>);
+pub(in crate::encode) struct Grid(Arc<[f64]>);
 
 impl Grid {
     /// The bounds of a family: its own where it has explicit ones, else powers of two by its unit. Those are bounds of
     /// an exponential histogram too, so counting is exact (down to scale 0; coarser ones count a bucket where it ends).
-    pub(super) fn new(buckets: &Buckets, unit: &str) -> Self {
+    pub(in crate::encode) fn new(buckets: &Buckets, unit: &str) -> Self {
         let bounds: Vec<f64> = match buckets {
             Buckets::Explicit { bounds, .. } => bounds.to_vec(),
             Buckets::Exponential { .. } => {
@@ -25,17 +25,17 @@ impl Grid {
         Self(bounds.into_iter().chain([f64::INFINITY]).collect())
     }
 
-    pub(super) fn bounds(&self) -> impl Iterator<Item = f64> {
+    pub(in crate::encode) fn bounds(&self) -> impl Iterator<Item = f64> {
         self.0.iter().copied()
     }
 
     /// Whether a bound is below zero.
-    pub(super) fn is_negative(&self) -> bool {
+    pub(in crate::encode) fn is_negative(&self) -> bool {
         self.0.first().is_some_and(|&bound| bound < 0.0)
     }
 
     /// For each bound, how many measurements are at most that.
-    pub(super) fn cumulative(&self, buckets: &Buckets) -> Vec<(f64, u64)> {
+    pub(in crate::encode) fn cumulative(&self, buckets: &Buckets) -> Vec<(f64, u64)> {
         let ranges = buckets.ranges();
         let mut ranges = ranges.iter().peekable();
         let mut below = 0;
@@ -51,7 +51,7 @@ impl Grid {
 }
 
 /// Whether a measurement was below zero.
-pub(super) fn has_negative(histogram: &Histogram) -> bool {
+pub(in crate::encode) fn has_negative(histogram: &Histogram) -> bool {
     let in_buckets = matches!(&histogram.buckets, Buckets::Exponential { negative_counts, .. }
         if negative_counts.iter().any(|&count| count > 0));
     in_buckets || histogram.sum < 0.0 || histogram.min.is_some_and(|min| min < 0.0)

@@ -1,12 +1,13 @@
 //! Names and units, from OpenTelemetry's to Prometheus'.
 
+use radiosonde_answers::prometheus_name;
 use radiosonde_core::metrics::snapshot::{Data, Metric};
 
 use super::{Alias, push_name};
 
 /// What a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::encode) enum Kind {
     Counter,
     Gauge,
     Histogram,
@@ -15,7 +16,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The word in `# TYPE`. The classic format has no info.
-    pub(super) const fn word(self, is_open: bool) -> &'static str {
+    pub(in crate::encode) const fn word(self, is_open: bool) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Histogram => "histogram",
@@ -25,7 +26,7 @@ impl Kind {
     }
 
     /// What a sample's name has after the family's.
-    pub(super) const fn sample_suffix(self) -> &'static str {
+    pub(in crate::encode) const fn sample_suffix(self) -> &'static str {
         match self {
             Self::Counter => "_total",
             Self::Info => "_info",
@@ -35,7 +36,7 @@ impl Kind {
 
     /// What names of samples of such a family have after the family's. No other family may have such a name
     /// (OpenMetrics 1.0, MetricFamily: Name).
-    pub(super) const fn name_suffixes(self) -> &'static [&'static str] {
+    pub(in crate::encode) const fn name_suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["", "_total", "_created"],
             Self::Gauge => &[""],
@@ -47,43 +48,23 @@ impl Kind {
 
 /// A metric family as shown.
 #[derive(Debug, PartialEq)]
-pub(super) struct Family {
+pub(in crate::encode) struct Family {
     /// The name without the suffix of its samples.
-    pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(in crate::encode) name: String,
+    pub(in crate::encode) kind: Kind,
     /// The unit's word where the name ends in it, else empty.
-    pub(super) unit: &'static str,
+    pub(in crate::encode) unit: &'static str,
 }
 
 impl Family {
-    pub(super) fn of(metric: &Metric) -> Self {
+    pub(in crate::encode) fn of(metric: &Metric) -> Self {
+        let (name, unit) = prometheus_name::family(&metric.name, &metric.unit, of_metric(metric));
         let kind = kind(metric);
-        let mut name = Vec::with_capacity(metric.name.len() + 16);
-        push_name(&mut name, &metric.name);
-        let mut name = String::from_utf8_lossy(&name).into_owned();
-        if kind == Kind::Counter {
-            name.truncate(name.strip_suffix("_total").unwrap_or(&name).len());
-        }
-        if kind == Kind::Gauge
-            && let Some(base) = name.strip_suffix("_count")
-        {
-            name = plural(base, &metric.unit);
-        }
-        let is_ratio = metric.unit == "1" && matches!(metric.data, Data::Gauge(_));
-        let unit = if is_ratio {
-            "ratio"
-        } else {
-            unit_word(&metric.unit)
-        };
-        if !unit.is_empty() && !has_suffix(&name, unit) {
-            name.push('_');
-            name.push_str(unit);
-        }
         Self { name, kind, unit }
     }
 
     /// The family under another name, which is taken as it is.
-    pub(super) fn aliased(alias: &Alias, metric: &Metric) -> Self {
+    pub(in crate::encode) fn aliased(alias: &Alias, metric: &Metric) -> Self {
         let mut name = Vec::new();
         push_name(&mut name, &alias.name);
         Self {
@@ -94,8 +75,11 @@ impl Family {
     }
 }
 
+/// What the family of the resource is for.
+pub(in crate::encode) const TARGET_HELP: &str = "What produces these metrics.";
+
 /// The family of the resource.
-pub(super) fn target() -> Family {
+pub(in crate::encode) fn target() -> Family {
     Family {
         name: "target".to_owned(),
         kind: Kind::Info,
@@ -103,26 +87,13 @@ pub(super) fn target() -> Family {
     }
 }
 
-/// What a number of things is called: `_count` belongs to histograms, and readers take it for a part of one.
-/// `process.thread.count` in `{thread}` is `process_threads`.
-fn plural(base: &str, unit: &str) -> String {
-    let thing = unit
-        .strip_prefix('{')
-        .and_then(|unit| unit.strip_suffix('}'));
-    match thing {
-        Some(thing) if has_suffix(base, thing) => format!("{base}s"),
-        Some(thing) if !thing.is_empty() => {
-            let mut name = format!("{base}_").into_bytes();
-            push_name(&mut name, thing);
-            String::from_utf8_lossy(&name).into_owned() + "s"
-        }
-        _ => format!("{base}_number"),
+const fn of_metric(metric: &Metric) -> prometheus_name::Kind {
+    match metric.data {
+        Data::Counter(_) => prometheus_name::Kind::Counter,
+        Data::UpDownCounter(_) => prometheus_name::Kind::UpDownCounter,
+        Data::Gauge(_) => prometheus_name::Kind::Gauge,
+        Data::Histogram(_) => prometheus_name::Kind::Histogram,
     }
-}
-
-fn has_suffix(name: &str, word: &str) -> bool {
-    name.strip_suffix(word)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
 }
 
 const fn kind(metric: &Metric) -> Kind {
@@ -130,35 +101,6 @@ const fn kind(metric: &Metric) -> Kind {
         Data::Counter(_) => Kind::Counter,
         Data::UpDownCounter(_) | Data::Gauge(_) => Kind::Gauge,
         Data::Histogram(_) => Kind::Histogram,
-    }
-}
-
-/// The words for UCUM units (OpenTelemetry specification, Prometheus and OpenMetrics compatibility: Unit). A unit in
-/// braces is a remark and has none.
-fn unit_word(unit: &str) -> &'static str {
-    match unit {
-        "d" => "days",
-        "h" => "hours",
-        "min" => "minutes",
-        "s" => "seconds",
-        "ms" => "milliseconds",
-        "us" => "microseconds",
-        "ns" => "nanoseconds",
-        "By" => "bytes",
-        "KiBy" => "kibibytes",
-        "MiBy" => "mebibytes",
-        "GiBy" => "gibibytes",
-        "By/s" => "bytes_per_second",
-        "m" => "meters",
-        "V" => "volts",
-        "A" => "amperes",
-        "J" => "joules",
-        "W" => "watts",
-        "g" => "grams",
-        "Cel" => "celsius",
-        "Hz" => "hertz",
-        "%" => "percent",
-        _ => "",
     }
 }
 
@@ -232,7 +174,7 @@ mod tests {
         for (name, unit, data, expected) in cases {
             let (found, word) = family(name, unit, data);
             assert_eq!(found, expected);
-            assert!(word.is_empty() || has_suffix(&found, word));
+            assert!(found.ends_with(word));
         }
     }
 }

@@ -12,47 +12,43 @@ use super::write::{LabelWriter, label_name};
 
 type Labels = [(Text, Value)];
 
+/// Names of labels that samples need for themselves.
+type Names = &'static [&'static str];
+
 /// The label sets of `metric` as a reader understands them, in the order of its series.
-pub(super) fn label_sets(metric: &Metric) -> Vec<Vec<u8>> {
-    let reserved = reserved(metric);
-    let read = |labels: &Labels| {
-        let mut out = Vec::new();
-        let mut labels: Vec<_> = labels
-            .iter()
-            .filter(|(_, value)| !is_empty(value))
-            .cloned()
-            .collect();
-        // The order of names that changed may have changed as well.
-        labels.sort_by_cached_key(|(name, _)| label_name(name, reserved));
-        reserved
-            .map_or_else(LabelWriter::default, LabelWriter::reserving)
-            .push(&mut out, &labels);
-        out
-    };
-    each(metric, |all| all.map(read).collect())
+pub(in crate::encode) fn label_sets(metric: &Metric, reserved: Names) -> Vec<Vec<u8>> {
+    each(metric, |all| {
+        all.map(|labels| label_set(labels, reserved)).collect()
+    })
 }
 
-/// The label that samples of `metric` need for themselves.
-const fn reserved(metric: &Metric) -> Option<&'static str> {
-    match metric.data {
-        Data::Histogram(_) => Some("le"),
-        Data::Counter(_) | Data::UpDownCounter(_) | Data::Gauge(_) => None,
-    }
+/// One label set as a reader understands it.
+pub(in crate::encode) fn label_set(labels: &Labels, reserved: Names) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut labels: Vec<_> = labels
+        .iter()
+        .filter(|(_, value)| !is_empty(value))
+        .cloned()
+        .collect();
+    // The order of names that changed may have changed as well.
+    labels.sort_by_cached_key(|(name, _)| label_name(name, reserved));
+    LabelWriter::reserving(reserved).push(&mut out, &labels);
+    out
 }
 
 /// The series of `metric`, by their place, that a reader would take for one before them.
-pub(super) fn of(metric: &Metric) -> HashSet<usize> {
-    if !each(metric, |all| may_have_any(all, reserved(metric))) {
+pub(in crate::encode) fn of(metric: &Metric, reserved: Names) -> HashSet<usize> {
+    if !each(metric, |all| may_have_any(all, reserved)) {
         return HashSet::new();
     }
     let mut shown = HashSet::new();
-    let sets = label_sets(metric).into_iter().enumerate();
+    let sets = label_sets(metric, reserved).into_iter().enumerate();
     sets.filter_map(|(place, set)| (!shown.insert(set)).then_some(place))
         .collect()
 }
 
 /// What is quick to see of the label sets: all of one metric tend to have the same names, and then none are alike.
-fn may_have_any(all: &mut dyn Iterator<Item = &Labels>, reserved: Option<&str>) -> bool {
+fn may_have_any(all: &mut dyn Iterator<Item = &Labels>, reserved: Names) -> bool {
     let mut lists: HashMap<Vec<Vec<u8>>, &Labels> = HashMap::new();
     let mut last: Option<&Labels> = None;
     for labels in all {
@@ -83,7 +79,8 @@ fn has_names_of(labels: &Labels, others: &Labels) -> bool {
     labels.len() == others.len() && pairs.all(|((name, _), (other, _))| name == other)
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a label of this value is not there to Prometheus.
+pub(in crate::encode) fn is_empty(value: &Value) -> bool {
     matches!(value, Value::Str(text) if text.is_empty())
 }
 

@@ -9,7 +9,7 @@ use radiosonde_core::{
 
 /// Appends `name` as Prometheus allows it: anything else than letters, digits, `_` and `:` becomes `_`, and a digit in
 /// front gets one.
-pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
+pub(in crate::encode) fn push_name(out: &mut Vec<u8>, name: &str) {
     push_allowed(out, name, |byte| {
         byte.is_ascii_alphanumeric() || byte == b':'
     });
@@ -30,7 +30,7 @@ fn push_allowed(out: &mut Vec<u8>, name: &str, is_allowed: fn(u8) -> bool) {
 }
 
 /// Appends text of a `# HELP` line.
-pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
+pub(in crate::encode) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
     for &byte in text.as_bytes() {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -42,7 +42,7 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
 }
 
 /// Appends the text of a label's value.
-pub(super) fn push_label_value(out: &mut Vec<u8>, text: &str) {
+pub(in crate::encode) fn push_label_value(out: &mut Vec<u8>, text: &str) {
     // Without an early end, which costs more than it saves on texts as short as these.
     let special = text.bytes().fold(0, |found, byte| {
         found | u8::from(matches!(byte, b'\\' | b'"' | b'\n'))
@@ -65,9 +65,9 @@ fn push_value(out: &mut Vec<u8>, value: &Value) {
 
 /// Writes label sets. Series of a metric tend to have the same label names, so these are turned into Prometheus' once.
 #[derive(Default)]
-pub(super) struct LabelWriter {
-    /// A name that samples of the family need for themselves.
-    reserved: Option<&'static str>,
+pub(in crate::encode) struct LabelWriter {
+    /// Names that samples of the family need for themselves.
+    reserved: &'static [&'static str],
     /// The names of the last set and what stands before their values: `,name="`.
     names: Vec<(Text, Vec<u8>)>,
     /// Two of the names are the same to Prometheus.
@@ -75,16 +75,16 @@ pub(super) struct LabelWriter {
 }
 
 impl LabelWriter {
-    /// A writer that shows a label named `reserved` as `exported_` and that name.
-    pub(super) fn reserving(reserved: &'static str) -> Self {
+    /// A writer that shows a label whose name is among `reserved` as `exported_` and that name.
+    pub(in crate::encode) fn reserving(reserved: &'static [&'static str]) -> Self {
         Self {
-            reserved: Some(reserved),
+            reserved,
             ..Self::default()
         }
     }
 
     /// Appends `{a="1",b="2"}`, or nothing without labels.
-    pub(super) fn push(&mut self, out: &mut Vec<u8>, labels: &[(Text, Value)]) {
+    pub(in crate::encode) fn push(&mut self, out: &mut Vec<u8>, labels: &[(Text, Value)]) {
         if labels.is_empty() {
             return;
         }
@@ -135,14 +135,14 @@ impl LabelWriter {
     }
 }
 
-pub(super) fn label_name(name: &str, reserved: Option<&str>) -> Vec<u8> {
+pub(in crate::encode) fn label_name(name: &str, reserved: &[&str]) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len() + 9);
     push_label_name(&mut out, name);
     // Names that begin so are Prometheus' own, and one of them makes it refuse the whole page.
     if out.starts_with(b"__") {
         out.splice(..0, *b"key");
     }
-    if reserved.is_some_and(|reserved| out == reserved.as_bytes()) {
+    if reserved.iter().any(|reserved| out == reserved.as_bytes()) {
         out.splice(..0, *b"exported_");
     }
     out
@@ -150,7 +150,7 @@ pub(super) fn label_name(name: &str, reserved: Option<&str>) -> Vec<u8> {
 
 /// Labels whose names become the same are one label with both values between semicolons (OpenTelemetry specification,
 /// Prometheus and OpenMetrics compatibility: Metric Attributes).
-fn joined(labels: &[(Text, Value)], reserved: Option<&str>) -> Vec<(Text, Value)> {
+pub(in crate::encode) fn joined(labels: &[(Text, Value)], reserved: &[&str]) -> Vec<(Text, Value)> {
     let mut joined: Vec<(Vec<u8>, String)> = Vec::new();
     for (name, value) in labels {
         let shown = label_name(name, reserved);
@@ -172,7 +172,7 @@ fn joined(labels: &[(Text, Value)], reserved: Option<&str>) -> Vec<(Text, Value)
 }
 
 /// Appends a whole number that may be negative.
-pub(super) fn i64(out: &mut Vec<u8>, value: i64) {
+pub(in crate::encode) fn i64(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
         out.push(b'-');
     }
@@ -180,7 +180,7 @@ pub(super) fn i64(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a whole number.
-pub(super) fn u64(out: &mut Vec<u8>, mut value: u64) {
+pub(in crate::encode) fn u64(out: &mut Vec<u8>, mut value: u64) {
     // The longest has 20 digits.
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -196,7 +196,7 @@ pub(super) fn u64(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a number: whole ones as such, very large and small ones with an exponent.
-pub(super) fn float(out: &mut Vec<u8>, value: f64) {
+pub(in crate::encode) fn float(out: &mut Vec<u8>, value: f64) {
     const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
     let size = value.abs();
     let written = if value.is_nan() {
@@ -219,7 +219,7 @@ pub(super) fn float(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends a bucket's bound. OpenMetrics writes whole ones with `.0` so that every writer gives the same text.
-pub(super) fn bound(out: &mut Vec<u8>, bound: f64, times: f64, is_open: bool) {
+pub(in crate::encode) fn bound(out: &mut Vec<u8>, bound: f64, times: f64, is_open: bool) {
     let start = out.len();
     float(out, scaled(bound, times));
     let is_whole = out[start..]
@@ -231,7 +231,7 @@ pub(super) fn bound(out: &mut Vec<u8>, bound: f64, times: f64, is_open: bool) {
 }
 
 /// The product to 15 significant digits, so that 0.07 s is 70 ms and not 70.00000000000001.
-pub(super) fn scaled(value: f64, times: f64) -> f64 {
+pub(in crate::encode) fn scaled(value: f64, times: f64) -> f64 {
     if super::is_one(times) || value.is_infinite() {
         return value;
     }
@@ -240,7 +240,7 @@ pub(super) fn scaled(value: f64, times: f64) -> f64 {
 }
 
 /// Appends an exemplar: ` # {trace_id="…",span_id="…"} 0.054 1520879607.789`.
-pub(super) fn exemplar(out: &mut Vec<u8>, exemplar: &Exemplar, times: f64) {
+pub(in crate::encode) fn exemplar(out: &mut Vec<u8>, exemplar: &Exemplar, times: f64) {
     out.extend_from_slice(b" # {trace_id=\"");
     hex(out, &exemplar.trace_id.to_bytes());
     out.extend_from_slice(b"\",span_id=\"");
@@ -256,7 +256,7 @@ pub(super) fn exemplar(out: &mut Vec<u8>, exemplar: &Exemplar, times: f64) {
     }
 }
 
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(in crate::encode) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for &byte in bytes {
         out.push(DIGITS[usize::from(byte >> 4)]);
@@ -283,7 +283,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| (Text::Borrowed(*name), value.clone()))
                 .collect();
-            text(|out| LabelWriter::reserving("le").push(out, &pairs))
+            text(|out| LabelWriter::reserving(&["le"]).push(out, &pairs))
         };
         assert_eq!(written(&[]), "");
         assert_eq!(

@@ -16,6 +16,16 @@ pub enum DestinationError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A setting cannot be used.
+    #[error("{destination} {setting}: {reason}")]
+    Setting {
+        /// The kind of destination, such as `Datadog`.
+        destination: &'static str,
+        /// The setting, such as `api_key`.
+        setting: &'static str,
+        /// What is wrong with it and what to write instead, without secrets.
+        reason: String,
+    },
     /// A header's name or value cannot be sent.
     #[error("header {name}: names and values are visible ASCII without line breaks")]
     Header {

@@ -9,7 +9,9 @@ use std::{
 
 use ureq::{
     Agent, Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+    },
     tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig},
 };
 
@@ -79,7 +81,18 @@ impl Client {
         headers: &[(HeaderName, HeaderValue)],
         body: &[u8],
     ) -> Result<Answer, String> {
-        let mut request = Request::post(url.clone());
+        self.send(Method::POST, url, headers, body)
+    }
+
+    /// The same by any method.
+    pub(in crate::exporter) fn send(
+        &self,
+        method: Method,
+        url: &Uri,
+        headers: &[(HeaderName, HeaderValue)],
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        let mut request = Request::builder().method(method).uri(url.clone());
         for (name, value) in headers.iter().chain(&self.headers) {
             request = request.header(name, value);
         }

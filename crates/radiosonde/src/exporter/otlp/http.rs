@@ -1,4 +1,4 @@
-//! OTLP over HTTP: protobuf by POST (OpenTelemetry protocol specification, OTLP/HTTP).
+//! OTLP over HTTP: protobuf or JSON by POST (OpenTelemetry protocol specification, OTLP/HTTP).
 
 use ureq::http::{HeaderValue, StatusCode, Uri, header};
 
@@ -15,14 +15,26 @@ use crate::{
     },
 };
 
+/// How bodies are written, and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Protobuf,
+    Json,
+}
+
 pub(super) struct Http {
     client: Client,
+    encoding: Encoding,
     /// By [`Signal`], in the order of [`Signal::ALL`].
     urls: [Uri; 3],
 }
 
 impl Http {
-    pub(super) fn new(config: &OtlpConfig, target: &Target) -> Result<Self, DestinationError> {
+    pub(super) fn new(
+        config: &OtlpConfig,
+        target: &Target,
+        encoding: Encoding,
+    ) -> Result<Self, DestinationError> {
         let url = |signal: Signal| {
             if target.is_own {
                 return uri(DESTINATION, &target.endpoint);
@@ -33,6 +45,7 @@ impl Http {
         let [traces, logs, metrics] = Signal::ALL;
         Ok(Self {
             client: Client::new(&config.reach(), &target.endpoint)?,
+            encoding,
             urls: [url(traces)?, url(logs)?, url(metrics)?],
         })
     }
@@ -45,26 +58,35 @@ impl Transport for Http {
                 reason: "written by a newer version".to_owned(),
             };
         };
-        let protobuf = HeaderValue::from_static("application/x-protobuf");
-        let mut headers = vec![(header::CONTENT_TYPE, protobuf)];
+        let content_type = HeaderValue::from_static(match self.encoding {
+            Encoding::Protobuf => "application/x-protobuf",
+            Encoding::Json => "application/json",
+        });
+        let mut headers = vec![(header::CONTENT_TYPE, content_type)];
         if payload.tag & GZIP != 0 {
             headers.push((header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
         }
         let url = &self.urls[signal as usize - 1];
         match self.client.post(url, &headers, &payload.body) {
-            Ok(answer) => outcome(&answer),
+            Ok(answer) => outcome(&answer, self.encoding),
             Err(reason) => Outcome::Unreachable { reason },
         }
     }
 }
 
-fn outcome(answer: &Answer) -> Outcome {
+fn outcome(answer: &Answer, encoding: Encoding) -> Outcome {
     let status = answer.status;
     if status.is_success() {
-        return response::success(&answer.body, answer.is_whole);
+        return match encoding {
+            Encoding::Protobuf => response::success(&answer.body, answer.is_whole),
+            Encoding::Json => response::json_success(&answer.body),
+        };
     }
     let mut reason = format!("HTTP {status}");
-    let message = response::error_message(&answer.body);
+    let message = match encoding {
+        Encoding::Protobuf => response::error_message(&answer.body),
+        Encoding::Json => response::json_error_message(&answer.body),
+    };
     if !message.is_empty() {
         reason = format!("{reason}: {message}");
     }

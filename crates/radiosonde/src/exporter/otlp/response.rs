@@ -48,6 +48,46 @@ pub(super) fn success(body: &[u8], is_whole: bool) -> Outcome {
     }
 }
 
+/// What the body of a success says to a request in JSON.
+pub(super) fn json_success(body: &[u8]) -> Outcome {
+    /// 64-bit numbers are text, and taken as numbers too.
+    fn number(value: &serde_json::Value) -> u64 {
+        let text = value.as_str().and_then(|text| text.parse().ok());
+        text.or_else(|| value.as_u64()).unwrap_or(0)
+    }
+    let Ok(read) = serde_json::from_slice::<serde_json::Value>(body) else {
+        // Protobuf, or nothing: an answer in the wrong encoding to a request that was understood.
+        return success(body, true);
+    };
+    let partial = &read["partialSuccess"];
+    let names = ["rejectedSpans", "rejectedLogRecords", "rejectedDataPoints"];
+    let rejected: u64 = names.iter().map(|name| number(&partial[*name])).sum();
+    let reason = text(
+        partial["errorMessage"]
+            .as_str()
+            .unwrap_or_default()
+            .as_bytes(),
+    );
+    match rejected {
+        0 if reason.is_empty() => Outcome::Delivered,
+        _ => Outcome::Partial {
+            rejected,
+            reason: if reason.is_empty() {
+                "no reason given".to_owned()
+            } else {
+                reason
+            },
+        },
+    }
+}
+
+/// The message of an error's body in JSON, else the body itself.
+pub(super) fn json_error_message(body: &[u8]) -> String {
+    let read = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let message = read.as_ref().and_then(|read| read["message"].as_str());
+    message.map_or_else(|| text(body), |message| text(message.as_bytes()))
+}
+
 /// `partial_success` (field 1): rejected records (1) and error message (2). `None` when this is not a message.
 fn partial_success(body: &[u8]) -> Option<(u64, String)> {
     let (mut rejected, mut message) = (0, String::new());

@@ -204,7 +204,7 @@ struct Side {
 }
 
 /// The distribution that a row has as JSON; `None` where it is no histogram.
-pub(in crate::api) fn distribution(json: &str) -> Option<Distribution> {
+pub(crate) fn distribution(json: &str) -> Option<Distribution> {
     if json.is_empty() {
         return None;
     }

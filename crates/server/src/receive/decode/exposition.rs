@@ -21,6 +21,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use radiosonde_store::Rows;
 
+pub(super) use self::family::unit_of;
 use self::{
     family::{Family, Type},
     line::{Line, Sample},

@@ -6,6 +6,7 @@
 
 mod logs;
 mod metrics;
+pub(super) mod plain;
 mod profiles;
 pub(super) mod scalars;
 mod traces;

@@ -20,6 +20,8 @@ use super::{
     wire::{Field, Malformed, Reader},
 };
 
+const NS_PER_S: u64 = 1_000_000_000;
+
 /// Reads an `Export*ServiceRequest` into `sink`.
 pub(super) fn read(signal: Signal, request: &[u8], sink: &mut Sink) -> Result<(), Unreadable> {
     match signal {
@@ -72,21 +74,22 @@ fn items_with<'a>(
 }
 
 /// The messages in one field of a message.
-struct Messages<'a> {
+pub(super) struct Messages<'a> {
     fields: Reader<'a>,
     number: u32,
 }
 
 impl<'a> Messages<'a> {
-    const fn new(message: &'a [u8], number: u32) -> Self {
+    pub(super) const fn new(message: &'a [u8], number: u32) -> Self {
         Self {
             fields: Reader::new(message),
             number,
         }
     }
 
+    /// The next one.
     #[inline]
-    fn next(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+    pub(super) fn next(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         while let Some((number, field)) = self.fields.field()? {
             if let Field::Bytes(message) = field
                 && number == self.number
@@ -95,6 +98,15 @@ impl<'a> Messages<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The last one, which stands where only one should be there.
+    pub(super) fn last(mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        let mut last = None;
+        while let Some(message) = self.next()? {
+            last = Some(message);
+        }
+        Ok(last)
     }
 }
 
@@ -208,6 +220,14 @@ impl<'a> AnyValue<'a> {
         }
         Ok(())
     }
+}
+
+/// `google.protobuf.Timestamp` or `Duration`, `{seconds=1, nanos=2}`, in nanoseconds; what is less than zero is zero.
+pub(super) fn nanoseconds(message: &[u8]) -> Result<u64, Malformed> {
+    let [seconds, nanoseconds] = numbers(message, [1, 2])?;
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    let of_seconds = part(seconds).saturating_mul(NS_PER_S);
+    Ok(of_seconds.saturating_add(part(nanoseconds)))
 }
 
 /// The numbers in these fields of a message.

@@ -33,6 +33,12 @@ pub(crate) enum Reason {
     End,
     /// More series than a rule can add up.
     Series,
+    /// A native histogram whose spans and counts do not belong together.
+    Spans,
+    /// An exemplar whose series has no reading.
+    Exemplar,
+    /// What is no message of syslog.
+    Syslog,
 }
 
 impl Reason {
@@ -55,6 +61,9 @@ impl Reason {
             Self::Line => "a line is no sample",
             Self::End => "it does not end with `# EOF`, so some of it is missing",
             Self::Series => "rules of metrics add up 200000 series already",
+            Self::Spans => "its buckets' spans, counts and schema do not belong together",
+            Self::Exemplar => "its series has no sample in the request",
+            Self::Syslog => "a message does not begin as syslog's do",
         }
     }
 
@@ -76,6 +85,13 @@ impl Reason {
                 "write `name{label=\"value\"} 1` as Prometheus' text format or OpenMetrics have it"
             }
             Self::Series => "leave the label out where it is sent (`sonde cardinality` says how)",
+            Self::Spans => {
+                "send a count for each bucket of each span, rising, of a schema that there is"
+            }
+            Self::Exemplar => "send an exemplar together with a sample of its series",
+            Self::Syslog => {
+                "send `<13>1 2027-01-15T08:00:00Z host app - - - text`, or `<13>Jan 15 08:00:00 host app: text`"
+            }
             Self::End => "let the target write all of it, or answer with Prometheus' text format",
         }
     }

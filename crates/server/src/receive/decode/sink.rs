@@ -15,6 +15,8 @@ use super::{
     Encoding, Signal,
     attributes::{Attributes, Source, find_text},
     names::TRACE_STATE,
+    place,
+    remote_write::Written,
     rules::{Ruled, Rules},
     wire::Malformed,
 };
@@ -114,6 +116,8 @@ pub(crate) struct Counts {
     pub(crate) samples: u64,
     /// Profiles that were kept, which is no table.
     pub(crate) profiles: u64,
+    /// What remote write asks to be told.
+    pub(crate) written: Written,
 }
 
 /// Items that were not kept.
@@ -189,37 +193,9 @@ impl Sink {
     pub(super) fn reject(&mut self, reason: Reason) {
         self.rejected.items += 1;
         if self.rejected.first.is_none() {
-            self.rejected.first = Some((reason, self.place()));
+            let place = place::of(self.encoding, self.signal, self.at);
+            self.rejected.first = Some((reason, place));
         }
-    }
-
-    fn place(&self) -> String {
-        let [resource, scope, item, point] = self.at;
-        let mut place = String::new();
-        // Writing to a string does not fail.
-        let _ = match self.signal {
-            _ if self.encoding == Encoding::Zipkin => write!(place, "[{item}]"),
-            _ if self.encoding == Encoding::Pprof => write!(place, "sample_type[{item}]"),
-            _ if self.encoding == Encoding::Folded => write!(place, "line {}", item + 1),
-            _ if self.encoding == Encoding::Exposition => write!(place, "line {item}"),
-            Signal::Traces => write!(
-                place,
-                "resource_spans[{resource}].scope_spans[{scope}].spans[{item}]"
-            ),
-            Signal::Logs => write!(
-                place,
-                "resource_logs[{resource}].scope_logs[{scope}].log_records[{item}]"
-            ),
-            Signal::Metrics => write!(
-                place,
-                "resource_metrics[{resource}].scope_metrics[{scope}].metrics[{item}].data_points[{point}]"
-            ),
-            Signal::Profiles => write!(
-                place,
-                "resource_profiles[{resource}].scope_profiles[{scope}].profiles[{item}]"
-            ),
-        };
-        place
     }
 
     /// Makes room for a row with so many bytes of text.
@@ -238,6 +214,16 @@ impl Sink {
             return Err(Unreadable::TooMuch("its records take more than 256 MiB"));
         }
         Ok(())
+    }
+
+    /// How many readings were kept.
+    pub(super) const fn points(&self) -> u64 {
+        self.counts.points
+    }
+
+    /// What remote write is told.
+    pub(super) const fn written(&mut self) -> &mut Written {
+        &mut self.counts.written
     }
 
     /// When the request came.

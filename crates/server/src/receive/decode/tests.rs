@@ -28,8 +28,10 @@ use radiosonde_store::{
 use tempfile::TempDir;
 
 use super::{
-    Counts, DEPTH_MAX, Encoding, Rejected, Signal, Told, Unreadable,
+    Counts, DEPTH_MAX, Encoding, Rejected, Signal, Told, Unreadable, datadog, jaeger, loki,
+    remote_write,
     sink::{ROWS_MAX, Reason},
+    syslog,
 };
 
 mod any;
@@ -55,21 +57,24 @@ fn decode(
 }
 
 /// When requests arrive: 2027-01-15T08:00:00Z.
-const NOW: i64 = 1_800_000_000_000_000_000;
+pub(super) const NOW: i64 = 1_800_000_000_000_000_000;
 const TRACE: [u8; 16] = [0xab; 16];
 const SPAN: [u8; 8] = [0xcd; 8];
 
 /// A store that has what a request became.
-struct Kept {
+pub(super) struct Kept {
     store: Store,
-    counts: Counts,
-    rejected: Rejected,
+    pub(super) counts: Counts,
+    pub(super) rejected: Rejected,
     _folder: TempDir,
 }
 
 impl Kept {
-    fn new(signal: Signal, encoding: Encoding, request: &[u8]) -> Self {
-        let (rows, counts, rejected) = decode(signal, encoding, request, NOW).unwrap();
+    pub(super) fn new(signal: Signal, encoding: Encoding, request: &[u8]) -> Self {
+        Self::of(decode(signal, encoding, request, NOW).unwrap())
+    }
+
+    pub(super) fn of((rows, counts, rejected): (Rows, Counts, Rejected)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(Config::new(folder.path())).unwrap();
         store.append(rows).unwrap();
@@ -82,7 +87,7 @@ impl Kept {
     }
 
     /// The answer to a statement, a line for each row.
-    fn ask(&self, statement: &str) -> String {
+    pub(super) fn ask(&self, statement: &str) -> String {
         let answer = self.store.sql(statement, Limits::default()).unwrap();
         let cell = |cell: &Cell| match cell {
             Cell::Null => "-".to_owned(),
@@ -102,22 +107,51 @@ impl Kept {
     }
 }
 
+/// Every form in which a request may be.
+const ENCODINGS: [Encoding; 16] = [
+    Encoding::Protobuf,
+    Encoding::Json,
+    Encoding::Zipkin,
+    Encoding::Pprof,
+    Encoding::Folded,
+    Encoding::Jaeger(jaeger::Form::Thrift),
+    Encoding::Jaeger(jaeger::Form::Protobuf),
+    Encoding::Datadog(datadog::Form::Traces),
+    Encoding::Datadog(datadog::Form::TracesByTable),
+    Encoding::Datadog(datadog::Form::Series),
+    Encoding::Datadog(datadog::Form::SeriesProtobuf),
+    Encoding::Datadog(datadog::Form::Logs),
+    Encoding::Loki(loki::Form::Json),
+    Encoding::Loki(loki::Form::Protobuf),
+    Encoding::RemoteWrite(remote_write::Form::One),
+    Encoding::RemoteWrite(remote_write::Form::Two),
+];
+
 /// Reads a request in every way that there is: whatever it is, it has an answer.
 fn check(request: &[u8]) {
-    let encodings = [
-        Encoding::Protobuf,
-        Encoding::Json,
-        Encoding::Zipkin,
-        Encoding::Pprof,
-        Encoding::Folded,
-    ];
-    for encoding in encodings {
-        for signal in Signal::ALL {
-            if let Ok((rows, counts, rejected)) = decode(signal, encoding, request, NOW) {
-                let all = counts.spans + counts.logs + counts.points + counts.samples;
-                assert_eq!(rows.len() as u64, all);
-                assert_eq!(rejected.items == 0, rejected.first.is_none());
-            }
+    ENCODINGS
+        .iter()
+        .for_each(|encoding| check_as(*encoding, request));
+    let mut batch = syslog::Batch::new(NOW);
+    let is_message = batch.take(request, NOW).unwrap();
+    let (rows, counts, rejected) = batch.finish();
+    assert_eq!(
+        (rows.len() as u64, counts.logs),
+        (u64::from(is_message), u64::from(is_message))
+    );
+    assert_eq!(rejected.items, u64::from(!is_message));
+    let _ = syslog::frame::first(request);
+}
+
+fn check_as(encoding: Encoding, request: &[u8]) {
+    // Only OTLP's forms are read by signal.
+    let is_otlp = matches!(encoding, Encoding::Protobuf | Encoding::Json);
+    let signals = if is_otlp { 4 } else { 1 };
+    for signal in Signal::ALL.into_iter().take(signals) {
+        if let Ok((rows, counts, rejected)) = decode(signal, encoding, request, NOW) {
+            let all = counts.spans + counts.logs + counts.points + counts.samples;
+            assert_eq!(rows.len() as u64, all);
+            assert_eq!(rejected.items == 0, rejected.first.is_none());
         }
     }
 }
@@ -837,10 +871,28 @@ fn requests_that_end_anywhere_or_have_one_bit_wrong_are_answered() {
     );
 }
 
+/// A request that was cut anywhere, or of which a bit or a byte is wrong, is answered.
+pub(super) fn check_damaged(encoding: Encoding, request: &[u8]) {
+    assert!(decode(Signal::Traces, encoding, request, NOW).is_ok());
+    for at in 0..request.len() {
+        check_as(encoding, &request[..at]);
+        for wrong in (0..8)
+            .map(|bit| request[at] ^ 1 << bit)
+            .chain([0, 0x7f, 0xff])
+        {
+            let mut changed = request.to_vec();
+            changed[at] = wrong;
+            check_as(encoding, &changed);
+        }
+    }
+    let (head, tail) = request.split_at(request.len() / 2);
+    check_as(encoding, &[tail, head].concat());
+}
+
 /// The seeds of the fuzz targets, so that they neither rot nor wait for a fuzzer to find the obvious.
 #[test]
 fn fuzz_seeds() {
-    for target in ["otlp_protobuf", "otlp_json"] {
+    for target in ["otlp_protobuf", "otlp_json", "foreign"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../fuzz/seeds")
             .join(target);

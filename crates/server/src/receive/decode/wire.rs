@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
             1 => Field::Fixed64(u64::from_le_bytes(self.array()?)),
             2 => Field::Bytes(self.bytes()?),
             5 => Field::Fixed32(u32::from_le_bytes(self.array()?)),
-            3 | 4 => return Err(Malformed("it has a group, which OTLP does not have")),
+            3 | 4 => return Err(Malformed("it has a group, which proto3 does not have")),
             _ => return Err(Malformed("a field has a type that does not exist")),
         };
         match key >> 3 {
@@ -150,6 +150,11 @@ pub(crate) const fn zigzag(number: u64) -> i32 {
     (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }
 
+/// A `sint64`, likewise.
+pub(crate) const fn zigzag64(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
 /// Appends a varint.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
@@ -226,7 +231,7 @@ mod tests {
                 &[0x1a, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
                 "a field is longer than its message",
             ),
-            (&[0x0b, 0x0c], "it has a group, which OTLP does not have"),
+            (&[0x0b, 0x0c], "it has a group, which proto3 does not have"),
             (&[0x0e], "a field has a type that does not exist"),
             (&[0x00, 0x00], "a field has the number 0"),
             (

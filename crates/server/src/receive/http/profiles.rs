@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::{
     super::{
         Intake, answer,
+        body::Compression,
         decode::{Encoding, Signal, Told},
         refusal::{Kind, Refusal},
     },
@@ -77,7 +78,8 @@ async fn receive(
     let result = match told {
         Ok(told) => {
             let form = (Signal::Profiles, encoding, told);
-            take(&intake, &sender, form, &parts.headers, &mut body).await
+            let compression = Compression::of(&parts.headers);
+            take(&intake, &sender, form, compression, &mut body).await
         }
         Err(refusal) => Err(refusal),
     };

@@ -8,7 +8,7 @@ use crate::{
         value::{Problem, Setting, quoted},
         written::Written,
     },
-    exporter::file::{FileConfig, Format, Rotation},
+    exporter::file::{FileConfig, Files, Format, Rotation},
 };
 
 pub(super) fn plan(table: &mut Table) -> Option<Plan> {
@@ -23,7 +23,7 @@ pub(super) fn plan(table: &mut Table) -> Option<Plan> {
         file_bytes_max: table.take("file_bytes_max", || usual.file_bytes_max),
         ..usual.clone()
     };
-    directory.map(|_| Plan::File(Box::new(config)))
+    directory.map(|_| Plan::new(move || Files::open(&config)))
 }
 
 impl Setting for Rotation {

@@ -1,11 +1,11 @@
 use super::{Plan, Table};
-use crate::exporter::statsd::{Dialect, ENDPOINT_DEFAULT, StatsdConfig};
+use crate::exporter::statsd::{Dialect, ENDPOINT_DEFAULT, Statsd, StatsdConfig};
 
 /// Etsy's.
 pub(super) fn statsd(table: &mut Table) -> Option<Plan> {
     let mut config = StatsdConfig::new(Dialect::Statsd);
     common(table, &mut config);
-    Some(Plan::Statsd(Box::new(config)))
+    Some(Plan::new(move || Statsd::new(&config)))
 }
 
 /// Datadog's.
@@ -14,7 +14,7 @@ pub(super) fn dogstatsd(table: &mut Table) -> Option<Plan> {
     common(table, &mut config);
     config.tags = table.take("tags", Vec::new);
     config.events = table.take("events", || false);
-    Some(Plan::Statsd(Box::new(config)))
+    Some(Plan::new(move || Statsd::new(&config)))
 }
 
 fn common(table: &mut Table, config: &mut StatsdConfig) {

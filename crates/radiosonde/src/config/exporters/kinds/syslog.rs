@@ -1,6 +1,6 @@
 use super::{Plan, Table, sending};
 use crate::exporter::syslog::{
-    ENDPOINT_DEFAULT, Facility, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, SyslogConfig, TIMEOUT_DEFAULT,
+    self, ENDPOINT_DEFAULT, Facility, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, SyslogConfig, TIMEOUT_DEFAULT,
 };
 
 pub(super) fn plan(table: &mut Table) -> Option<Plan> {
@@ -33,5 +33,5 @@ pub(super) fn plan(table: &mut Table) -> Option<Plan> {
     config.timeout = table.take("timeout", || TIMEOUT_DEFAULT);
     (config.ca_certificate, config.client_certificate) = sending::certificates(table);
     config.spool = sending::spool(table);
-    Some(Plan::Syslog(Box::new(config)))
+    Some(Plan::new(move || syslog::start(&config)))
 }

@@ -358,7 +358,7 @@ fn push(list: &mut String, exemplar: &Exemplar<'_>) -> Result<(), Unreadable> {
 }
 
 /// The unit that a name ends with (OpenMetrics, "Units and base units"), as UCUM.
-fn unit_of(name: &str) -> &'static str {
+pub(in super::super) fn unit_of(name: &str) -> &'static str {
     let name = name.strip_suffix("_total").unwrap_or(name);
     let last = name.rsplit('_').next().unwrap_or(name);
     match ucum(last) {
