@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 mod documents;
+mod kafka;
 mod nats;
 mod nats_server;
 mod peers;

@@ -38,7 +38,9 @@ fn config(endpoint: impl Into<String>) -> NatsConfig {
 
 type Seen = Arc<Mutex<Vec<Published>>>;
 
-fn server(mut behave: impl FnMut(usize, &Published) -> Reply + Send + 'static) -> (NatsServer, Seen) {
+fn server(
+    mut behave: impl FnMut(usize, &Published) -> Reply + Send + 'static,
+) -> (NatsServer, Seen) {
     let seen = Seen::default();
     let also_seen = Arc::clone(&seen);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -53,7 +55,10 @@ fn server(mut behave: impl FnMut(usize, &Published) -> Reply + Send + 'static) -
 fn messages(all: &[Published]) -> Vec<String> {
     let message = |published: &Published| {
         let line: Value = serde_json::from_slice(&published.body).unwrap();
-        line["event"]["data"]["message"].as_str().unwrap().to_owned()
+        line["event"]["data"]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     all.iter().map(message).collect()
 }
@@ -73,16 +78,23 @@ fn each_record_is_a_message_with_an_identifier_on_the_subject_of_its_signal() {
     exporter.export(&batch).unwrap();
     deliver(&mut exporter);
     let all = seen.lock().unwrap().clone();
-    let (traces, logs): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|one| one.subject == "lab.engine.traces");
+    let (traces, logs): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|one| one.subject == "lab.engine.traces");
     assert_eq!(messages(&logs), ["one", "two"]);
     assert!(logs.iter().all(|one| one.subject == "lab.engine.logs"));
     assert!(logs.iter().all(|one| one.media_type == "application/json"));
     let span: Value = serde_json::from_slice(&traces[0].body).unwrap();
     assert_eq!(span["event"]["type"], "Span");
-    let ids: BTreeSet<_> = logs.iter().chain(&traces).map(|one| one.id.clone()).collect();
+    let ids: BTreeSet<_> = logs
+        .iter()
+        .chain(&traces)
+        .map(|one| one.id.clone())
+        .collect();
     assert_eq!(ids.len(), 3);
-    let secret = logs.iter().any(|one| one.body.windows(7).any(|part| part == b"hunter2"));
+    let secret = logs
+        .iter()
+        .any(|one| one.body.windows(7).any(|part| part == b"hunter2"));
     assert!(!secret);
 }
 
@@ -109,14 +121,15 @@ fn a_server_that_closes_in_between_gets_every_message_and_what_it_took_only_once
 fn what_is_refused_for_good_is_counted_and_the_rest_is_tried_again() {
     const FULL: &str = r#"{"error":{"code":503,"description":"maximum bytes exceeded"}}"#;
     const WRONG: &str = r#"{"error":{"code":400,"description":"message size exceeds maximum"}}"#;
-    let (server, seen) = server(|count, published| {
-        match messages(std::slice::from_ref(published))[0].as_str() {
-            "message 1" => Reply::Body(WRONG),
-            "message 2" if count < 8 => Reply::Body(FULL),
-            "message 3" if count < 8 => Reply::Nobody,
-            _ => TAKEN,
-        }
-    });
+    let (server, seen) =
+        server(
+            |count, published| match messages(std::slice::from_ref(published))[0].as_str() {
+                "message 1" => Reply::Body(WRONG),
+                "message 2" if count < 8 => Reply::Body(FULL),
+                "message 3" if count < 8 => Reply::Nobody,
+                _ => TAKEN,
+            },
+        );
     let lost = loss::total(Lost::Rejected);
     let mut exporter = nats::start(&config(format!("nats://{}", server.address))).unwrap();
     exporter.export(&logs(&numbered(4))).unwrap();
@@ -130,7 +143,10 @@ fn what_is_refused_for_good_is_counted_and_the_rest_is_tried_again() {
     }
     exporter.flush().unwrap();
     assert!(said.contains("message size exceeds maximum"), "{said}");
-    assert!(said.contains("2 of 4 records will be tried again"), "{said}");
+    assert!(
+        said.contains("2 of 4 records will be tried again"),
+        "{said}"
+    );
     assert_eq!(loss::total(Lost::Rejected) - lost, 1);
     let all = messages(&seen.lock().unwrap());
     let times = |message: &str| all.iter().filter(|one| *one == message).count();
@@ -208,7 +224,9 @@ fn otlp_has_metrics_too_and_json_has_none() {
 /// Speaks to a real server by hand: what it is asked, as text, and the body of the answer.
 fn ask(port: u16, subject: &str, body: &str) -> Option<Value> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .ok()?;
     let request = format!(
         "CONNECT {{\"verbose\":false}}\r\nSUB inbox 1\r\nPUB {subject} inbox {}\r\n{body}\r\nPING\r\n",
         body.len()
@@ -256,7 +274,10 @@ fn nats_server_keeps_every_message_once_through_a_restart() {
     let peer = real_server(&program, folder.path(), port);
     // Without a stream nobody takes them, and they wait.
     let error = exporter.flush().unwrap_err().to_string();
-    assert!(error.contains("no stream takes telemetry.logs") || error.contains("wait"), "{error}");
+    assert!(
+        error.contains("no stream takes telemetry.logs") || error.contains("wait"),
+        "{error}"
+    );
     let stream = r#"{"name":"TELEMETRY","subjects":["telemetry.>"],"storage":"file"}"#;
     let made = ask(port, "$JS.API.STREAM.CREATE.TELEMETRY", stream).unwrap();
     assert_eq!(made["error"], Value::Null, "{made}");

@@ -41,7 +41,10 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    pub fn start(listener: TcpListener, behave: impl FnMut(&Published) -> Reply + Send + 'static) -> Self {
+    pub fn start(
+        listener: TcpListener,
+        behave: impl FnMut(&Published) -> Reply + Send + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
         let behave: Arc<Mutex<Behave>> = Arc::new(Mutex::new(Box::new(behave)));
@@ -84,7 +87,10 @@ fn serve(mut stream: &TcpStream, behave: &Mutex<Behave>) {
     let mut line = String::new();
     let mut is_connected = false;
     while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-        let command = line.strip_suffix("\r\n").expect("a line ends with CR LF").to_owned();
+        let command = line
+            .strip_suffix("\r\n")
+            .expect("a line ends with CR LF")
+            .to_owned();
         line.clear();
         let mut words = command.split_ascii_whitespace();
         match words.next().unwrap_or_default() {

@@ -11,7 +11,11 @@ use crate::{
 };
 
 fn rsyslogd() -> Option<std::path::PathBuf> {
-    find("rsyslogd", "RSYSLOGD", "apt-get install rsyslog rsyslog-gnutls")
+    find(
+        "rsyslogd",
+        "RSYSLOGD",
+        "apt-get install rsyslog rsyslog-gnutls",
+    )
 }
 
 /// Starts one with `inputs` that writes every field it read to the file `out` in `folder`.
@@ -32,7 +36,10 @@ fn start(program: &Path, folder: &Path, global: &str, inputs: &str) -> Peer {
 
 fn lines(folder: &Path, count: usize) -> Vec<String> {
     let text = peers::read_until(&folder.join("out"), |text| text.lines().count() >= count);
-    text.replace('\u{feff}', "").lines().map(str::to_owned).collect()
+    text.replace('\u{feff}', "")
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 const EXPECTED: &str = "1|11|2025-12-31T23:59:59.123456Z|box|my_engine|42|engine::decode|\
@@ -100,8 +107,18 @@ fn rsyslog_reads_every_field_over_tls_and_knows_us_by_our_certificate() {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let path = |name: &str| folder.path().join(name);
     let issuer = authority(&path("ca.pem"));
-    identity(&issuer, "localhost", &path("server.pem"), &path("server.key"));
-    identity(&issuer, "engine.example", &path("client.pem"), &path("client.key"));
+    identity(
+        &issuer,
+        "localhost",
+        &path("server.pem"),
+        &path("server.key"),
+    );
+    identity(
+        &issuer,
+        "engine.example",
+        &path("client.pem"),
+        &path("client.key"),
+    );
     let global = format!(
         "DefaultNetstreamDriver=\"gtls\" DefaultNetstreamDriverCAFile=\"{}\" DefaultNetstreamDriverCertFile=\"{}\" DefaultNetstreamDriverKeyFile=\"{}\"",
         path("ca.pem").display(),
@@ -122,7 +139,10 @@ fn rsyslog_reads_every_field_over_tls_and_knows_us_by_our_certificate() {
     exporter.export(&logs(&["second"])).unwrap();
     deliver(&mut exporter);
     let read = lines(folder.path(), 2);
-    assert_eq!(read, ["first", "second"].map(|text| format!("{EXPECTED}{text}")));
+    assert_eq!(
+        read,
+        ["first", "second"].map(|text| format!("{EXPECTED}{text}"))
+    );
     // One whom we do not know gets nothing.
     let other = folder.path().join("other.pem");
     authority(&other);

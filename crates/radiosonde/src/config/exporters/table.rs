@@ -85,7 +85,10 @@ impl Table {
     /// Whether anything is said for `key`.
     #[cfg(feature = "brokers")]
     pub(super) fn says(&self, key: &str) -> bool {
-        self.raw.entries.iter().any(|(written, _)| same(written, key))
+        self.raw
+            .entries
+            .iter()
+            .any(|(written, _)| same(written, key))
     }
 
     /// What `key` says, which must be there; an error where it is not.

@@ -1,6 +1,7 @@
 use super::{Plan, Table, sending};
 use crate::exporter::syslog::{
-    self, ENDPOINT_DEFAULT, Facility, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, SyslogConfig, TIMEOUT_DEFAULT,
+    self, ENDPOINT_DEFAULT, Facility, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, SyslogConfig,
+    TIMEOUT_DEFAULT,
 };
 
 pub(super) fn plan(table: &mut Table) -> Option<Plan> {
