@@ -329,13 +329,8 @@ impl OneFile {
             bytes = size(&name);
         }
         let path = folder.join(name.to_string());
-        // Somebody else's file of that name is added to and never deleted.
-        if bytes.is_err() {
-            kept.add(&name.to_string())
-                .map_err(|source| unusable(&path, source))?;
-        }
         Ok(Self {
-            lines: Lines::open(&path)?,
+            lines: begin(&path, &name, bytes.is_ok(), kept)?,
             name,
             bytes: bytes.unwrap_or(0),
         })
@@ -351,7 +346,8 @@ impl OneFile {
     ) -> Result<(), ExportError> {
         let mut result = Ok(());
         let most = config.file_bytes_max;
-        if most > 0 && self.bytes > 0 && self.bytes + line.len() as u64 > most {
+        while most > 0 && self.bytes > 0 && self.bytes + line.len() as u64 > most && result.is_ok()
+        {
             result = self.next_part(folder, kept);
         }
         self.bytes += line.len() as u64;
@@ -367,14 +363,22 @@ impl OneFile {
         let mut name = self.name.clone();
         name.part += 1;
         let path = folder.join(name.to_string());
-        kept.add(&name.to_string())
-            .map_err(|source| unusable(&path, source))?;
-        let lines = Lines::open(&path)?;
+        let bytes = fs::metadata(&path).map(|found| found.len());
+        let lines = begin(&path, &name, bytes.is_ok(), kept)?;
         let closed = mem::replace(&mut self.lines, lines).close();
         self.name = name;
-        self.bytes = fs::metadata(&path).map_or(0, |found| found.len());
+        self.bytes = bytes.unwrap_or(0);
         closed
     }
+}
+
+/// Opens a file, which is ours unless it `was_there` and somebody else made it: that one is added to and never deleted.
+fn begin(path: &Path, name: &FileName, was_there: bool, kept: &Kept) -> Result<Lines, ExportError> {
+    if !was_there {
+        kept.add(&name.to_string())
+            .map_err(|source| unusable(path, source))?;
+    }
+    Lines::open(path)
 }
 
 fn unusable(path: &Path, source: io::Error) -> ExportError {

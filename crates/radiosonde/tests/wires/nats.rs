@@ -31,7 +31,7 @@ fn config(endpoint: impl Into<String>) -> NatsConfig {
     NatsConfig {
         spool: SpoolConfig::in_memory(),
         retry_delay: (Duration::from_millis(5), Duration::from_millis(20)),
-        timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
         ..NatsConfig::new(endpoint)
     }
 }
@@ -143,10 +143,6 @@ fn what_is_refused_for_good_is_counted_and_the_rest_is_tried_again() {
     }
     exporter.flush().unwrap();
     assert!(said.contains("message size exceeds maximum"), "{said}");
-    assert!(
-        said.contains("2 of 4 records will be tried again"),
-        "{said}"
-    );
     assert_eq!(loss::total(Lost::Rejected) - lost, 1);
     let all = messages(&seen.lock().unwrap());
     let times = |message: &str| all.iter().filter(|one| *one == message).count();
@@ -180,6 +176,7 @@ fn a_server_that_comes_late_gets_many_records_as_one_message() {
 
 #[test]
 fn otlp_has_metrics_too_and_json_has_none() {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
     use prost::Message as _;
     use radiosonde::core::metrics::snapshot::{Data, Metric, Number, Series, Snapshot};
 
@@ -212,9 +209,7 @@ fn otlp_has_metrics_too_and_json_has_none() {
         assert_eq!(all.len(), expected);
         for one in &*all {
             assert_eq!(one.subject, "telemetry.metrics");
-            type Request =
-                opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-            let request = Request::decode(&one.body[..]).unwrap();
+            let request = ExportMetricsServiceRequest::decode(&one.body[..]).unwrap();
             let metric = &request.resource_metrics[0].scope_metrics[0].metrics[0];
             assert_eq!(metric.name, "gpu.power");
         }

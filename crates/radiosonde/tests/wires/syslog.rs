@@ -89,7 +89,23 @@ fn each_record_is_a_datagram_of_rfc_5424() {
         })
         .collect();
     all.sort();
-    insta::assert_snapshot!(all.join("\n---\n").replace('\u{feff}', "<BOM>"), @"");
+    let header = "box my_engine 42";
+    let trace =
+        "[otel@32473 trace_id=\"00000000000000010000000000000002\" span_id=\"0000000000000003\"]";
+    let attributes = r#"[attributes@32473 quoted="a \"b\" \\c\]" token="[redacted\]"]"#;
+    let log =
+        format!("<155>1 2025-12-31T23:59:59.123456Z {header} engine::decode {trace}{attributes}");
+    let expected = [
+        log.clone(),
+        format!("{log} \u{feff}Füße\nfrieren"),
+        format!(
+            "<155>1 2025-12-31T23:59:59.124956Z {header} span {trace} \u{feff}decode took 1.5 ms failed: out of memory"
+        ),
+        format!(
+            "<156>1 1970-01-01T00:00:00.000000Z {header} test.evicted [attributes@32473 bytes=\"5\" why=\"room\"] \u{feff}Evicted"
+        ),
+    ];
+    assert_eq!(all, expected);
 }
 
 #[test]
