@@ -244,7 +244,8 @@ impl Files {
         Ok(())
     }
 
-    /// Writes a record to the file with everything and, unless `has_failed`, to that of its target.
+    /// Writes a record to the file with everything and to that of its target, which is not opened where something
+    /// `has_failed` before.
     fn record(&mut self, record: &RecordRef<'_>, has_failed: bool) -> Result<(), ExportError> {
         let mut line = mem::take(&mut self.line);
         line.clear();
@@ -253,9 +254,11 @@ impl Files {
             Encoder::Json(json) => json.line(record, &mut line),
         }
         let mut result = self.all.push(&line, &self.folder, &self.kept, &self.config);
-        if self.config.per_target && !has_failed {
+        if self.config.per_target {
             let name = name::of_target(target_of(record));
-            result = both(result, self.open_target(&name));
+            if !has_failed {
+                result = both(result, self.open_target(&name));
+            }
             if let Some(file) = self.targets.get_mut(&*name) {
                 let pushed = file.push(&line, &self.folder, &self.kept, &self.config);
                 result = both(result, pushed);
@@ -284,7 +287,7 @@ fn target_of<'a>(record: &RecordRef<'a>) -> &'a str {
     }
 }
 
-/// The first of two failures, with what was lost by both.
+/// The first of two failures, one by which something was lost before one by which nothing was, with what was lost by both.
 fn both(
     first: Result<(), ExportError>,
     second: Result<(), ExportError>,
@@ -304,7 +307,7 @@ fn both(
             mend,
             records: records + more,
         }),
-        (Ok(()), second) => second,
+        (Ok(()) | Err(ExportError::Noticed { .. }), second @ Err(_)) | (Ok(()), second) => second,
         (first, _) => first,
     }
 }

@@ -219,6 +219,36 @@ fn a_file_that_is_full_is_followed_by_another_part_of_the_day() {
 }
 
 #[test]
+fn of_too_many_targets_the_further_ones_are_in_the_file_with_everything_and_that_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = FileConfig {
+        rotation: Rotation::Daily,
+        ..FileConfig::new(folder.path())
+    };
+    DAY.set(20_000);
+    let mut files = open(&config, 0);
+    for index in 0..TARGETS_MAX {
+        files.open_target(&format!("target{index}")).unwrap();
+    }
+    let records = [
+        (metadata!("one_more"), "one"),
+        (metadata!("target7::inner"), "two"),
+    ];
+    let error = files.export(&batch(&records)).unwrap_err();
+    assert!(
+        error.to_string().contains("one_more and further ones"),
+        "{error}"
+    );
+    files.export(&batch(&records)).unwrap();
+    files.close().unwrap();
+    let tree_now = tree(folder.path());
+    assert!(tree_now.contains(&"all.2024-10-04.jsonl 4".to_owned()));
+    // Those that have a file are in it all the same.
+    assert!(tree_now.contains(&"target7.2024-10-04.jsonl 2".to_owned()));
+    assert_eq!(tree_now.len(), TARGETS_MAX + 1);
+}
+
+#[test]
 fn a_folder_that_may_not_be_written_is_told_with_a_mend() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
