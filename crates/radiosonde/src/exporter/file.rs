@@ -333,7 +333,7 @@ impl OneFile {
         }
         let path = folder.join(name.to_string());
         Ok(Self {
-            lines: begin(&path, &name, bytes.is_ok(), kept)?,
+            lines: open_lines(&path, &name, bytes.is_ok(), kept)?,
             name,
             bytes: bytes.unwrap_or(0),
         })
@@ -367,7 +367,7 @@ impl OneFile {
         name.part += 1;
         let path = folder.join(name.to_string());
         let bytes = fs::metadata(&path).map(|found| found.len());
-        let lines = begin(&path, &name, bytes.is_ok(), kept)?;
+        let lines = open_lines(&path, &name, bytes.is_ok(), kept)?;
         let closed = mem::replace(&mut self.lines, lines).close();
         self.name = name;
         self.bytes = bytes.unwrap_or(0);
@@ -376,7 +376,12 @@ impl OneFile {
 }
 
 /// Opens a file, which is ours unless it `was_there` and somebody else made it: that one is added to and never deleted.
-fn begin(path: &Path, name: &FileName, was_there: bool, kept: &Kept) -> Result<Lines, ExportError> {
+fn open_lines(
+    path: &Path,
+    name: &FileName,
+    was_there: bool,
+    kept: &Kept,
+) -> Result<Lines, ExportError> {
     if !was_there {
         kept.add(&name.to_string())
             .map_err(|source| unusable(path, source))?;
