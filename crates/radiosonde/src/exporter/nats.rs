@@ -25,7 +25,7 @@ use super::{
     Exporter,
     delivery::{
         Delivery, DestinationError, Outcome, Transport,
-        address::{shown, spool_name},
+        address::{host, shown, spool_name},
         signal_of,
     },
     messages::{Answer, Messages, Sent},
@@ -169,9 +169,14 @@ impl Wire {
             endpoint: config.shown(),
             reason,
         };
-        let read = |one: &str| one.trim().parse::<ServerAddr>();
-        let servers: Result<Vec<_>, _> = config.endpoint.split(',').map(read).collect();
-        let servers = servers.map_err(|_| invalid("write nats://host:4222 or tls://host:4222"))?;
+        let read = |one: &str| {
+            let rest = one.split_once("://").map_or(one, |(_, rest)| rest);
+            let server = one.trim().parse::<ServerAddr>().ok();
+            server.filter(|_| !host(rest.trim()).is_empty())
+        };
+        let servers: Option<Vec<_>> = config.endpoint.split(',').map(read).collect();
+        let servers =
+            servers.ok_or_else(|| invalid("write nats://host:4222 or tls://host:4222"))?;
         if !is_subject(&config.subject) {
             return Err(invalid(
                 "its subject is words of visible ASCII with dots between, and no * or >",

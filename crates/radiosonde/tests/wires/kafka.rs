@@ -9,7 +9,7 @@ use radiosonde::exporter::{
 };
 use rskafka::client::{ClientBuilder, partition::UnknownTopicHandling};
 
-use crate::records::{deliver, logs};
+use crate::records::{deliver, export, logs};
 
 #[test]
 #[ignore = "needs a broker: KAFKA_BROKER=host:9092, with the topic telemetry.logs"]
@@ -50,7 +50,7 @@ fn kafka_has_every_message() {
     let before = count();
     let mut exporter = kafka::start(&config).unwrap();
     let sent: Vec<String> = (0..100).map(|index| format!("message {index}")).collect();
-    exporter.export(&logs(&sent)).unwrap();
+    export(&mut exporter, &logs(&sent));
     deliver(&mut exporter);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(count() - before, 100);

@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::{
     nats_server::{NatsServer, Published, Reply, TAKEN},
     peers::{Peer, find, free_port},
-    records::{deliver, logs, parts, resource, span},
+    records::{deliver, export, logs, parts, resource, span},
 };
 
 fn config(endpoint: impl Into<String>) -> NatsConfig {
@@ -75,7 +75,7 @@ fn each_record_is_a_message_with_an_identifier_on_the_subject_of_its_signal() {
     let mut exporter = nats::start(&config).unwrap();
     let mut batch = logs(&["one", "two"]);
     batch.push_span(span(), &parts(&[]), 1_767_225_599_124_456_789);
-    exporter.export(&batch).unwrap();
+    export(&mut exporter, &batch);
     deliver(&mut exporter);
     let all = seen.lock().unwrap().clone();
     let (traces, logs): (Vec<_>, Vec<_>) = all
@@ -104,7 +104,7 @@ fn a_server_that_closes_in_between_gets_every_message_and_what_it_took_only_once
     let (server, seen) = server(|count, _| if count == 5 { Reply::Close } else { TAKEN });
     let mut exporter = nats::start(&config(format!("nats://{}", server.address))).unwrap();
     let sent = numbered(10);
-    exporter.export(&logs(&sent)).unwrap();
+    export(&mut exporter, &logs(&sent));
     deliver(&mut exporter);
     let all = seen.lock().unwrap().clone();
     let distinct: BTreeSet<String> = messages(&all).into_iter().collect();
@@ -132,7 +132,7 @@ fn what_is_refused_for_good_is_counted_and_the_rest_is_tried_again() {
         );
     let lost = loss::total(Lost::Rejected);
     let mut exporter = nats::start(&config(format!("nats://{}", server.address))).unwrap();
-    exporter.export(&logs(&numbered(4))).unwrap();
+    export(&mut exporter, &logs(&numbered(4)));
     let mut said = String::new();
     for _ in 0..3000 {
         match exporter.flush() {
@@ -158,7 +158,7 @@ fn a_server_that_comes_late_gets_many_records_as_one_message() {
     let mut config = config(format!("nats://{address}"));
     config.content = Content::Lines;
     let mut exporter = nats::start(&config).unwrap();
-    exporter.export(&logs(&numbered(3))).unwrap();
+    export(&mut exporter, &logs(&numbered(3)));
     let error = exporter.flush().unwrap_err().to_string();
     assert!(error.contains("3 records wait"), "{error}");
     let seen = Seen::default();
@@ -265,7 +265,7 @@ fn nats_server_keeps_every_message_once_through_a_restart() {
     };
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let mut exporter = nats::start(&config(format!("nats://127.0.0.1:{port}"))).unwrap();
-    exporter.export(&logs(&numbered(500))).unwrap();
+    export(&mut exporter, &logs(&numbered(500)));
     let peer = real_server(&program, folder.path(), port);
     // Without a stream nobody takes them, and they wait.
     let error = exporter.flush().unwrap_err().to_string();
@@ -278,7 +278,7 @@ fn nats_server_keeps_every_message_once_through_a_restart() {
     assert_eq!(made["error"], Value::Null, "{made}");
     deliver(&mut exporter);
     drop(peer);
-    exporter.export(&logs(&numbered(20))).unwrap();
+    export(&mut exporter, &logs(&numbered(20)));
     assert!(exporter.flush().is_err());
     let _peer = real_server(&program, folder.path(), port);
     deliver(&mut exporter);

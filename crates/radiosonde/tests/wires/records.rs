@@ -10,7 +10,7 @@ use radiosonde::{
         ids::{SpanId, TraceId},
         model::{Resource, Value},
     },
-    exporter::Exporter,
+    exporter::{ExportError, Exporter},
 };
 use tracing::{Metadata, callsite::Callsite as _};
 
@@ -37,7 +37,7 @@ macro_rules! callsite {
                 None,
                 None,
                 tracing::field::FieldSet::new(
-                    &["message"],
+                    &["message", "otel.status_code", "otel.status_message"],
                     tracing::callsite::Identifier(&CALLSITE),
                 ),
                 $kind,
@@ -84,6 +84,14 @@ pub fn logs<S: AsRef<str>>(messages: &[S]) -> Batch {
         batch.push_log(log(), Some(span()), &parts(&attributes));
     }
     batch
+}
+
+/// Exports; what the exporter says of an attempt before is no fault of this batch.
+pub fn export(exporter: &mut impl Exporter, batch: &Batch) {
+    match exporter.export(batch) {
+        Ok(()) | Err(ExportError::Noticed { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Flushes until everything is delivered.

@@ -6,7 +6,7 @@ use radiosonde::exporter::{Exporter as _, syslog};
 
 use crate::{
     peers::{self, Peer, find, free_port},
-    records::{deliver, logs},
+    records::{deliver, export, logs},
     syslog::config,
 };
 
@@ -58,18 +58,18 @@ fn rsyslog_reads_every_field_over_tcp_also_after_it_was_away() {
         "module(load=\"imtcp\") input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{port}\")"
     );
     let mut exporter = syslog::start(&config(format!("tcp://127.0.0.1:{port}"))).unwrap();
-    exporter.export(&logs(&["before it is there"])).unwrap();
+    export(&mut exporter, &logs(&["before it is there"]));
     let peer = start(&program, folder.path(), "", &inputs);
     deliver(&mut exporter);
     let long = format!("grün {}", "x".repeat(7000));
-    exporter.export(&logs(&[&*long, "second"])).unwrap();
+    export(&mut exporter, &logs(&[&*long, "second"]));
     deliver(&mut exporter);
     let read = lines(folder.path(), 3);
     assert_eq!(read[0], format!("{EXPECTED}before it is there"));
     assert_eq!(read[1], format!("{EXPECTED}{long}"));
     assert_eq!(read[2], format!("{EXPECTED}second"));
     drop(peer);
-    exporter.export(&logs(&["while it is away"])).unwrap();
+    export(&mut exporter, &logs(&["while it is away"]));
     let _ = exporter.flush();
     let _peer = start(&program, folder.path(), "", &inputs);
     deliver(&mut exporter);
@@ -92,7 +92,7 @@ fn rsyslog_reads_every_field_over_udp() {
     while !out.is_file() {
         sent += 1;
         assert!(sent < 3000, "rsyslog does not start");
-        exporter.export(&logs(&["datagram"])).unwrap();
+        export(&mut exporter, &logs(&["datagram"]));
         let _ = exporter.flush();
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
@@ -138,9 +138,9 @@ fn rsyslog_reads_every_field_over_tls_and_knows_us_by_our_certificate() {
     config.client_certificate = Some((path("client.pem"), path("client.key")));
     let mut exporter = syslog::start(&config).unwrap();
     let _peer = start(&program, folder.path(), &global, &inputs);
-    exporter.export(&logs(&["first"])).unwrap();
+    export(&mut exporter, &logs(&["first"]));
     deliver(&mut exporter);
-    exporter.export(&logs(&["second"])).unwrap();
+    export(&mut exporter, &logs(&["second"]));
     deliver(&mut exporter);
     let read = lines(folder.path(), 2);
     assert_eq!(
@@ -152,7 +152,7 @@ fn rsyslog_reads_every_field_over_tls_and_knows_us_by_our_certificate() {
     authority(&other);
     config.ca_certificate = Some(other);
     let mut exporter = syslog::start(&config).unwrap();
-    exporter.export(&logs(&["secret"])).unwrap();
+    export(&mut exporter, &logs(&["secret"]));
     let error = exporter.flush().unwrap_err().to_string();
     assert!(error.contains("1 records wait"), "{error}");
 }

@@ -34,7 +34,7 @@ fn events_are_datadogs_where_they_are_asked_for() {
     statsd.export(&batch).unwrap();
     let mut bytes = [0; 2000];
     let length = receiver.recv(&mut bytes).unwrap();
-    let expected = "_e{7,25}:Evicted|bytes=5 why=no | room\\n|d:1767225599|t:warning\
+    let expected = "_e{7,23}:Evicted|bytes=5 why=no | room\\n|d:1767225599|t:warning\
                     |#service:my engine,version:1.2,team:search,canary";
     assert_eq!(std::str::from_utf8(&bytes[..length]).unwrap(), expected);
 }

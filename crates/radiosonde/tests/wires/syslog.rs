@@ -16,7 +16,7 @@ use radiosonde::{
     },
 };
 
-use crate::records::{Evicted, deliver, logs, parts, resource, span};
+use crate::records::{Evicted, deliver, export, logs, parts, resource, span};
 
 pub fn config(endpoint: impl Into<String>) -> SyslogConfig {
     SyslogConfig {
@@ -79,7 +79,7 @@ fn each_record_is_a_datagram_of_rfc_5424() {
         ("otel.status_message", ValueRef::Str("out of memory")),
     ];
     batch.push_span(span(), &parts(&failed), 1_767_225_599_124_956_789);
-    exporter.export(&batch).unwrap();
+    export(&mut exporter, &batch);
     deliver(&mut exporter);
     let mut all: Vec<String> = (0..4)
         .map(|_| {
@@ -124,7 +124,7 @@ fn a_long_message_is_cut_between_letters_and_attributes_without_room_are_told() 
         ("large", ValueRef::Str(&long)),
     ];
     batch.push_log(crate::records::log(), None, &parts(&attributes));
-    exporter.export(&batch).unwrap();
+    export(&mut exporter, &batch);
     deliver(&mut exporter);
     let mut bytes = [0; 4096];
     let length = receiver.recv(&mut bytes).unwrap();
@@ -144,7 +144,7 @@ fn a_receiver_that_comes_late_and_goes_away_for_a_while_gets_everything_in_order
     drop(listener);
     let mut exporter = syslog::start(&config(format!("tcp://{address}"))).unwrap();
     let condition = exporter.condition().unwrap();
-    exporter.export(&logs(&["one", "two"])).unwrap();
+    export(&mut exporter, &logs(&["one", "two"]));
     let error = exporter.flush().unwrap_err().to_string();
     assert!(error.contains("2 records wait"), "{error}");
     assert!(condition().is_some());
@@ -156,7 +156,7 @@ fn a_receiver_that_comes_late_and_goes_away_for_a_while_gets_everything_in_order
     assert_eq!(text(&message(&mut stream).unwrap()), "two");
     // It ends in order, having read everything, and is away for a while.
     drop((stream, listener));
-    exporter.export(&logs(&["three"])).unwrap();
+    export(&mut exporter, &logs(&["three"]));
     assert!(exporter.flush().is_err());
     let listener = TcpListener::bind(address).unwrap();
     deliver(&mut exporter);
@@ -171,7 +171,7 @@ fn what_a_receiver_had_not_read_when_it_broke_off_is_sent_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
     let mut exporter = syslog::start(&config(endpoint)).unwrap();
-    exporter.export(&logs(&["one", "two"])).unwrap();
+    export(&mut exporter, &logs(&["one", "two"]));
     deliver(&mut exporter);
     let mut stream = accept(&listener);
     assert_eq!(text(&message(&mut stream).unwrap()), "one");
@@ -179,7 +179,7 @@ fn what_a_receiver_had_not_read_when_it_broke_off_is_sent_again() {
     let mut half = [0; 20];
     stream.read_exact(&mut half).unwrap();
     drop(stream);
-    exporter.export(&logs(&["three"])).unwrap();
+    export(&mut exporter, &logs(&["three"]));
     deliver(&mut exporter);
     let mut stream = accept(&listener);
     let read: Vec<String> = (0..3)
