@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use radiosonde::exporter::{
-    Exporter as _,
     kafka::{self, KafkaConfig},
     spool::SpoolConfig,
 };
