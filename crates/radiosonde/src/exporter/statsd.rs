@@ -5,6 +5,7 @@
 //! answers, so what is lost on the way is not known.
 
 use std::{
+    fmt::Write as _,
     io,
     net::{SocketAddr, ToSocketAddrs as _, UdpSocket},
     sync::Arc,
@@ -354,7 +355,8 @@ impl Statsd {
             if !text.is_empty() {
                 text.push(' ');
             }
-            text.push_str(&format!("{name}={value}"));
+            // Writing to a string does not fail.
+            let _ = write!(text, "{name}={value}");
         }
         let descriptor = event.descriptor();
         let kind = match descriptor.severity {

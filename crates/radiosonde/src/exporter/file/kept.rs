@@ -100,7 +100,7 @@ impl Kept {
                 return Ok(());
             }
             stay.extend(old.into_iter().filter(|name| !delete(&self.folder, name)));
-            let text: String = stay.iter().map(|name| format!("{name}\n")).collect();
+            let text: String = stay.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
             self.list.set_len(0)?;
             (&self.list).write_all(text.as_bytes())
         });

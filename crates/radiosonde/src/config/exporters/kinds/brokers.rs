@@ -28,7 +28,7 @@ pub(super) fn nats(table: &mut Table) -> Option<Plan> {
     (config.ca_certificate, config.client_certificate) = sending::certificates(table);
     config.timeout = table.take("timeout", || nats::TIMEOUT_DEFAULT);
     config.spool = sending::spool(table);
-    Some(Plan::new(move || nats::start(&config)))
+    Plan::new(move || nats::start(&config)).into()
 }
 
 /// Brokers that speak Kafka's protocol.
@@ -39,7 +39,7 @@ pub(super) fn kafka(table: &mut Table) -> Option<Plan> {
     (config.content, config.signals) = content(table);
     config.timeout = table.take("timeout", || kafka::TIMEOUT_DEFAULT);
     config.spool = sending::spool(table);
-    Some(Plan::new(move || kafka::start(&config)))
+    Plan::new(move || kafka::start(&config)).into()
 }
 
 /// What a message is, and which signals are sent so.

@@ -5,7 +5,7 @@ use crate::exporter::statsd::{Dialect, ENDPOINT_DEFAULT, Statsd, StatsdConfig};
 pub(super) fn statsd(table: &mut Table) -> Option<Plan> {
     let mut config = StatsdConfig::new(Dialect::Statsd);
     common(table, &mut config);
-    Some(Plan::new(move || Statsd::new(&config)))
+    Plan::new(move || Statsd::new(&config)).into()
 }
 
 /// Datadog's.
@@ -14,7 +14,7 @@ pub(super) fn dogstatsd(table: &mut Table) -> Option<Plan> {
     common(table, &mut config);
     config.tags = table.take("tags", Vec::new);
     config.events = table.take("events", || false);
-    Some(Plan::new(move || Statsd::new(&config)))
+    Plan::new(move || Statsd::new(&config)).into()
 }
 
 fn common(table: &mut Table, config: &mut StatsdConfig) {

@@ -34,5 +34,5 @@ pub(super) fn plan(table: &mut Table) -> Option<Plan> {
     config.timeout = table.take("timeout", || TIMEOUT_DEFAULT);
     (config.ca_certificate, config.client_certificate) = sending::certificates(table);
     config.spool = sending::spool(table);
-    Some(Plan::new(move || syslog::start(&config)))
+    Plan::new(move || syslog::start(&config)).into()
 }
