@@ -16,15 +16,25 @@ pub mod datadog;
 mod delivery;
 #[cfg(feature = "backends")]
 pub mod elasticsearch;
+pub mod file;
 #[cfg(feature = "backends")]
 pub mod grafana_cloud;
 pub mod json_lines;
+#[cfg(feature = "brokers")]
+pub mod kafka;
+mod lines;
 #[cfg(feature = "backends")]
 pub mod loki;
+#[cfg(feature = "brokers")]
+mod messages;
+#[cfg(feature = "brokers")]
+pub mod nats;
 #[cfg(feature = "otlp-http")]
 pub mod otlp;
 #[cfg(feature = "backends")]
 pub mod pushgateway;
+#[cfg(any(feature = "syslog", feature = "brokers"))]
+mod queued;
 #[cfg(feature = "backends")]
 pub mod remote_write;
 pub mod retry;
@@ -35,6 +45,9 @@ pub mod splunk;
 pub mod spool;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod statsd;
+#[cfg(feature = "syslog")]
+pub mod syslog;
 #[cfg(feature = "backends")]
 pub mod zipkin;
 

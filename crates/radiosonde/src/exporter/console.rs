@@ -5,7 +5,7 @@
 //! nothing for the moment is waited for (another program that has the same terminal may have made it one that says so);
 //! where a line is cut off all the same, the next one begins on a line of its own.
 
-mod human;
+pub(super) mod human;
 
 use std::{
     env,

@@ -2,6 +2,14 @@
 
 #[cfg(feature = "backends")]
 mod backends;
+#[cfg(feature = "brokers")]
+mod brokers;
+mod file;
+#[cfg(any(feature = "syslog", feature = "brokers", feature = "backends"))]
+mod sending;
+mod statsd;
+#[cfg(feature = "syslog")]
+mod syslog;
 
 use std::{fmt, sync::Arc};
 
@@ -66,6 +74,15 @@ static KINDS: &[Kind] = &[
     Kind::new("zipkin", &[], backends::zipkin),
     #[cfg(feature = "backends")]
     Kind::new("custom", &["json", "http"], backends::custom),
+    Kind::new("statsd", &[], statsd::statsd),
+    Kind::new("dogstatsd", &[], statsd::dogstatsd),
+    #[cfg(feature = "syslog")]
+    Kind::new("syslog", &[], syslog::plan),
+    Kind::new("file", &["files"], file::plan),
+    #[cfg(feature = "brokers")]
+    Kind::new("nats", &["jetstream"], brokers::nats),
+    #[cfg(feature = "brokers")]
+    Kind::new("kafka", &["redpanda"], brokers::kafka),
 ];
 
 /// Names of kinds that are there with another feature of the crate, and that feature.
@@ -90,6 +107,10 @@ static ELSEWHERE: &[(&str, &[&str])] = &[
             "custom",
         ],
     ),
+    #[cfg(not(feature = "syslog"))]
+    ("syslog", &["syslog"]),
+    #[cfg(not(feature = "brokers"))]
+    ("brokers", &["nats", "kafka"]),
 ];
 
 /// A destination that is ready to be opened.
@@ -150,18 +171,17 @@ pub(super) fn kind(table: &mut Table) -> Option<&'static Kind> {
 /// What everything that is sent to over a network has in common.
 #[cfg(feature = "backends")]
 mod connection {
-    use std::{path::PathBuf, time::Duration};
+    use std::time::Duration;
 
     use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-    use super::Table;
-    use crate::{
-        encode::otlp::Signal,
-        exporter::{
-            Batching,
-            backend::{BATCHING_DEFAULT, Connection, TIMEOUT_DEFAULT},
-            spool::SpoolConfig,
-        },
+    use super::{
+        Table,
+        sending::{certificates, signals, spool},
+    };
+    use crate::exporter::{
+        Batching,
+        backend::{BATCHING_DEFAULT, Connection, TIMEOUT_DEFAULT},
     };
 
     /// The keys that every destination over HTTP has.
@@ -179,14 +199,7 @@ mod connection {
         let basic = basic(table);
         connection.headers.extend(basic);
         connection.timeout = table.take("timeout", || TIMEOUT_DEFAULT);
-        connection.ca_certificate = table.take_some::<PathBuf>("certificate");
-        let certificate = table.take_some::<PathBuf>("client_certificate");
-        let key = table.take_some::<PathBuf>("client_key");
-        if certificate.is_some() != key.is_some() {
-            let mend = "write both client_certificate and client_key, or neither";
-            table.refuse("", "has one half of a certificate and key", mend);
-        }
-        connection.client_certificate = certificate.zip(key);
+        (connection.ca_certificate, connection.client_certificate) = certificates(table);
         connection.require_tls = table.take("require_tls", || false);
         connection.batching = Batching {
             records: usize::try_from(
@@ -200,46 +213,6 @@ mod connection {
             table.refuse("timeout", "is too short", "write 10ms or more");
         }
         endpoint.map(|_| connection)
-    }
-
-    /// Where what waits is kept.
-    pub(in crate::config::exporters) fn spool(table: &mut Table) -> SpoolConfig {
-        let mut spool = SpoolConfig::default();
-        let folder = table.take_some::<PathBuf>("spool_directory");
-        let bytes_max = table.take("spool_bytes_max", || spool.bytes_max);
-        if bytes_max == 0 {
-            return SpoolConfig::in_memory();
-        }
-        if bytes_max < crate::exporter::spool::SPOOL_BYTES_MIN {
-            table.refuse(
-                "spool_bytes_max",
-                "is too little",
-                "write 2097152 (2 MiB) or more, or 0",
-            );
-        }
-        spool.bytes_max = bytes_max;
-        if folder.is_some() {
-            spool.folder = folder;
-        }
-        spool
-    }
-
-    fn signals(table: &mut Table) -> Vec<Signal> {
-        let Some(names) = table.take_some::<Vec<String>>("signals") else {
-            return Signal::ALL.to_vec();
-        };
-        let mut signals = Vec::new();
-        for name in names {
-            match Signal::ALL.into_iter().find(|signal| signal.name() == name) {
-                Some(signal) => signals.push(signal),
-                None => table.refuse(
-                    "signals",
-                    format!("names {name:?}"),
-                    "write some of \"traces\", \"logs\" and \"metrics\"",
-                ),
-            }
-        }
-        signals
     }
 
     /// The header of HTTP's basic authentication (RFC 7617), where the table has a user.

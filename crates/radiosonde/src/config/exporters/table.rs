@@ -82,6 +82,15 @@ impl Table {
         None
     }
 
+    /// Whether anything is said for `key`.
+    #[cfg(feature = "brokers")]
+    pub(super) fn says(&self, key: &str) -> bool {
+        self.raw
+            .entries
+            .iter()
+            .any(|(written, _)| same(written, key))
+    }
+
     /// What `key` says, which must be there; an error where it is not.
     pub(super) fn need<S: Setting>(&mut self, key: &'static str, example: &str) -> Option<S> {
         let errors = self.errors.len();

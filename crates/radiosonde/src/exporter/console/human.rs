@@ -18,14 +18,15 @@ const BOLD: &str = "\x1b[1m";
 /// Digits of an identifier that are shown: enough to find it among those on a screen.
 const ID_DIGITS: usize = 8;
 
-pub(super) struct Human {
+/// Writes records as lines for people.
+pub(in crate::exporter) struct Human {
     coloured: bool,
     redaction: Redaction,
     line: String,
 }
 
 impl Human {
-    pub(super) const fn new(coloured: bool, redaction: Redaction) -> Self {
+    pub(in crate::exporter) const fn new(coloured: bool, redaction: Redaction) -> Self {
         Self {
             coloured,
             redaction,
@@ -35,16 +36,21 @@ impl Human {
 
     pub(super) fn batch(&mut self, batch: &Batch, out: &mut Vec<u8>) {
         for record in batch.records() {
-            self.line.clear();
-            self.time(record.time_unix_ns());
-            match record {
-                RecordRef::Span(span) => self.span(&span),
-                RecordRef::Log(log) => self.log(&log),
-                RecordRef::Event(event) => self.event(&event),
-            }
-            // Writing to a vector does not fail.
-            let _ = writeln!(out, "{}", self.line);
+            self.record(&record, out);
         }
+    }
+
+    /// Appends the line of one record.
+    pub(in crate::exporter) fn record(&mut self, record: &RecordRef<'_>, out: &mut Vec<u8>) {
+        self.line.clear();
+        self.time(record.time_unix_ns());
+        match record {
+            RecordRef::Span(span) => self.span(span),
+            RecordRef::Log(log) => self.log(log),
+            RecordRef::Event(event) => self.event(event),
+        }
+        // Writing to a vector does not fail.
+        let _ = writeln!(out, "{}", self.line);
     }
 
     fn style(&mut self, style: &str) {
