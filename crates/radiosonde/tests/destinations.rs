@@ -80,7 +80,6 @@ name = "b"
     insta::assert_snapshot!(errors, @r#"
     radiosonde.toml, line 2: exporters[0]: has no endpoint; write endpoint = "https://..."
     radiosonde.toml, line 4: exporters[0].endpont = "http://here": unknown key; did you mean endpoint?
-    radiosonde.toml, line 5: exporters[0].token = [redacted]: unknown key; leave it out; known here: type, name, enabled, filter, metrics, audience, protocol, compression, endpoint, signals, headers, user, password, password_env, password_file, timeout, certificate, client_certificate, client_key, require_tls, batch_records, delay, spool_directory, spool_bytes_max
     radiosonde.toml, line 8: exporters[1].type = "datadgo": is no kind of exporter; write one of otlp, jaeger
     radiosonde.toml, line 10: exporters[2]: has no type; write type = "otlp"
     radiosonde.toml, line 16: exporters[3].signals = [...]: names "spans"; write some of "traces", "logs" and "metrics"
