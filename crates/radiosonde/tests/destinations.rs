@@ -124,21 +124,92 @@ fn secrets_come_from_variables_and_files_and_are_never_shown() {
 }
 
 #[test]
-fn the_file_of_the_design_notes_is_read_as_it_stands() {
+fn the_exporters_of_the_design_notes_are_read_as_they_stand() {
     let text = r#"{
-      "MetalTelemetry": {
-        "ReportingInterval": "00:10:00",
-        "SlowOperationThresholdMs": 50.0,
-        "HighGpuUtilizationThreshold": 85.0,
-        "ExportOptions": {
-          "Exporters": [
-            { "Name": "Here", "Type": "Jaeger", "Endpoint": "http://127.0.0.1:4318", "Enabled": true }
-          ]
+  "MetalTelemetry": {
+    "ReportingInterval": "00:05:00",
+    "SlowOperationThresholdMs": 100.0,
+    "HighGpuUtilizationThreshold": 85.0,
+    "ExportOptions": {
+      "Exporters": [
+        {
+          "Name": "Prometheus",
+          "Type": "Prometheus",
+          "Endpoint": "http://prometheus:9090/metrics",
+          "Enabled": true
         }
-      }
-    }"#;
+      ]
+    }
+  }
+}"#;
     let raw = RawConfig::parse(Format::Json, text, Path::new("appsettings.json")).unwrap();
     let config = Config::check(raw).unwrap();
-    assert_eq!(config.reporting.interval.as_secs(), 600);
-    assert_eq!(config.exporters()[0].name, "Here");
+    assert_eq!(config.reporting.interval.as_secs(), 300);
+    let exporter = &config.exporters()[0];
+    assert_eq!(
+        (exporter.name.as_str(), exporter.kind),
+        ("Prometheus", "remote_write")
+    );
+}
+
+/// One table of each kind that needs what is not there, or has what is wrong.
+const INCOMPLETE: &str = r#"
+[[exporters]]
+type = "remote_write"
+version = "3.0"
+
+[[exporters]]
+type = "pushgateway"
+
+[[exporters]]
+type = "grafana_cloud"
+endpoint = "http://here"
+
+[[exporters]]
+type = "grafana_cloud"
+instance = "1"
+token = "hunter2hunter2"
+region = "a"
+zone = "b"
+
+[[exporters]]
+type = "datadog"
+token_env = "RADIOSONDE_TEST_NOBODY_SETS_THIS"
+
+[[exporters]]
+type = "application_insights"
+
+[[exporters]]
+type = "application_insights"
+connection_string = "IngestionEndpoint=https://hunter2.example/"
+
+[[exporters]]
+type = "splunk"
+
+[[exporters]]
+type = "elasticsearch"
+api_key = "hunter2hunter2"
+api_key_file = "/nowhere/hunter"
+
+[[exporters]]
+type = "loki"
+labels = ["a"]
+
+[[exporters]]
+type = "zipkin"
+timeout = "1ms"
+
+[[exporters]]
+type = "custom"
+layout = "heap"
+logs = 7
+"#;
+
+#[test]
+fn each_kind_says_what_it_lacks_and_how_to_write_it() {
+    let errors = toml(INCOMPLETE).unwrap_err();
+    assert!(!errors.contains("hunter2"), "{errors}");
+    insta::assert_snapshot!(errors, @r#"
+    radiosonde.toml, line 4: exporters[0].version = "3.0": ...
+    "#);
 }
