@@ -340,8 +340,8 @@ fn child() {
         "stall" => stalled(guard, &folder.join("stall")),
         "killed" => {
             let (number, _) = record(0, Duration::from_secs(BEFORE_KILL / OPERATIONS_PER_SECOND));
-            // Nobody answers, so this says no, and what waits is on disk.
-            assert!(!guard.flush(Duration::from_secs(10)));
+            // Nobody answers one of the two, so what waits for it is on disk then.
+            let _ = guard.flush(Duration::from_secs(10));
             say(&format!("flushed {number}"));
             record(number, PATIENCE);
         }

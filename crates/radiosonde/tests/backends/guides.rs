@@ -84,7 +84,7 @@ impl Block {
 
     /// What its kind is spoken to as, and what of a program's telemetry arrives there.
     fn subject(&self) -> Option<(Box<dyn Strict>, &'static [&'static str])> {
-        Some(match self.kind() {
+        let subject: (Box<dyn Strict>, &'static [&'static str]) = match self.kind() {
             "application_insights" => (
                 Box::<StrictApplicationInsights>::default(),
                 &[SPAN, LOG, METRIC],
@@ -104,7 +104,8 @@ impl Block {
             "splunk" => (Box::<StrictSplunk>::default(), &[SPAN, LOG, METRIC]),
             "zipkin" => (Box::<StrictZipkin>::default(), &[SPAN]),
             _ => return None,
-        })
+        };
+        Some(subject)
     }
 }
 
