@@ -80,7 +80,7 @@ name = "b"
     insta::assert_snapshot!(errors, @r#"
     radiosonde.toml, line 2: exporters[0]: has no endpoint; write endpoint = "https://..."
     radiosonde.toml, line 4: exporters[0].endpont = "http://here": unknown key; did you mean endpoint?
-    radiosonde.toml, line 8: exporters[1].type = "datadgo": is no kind of exporter; write one of otlp, jaeger
+    radiosonde.toml, line 8: exporters[1].type = "datadgo": is no kind of exporter; did you mean "datadog"?
     radiosonde.toml, line 10: exporters[2]: has no type; write type = "otlp"
     radiosonde.toml, line 16: exporters[3].signals = [...]: names "spans"; write some of "traces", "logs" and "metrics"
     radiosonde.toml, line 13: exporters[3]: has one of user and password; write both, or neither
@@ -210,6 +210,24 @@ fn each_kind_says_what_it_lacks_and_how_to_write_it() {
     let errors = toml(INCOMPLETE).unwrap_err();
     assert!(!errors.contains("hunter2"), "{errors}");
     insta::assert_snapshot!(errors, @r#"
-    radiosonde.toml, line 4: exporters[0].version = "3.0": ...
+    radiosonde.toml, line 4: exporters[0].version = "3.0": is not known; did you mean "1.0"?; write one of auto, 1.0, 2.0
+    radiosonde.toml, line 2: exporters[0]: has no endpoint; write endpoint = "https://..."
+    radiosonde.toml, line 6: exporters[1]: has no job; write job = "my_program"
+    radiosonde.toml, line 9: exporters[2]: has no instance; write instance = "123456"
+    radiosonde.toml, line 9: exporters[2]: has no token; write token_env = "VARIABLE", token_file = "FILE" or token = "..."
+    radiosonde.toml, line 13: exporters[3]: has not one of region and zone; write region = "prod-eu-west-2" for remote write of metrics, or zone = "prod-eu-west-2" for OTLP of everything
+    radiosonde.toml, line 22: exporters[4].token_env = "RADIOSONDE_TEST_NOBODY_SETS_THIS": names RADIOSONDE_TEST_NOBODY_SETS_THIS, which is not set; set the variable, or name another one
+    radiosonde.toml, line 20: exporters[4]: has no token; write token_env = "VARIABLE", token_file = "FILE" or token = "..."
+    radiosonde.toml, line 24: exporters[5]: has no connection_string; write connection_string_env = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+    radiosonde.toml, line 29: exporters[6].connection_string = [redacted]: Application Insights connection_string: it has no InstrumentationKey; copy it from the resource's overview in the Azure portal; copy it whole from the portal
+    radiosonde.toml, line 31: exporters[7]: has no token; write token_env = "VARIABLE", token_file = "FILE" or token = "..."
+    radiosonde.toml, line 31: exporters[7]: has no endpoint; write endpoint = "https://..."
+    radiosonde.toml, line 36: exporters[8].api_key = [redacted]: is said by more than one of api_key, api_key_env and api_key_file; leave all but one out
+    radiosonde.toml, line 37: exporters[8].api_key_file = "/nowhere/hunter": cannot be read: No such file or directory (os error 2); make the file readable
+    radiosonde.toml, line 41: exporters[9].labels = [...]: is not a table; write { name = "value" }
+    radiosonde.toml, line 45: exporters[10].timeout = "1ms": is too short; write 10ms or more
+    radiosonde.toml, line 50: exporters[11].logs = 7: is no template; write a text of JSON with {{field}} in it, or a list of fields
+    radiosonde.toml, line 49: exporters[11].layout = "heap": is not known; write one of array, lines
+    radiosonde.toml, line 47: exporters[11]: has no endpoint; write endpoint = "https://..."
     "#);
 }

@@ -107,9 +107,12 @@ impl Peer {
             let signal = match record["type"].as_str() {
                 Some("span") => "span",
                 Some("log") => "log",
+                // What the library says of itself: that a clock was set, for example.
+                Some("event") => continue,
                 other => return Err(format!("a record of type {other:?}")),
             };
-            let number = record["number"].as_u64().ok_or("no number")?;
+            let number = record["number"].as_u64();
+            let number = number.ok_or_else(|| format!("no number: {record}"))?;
             *taken.times.entry((signal, number)).or_default() += 1;
             taken.meanwhile += u64::from(began.is_some_and(|began| number > began));
         }
@@ -375,6 +378,7 @@ timeout = "1s"
 delay = "100ms"
 spans = '{{"type":"span","number":"{{{{attributes.number}}}}","at":"{{{{time}}}}","trace":"{{{{trace_id}}}}","took":"{{{{duration_ns}}}}"}}'
 logs = '{{"type":"log","number":"{{{{attributes.number}}}}","at":"{{{{time}}}}","trace":"{{{{trace_id}}}}","text":"{{{{message}}}}"}}'
+events = '{{"type":"event","name":"{{{{name}}}}"}}'
 spool_directory = "{}"
 spool_bytes_max = {SPOOL_BYTES_MAX}
 "#,
