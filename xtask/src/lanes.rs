@@ -54,9 +54,24 @@ pub fn miri() -> Result<()> {
     shell::run(&mut command)
 }
 
-/// Records a million events a second into slow receivers and a file, for `seconds` all together, and holds what arrived
-/// against what was recorded.
+/// Records a million events a second into slow receivers and a file, for `seconds` all together, and 10,000 a second while a
+/// destination stalls for `seconds`, and holds what arrived against what was recorded.
 pub fn soak(seconds: u64) -> Result<()> {
+    let seconds = seconds.to_string();
+    let mut command = shell::cargo();
+    command.args([
+        "test",
+        "--locked",
+        "--package",
+        packages::LIBRARY,
+        "--features",
+        "backends",
+        "--test",
+        "outage",
+        "--",
+        "--nocapture",
+    ]);
+    shell::run(command.env("OUTAGE_SECONDS", &seconds))?;
     let mut command = shell::cargo();
     command.args([
         "test",
@@ -68,7 +83,7 @@ pub fn soak(seconds: u64) -> Result<()> {
         "--",
         "--nocapture",
     ]);
-    shell::run(command.env("SOAK_SECONDS", seconds.to_string()))
+    shell::run(command.env("SOAK_SECONDS", seconds))
 }
 
 /// Kills a process that appends to a store at so many random moments, and holds what it acknowledged against what is kept.

@@ -66,6 +66,8 @@ pub use self::delivery::DestinationError;
 /// The examples of the guides, run as tests.
 #[cfg(all(doctest, feature = "backends"))]
 mod guides {
+    #[doc = include_str!("../../../docs/exporters.md")]
+    struct Exporters;
     #[doc = include_str!("../../../docs/exporters/application_insights.md")]
     struct ApplicationInsights;
     #[doc = include_str!("../../../docs/exporters/custom.md")]
@@ -76,6 +78,8 @@ mod guides {
     struct Elasticsearch;
     #[doc = include_str!("../../../docs/exporters/loki.md")]
     struct Loki;
+    #[doc = include_str!("../../../docs/exporters/otlp.md")]
+    struct Otlp;
     #[doc = include_str!("../../../docs/exporters/splunk.md")]
     struct Splunk;
     #[doc = include_str!("../../../docs/exporters/zipkin.md")]

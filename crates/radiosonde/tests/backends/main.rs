@@ -8,6 +8,7 @@ mod custom;
 mod datadog;
 mod elasticsearch;
 mod faults;
+mod guides;
 mod loki;
 mod otlp_json;
 mod rates;

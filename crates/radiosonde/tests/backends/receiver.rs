@@ -52,6 +52,10 @@ impl Request {
                 let mut reader = flate2::read::GzDecoder::new(&*self.body);
                 reader.read_to_end(&mut plain).map_err(|e| e.to_string())?;
             }
+            Some("snappy") => {
+                let read = snap::raw::Decoder::new().decompress_vec(&self.body);
+                plain = read.map_err(|error| error.to_string())?;
+            }
             Some("zstd") => {
                 plain = zstd::decode_all(&*self.body).map_err(|e| e.to_string())?;
             }
@@ -266,8 +270,11 @@ fn read(reader: &mut BufReader<TcpStream>, stop: &AtomicBool) -> Option<Request>
         }
         if is_first {
             let mut words = line.split(' ');
-            assert_eq!(words.next(), Some("POST"), "{line}");
+            let method = words.next()?.to_owned();
             words.next()?.clone_into(&mut request.path);
+            // A Pushgateway is given what takes the place of what was there.
+            let is_pushed = method == "PUT" && request.path.starts_with("/metrics/job/");
+            assert!(method == "POST" || is_pushed, "{line}");
             is_first = false;
         } else {
             let (name, value) = line.split_once(':').unwrap();

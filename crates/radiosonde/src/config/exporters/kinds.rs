@@ -237,10 +237,17 @@ pub(super) use self::connection::connection;
 
 #[cfg(feature = "backends")]
 mod otlp {
-    use super::{Plan, Table, connection};
+    use super::{
+        Plan, Table,
+        backends::{TOKEN, bearer_header},
+        connection,
+    };
     use crate::{
         config::OtlpProtocol,
-        exporter::otlp::{Compression, Otlp, OtlpConfig},
+        exporter::{
+            backend::Connection,
+            otlp::{Compression, Otlp, OtlpConfig},
+        },
     };
 
     /// A collector beside the one of `[otlp]`.
@@ -257,24 +264,19 @@ mod otlp {
         let protocol = table.take("protocol", || OtlpProtocol::Http);
         let is_json = table.take("json", || false);
         let compression = table.take("compression", || crate::config::OtlpCompression::Auto);
+        let bearer = table.secret(TOKEN);
         let connection = connection(table, usual)?;
-        let mut config = OtlpConfig::new(connection.endpoint);
-        config.signals = match usual {
-            Some(_) => vec![crate::encode::otlp::Signal::Traces],
-            None => connection.signals,
-        };
-        config.headers = connection.headers;
-        config.timeout = connection.timeout;
+        let mut config = OtlpConfig::new("");
+        over(connection, &mut config);
+        config.headers.extend(bearer.map(bearer_header));
+        if usual.is_some() {
+            config.signals = vec![crate::encode::otlp::Signal::Traces];
+        }
         config.compression = match compression {
             crate::config::OtlpCompression::Auto => Compression::Auto,
             crate::config::OtlpCompression::Gzip => Compression::Gzip,
             crate::config::OtlpCompression::Plain => Compression::None,
         };
-        config.ca_certificate = connection.ca_certificate;
-        config.client_certificate = connection.client_certificate;
-        config.require_tls = connection.require_tls;
-        config.batching = connection.batching;
-        config.spool = connection.spool;
         #[cfg(not(feature = "otlp-grpc"))]
         if protocol == OtlpProtocol::Grpc {
             table.refuse(
@@ -291,5 +293,21 @@ mod otlp {
             OtlpProtocol::Http if is_json => Plan::new(move || Otlp::http_json(&config)),
             OtlpProtocol::Http => Plan::new(move || Otlp::http(&config)),
         })
+    }
+
+    /// What a table says of its connection, over `config`: its endpoint where one was written, and its headers beside those
+    /// that are there.
+    pub(super) fn over(connection: Connection, config: &mut OtlpConfig) {
+        if !connection.endpoint.is_empty() {
+            config.endpoint = connection.endpoint;
+        }
+        config.headers.extend(connection.headers);
+        config.signals = connection.signals;
+        config.timeout = connection.timeout;
+        config.ca_certificate = connection.ca_certificate;
+        config.client_certificate = connection.client_certificate;
+        config.require_tls = connection.require_tls;
+        config.batching = connection.batching;
+        config.spool = connection.spool;
     }
 }

@@ -52,6 +52,12 @@ impl Table {
         &self.raw.source
     }
 
+    /// Whether `key` is written.
+    pub(super) fn says(&self, key: &str) -> bool {
+        let mut entries = self.raw.entries.iter();
+        entries.any(|(written, _)| same(written, key))
+    }
+
     /// What `key` says, or its default.
     pub(super) fn take<S: Setting>(&mut self, key: &'static str, default: impl Fn() -> S) -> S {
         self.take_some(key).unwrap_or_else(default)

@@ -25,7 +25,8 @@ use crate::{
     },
 };
 
-const TOKEN: [&str; 3] = ["token", "token_env", "token_file"];
+/// The keys of a token.
+pub(super) const TOKEN: [&str; 3] = ["token", "token_env", "token_file"];
 
 /// A secret that has to be there.
 fn token(table: &mut Table) -> Option<String> {
@@ -73,7 +74,8 @@ fn write_endpoint(endpoint: String) -> String {
     }
 }
 
-fn bearer_header(token: String) -> (String, String) {
+/// The header of a bearer token (RFC 6750).
+pub(super) fn bearer_header(token: String) -> (String, String) {
     ("authorization".to_owned(), format!("Bearer {token}"))
 }
 
@@ -99,29 +101,23 @@ pub(super) fn grafana_cloud(table: &mut Table) -> Option<Plan> {
     let token = token(table);
     let region = table.take_some::<String>("region");
     let zone = table.take_some::<String>("zone");
-    let connection = connection(table, Some(""));
+    let may_be_plain = table.says("require_tls");
+    let mut connection = connection(table, Some(""))?;
+    // The token goes there: plaintext only where the table asks for it.
+    connection.require_tls |= !may_be_plain;
     let (instance, token) = (instance?, token?);
     match (region, zone) {
         (Some(region), None) => {
             let mut config = grafana_cloud::remote_write(&region, &instance, &token);
-            let endpoint = config.connection.endpoint.clone();
-            over(connection, &mut config.connection);
-            if config.connection.endpoint.is_empty() {
-                config.connection.endpoint = endpoint;
+            if connection.endpoint.is_empty() {
+                connection.endpoint.clone_from(&config.connection.endpoint);
             }
+            over(Some(connection), &mut config.connection);
             Some(Plan::new(move || remote_write::open(&config)))
         }
         (None, Some(zone)) => {
             let mut config = grafana_cloud::otlp(&zone, &instance, &token);
-            if let Some(connection) = connection {
-                if !connection.endpoint.is_empty() {
-                    config.endpoint = connection.endpoint;
-                }
-                config.signals = connection.signals;
-                config.timeout = connection.timeout;
-                config.spool = connection.spool;
-                config.batching = connection.batching;
-            }
+            super::otlp::over(connection, &mut config);
             Some(Plan::new(move || {
                 crate::exporter::otlp::Otlp::http(&config)
             }))
