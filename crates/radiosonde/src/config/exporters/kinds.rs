@@ -207,7 +207,7 @@ mod connection {
         let mut spool = SpoolConfig::default();
         let folder = table.take_some::<PathBuf>("spool_directory");
         let bytes_max = table.take("spool_bytes_max", || spool.bytes_max);
-        if bytes_max == 0 {
+        if bytes_max == 0 || table.is_trial() {
             return SpoolConfig::in_memory();
         }
         if bytes_max < crate::exporter::spool::SPOOL_BYTES_MIN {

@@ -24,6 +24,8 @@ pub(in crate::config) struct RawExporter {
     pub(in crate::config) source: Source,
     /// Its keys in order.
     pub(in crate::config) entries: Vec<(String, Node)>,
+    /// Whether it is only tried, while another program may run with it.
+    pub(in crate::config) is_trial: bool,
 }
 
 /// A destination's keys while they are being read.
@@ -50,6 +52,11 @@ impl Table {
 
     pub(super) const fn source(&self) -> &Source {
         &self.raw.source
+    }
+
+    /// Whether the destination is only tried: nothing is kept on the disk then, and nothing there is replaced.
+    pub(super) const fn is_trial(&self) -> bool {
+        self.raw.is_trial
     }
 
     /// What `key` says, or its default.
