@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod alerts;
+pub mod bench;
 pub mod cardinality;
 pub mod compare;
 pub mod config;
@@ -20,6 +21,7 @@ use clap_complete::Shell;
 
 use self::{
     alerts::AlertsArguments,
+    bench::Bench,
     cardinality::CardinalityArguments,
     compare::CompareArguments,
     config::{CatalogArguments, ConfigArguments},
@@ -170,6 +172,12 @@ pub enum Command {
     /// Say which events and metrics Radiosonde defines: their names, fields, units and meanings.
     #[command(after_help = config::CATALOG_HELP)]
     Catalog(CatalogArguments),
+    /// Measure what recording costs on this machine.
+    Bench {
+        /// What of it.
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Write the completions of a shell.
     Completions {
         /// The shell.

@@ -10,6 +10,7 @@
 
 mod alerts;
 mod ask;
+mod bench;
 mod cardinality;
 mod catalog;
 mod cli;
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => {
             doctor::run(&arguments).and_then(|(text, code)| print(&text).map(|()| code))
         }
+        Command::Bench { what } => {
+            bench::run(&what).and_then(|(text, code)| print(&text).map(|()| code))
+        }
         command => answer(command)
             .and_then(|text| print(&text))
             .map(|()| ExitCode::SUCCESS),
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
 fn answer(command: Command) -> anyhow::Result<String> {
     match command {
         Command::Serve(arguments) => serve::run(&arguments),
-        Command::Run(_) | Command::Doctor(_) => Ok(String::new()),
+        Command::Run(_) | Command::Doctor(_) | Command::Bench { .. } => Ok(String::new()),
         Command::Why(arguments) => why::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Traces(arguments) => ask::traces(&arguments),
