@@ -27,7 +27,6 @@ use crate::{
     cli::{
         Format,
         bench::{Bench, OverheadArguments},
-        units::bytes_text,
     },
     text::{self, Side, table},
 };
@@ -279,6 +278,10 @@ fn shown(measured: &Measured, verdict: &Verdict, arguments: &OverheadArguments) 
     })
 }
 
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
 fn words(measured: &Measured, verdict: &Verdict, arguments: &OverheadArguments) -> String {
     let yes = |holds| if holds { "yes" } else { "NO" }.to_owned();
     let ns = |ns: u64| Nanoseconds(ns).to_string();
@@ -286,8 +289,8 @@ fn words(measured: &Measured, verdict: &Verdict, arguments: &OverheadArguments) 
     let rows = [
         vec![
             "memory added".to_owned(),
-            bytes_text(measured.memory_bytes_added),
-            bytes_text(arguments.memory_max),
+            megabytes(measured.memory_bytes_added),
+            megabytes(arguments.memory_max),
             yes(verdict.memory),
         ],
         vec![
@@ -374,7 +377,7 @@ mod tests {
         for (line, what) in [
             ("--memory-max 19MB", "memory added"),
             ("--cpu-percent-max 0.4", "processor added"),
-            ("--operation-max 2us", "an operation"),
+            ("--operation-max 0ms", "an operation"),
         ] {
             let limits = limits(&format!("sonde bench overhead {line}"));
             let verdict = Verdict::new(&MEASURED, &limits);
