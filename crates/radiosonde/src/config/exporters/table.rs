@@ -55,6 +55,7 @@ impl Table {
     }
 
     /// Whether the destination is only tried: nothing is kept on the disk then, and nothing there is replaced.
+    #[cfg(feature = "backends")]
     pub(super) const fn is_trial(&self) -> bool {
         self.raw.is_trial
     }

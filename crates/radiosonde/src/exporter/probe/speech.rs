@@ -180,25 +180,25 @@ mod tests {
         let alert: &[u8] = b"\x15\x03\x03\0\x02\x02\x28";
         let http: &[u8] = b"HTTP/1.0 ";
         for (answers, url, is_grpc, expected) in [
-            (&[http][..], "http://a", false, ""),
-            (&[http, settings], "http://a", true, ""),
-            (&[settings], "http://a", true, ""),
-            (&[alert], "https://a", false, ""),
+            (vec![http], "http://a", false, ""),
+            (vec![http, settings], "http://a", true, ""),
+            (vec![settings], "http://a", true, ""),
+            (vec![alert], "https://a", false, ""),
             // Servers with TLS often tell plain HTTP in plain HTTP that it is wrong.
-            (&[http, alert], "http://a", false, "speaks TLS"),
-            (&[http], "https://a", false, "without TLS"),
-            (&[settings], "https://a", true, "without TLS"),
-            (&[settings], "http://a", false, "speaks gRPC"),
-            (&[http], "http://a", true, "speaks HTTP/1.1"),
+            (vec![http, alert], "http://a", false, "speaks TLS"),
+            (vec![http], "https://a", false, "without TLS"),
+            (vec![settings], "https://a", true, "without TLS"),
+            (vec![settings], "http://a", false, "speaks gRPC"),
+            (vec![http], "http://a", true, "speaks HTTP/1.1"),
             (
-                &[b"SSH-2.0-O"],
+                vec![b"SSH-2.0-O".as_slice()],
                 "http://a",
                 false,
                 "begins with \"SSH-2.0-O\"",
             ),
-            (&[b""], "http://a", false, "says nothing"),
+            (vec![b"".as_slice()], "http://a", false, "says nothing"),
         ] {
-            let words = wrong(answers, url, is_grpc);
+            let words = wrong(&answers, url, is_grpc);
             assert_eq!(words.is_empty(), expected.is_empty(), "{words}");
             assert!(words.contains(expected), "{words}: {expected}");
         }
