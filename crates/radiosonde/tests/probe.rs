@@ -230,6 +230,27 @@ fn what_waits_for_a_destination_that_is_away_is_not_tried_again_and_again() {
 }
 
 #[test]
+fn a_signal_whose_endpoint_is_away_harms_no_other() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = closed.local_addr().unwrap();
+    drop(closed);
+    let there = http(|_, _| (200, String::new(), String::new()));
+    let text = format!(
+        "[otlp]\ntraces_endpoint = \"http://{away}/v1/traces\"\nlogs_endpoint = \"http://{there}/v1/logs\"\ntimeout = \"500ms\""
+    );
+    let raw = RawConfig::parse(Format::Toml, &text, Path::new("radiosonde.toml")).unwrap();
+    let all = probe::run(raw).unwrap();
+    assert_eq!((all.len(), all[0].name.as_str()), (1, "otlp"));
+    assert_eq!(of(&all[0], "traces").verdict, Verdict::Fail);
+    let logs = of(&all[0], "logs");
+    assert_eq!(
+        (logs.verdict, &*logs.words),
+        (Verdict::Pass, "a log was accepted")
+    );
+    assert_eq!(logs.endpoint, Some(format!("http://{there}/v1/logs")));
+}
+
+#[test]
 fn a_port_of_grpc_is_known_by_its_first_bytes() {
     // As servers of gRPC do: their settings at once, then the end where the client's preface does not come.
     let grpc = listen(|mut stream| {

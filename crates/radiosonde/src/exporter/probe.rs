@@ -109,10 +109,7 @@ pub fn run(raw: RawConfig) -> Result<Vec<Destination>, ConfigErrors> {
     let mut destinations = Vec::new();
     destinations.extend(collector(&config));
     for settings in config.exporters() {
-        let checks = match settings.plan.open() {
-            Ok(exporter) => tried(settings.kind, exporter),
-            Err(problem) => vec![unopened(problem)],
-        };
+        let checks = tried(settings.kind, &|| settings.plan.open());
         destinations.push(Destination::new(&settings.name, settings.kind, checks));
     }
     Ok(destinations)
@@ -125,6 +122,10 @@ fn unopened(problem: String) -> Check {
 
 /// The destination of `[otlp]`, or the collector that is looked for where none is named; nothing where nothing is to be sent.
 fn collector(config: &Config) -> Option<Destination> {
+    let open = || match init::otlp_exporter(config) {
+        Ok(exporter) => exporter.ok_or_else(String::new),
+        Err(error) => Err(error.to_string()),
+    };
     let checks = match init::otlp_exporter(config) {
         Ok(None) => return None,
         Ok(Some(_)) if !init::is_collector_found(config) => {
@@ -134,14 +135,17 @@ fn collector(config: &Config) -> Option<Destination> {
             );
             vec![Check::new("open", Verdict::Unknown, words, "")]
         }
-        Ok(Some(exporter)) => tried("otlp", exporter),
-        Err(error) => vec![unopened(error.to_string())],
+        _ => tried("otlp", &open),
     };
     Some(Destination::new("otlp", "otlp", checks))
 }
 
-/// Sends a test through `exporter` and says what became of it.
-fn tried(kind: &str, mut exporter: Box<dyn Exporter>) -> Vec<Check> {
+/// Sends a test through the exporter that `open` opens and says what became of it.
+fn tried(kind: &str, open: &dyn Fn() -> Result<Box<dyn Exporter>, String>) -> Vec<Check> {
+    let mut exporter = match open() {
+        Ok(exporter) => exporter,
+        Err(problem) => return vec![unopened(problem)],
+    };
     let Some(record) = Record::new() else {
         let mend = "set this machine's clock";
         let words = "this machine's clock is before 1970";
@@ -152,7 +156,14 @@ fn tried(kind: &str, mut exporter: Box<dyn Exporter>) -> Vec<Check> {
         return vec![whole(&mut *exporter, &record)];
     }
     let mut checks = Vec::new();
-    for peer in &peers {
+    for (at, peer) in peers.iter().enumerate() {
+        // A new one for each: what waits for one peer would be told with the next.
+        if at > 0 {
+            match open() {
+                Ok(again) => exporter = again,
+                Err(problem) => return vec![unopened(problem)],
+            }
+        }
         let mut took = false;
         let mut is_away = false;
         for &signal in &peer.signals {
