@@ -258,7 +258,7 @@ fn a_port_of_grpc_is_known_by_its_first_bytes() {
         let mut preface = [0; 24];
         let read = stream.read_exact(&mut preface);
         if read.is_ok() && preface.starts_with(b"PRI") {
-            let _ = stream.read(&mut preface);
+            let _ = stream.read_exact(&mut preface[..9]);
         }
     });
     let said = failed(&zipkin("http", grpc));
