@@ -17,7 +17,7 @@ Examples:
 const PROMETHEUS_RULES_HELP: &str = "\
 Examples:
   sonde export prometheus-rules --out radiosonde.rules.yml    then, in prometheus.yml: rule_files: [radiosonde.rules.yml]
-  sonde export prometheus-rules | promtool check rules";
+  sonde export prometheus-rules --out a.yml && promtool check rules a.yml";
 
 const GRAFANA_HELP: &str = "\
 Examples:
