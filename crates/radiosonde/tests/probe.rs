@@ -312,7 +312,7 @@ fn tls_on_a_plain_port_and_a_plain_endpoint_of_tls_are_told() {
 fn a_wrong_configuration_sends_nothing_and_is_said() {
     let raw = RawConfig::parse(
         Format::Toml,
-        "[[exporters]]\ntype = \"zipkin\"\nendpont = \"http://127.0.0.1:1\"",
+        "[[exporters]]\ntype = \"zipkin\"\nendpoints = \"http://127.0.0.1:1\"",
         Path::new("radiosonde.toml"),
     );
     let error = probe::run(raw.unwrap()).unwrap_err().to_string();

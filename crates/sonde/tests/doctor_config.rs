@@ -107,7 +107,7 @@ fn all_that_is_reached_is_a_success() -> TestResult {
 
 #[test]
 fn a_wrong_configuration_is_told_with_its_line() -> TestResult {
-    let (code, text, error) = doctor("[otlp]\nendpont = \"http://127.0.0.1:4318\"\n", &[])?;
+    let (code, text, error) = doctor("[otlp]\nendpoints = \"http://127.0.0.1:4318\"\n", &[])?;
     assert_eq!((code, text.as_str()), (Some(1), ""), "{error}");
     assert!(
         error.contains("line 2") && error.contains("endpoint"),
