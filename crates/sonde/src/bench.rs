@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use radiosonde::{
     config::{Config, Format as ConfigFormat, RawConfig},
     encode::json::JsonEncoder,
