@@ -262,6 +262,7 @@ impl Refusal {
             Some((why, rest)) if waits && rest.contains("records wait") => why.to_owned(),
             _ => words,
         };
+        let words = words.replace("; will be tried again", "");
         Self { words, waits }
     }
 }
