@@ -25,7 +25,7 @@ enum To {
     Folder(&'static str),
 }
 
-const GENERATED: [Generated; 2] = [
+const GENERATED: [Generated; 3] = [
     Generated {
         package: packages::CORE,
         example: "catalogue",
@@ -35,6 +35,11 @@ const GENERATED: [Generated; 2] = [
         package: packages::LIBRARY,
         example: "dashboards",
         to: To::Folder("examples/grafana"),
+    },
+    Generated {
+        package: packages::ANSWERS,
+        example: "prometheus_rules",
+        to: To::File("examples/prometheus/radiosonde.rules.yml"),
     },
 ];
 

@@ -21,6 +21,7 @@ pub const PROGRAM: &str = "sonde";
 pub const EXAMPLES: &str = "radiosonde-examples";
 pub const LIBRARY: &str = "radiosonde";
 pub const CORE: &str = "radiosonde-core";
+pub const ANSWERS: &str = "radiosonde-answers";
 pub const STORE: &str = "radiosonde-store";
 
 #[derive(Deserialize)]

@@ -31,6 +31,10 @@ mod messages;
 pub mod nats;
 #[cfg(feature = "otlp-http")]
 pub mod otlp;
+#[cfg(feature = "otlp-http")]
+mod peer;
+#[cfg(feature = "backends")]
+pub mod probe;
 #[cfg(feature = "backends")]
 pub mod pushgateway;
 #[cfg(any(feature = "syslog", feature = "brokers"))]
@@ -62,6 +66,8 @@ use radiosonde_core::{batch::Batch, loss::Lost, metrics::snapshot::Snapshot};
 
 #[cfg(any(feature = "otlp-http", feature = "syslog", feature = "brokers"))]
 pub use self::delivery::DestinationError;
+#[cfg(feature = "otlp-http")]
+pub use self::peer::Peer;
 
 /// The examples of the guides, run as tests.
 #[cfg(all(doctest, feature = "backends"))]
@@ -146,6 +152,13 @@ pub trait Exporter: Send {
     /// one whose calls say it themselves. Asked once, at the start.
     fn condition(&self) -> Option<Condition> {
         None
+    }
+
+    /// Who it sends to over HTTP or gRPC, for those who ask whether they are reached; none for an exporter that writes
+    /// files, or that keeps it to itself.
+    #[cfg(feature = "otlp-http")]
+    fn peers(&self) -> Vec<Peer> {
+        Vec::new()
     }
 }
 

@@ -30,6 +30,8 @@ use radiosonde_core::pump;
 
 #[cfg(feature = "otlp-http")]
 pub use self::otlp::{GREETING, LOCAL};
+#[cfg(feature = "backends")]
+pub(crate) use self::otlp::{is_found as is_collector_found, open as otlp_exporter};
 pub use self::{
     builder::{Builder, builder},
     guard::{

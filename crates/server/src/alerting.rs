@@ -13,7 +13,7 @@ mod state;
 
 use std::{
     fmt, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -72,15 +72,10 @@ impl AlertConfig {
             return AlertFile::parse("")
                 .map_err(|error| wrong(PathBuf::from("(defaults)"), &error));
         };
-        let too_large = fs::metadata(path).is_ok_and(|found| found.len() > FILE_BYTES_MAX);
-        if too_large {
-            return Err(wrong(
-                path.clone(),
-                &"it is too large to be a file of alerts",
-            ));
-        }
-        let text = fs::read_to_string(path).map_err(|error| wrong(path.clone(), &error))?;
-        AlertFile::parse(&text).map_err(|error| wrong(path.clone(), &error))
+        let text = text_of(path).map_err(|error| wrong(path.clone(), &error))?;
+        // What the file names is beside it.
+        let read = |name: &str| text_of(&path.with_file_name(name));
+        AlertFile::parse_with(&text, &read).map_err(|error| wrong(path.clone(), &error))
     }
 
     fn messenger(&self) -> Result<Messenger, AlertError> {
@@ -91,6 +86,13 @@ impl AlertConfig {
         let path = || self.ca_certificate.clone().unwrap_or_default();
         Messenger::new(pem.as_deref()).map_err(|error| wrong(path(), &error))
     }
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    if fs::metadata(path).is_ok_and(|found| found.len() > FILE_BYTES_MAX) {
+        return Err("it is too large to be a file of alerts".to_owned());
+    }
+    fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
 fn wrong(path: PathBuf, words: &dyn fmt::Display) -> AlertError {
@@ -153,7 +155,11 @@ impl Alerting {
         folder: Option<PathBuf>,
         page: &str,
     ) -> Result<Arc<Self>, AlertError> {
-        let AlertFile { rules, plan } = config.read()?;
+        let AlertFile {
+            rules,
+            plan,
+            remarks,
+        } = config.read()?;
         let messenger = config.messenger()?;
         let external_url = config
             .external_url
@@ -166,7 +172,8 @@ impl Alerting {
         })?;
         let mut alarms = Alarms::new(engine, plan, external_url.clone());
         let state = StateFile::new(folder);
-        let notes = Vec::from_iter(state.restore(&mut alarms, now_unix_ns()));
+        let restored = state.restore(&mut alarms, now_unix_ns());
+        let notes = remarks.into_iter().chain(restored).collect();
         Ok(Arc::new(Self {
             store,
             machine: Mutex::new(Machine {

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod alerts;
+pub mod bench;
 pub mod cardinality;
 pub mod compare;
 pub mod config;
@@ -20,6 +21,7 @@ use clap_complete::Shell;
 
 use self::{
     alerts::AlertsArguments,
+    bench::Bench,
     cardinality::CardinalityArguments,
     compare::CompareArguments,
     config::{CatalogArguments, ConfigArguments},
@@ -48,7 +50,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  there is an answer, be it that nothing is known
-  1  there is no answer: no collector, no such trace, a file that cannot be read ...
+  1  there is no answer: no collector, no such trace, a file that cannot be read ...; or a check failed
   2  the command line is wrong
   sonde run ends as the program that it ran; 127 where that could not be started";
 
@@ -81,6 +83,11 @@ const LOGS_HELP: &str = "\
 Examples:
   sonde logs --severity warn --from -1d
   sonde logs --follow --service trainer";
+
+const DOCTOR_HELP: &str = "\
+Examples:
+  sonde doctor                             what the collector says of what arrived
+  sonde doctor --config radiosonde.toml    send a test to every destination that a program has";
 
 const IMPORT_HELP: &str = "\
 Example:
@@ -140,7 +147,8 @@ pub enum Command {
     /// Ask in SQL.
     #[command(after_help = query::HELP)]
     Query(QueryArguments),
-    /// Say what arrived, from whom, and what was refused and why.
+    /// Say what arrived, from whom, and what was refused and why; or whether a program's destinations are reached.
+    #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArguments),
     /// Show what programs are doing on the terminal, live or as it was recorded.
     #[command(after_help = top::HELP)]
@@ -164,6 +172,12 @@ pub enum Command {
     /// Say which events and metrics Radiosonde defines: their names, fields, units and meanings.
     #[command(after_help = config::CATALOG_HELP)]
     Catalog(CatalogArguments),
+    /// Measure what recording costs on this machine.
+    Bench {
+        /// What of it.
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Write the completions of a shell.
     Completions {
         /// The shell.
@@ -381,6 +395,11 @@ pub struct MetricsArguments {
 /// The command line of `sonde doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
+    /// Try the destinations of this configuration of a program (radiosonde.toml, or JSON, or YAML; the environment counts as it
+    /// does for the program) instead of asking a collector: one test record of each signal is really sent to each, and looked
+    /// for where the peer can be asked. Ends with 1 where one of them is not reached.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["collector", "tls_ca", "tls_client_cert", "tls_client_key"])]
+    pub config: Option<PathBuf>,
     /// Which collector.
     #[command(flatten)]
     pub collector: CollectorArguments,

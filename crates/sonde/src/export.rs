@@ -4,13 +4,14 @@
 //! exporter writes them. Or, where the file's name ends in `.html`, a page that shows it. Secrets are replaced before anything is
 //! written.
 //!
-//! `sonde export grafana` asks no collector: it writes what another program imports.
+//! `sonde export grafana` and `sonde export prometheus-rules` ask no collector: they write what another program imports.
 
 mod bundle;
 mod clean;
 mod grafana;
 mod otlp;
 mod profiles;
+mod prometheus_rules;
 
 use std::{
     fs::File,
@@ -91,8 +92,10 @@ const TABLES: [Table; 4] = [
 
 /// What standard output gets.
 pub fn run(arguments: &ExportArguments) -> anyhow::Result<String> {
-    if let Some(What::Grafana(arguments)) = &arguments.what {
-        return grafana::run(arguments);
+    match &arguments.what {
+        Some(What::Grafana(arguments)) => return grafana::run(arguments),
+        Some(What::PrometheusRules(arguments)) => return prometheus_rules::run(arguments),
+        None => {}
     }
     let path = arguments.output.as_deref().context("name the file")?;
     let collector = Collector::new(&arguments.collector)?;

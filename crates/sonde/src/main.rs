@@ -4,18 +4,20 @@
 //! output; warnings and errors go to standard error, an error with what to do about it.
 //!
 //! Exit codes: 0 when there is an answer, 1 when there is none (no collector answers, a file cannot be read or does not
-//! hold what was asked for), 2 when the command line is wrong; `sonde run` ends as the program that it ran.
+//! hold what was asked for) or a check failed, 2 when the command line is wrong; `sonde run` ends as the program that it ran.
 
 #![forbid(unsafe_code)]
 
 mod alerts;
 mod ask;
+mod bench;
 mod cardinality;
 mod catalog;
 mod cli;
 mod collector;
 mod compare;
 mod config;
+mod doctor;
 mod export;
 mod flame;
 mod import;
@@ -45,6 +47,12 @@ fn main() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
     let outcome = match command.unwrap_or(Command::Serve(serve)) {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Doctor(arguments) => {
+            doctor::run(&arguments).and_then(|(text, code)| print(&text).map(|()| code))
+        }
+        Command::Bench { what } => {
+            bench::run(&what).and_then(|(text, code)| print(&text).map(|()| code))
+        }
         command => answer(command)
             .and_then(|text| print(&text))
             .map(|()| ExitCode::SUCCESS),
@@ -63,7 +71,7 @@ fn main() -> ExitCode {
 fn answer(command: Command) -> anyhow::Result<String> {
     match command {
         Command::Serve(arguments) => serve::run(&arguments),
-        Command::Run(_) => Ok(String::new()),
+        Command::Run(_) | Command::Doctor(_) | Command::Bench { .. } => Ok(String::new()),
         Command::Why(arguments) => why::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Traces(arguments) => ask::traces(&arguments),
@@ -79,7 +87,6 @@ fn answer(command: Command) -> anyhow::Result<String> {
         } => semconv::report(&arguments),
         Command::Cardinality(arguments) => cardinality::run(&arguments),
         Command::Query(arguments) => ask::query(&arguments),
-        Command::Doctor(arguments) => ask::doctor(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Record(arguments) => top::record(&arguments),
         Command::Export(arguments) => export::run(&arguments),

@@ -8,20 +8,27 @@
 //!         expr: sum by (backend) (increase(gpu_operation_errors_total[5m])) >= 3
 //! ```
 //!
-//! The types have the shape of the file; serde and somebody's YAML make text of them. What one side has no form for is said,
-//! never left out in silence.
+//! The types have the shape of the file; [`PrometheusFile::to_yaml`] and [`PrometheusFile::from_yaml`] are its text. What one side
+//! has no form for is said, never left out in silence.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Labels, Rule, Severity, template};
+use super::{
+    Condition, Labels, Rule, Severity,
+    defaults::{self, Defaults},
+    template,
+};
 use crate::{
     duration,
     prometheus_name::{Kind, label_name},
 };
 
 mod promql;
+mod yaml;
+
+pub use self::yaml::YamlError;
 
 /// The group of rules that name none.
 const GROUP: &str = "radiosonde";
@@ -100,6 +107,18 @@ pub fn catalogued(metric: &str) -> Option<MetricKind> {
         },
         unit: unit.to_owned(),
     })
+}
+
+/// The text of a file with the rules that come with Radiosonde, over the metrics of the catalogue. What is to be said about them
+/// is in its comments.
+pub fn default_rules(settings: &Defaults) -> String {
+    let (file, remarks) = write(&defaults::rules(settings), &catalogued);
+    let mut comments = vec![
+        "The alerts that come with Radiosonde, written by `sonde export prometheus-rules`, for a Prometheus that scrapes".to_owned(),
+        "/metrics of programs with this library. Each says in `action` what to do.".to_owned(),
+    ];
+    comments.extend(remarks);
+    file.to_yaml(&comments)
 }
 
 /// Rules as Prometheus has them, over metrics as our `/metrics` shows them. `kind_of` says what a metric is. A rule that has no

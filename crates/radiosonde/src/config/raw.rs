@@ -58,6 +58,17 @@ impl RawConfig {
         self.entries.is_empty() && self.exporters.is_empty() && self.errors.is_empty()
     }
 
+    /// The same for a program that tries the destinations while another may run with them: what waits is kept in memory
+    /// alone, and nothing is replaced or left out that is kept for the other.
+    #[cfg(feature = "backends")]
+    pub(crate) fn for_trial(mut self) -> Self {
+        self.set("otlp.spool_bytes_max", "probe::run", 0_u64);
+        for exporter in &mut self.exporters {
+            exporter.is_trial = true;
+        }
+        self
+    }
+
     /// A value given in code by `method`.
     pub(crate) fn set(
         &mut self,
@@ -156,7 +167,11 @@ impl RawConfig {
                 *key = format!("{key}[{index}]");
             }
             match node.value {
-                Written::Table(entries) => self.exporters.push(RawExporter { source, entries }),
+                Written::Table(entries) => self.exporters.push(RawExporter {
+                    source,
+                    entries,
+                    is_trial: false,
+                }),
                 value => {
                     let key = source.key_or("exporters").to_owned();
                     let mend = "write [[exporters]], and the keys of one below it";

@@ -19,6 +19,7 @@ use super::{
         http::{self, Answer, Client, Reach},
         payload,
     },
+    peer::Peer,
     retry,
     spool::{Payload, SpoolConfig, Waiting},
 };
@@ -80,6 +81,18 @@ impl Connection {
             spool: SpoolConfig::default(),
             request_bytes_max: REQUEST_BYTES_MAX_DEFAULT,
             retry_delay: (retry::DELAY_MIN, retry::DELAY_MAX),
+        }
+    }
+
+    fn peer(&self, url: &str, signals: &[Signal]) -> Peer {
+        Peer {
+            url: url.to_owned(),
+            signals: signals.to_vec(),
+            is_grpc: false,
+            headers: self.headers.clone(),
+            timeout: self.timeout,
+            ca_certificate: self.ca_certificate.clone(),
+            client_certificate: self.client_certificate.clone(),
         }
     }
 
@@ -215,6 +228,7 @@ pub struct Backend {
     kind: Kind,
     format: Box<dyn Format>,
     batching: Batching,
+    peers: Vec<Peer>,
     destinations: Destinations,
 }
 
@@ -236,11 +250,13 @@ impl Backend {
         ways: Vec<(Vec<Signal>, String, W)>,
     ) -> Result<Self, DestinationError> {
         let mut ready = Vec::with_capacity(ways.len());
+        let mut peers = Vec::with_capacity(ways.len());
         // All of them before the first thread starts.
         for (mut signals, endpoint, wire) in ways {
             signals.retain(|signal| connection.signals.contains(signal));
             http::check(kind.title, &endpoint, connection.require_tls)?;
             let client = Client::new(&connection.reach(), &endpoint)?;
+            peers.push(connection.peer(&endpoint, &signals));
             ready.push((signals, endpoint, Over { client, wire }));
         }
         let start = |(signals, endpoint, over): (Vec<Signal>, String, Over<W>)| {
@@ -259,6 +275,7 @@ impl Backend {
             kind,
             format: Box::new(format),
             batching: connection.batching,
+            peers,
             destinations: Destinations::new(all, connection.timeout),
         })
     }
@@ -304,5 +321,9 @@ impl Exporter for Backend {
 
     fn condition(&self) -> Option<Condition> {
         Some(self.destinations.condition())
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        self.peers.clone()
     }
 }

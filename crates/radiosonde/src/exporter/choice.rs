@@ -140,6 +140,11 @@ impl Exporter for Chosen {
     fn condition(&self) -> Option<Condition> {
         self.exporter.condition()
     }
+
+    #[cfg(feature = "otlp-http")]
+    fn peers(&self) -> Vec<super::Peer> {
+        self.exporter.peers()
+    }
 }
 
 #[cfg(test)]

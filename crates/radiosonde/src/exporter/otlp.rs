@@ -20,6 +20,7 @@ use super::{
         Delivery, Destination, DestinationError, Destinations, GZIP, Transport, address::shown,
         gzip, payload,
     },
+    peer::Peer,
     spool::{Payload, Waiting},
 };
 use crate::encode::otlp::{Encoder, Request, Signal, json};
@@ -44,6 +45,9 @@ pub const BATCHING_DEFAULT: Batching = Batching {
     delay: Duration::from_secs(1),
 };
 
+/// The name of gRPC among protocols.
+const GRPC: &str = "grpc";
+
 /// Sends spans, logs, events and metrics as OTLP.
 #[derive(Debug)]
 pub struct Otlp {
@@ -53,6 +57,7 @@ pub struct Otlp {
     gzip: [bool; 3],
     /// Whether bodies are JSON.
     is_json: bool,
+    peers: Vec<Peer>,
     destinations: Destinations,
 }
 
@@ -88,7 +93,7 @@ impl Otlp {
     /// Sends over gRPC, which compresses by message.
     #[cfg(feature = "otlp-grpc")]
     pub fn grpc(config: &OtlpConfig) -> Result<Self, DestinationError> {
-        Self::start(config, ("grpc", "otlp_grpc_exporter"), grpc::Grpc::new)
+        Self::start(config, (GRPC, "otlp_grpc_exporter"), grpc::Grpc::new)
     }
 
     fn start<T: Transport + 'static>(
@@ -97,6 +102,10 @@ impl Otlp {
         transport: impl Fn(&OtlpConfig, &Target) -> Result<T, DestinationError>,
     ) -> Result<Self, DestinationError> {
         config.check()?;
+        let peers = config.targets().into_iter();
+        let peers = peers
+            .map(|target| config.peer(target, protocol == GRPC))
+            .collect();
         // All of them before the first thread starts.
         let transports: Vec<_> = config
             .targets()
@@ -123,6 +132,7 @@ impl Otlp {
             batching: config.batching,
             gzip: [false; 3],
             is_json: false,
+            peers,
             destinations: Destinations::new(all, config.timeout),
         })
     }
@@ -206,5 +216,9 @@ impl Exporter for Otlp {
 
     fn condition(&self) -> Option<Condition> {
         Some(self.destinations.condition())
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        self.peers.clone()
     }
 }

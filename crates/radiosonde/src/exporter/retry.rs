@@ -84,7 +84,7 @@ const MONTHS: [&str; 12] = [
 
 /// Seconds since the Unix epoch of an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that servers may
 /// send.
-fn http_date_unix_s(text: &str) -> Option<u64> {
+pub(super) fn http_date_unix_s(text: &str) -> Option<u64> {
     let mut parts = text.split_once(", ")?.1.split(' ');
     let day: u32 = parts.next()?.parse().ok()?;
     let month = parts.next()?;

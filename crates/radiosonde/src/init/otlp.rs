@@ -14,7 +14,7 @@ use crate::{
     config::{OtlpCompression, OtlpProtocol, Settings},
     encode::otlp::Signal,
     exporter::{
-        Batching, Condition, ExportError, Exporter,
+        Batching, Condition, ExportError, Exporter, Peer,
         otlp::{Compression, Otlp, OtlpConfig},
         spool::SpoolConfig,
     },
@@ -31,7 +31,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(300);
 const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The exporter that `settings` ask for: to the endpoint they name, else to one that is looked for.
-pub(super) fn open(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, InitError> {
+pub(crate) fn open(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, InitError> {
     let otlp = &settings.otlp;
     if !(otlp.traces || otlp.logs || otlp.metrics) {
         return Ok(None);
@@ -57,6 +57,12 @@ pub(super) fn open(settings: &Settings) -> Result<Option<Box<dyn Exporter>>, Ini
     }
     let config = config(settings, endpoint, signals);
     Ok(Some(Box::new(connect(otlp.protocol, &config)?)))
+}
+
+/// Whether there is a collector to send to: one that is named, or one that is looked for and answers.
+#[cfg(feature = "backends")]
+pub(crate) fn is_found(settings: &Settings) -> bool {
+    settings.telemetry.endpoint.is_some() || is_named(settings) || answers(LOCAL)
 }
 
 /// Whether somebody wants something to be sent although no common endpoint is named.
@@ -206,6 +212,13 @@ impl Searching {
 impl Exporter for Searching {
     fn name(&self) -> &'static str {
         "otlp"
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        match &self.found {
+            Some(found) => found.peers(),
+            None => vec![self.config.usual_peer()],
+        }
     }
 
     fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {

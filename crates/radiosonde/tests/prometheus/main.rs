@@ -7,6 +7,7 @@ mod faults;
 mod first;
 mod messages;
 mod peers;
+mod probe;
 mod pushgateway;
 mod receiver;
 mod records;

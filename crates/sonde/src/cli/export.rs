@@ -11,7 +11,13 @@ Examples:
   sonde export --from -15m session.zip    then, elsewhere: sonde import session.zip
   sonde export --from -15m report.html    a page in one file, for a bug report
   sonde export --trace ID report.html     the same, of one trace
-  sonde export grafana --out dashboards   dashboards for Grafana, over what a Prometheus has";
+  sonde export grafana --out dashboards   dashboards for Grafana, over what a Prometheus has
+  sonde export prometheus-rules --out radiosonde.rules.yml    alerts for a Prometheus";
+
+const PROMETHEUS_RULES_HELP: &str = "\
+Examples:
+  sonde export prometheus-rules --out radiosonde.rules.yml    then, in prometheus.yml: rule_files: [radiosonde.rules.yml]
+  sonde export prometheus-rules --out a.yml && promtool check rules a.yml";
 
 const GRAFANA_HELP: &str = "\
 Examples:
@@ -52,6 +58,17 @@ pub enum What {
     /// Write dashboards for Grafana, over what a Prometheus scraped from programs with this library.
     #[command(after_help = GRAFANA_HELP)]
     Grafana(GrafanaArguments),
+    /// Write the alerts that come with Radiosonde as rules for a Prometheus that scrapes programs with this library.
+    #[command(after_help = PROMETHEUS_RULES_HELP)]
+    PrometheusRules(PrometheusRulesArguments),
+}
+
+/// The command line of `sonde export prometheus-rules`.
+#[derive(Debug, Args)]
+pub struct PrometheusRulesArguments {
+    /// The file, or `-` for standard output.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub out: PathBuf,
 }
 
 /// The command line of `sonde export grafana`.

@@ -24,6 +24,8 @@ pub(in crate::config) struct RawExporter {
     pub(in crate::config) source: Source,
     /// Its keys in order.
     pub(in crate::config) entries: Vec<(String, Node)>,
+    /// Whether it is only tried, while another program may run with it.
+    pub(in crate::config) is_trial: bool,
 }
 
 /// A destination's keys while they are being read.
@@ -58,6 +60,12 @@ impl Table {
         entries.any(|(written, _)| same(written, key))
     }
 
+    /// Whether the destination is only tried: nothing is kept on the disk then, and nothing there is replaced.
+    #[cfg(any(feature = "syslog", feature = "brokers", feature = "backends"))]
+    pub(super) const fn is_trial(&self) -> bool {
+        self.raw.is_trial
+    }
+
     /// What `key` says, or its default.
     pub(super) fn take<S: Setting>(&mut self, key: &'static str, default: impl Fn() -> S) -> S {
         self.take_some(key).unwrap_or_else(default)
@@ -86,15 +94,6 @@ impl Table {
             }
         }
         None
-    }
-
-    /// Whether anything is said for `key`.
-    #[cfg(feature = "brokers")]
-    pub(super) fn says(&self, key: &str) -> bool {
-        self.raw
-            .entries
-            .iter()
-            .any(|(written, _)| same(written, key))
     }
 
     /// What `key` says, which must be there; an error where it is not.

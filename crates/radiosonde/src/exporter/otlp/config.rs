@@ -12,6 +12,7 @@ use crate::{
             address::{is_loopback, shown, spool_name},
             http::{self, Reach},
         },
+        peer::Peer,
         retry,
         spool::SpoolConfig,
     },
@@ -136,6 +137,29 @@ impl OtlpConfig {
     }
 
     /// How the endpoints are reached.
+    /// Who gets what has no endpoint of its own, over HTTP.
+    pub(crate) fn usual_peer(&self) -> Peer {
+        let target = Target {
+            endpoint: self.endpoint.clone(),
+            is_own: false,
+            signals: self.signals.clone(),
+        };
+        self.peer(target, false)
+    }
+
+    /// Who is at `target`.
+    pub(super) fn peer(&self, target: Target, is_grpc: bool) -> Peer {
+        Peer {
+            url: target.endpoint,
+            signals: target.signals,
+            is_grpc,
+            headers: self.headers.clone(),
+            timeout: self.timeout,
+            ca_certificate: self.ca_certificate.clone(),
+            client_certificate: self.client_certificate.clone(),
+        }
+    }
+
     pub(super) fn reach(&self) -> Reach<'_> {
         let pair = self.client_certificate.as_ref();
         Reach {

@@ -89,8 +89,12 @@ pub(super) fn pushgateway(table: &mut Table) -> Option<Plan> {
     let mut config = PushgatewayConfig::new(connection.endpoint.clone(), job?);
     over(Some(connection), &mut config.connection);
     config.grouping = grouping;
-    config.push = if replaces { Push::Replace } else { Push::Merge };
-    config.forget_at_end = forget_at_end;
+    let is_trial = table.is_trial();
+    config.push = match replaces && !is_trial {
+        true => Push::Replace,
+        false => Push::Merge,
+    };
+    config.forget_at_end = forget_at_end && !is_trial;
     config.aliases = aliases;
     Some(Plan::new(move || pushgateway::open(&config)))
 }
@@ -183,7 +187,10 @@ pub(super) fn application_insights(table: &mut Table) -> Option<Plan> {
             "write a number above 0 up to 100",
         );
     }
-    config.sample_percent = sample_percent;
+    config.sample_percent = match table.is_trial() {
+        true => 100.0,
+        false => sample_percent,
+    };
     Some(Plan::new(move || application_insights::open(&config)))
 }
 

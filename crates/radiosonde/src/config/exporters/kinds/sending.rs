@@ -13,7 +13,7 @@ pub(super) fn spool(table: &mut Table) -> SpoolConfig {
     let mut spool = SpoolConfig::default();
     let folder = table.take_some::<PathBuf>("spool_directory");
     let bytes_max = table.take("spool_bytes_max", || spool.bytes_max);
-    if bytes_max == 0 {
+    if bytes_max == 0 || table.is_trial() {
         return SpoolConfig::in_memory();
     }
     if bytes_max < SPOOL_BYTES_MIN {
