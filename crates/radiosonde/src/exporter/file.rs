@@ -228,16 +228,16 @@ impl Files {
             return Ok(());
         }
         if self.targets.len() >= TARGETS_MAX {
-            return match mem::replace(&mut self.told_of_targets, true) {
-                true => Ok(()),
-                false => Err(ExportError::Noticed {
-                    destination: self.folder.display().to_string(),
-                    reason: format!(
-                        "more than {TARGETS_MAX} targets: {name} and further ones are in the file with everything alone"
-                    ),
-                    counted: Vec::new(),
-                }),
-            };
+            if mem::replace(&mut self.told_of_targets, true) {
+                return Ok(());
+            }
+            return Err(ExportError::Noticed {
+                destination: self.folder.display().to_string(),
+                reason: format!(
+                    "more than {TARGETS_MAX} targets: {name} and further ones are in the file with everything alone"
+                ),
+                counted: Vec::new(),
+            });
         }
         let file = OneFile::open(&self.folder, &self.kept, &self.config, name, self.day)?;
         self.targets.insert(name.to_owned(), file);

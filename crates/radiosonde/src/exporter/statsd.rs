@@ -114,9 +114,10 @@ impl Target {
     fn read(endpoint: &str) -> Result<Self, &'static str> {
         if let Some(path) = endpoint.strip_prefix("unix://") {
             #[cfg(unix)]
-            return match path.starts_with('/') {
-                true => Ok(Self::Unix(path.into())),
-                false => Err("a Unix socket is unix:// and an absolute path"),
+            return if path.starts_with('/') {
+                Ok(Self::Unix(path.into()))
+            } else {
+                Err("a Unix socket is unix:// and an absolute path")
             };
             #[cfg(not(unix))]
             return Err("there are no Unix sockets here");
@@ -298,7 +299,7 @@ impl Statsd {
             return;
         };
         if let Some(sum) = name.count(".sum", &Number::F64(grown.sum)) {
-            entry.join(sum);
+            entry.join(&sum);
         }
         entry.grown = Some((key, Last::histogram(series)));
         self.add(datagram, entry, sent);

@@ -127,13 +127,15 @@ impl SyslogConfig {
 /// Starts an exporter as `config` says.
 pub fn start(config: &SyslogConfig) -> Result<impl Exporter + use<>, DestinationError> {
     let wire = Wire::new(config)?;
-    let limit = config.message_bytes_max.unwrap_or(match wire.is_udp() {
-        true => DATAGRAM_BYTES_MAX_DEFAULT,
-        false => MESSAGE_BYTES_MAX_DEFAULT,
+    let limit = config.message_bytes_max.unwrap_or(if wire.is_udp() {
+        DATAGRAM_BYTES_MAX_DEFAULT
+    } else {
+        MESSAGE_BYTES_MAX_DEFAULT
     });
-    let signals = match config.spans {
-        true => vec![Signal::Logs, Signal::Traces],
-        false => vec![Signal::Logs],
+    let signals = if config.spans {
+        vec![Signal::Logs, Signal::Traces]
+    } else {
+        vec![Signal::Logs]
     };
     let delivery = Delivery {
         name: shown(&config.endpoint),

@@ -164,8 +164,8 @@ fn delete_run(folder: &Path) -> io::Result<()> {
     }
     let names = read_list(&list)?;
     let ours = names.iter().filter(|name| FileName::read(name).is_some());
-    let all_gone = ours.fold(true, |gone, name| delete(folder, name) && gone);
-    if !all_gone {
+    let left = ours.filter(|name| !delete(folder, name)).count();
+    if left > 0 {
         return Ok(());
     }
     fs::remove_file(folder.join(LIST))?;

@@ -108,7 +108,7 @@ fn date(day: u64) -> Date {
 }
 
 fn read_day<'a>(parts: impl Iterator<Item = &'a str>) -> Option<u64> {
-    let mut numbers = parts.map(|part| part.parse::<u32>());
+    let mut numbers = parts.map(str::parse::<u32>);
     let (year, month, day) = (
         numbers.next()?.ok()?,
         numbers.next()?.ok()?,

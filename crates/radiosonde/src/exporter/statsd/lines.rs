@@ -36,7 +36,7 @@ impl Entry {
         }
     }
 
-    pub(super) fn join(&mut self, other: Self) {
+    pub(super) fn join(&mut self, other: &Self) {
         self.text.push('\n');
         self.text.push_str(&other.text);
     }
@@ -103,7 +103,7 @@ impl Name {
         let (text, is_negative) = number(value)?;
         if is_negative && self.dialect == Dialect::Statsd {
             let mut entry = self.line(suffix, "0", "g");
-            entry.join(self.line(suffix, &text, "g"));
+            entry.join(&self.line(suffix, &text, "g"));
             return Some(entry);
         }
         Some(self.line(suffix, &text, "g"))

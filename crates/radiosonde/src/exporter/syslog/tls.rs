@@ -24,22 +24,22 @@ pub(super) fn client(config: &SyslogConfig) -> Result<Arc<ClientConfig>, Destina
     for certificate in certificates(authority)? {
         roots
             .add(certificate)
-            .map_err(|error| unusable(authority, error))?;
+            .map_err(|error| unusable(authority, &error))?;
     }
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(authority, error))?
+        .map_err(|error| unusable(authority, &error))?
         .with_root_certificates(roots);
     let client = match &config.client_certificate {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let chain = certificates(certificate)?;
             let key_read =
-                PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+                PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
             builder
                 .with_client_auth_cert(chain, key_read)
-                .map_err(|error| unusable(certificate, error))?
+                .map_err(|error| unusable(certificate, &error))?
         }
     };
     Ok(Arc::new(client))
@@ -49,14 +49,14 @@ pub(super) fn client(config: &SyslogConfig) -> Result<Arc<ClientConfig>, Destina
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, DestinationError> {
     let all: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|error| unusable(path, error))?;
+        .map_err(|error| unusable(path, &error))?;
     if all.is_empty() {
-        return Err(unusable(path, "it holds no certificate in PEM form"));
+        return Err(unusable(path, &"it holds no certificate in PEM form"));
     }
     Ok(all)
 }
 
-fn unusable(path: &Path, reason: impl ToString) -> DestinationError {
+fn unusable(path: &Path, reason: &impl ToString) -> DestinationError {
     DestinationError::Certificate {
         path: path.to_owned(),
         reason: reason.to_string(),

@@ -187,15 +187,13 @@ impl Wire {
 impl Transport for Wire {
     fn send(&mut self, payload: &Payload) -> Outcome {
         let is_stream = matches!(self.place, Place::Tcp(_) | Place::Tls(..));
-        let (sent, error) = match is_stream {
-            true => match self.send_stream(&payload.body) {
-                Ok(()) => return Outcome::Delivered,
-                Err(error) => (0, error),
-            },
-            false => match self.send_datagrams(&payload.body) {
-                Ok(()) => return Outcome::Delivered,
-                Err((sent, error)) => (sent, error),
-            },
+        let sent = if is_stream {
+            self.send_stream(&payload.body).map_err(|error| (0, error))
+        } else {
+            self.send_datagrams(&payload.body)
+        };
+        let Err((sent, error)) = sent else {
+            return Outcome::Delivered;
         };
         let reason = error.to_string();
         if sent == 0 {
