@@ -6,7 +6,7 @@
 //!
 //! [[rules]]
 //! name = "queue_is_long"
-//! threshold = { metric = "worker.pool.queue.depth", above = 100 }
+//! threshold = { of = "worker.pool.queue.depth", above = 100 }
 //! for = "2m"
 //!
 //! [route]
