@@ -211,7 +211,7 @@ impl Alerting {
     }
 
     fn evaluate(&self, messages: &SyncSender<Due>) {
-        let preloaded = self.lock().preload(&self.store, now_unix_ns());
+        let preloaded = self.lock().preload(&self.store);
         if let Err(words) = preloaded {
             self.note(format!("alerts begin without history: {words}"));
         }
@@ -367,9 +367,10 @@ pub(crate) enum Rehearsed<'a> {
 
 impl Machine {
     /// Reads what the store has of the time that rules look back.
-    fn preload(&mut self, store: &Store, now_unix_ns: u64) -> Result<(), String> {
+    fn preload(&mut self, store: &Store) -> Result<(), String> {
         // What arrives meanwhile is in both, and the second time it is late.
         self.feed.follow(store)?;
+        let now_unix_ns = now_unix_ns();
         let from = now_unix_ns.saturating_sub(feed::SPAN.as_nanos() as u64);
         let window = &mut self.window;
         feed::history(

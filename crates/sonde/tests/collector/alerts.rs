@@ -209,7 +209,7 @@ fn a_silence_keeps_an_alert_back_and_a_rehearsal_says_what_was() {
 fn a_file_that_is_wrong_is_told_whole_before_anything_starts() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("alerts.toml");
-    let text = "[[rules]]\nname = \"\"\nthreshold = { of = \"m\", above = 1 }\n[route]\nreceiver = \"nobody\"\n";
+    let text = "[[rules]]\nname = \"a\"\nthreshold = { of = \"m\", above = 1 }\n[route]\nreceiver = \"nobody\"\n";
     std::fs::write(&file, text).unwrap();
     let mut command = serve();
     command.arg("--data").arg(folder.path().join("data"));

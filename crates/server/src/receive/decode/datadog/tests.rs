@@ -85,7 +85,7 @@ const SERIES: &str = "SELECT name, unit, kind, time, start_time, value, resource
 const EXPECTED: &str = "jobs | {job} | counter | 2027-01-15T08:00:00.000000000Z | 2027-01-15T07:59:50.000000000Z | 4.0 | \
                         {\"service.name\":\"shop\",\"host.name\":\"box\"} | {\"env\":\"test\",\"fast\":\"true\",\
                         \"radiosonde.temporality\":\"delta\"}\n\
-                        load | s | gauge | 2027-01-15T08:00:00.000000000Z | - | 1.5 | {\"service.name\":\"datadog\"} | -\n\
+                        load | s | gauge | 2027-01-15T08:00:00.000000000Z | 1970-01-01T00:00:00.000000000Z | 1.5 | {\"service.name\":\"datadog\"} | -\n\
                         rate | '' | counter | 2027-01-15T08:00:00.000000000Z | 2027-01-15T07:59:50.000000000Z | 20.0 | \
                         {\"service.name\":\"datadog\"} | {\"radiosonde.temporality\":\"delta\"}";
 
@@ -213,7 +213,7 @@ fn logs_are_rows_with_their_trace_whichever_way_it_is_said() {
         kept.ask(statement),
         "2027-01-15T08:00:00.000000000Z | 11223344556677880123456789abcdef | 0000000000000005 | 13 | one | \
          {\"service.name\":\"shop\",\"host.name\":\"box\",\"deployment.environment.name\":\"test\",\"service.version\":\"1.2\"} | \
-         {\"ddsource\":\"python\",\"http\":{\"status\": [200]},\"n\":7,\"team\":\"core\"}\n\
+         {\"ddsource\":\"python\",\"n\":7,\"team\":\"core\",\"http\":{\"status\": [200]}}\n\
          2027-01-15T08:00:00.000000000Z | - | - | 0 | '' | {\"service.name\":\"tagged\"} | -\n\
          2027-01-15T08:00:01.000000000Z | 00000000000000000123456789abcdef | 0000000000000009 | 0 | {\"a\": 1} | \
          {\"service.name\":\"cart\",\"deployment.environment.name\":\"dev\"} | -"

@@ -31,7 +31,7 @@ fn messages_of_rfc_5424_are_logs() {
          {\"service.name\":\"myproc\",\"host.name\":\"192.0.2.1\"} | {\"syslog.facility\":\"local4\",\"process.pid\":8710}\n\
          2027-01-15T08:00:02.003000000Z | 0242ac120002abababababababababab | cdcdcdcdcdcdcdcd | 10 | '' | \
          {\"service.name\":\"evntslog\",\"host.name\":\"mymachine.example.com\"} | {\"syslog.facility\":\"local4\",\
-         \"syslog.procid\":\"p-1\",\"syslog.msgid\":\"ID47\",\"syslog.exampleSDID@32473.iut\":\"3\",\
+         \"syslog.msgid\":\"ID47\",\"syslog.procid\":\"p-1\",\"syslog.exampleSDID@32473.iut\":\"3\",\
          \"syslog.exampleSDID@32473.eventSource\":\"App\\\"l\\\\ic]ation\"}"
     );
 }
