@@ -23,6 +23,7 @@ mod rows;
 mod selection;
 mod semconv;
 mod show;
+mod sql;
 mod status;
 mod stream;
 mod trace;
@@ -44,12 +45,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use radiosonde_store::{
     Store,
-    query::{Cell, Column, Limits, QueryError},
+    query::{Limits, QueryError},
 };
 
 use self::{flame::FlameParams, params::Params};
@@ -191,7 +192,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/alerts/test/{receiver}", post(alerts::test))
         .route("/api/v1/silences", post(alerts::silence))
         .route("/api/v1/silences/{id}", delete(alerts::unsilence))
-        .route("/api/v1/sql", post(sql))
+        .route("/api/v1/sql", post(sql::answer))
         .route(
             "/api/v1/sql/stream",
             get(stream::of_address).post(stream::of_body),
@@ -337,54 +338,6 @@ async fn doctor(State(api): State<Arc<Api>>) -> Response {
 
 async fn checks(State(api): State<Arc<Api>>, uri: Uri) -> Response {
     with_params(api, &uri, |api, params| checks::answer(api, &params)).await
-}
-
-/// The body of `POST /api/v1/sql`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Statement {
-    statement: String,
-}
-
-/// The answer to a statement.
-#[derive(Debug, Serialize)]
-struct StatementAnswer {
-    columns: Vec<Column>,
-    rows: Vec<Vec<Cell>>,
-    more: bool,
-    elapsed_ms: u64,
-}
-
-async fn sql(
-    State(api): State<Arc<Api>>,
-    body: Result<Json<Statement>, axum::extract::rejection::JsonRejection>,
-) -> Response {
-    let statement = match statement_of(body) {
-        Ok(statement) => statement,
-        Err(problem) => return problem.into_response(),
-    };
-    answer_to(Asked::Statement, api, move |api| {
-        let began = std::time::Instant::now();
-        let answer = api.store.sql(&statement, Limits::default())?;
-        Ok(StatementAnswer {
-            columns: answer.columns,
-            rows: answer.rows,
-            more: answer.is_truncated,
-            elapsed_ms: began.elapsed().as_millis() as u64,
-        })
-    })
-    .await
-}
-
-fn statement_of(
-    body: Result<Json<Statement>, axum::extract::rejection::JsonRejection>,
-) -> Result<String, Problem> {
-    if let Ok(Json(Statement { statement })) = body {
-        Ok(statement)
-    } else {
-        let mend = "send `{\"statement\": \"SELECT ...\"}` with `Content-Type: application/json`";
-        Err(Problem::bad_request("the body is not a statement", mend))
-    }
 }
 
 async fn unknown(uri: Uri) -> Response {

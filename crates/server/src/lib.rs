@@ -170,7 +170,6 @@ impl Server {
         // Before the store, so that a second server says what it has in common with the first: the ports.
         let listeners = runtime.block_on(Listeners::bind(&config))?;
         let folder = config.store.clone();
-        let state_folder = Some(config.store.folder.clone());
         let store = Arc::new(Store::open(config.store)?);
         let (stop, stopping) = watch::channel(false);
         let addresses = listeners.addresses;
@@ -182,21 +181,15 @@ impl Server {
         for target in config.scrape {
             tasks.spawn(scrape::run(Arc::clone(&intake), target, stopping.clone()));
         }
-        if let Some(socket) = listeners.statsd {
-            tasks.spawn(statsd::run(Arc::clone(&intake), socket, stopping.clone()));
-        }
-        if let Some(sockets) = listeners.syslog {
-            tasks.spawn(syslog::run(Arc::clone(&intake), sockets, stopping.clone()));
-        }
+        let others = (listeners.statsd, listeners.syslog);
+        datagrams(&mut tasks, others, &intake, &stopping);
         let is_audited = !keys.is_empty() || addresses.open().is_some();
         let audit = is_audited.then(|| Arc::new(Audit::new(Arc::clone(&store))));
         if let Some(audit) = &audit {
             tasks.spawn(Arc::clone(audit).run(stopping.clone()));
         }
         let dashboards = Arc::new(Dashboards::new(config.dashboards));
-        let page_url = format!("{}://{}", addresses.scheme(), addresses.page);
-        let alerting = Alerting::new(&config.alerts, Arc::clone(&store), state_folder, &page_url)?;
-        let watching = alerting.start().map_err(StartError::Threads)?;
+        let (alerting, watching) = watch(&config.alerts, &store, &folder.folder, addresses)?;
         let api = Api::new(
             Arc::clone(&store),
             folder,
@@ -278,6 +271,34 @@ impl Drop for Server {
             audit.finish();
         }
     }
+}
+
+/// Receives what comes without a connection of HTTP, where that is asked for.
+fn datagrams(
+    tasks: &mut JoinSet<()>,
+    (statsd_socket, syslog_sockets): (Option<UdpSocket>, Option<syslog::Sockets>),
+    intake: &Arc<Intake>,
+    stopping: &watch::Receiver<bool>,
+) {
+    if let Some(socket) = statsd_socket {
+        tasks.spawn(statsd::run(Arc::clone(intake), socket, stopping.clone()));
+    }
+    if let Some(sockets) = syslog_sockets {
+        tasks.spawn(syslog::run(Arc::clone(intake), sockets, stopping.clone()));
+    }
+}
+
+/// Begins to watch for alerts; gives the threads that do.
+fn watch(
+    config: &AlertConfig,
+    store: &Arc<Store>,
+    folder: &std::path::Path,
+    addresses: Addresses,
+) -> Result<(Arc<Alerting>, Vec<std::thread::JoinHandle<()>>), StartError> {
+    let page = format!("{}://{}", addresses.scheme(), addresses.page);
+    let alerting = Alerting::new(config, Arc::clone(store), Some(folder.to_owned()), &page)?;
+    let threads = alerting.start().map_err(StartError::Threads)?;
+    Ok((alerting, threads))
 }
 
 /// The sockets, before anything is served.

@@ -227,7 +227,7 @@ impl Format for Custom {
             for span in batch.spans() {
                 let subject = Subject::Span(span);
                 spans.add(requests, |out| {
-                    template.write(&subject, resource, writer, out)
+                    template.write(&subject, resource, writer, out);
                 });
             }
             spans.finish(requests);
@@ -243,7 +243,7 @@ impl Format for Custom {
             if let Some(template) = template {
                 let subject = Subject::Entry(entry);
                 logs.add(requests, |out| {
-                    template.write(&subject, resource, writer, out)
+                    template.write(&subject, resource, writer, out);
                 });
             }
         }
@@ -270,7 +270,7 @@ impl Format for Custom {
                     time_unix_ns,
                 });
                 pages.add(requests, |out| {
-                    template.write(&subject, resource, writer, out)
+                    template.write(&subject, resource, writer, out);
                 });
             };
             match &metric.data {

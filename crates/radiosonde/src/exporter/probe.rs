@@ -167,9 +167,10 @@ fn tried(kind: &str, open: &dyn Fn() -> Result<Box<dyn Exporter>, String>) -> Ve
         let mut took = false;
         let mut is_away = false;
         for &signal in &peer.signals {
-            let mut check = match is_away {
-                true => Check::new(signal.name(), Verdict::Unknown, "not tried after that", ""),
-                false => written(&mut *exporter, &record, signal, peer, &mut is_away),
+            let mut check = if is_away {
+                Check::new(signal.name(), Verdict::Unknown, "not tried after that", "")
+            } else {
+                written(&mut *exporter, &record, signal, peer, &mut is_away)
             };
             took |= check.verdict == Verdict::Pass;
             check.endpoint = Some(peer.endpoint());
@@ -231,15 +232,14 @@ fn written(
             let words = format!("{words}; no connection: {error}");
             Check::new(check, Verdict::Fail, words, unconnected(&error))
         }
-        Ok(speech) => match speech.against(&peer.url, peer.is_grpc) {
-            Some((wrong, mend)) => {
+        Ok(speech) => {
+            if let Some((wrong, mend)) = speech.against(&peer.url, peer.is_grpc) {
                 Check::new(check, Verdict::Fail, format!("{words}; {wrong}"), &mend)
-            }
-            None => {
+            } else {
                 let mend = mend(&words);
                 Check::new(check, Verdict::Fail, words, mend)
             }
-        },
+        }
     }
 }
 

@@ -109,9 +109,10 @@ impl RemoteWriteConfig {
 /// Where the endpoint is no URL that can be sent to, or a header or certificate cannot be used.
 pub fn open(config: &RemoteWriteConfig) -> Result<Backend, DestinationError> {
     let connection = &config.connection;
-    let endpoint = match has_path(&connection.endpoint) {
-        true => connection.endpoint.clone(),
-        false => http::below(&connection.endpoint, PATH),
+    let endpoint = if has_path(&connection.endpoint) {
+        connection.endpoint.clone()
+    } else {
+        http::below(&connection.endpoint, PATH)
     };
     let refused_native = Arc::new(AtomicBool::new(false));
     let encoder = Encoder::new(Options {
@@ -185,12 +186,13 @@ struct Post {
 
 impl Wire for Post {
     fn call(&mut self, _payload: &Payload) -> Result<Call<'_>, String> {
-        let (kind, version) = match self.speaks_second {
-            true => (
+        let (kind, version) = if self.speaks_second {
+            (
                 "application/x-protobuf;proto=io.prometheus.write.v2.Request",
                 "2.0.0",
-            ),
-            false => ("application/x-protobuf", "0.1.0"),
+            )
+        } else {
+            ("application/x-protobuf", "0.1.0")
         };
         let version_name = HeaderName::from_static("x-prometheus-remote-write-version");
         Ok(Call {

@@ -66,9 +66,8 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
     let (publisher, subscriptions) = rows::publish(collect::ROWS_INTERVAL);
     let rows = SharedRows::new(publisher);
     let consumers = consumers(&config, &tally, &rows, fan_out);
-    let described = Arc::clone(&resource);
     let pump = pump::start(pump::Config {
-        resource,
+        resource: Arc::clone(&resource),
         consumers,
     })?;
     let running = Arc::new(Running {
@@ -82,7 +81,7 @@ pub(super) fn start(builder: Builder) -> Result<Guard, InitError> {
         health,
         config,
     });
-    let ours = collect::built_in(&running, &described)?;
+    let ours = collect::built_in(&running, &resource)?;
     let collectors = Collectors::start(ours, builder.collectors, metrics, share);
     let collectors = collectors.map_err(InitError::Thread)?;
     if running.config.signals.handle {

@@ -52,6 +52,7 @@ fn rates() {
             // Nobody listens there; what does not fit into memory gives way.
             let mut backend = open("http://127.0.0.1:1".to_owned());
             let rate = rate(RECORDS, || work(&mut backend));
+            assert!(rate > 0, "{kind}");
             // Nothing waits where the backend does not take the signal.
             if backend.waiting().records > 0 {
                 told.push(format!("{rate} {kind}"));

@@ -235,6 +235,10 @@ fn pools(duration: Duration) {
         worker_id,
         silence: duration
     });
+    health();
+}
+
+fn health() {
     record!(CircuitBreakerOpened {
         device: Some("cuda:0"),
         failure_count: 3

@@ -23,7 +23,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Api, Asked, Statement, failed, params, statement_of};
+use super::{
+    Api, Asked, failed, params,
+    sql::{Statement, statement_of},
+};
 use crate::{problem::Problem, receive::Received};
 
 /// Shortest time between two answers.

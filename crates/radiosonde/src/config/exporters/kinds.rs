@@ -268,7 +268,7 @@ mod otlp {
         let connection = connection(table, usual)?;
         let mut config = OtlpConfig::new("");
         over(connection, &mut config);
-        config.headers.extend(bearer.map(bearer_header));
+        config.headers.extend(bearer.as_deref().map(bearer_header));
         if usual.is_some() {
             config.signals = vec![crate::encode::otlp::Signal::Traces];
         }

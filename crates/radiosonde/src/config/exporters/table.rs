@@ -76,12 +76,13 @@ impl Table {
         self.known.push(key);
         for index in 0..self.raw.entries.len() {
             let (written_key, node) = &self.raw.entries[index];
-            let unit = match same(written_key, key) {
-                true => Unit::None,
-                false => match Unit::of_key(&plain(written_key)) {
+            let unit = if same(written_key, key) {
+                Unit::None
+            } else {
+                match Unit::of_key(&plain(written_key)) {
                     Some((name, unit)) if S::HAS_UNIT && same(name, key) => unit,
                     _ => continue,
-                },
+                }
             };
             self.is_taken[index] = true;
             match S::read(&node.value, unit) {

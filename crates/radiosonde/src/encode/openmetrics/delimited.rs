@@ -88,7 +88,7 @@ fn target(wire: &mut Wire, snapshot: &Snapshot, out: &mut Vec<u8>) {
 
 fn labels(wire: &mut Wire, sorted: &mut SortedLabels, labels: &[(Text, Value)]) {
     sorted.each(labels, &mut |name, value| {
-        label(wire, name, value.as_bytes())
+        label(wire, name, value.as_bytes());
     });
 }
 

@@ -36,10 +36,13 @@ pub fn first(body: &[u8]) -> Option<Vec<u8>> {
     Some(request.finish())
 }
 
+/// Kind, help and unit of a family.
+type Family<'a> = (u64, &'a [u8], &'a [u8]);
+
 struct Request<'a> {
     symbols: Vec<&'a [u8]>,
-    /// By name: kind, help and unit.
-    families: BTreeMap<&'a [u8], (u64, &'a [u8], &'a [u8])>,
+    /// By name.
+    families: BTreeMap<&'a [u8], Family<'a>>,
     wire: Wire,
 }
 

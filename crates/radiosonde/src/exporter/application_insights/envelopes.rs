@@ -174,7 +174,7 @@ impl Envelopes {
                 }
             }
             out.extend_from_slice(b"}]");
-            self.properties(out);
+            Envelopes::properties(out);
             for (name, value) in labels.iter() {
                 self.property(name, value, out);
             }
@@ -218,7 +218,7 @@ impl Envelopes {
             self.limited("message", entry.message(), MESSAGE_BYTES_MAX, out);
             number_member("severityLevel", severity_level(entry.severity()), out);
         }
-        self.properties(out);
+        Envelopes::properties(out);
         plain_member("target", entry.target(), out);
         plain_member("thread.id", itoa::Buffer::new().format(entry.thread()), out);
         if let Some(id) = entry.correlation_id() {
@@ -301,7 +301,7 @@ impl Envelopes {
     }
 
     /// The member `properties`, opened.
-    pub(super) fn properties(&self, out: &mut Vec<u8>) {
+    pub(super) fn properties(out: &mut Vec<u8>) {
         key("properties", out);
         out.push(b'{');
     }

@@ -71,9 +71,10 @@ pub(super) fn write(envelopes: &mut Envelopes, span: &SpanRef<'_>, out: &mut Vec
         parent_id: span.parent_id(),
         name: is_request.then_some(name),
     };
-    let names = match is_request {
-        true => ("Request", "RequestData"),
-        false => ("RemoteDependency", "RemoteDependencyData"),
+    let names = if is_request {
+        ("Request", "RequestData")
+    } else {
+        ("RemoteDependency", "RemoteDependencyData")
     };
     envelopes.open(names, span.start_unix_ns(), Some(operation), out);
     let told = Told::by(span);
@@ -109,7 +110,7 @@ pub(super) fn write(envelopes: &mut Envelopes, span: &SpanRef<'_>, out: &mut Vec
             envelopes.limited("target", peer, NAME_BYTES_MAX, out);
         }
     }
-    envelopes.properties(out);
+    Envelopes::properties(out);
     envelopes
         .fields
         .known_member("target", span.metadata().target(), out);

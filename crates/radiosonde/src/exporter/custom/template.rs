@@ -54,7 +54,7 @@ impl Field {
     fn read(name: &str) -> Result<Self, String> {
         let name = name.trim();
         if let Some(known) = FIELDS.iter().find(|known| **known == name) {
-            return Ok(Self::Known(*known));
+            return Ok(Self::Known(known));
         }
         let member = |of: &str| name.strip_prefix(of).filter(|rest| !rest.is_empty());
         if let Some(attribute) = member("attributes.") {

@@ -148,9 +148,10 @@ impl Answer {
             .chars()
             .map(|letter| if letter.is_control() { ' ' } else { letter })
             .collect();
-        match visible.is_empty() {
-            true => format!("HTTP {}", self.status),
-            false => format!("HTTP {}: {visible}", self.status),
+        if visible.is_empty() {
+            format!("HTTP {}", self.status)
+        } else {
+            format!("HTTP {}: {visible}", self.status)
         }
     }
 

@@ -86,17 +86,8 @@ pub(super) fn outcome(payload: &Payload, body: &[u8], answer: &Answer) -> Outcom
     }
     let reason = why_refused.or_else(|| why_again.clone());
     let reason = reason.unwrap_or_default();
-    if again == 0 && refused == 0 {
-        return Outcome::Delivered;
-    }
     if again == 0 {
-        return match refused == u64::from(payload.records) {
-            true => Outcome::Rejected { reason },
-            false => Outcome::Partial {
-                rejected: refused,
-                reason,
-            },
-        };
+        return settled(refused, u64::from(payload.records), reason);
     }
     if again == payload.records {
         return Outcome::Unavailable {
@@ -117,6 +108,15 @@ pub(super) fn outcome(payload: &Payload, body: &[u8], answer: &Answer) -> Outcom
         rejected: refused,
         reason,
         retry_after: answer.retry_after(),
+    }
+}
+
+/// What became of `records` of which none is sent again.
+fn settled(refused: u64, records: u64, reason: String) -> Outcome {
+    match refused {
+        0 => Outcome::Delivered,
+        all if all == records => Outcome::Rejected { reason },
+        rejected => Outcome::Partial { rejected, reason },
     }
 }
 

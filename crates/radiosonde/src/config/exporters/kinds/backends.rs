@@ -53,7 +53,9 @@ pub(super) fn remote_write(table: &mut Table) -> Option<Plan> {
     let bearer = table.secret(TOKEN);
     let mut connection = connection(table, None)?;
     connection.endpoint = write_endpoint(connection.endpoint);
-    connection.headers.extend(bearer.map(bearer_header));
+    connection
+        .headers
+        .extend(bearer.as_deref().map(bearer_header));
     let mut config = RemoteWriteConfig::new(connection.endpoint.clone());
     over(Some(connection), &mut config.connection);
     config.version = version;
@@ -75,7 +77,7 @@ fn write_endpoint(endpoint: String) -> String {
 }
 
 /// The header of a bearer token (RFC 6750).
-pub(super) fn bearer_header(token: String) -> (String, String) {
+pub(super) fn bearer_header(token: &str) -> (String, String) {
     ("authorization".to_owned(), format!("Bearer {token}"))
 }
 
@@ -90,9 +92,10 @@ pub(super) fn pushgateway(table: &mut Table) -> Option<Plan> {
     over(Some(connection), &mut config.connection);
     config.grouping = grouping;
     let is_trial = table.is_trial();
-    config.push = match replaces && !is_trial {
-        true => Push::Replace,
-        false => Push::Merge,
+    config.push = if replaces && !is_trial {
+        Push::Replace
+    } else {
+        Push::Merge
     };
     config.forget_at_end = forget_at_end && !is_trial;
     config.aliases = aliases;
@@ -187,9 +190,10 @@ pub(super) fn application_insights(table: &mut Table) -> Option<Plan> {
             "write a number above 0 up to 100",
         );
     }
-    config.sample_percent = match table.is_trial() {
-        true => 100.0,
-        false => sample_percent,
+    config.sample_percent = if table.is_trial() {
+        100.0
+    } else {
+        sample_percent
     };
     Some(Plan::new(move || application_insights::open(&config)))
 }
@@ -253,7 +257,9 @@ pub(super) fn custom(table: &mut Table) -> Option<Plan> {
     let content_type = table.take_some("content_type");
     let bearer = table.secret(TOKEN);
     let mut connection = connection(table, None)?;
-    connection.headers.extend(bearer.map(bearer_header));
+    connection
+        .headers
+        .extend(bearer.as_deref().map(bearer_header));
     let mut config = CustomConfig::new(connection.endpoint.clone());
     over(Some(connection), &mut config.connection);
     if [&spans, &logs, &events, &metrics]

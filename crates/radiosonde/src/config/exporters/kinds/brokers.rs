@@ -1,3 +1,5 @@
+//! The tables of NATS and of brokers that speak Kafka's protocol.
+
 use super::{Plan, Table, sending};
 use crate::{
     config::{

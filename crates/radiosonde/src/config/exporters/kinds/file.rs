@@ -1,3 +1,5 @@
+//! The table of files with rotation.
+
 use std::path::PathBuf;
 
 use super::{Plan, Table};

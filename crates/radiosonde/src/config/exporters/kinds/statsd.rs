@@ -1,3 +1,5 @@
+//! The tables of StatsD and DogStatsD.
+
 use super::{Plan, Table};
 use crate::exporter::statsd::{Dialect, ENDPOINT_DEFAULT, Statsd, StatsdConfig};
 

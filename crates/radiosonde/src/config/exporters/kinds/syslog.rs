@@ -1,3 +1,5 @@
+//! The table of syslog.
+
 use super::{Plan, Table, sending};
 use crate::exporter::syslog::{
     self, ENDPOINT_DEFAULT, Facility, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, SyslogConfig,
