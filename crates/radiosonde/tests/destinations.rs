@@ -49,7 +49,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_line_and_its_mend() {
         r#"
 [[exporters]]
 type = "otlp"
-endpont = "http://here"
+end_point = "http://here"
 token = "hunter2hunter2"
 
 [[exporters]]
@@ -79,7 +79,7 @@ name = "b"
     assert!(!errors.contains("hunter2"), "{errors}");
     insta::assert_snapshot!(errors, @r#"
     radiosonde.toml, line 2: exporters[0]: has no endpoint; write endpoint = "https://..."
-    radiosonde.toml, line 4: exporters[0].endpont = "http://here": unknown key; did you mean endpoint?
+    radiosonde.toml, line 4: exporters[0].end_point = "http://here": unknown key; did you mean endpoint?
     radiosonde.toml, line 8: exporters[1].type = "datadgo": is no kind of exporter; did you mean "datadog"?
     radiosonde.toml, line 10: exporters[2]: has no type; write type = "otlp"
     radiosonde.toml, line 16: exporters[3].signals = [...]: names "spans"; write some of "traces", "logs" and "metrics"
