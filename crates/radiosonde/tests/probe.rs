@@ -153,9 +153,9 @@ fn a_destination_that_takes_a_test_shows_it_and_its_clock_is_told() {
 
 #[test]
 fn what_is_accepted_and_not_there_is_told() {
-    let address = http(|first, _| match first.starts_with("POST") {
-        true => (202, String::new(), String::new()),
-        false => (500, String::new(), String::new()),
+    let address = http(|first, _| {
+        let status = if first.starts_with("POST") { 202 } else { 500 };
+        (status, String::new(), String::new())
     });
     let destination = zipkin("http", address);
     let back = of(&destination, "read back");

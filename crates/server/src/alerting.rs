@@ -343,7 +343,7 @@ impl Alerting {
         }
         rehearse(
             &self.store,
-            rules,
+            &rules,
             plan,
             &self.external_url,
             from_unix_ns,

@@ -48,12 +48,13 @@ pub fn run(what: &Bench) -> anyhow::Result<(String, ExitCode)> {
     let measured = measure(arguments)?;
     let verdict = Verdict::new(&measured, arguments);
     let text = match arguments.format {
-        Format::Json => text::json(&shown(&measured, &verdict, arguments)),
-        Format::Text => words(&measured, &verdict, arguments),
+        Format::Json => text::json(&shown(&measured, verdict, arguments)),
+        Format::Text => words(&measured, verdict, arguments),
     };
-    let code = match verdict.holds() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    let code = if verdict.holds() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     };
     Ok((text, code))
 }
@@ -73,6 +74,10 @@ struct Measured {
 
 /// Whether each limit holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a limit that holds or does not"
+)]
 struct Verdict {
     memory: bool,
     cpu: bool,
@@ -257,7 +262,7 @@ impl Drop for Temporary {
     }
 }
 
-fn shown(measured: &Measured, verdict: &Verdict, arguments: &OverheadArguments) -> Value {
+fn shown(measured: &Measured, verdict: Verdict, arguments: &OverheadArguments) -> Value {
     let per_event = |[p50, p99]: [u64; 2]| {
         let of = |ns: u64| ns as f64 / f64::from(RECORDS);
         json!({"p50": of(p50), "p99": of(p99)})
@@ -282,7 +287,7 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-fn words(measured: &Measured, verdict: &Verdict, arguments: &OverheadArguments) -> String {
+fn words(measured: &Measured, verdict: Verdict, arguments: &OverheadArguments) -> String {
     let yes = |holds| if holds { "yes" } else { "NO" }.to_owned();
     let ns = |ns: u64| Nanoseconds(ns).to_string();
     let limit = u64::try_from(arguments.operation_max.as_nanos()).unwrap_or(u64::MAX);
@@ -382,7 +387,7 @@ mod tests {
             let limits = limits(&format!("sonde bench overhead {line}"));
             let verdict = Verdict::new(&MEASURED, &limits);
             assert!(!verdict.holds(), "{line}");
-            let words = words(&MEASURED, &verdict, &limits);
+            let words = words(&MEASURED, verdict, &limits);
             let failed: Vec<_> = words.lines().filter(|line| line.ends_with("NO")).collect();
             assert_eq!(failed.len(), 1, "{words}");
             assert!(failed[0].starts_with(what), "{words}");
@@ -397,7 +402,7 @@ mod tests {
     #[test]
     fn a_record_has_its_share_of_an_operation() {
         let usual = limits("sonde bench overhead");
-        let json = shown(&MEASURED, &Verdict::new(&MEASURED, &usual), &usual);
+        let json = shown(&MEASURED, Verdict::new(&MEASURED, &usual), &usual);
         assert_eq!(
             json["ns_per_event"]["on"],
             json!({"p50": 200.0, "p99": 1000.0})

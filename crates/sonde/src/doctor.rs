@@ -22,9 +22,10 @@ pub fn run(arguments: &DoctorArguments) -> anyhow::Result<(String, ExitCode)> {
     let file = RawConfig::read(path)?;
     let raw = file.overlaid_by(RawConfig::from_environment(std::env::vars_os()));
     let destinations = probe::run(raw)?;
-    let code = match destinations.iter().all(Destination::is_well) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    let code = if destinations.iter().all(Destination::is_well) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     };
     let text = match arguments.format {
         Format::Json => text::json(
@@ -62,14 +63,11 @@ fn words(path: &Path, destinations: &[Destination]) -> String {
     let mut out = String::new();
     for destination in destinations {
         // Writing to a string does not fail.
-        let _ = match destination.name == destination.kind {
-            true => writeln!(out, "{}", text::plain(&destination.name)),
-            false => writeln!(
-                out,
-                "{} ({})",
-                text::plain(&destination.name),
-                destination.kind
-            ),
+        let _ = if destination.name == destination.kind {
+            writeln!(out, "{}", text::plain(&destination.name))
+        } else {
+            let name = text::plain(&destination.name);
+            writeln!(out, "{name} ({})", destination.kind)
         };
         let mut endpoint = None;
         for check in &destination.checks {

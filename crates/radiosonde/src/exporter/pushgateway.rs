@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_part_of_a_path_is_base64() {
-        let cases: [(&str, &[(&str, &str)], &str); 3] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case<'_>; 3] = [
             ("train", &[], "metrics/job/train"),
             (
                 "a b",

@@ -120,6 +120,10 @@ fn config(url: &str) -> ApplicationInsightsConfig {
     config
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every backend is opened alike"
+)]
 pub fn open(url: String) -> Backend {
     application_insights::open(&config(&url)).unwrap()
 }

@@ -55,6 +55,10 @@ fn config(url: &str) -> CustomConfig {
     config
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every backend is opened alike"
+)]
 pub fn open(url: String) -> Backend {
     custom::open(&config(&url)).unwrap()
 }

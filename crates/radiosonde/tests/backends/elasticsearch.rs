@@ -93,7 +93,7 @@ impl Strict for StrictElasticsearch {
         let lines: Vec<&[u8]> = body[..body.len() - 1]
             .split(|byte| *byte == b'\n')
             .collect();
-        if lines.len() % 2 != 0 {
+        if !lines.len().is_multiple_of(2) {
             return Err(format!("{} lines", lines.len()));
         }
         let statuses = lines

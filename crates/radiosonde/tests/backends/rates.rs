@@ -23,7 +23,7 @@ fn rate(records: u64, mut work: impl FnMut()) -> u64 {
     work();
     let start = cpu();
     (0..ROUNDS).for_each(|_| work());
-    let seconds = (cpu() - start).as_secs_f64();
+    let seconds = cpu().saturating_sub(start).as_secs_f64();
     ((records * ROUNDS) as f64 / seconds) as u64
 }
 

@@ -37,9 +37,10 @@ impl Request {
 
     /// An error unless it goes there.
     pub fn expect_path(&self, path: &str) -> Result<(), String> {
-        match self.path == path {
-            true => Ok(()),
-            false => Err(format!("the path is {} and not {path}", self.path)),
+        if self.path == path {
+            Ok(())
+        } else {
+            Err(format!("the path is {} and not {path}", self.path))
         }
     }
 

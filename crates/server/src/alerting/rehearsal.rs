@@ -3,7 +3,7 @@
 //! Invariant: the same readings, rules and times give the same answer, and the one that a server that ran then gave, but for
 //! receivers: here every message arrives at once.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use radiosonde_answers::alerts::{
     Change, Engine, Rule, Window,
@@ -56,7 +56,7 @@ struct Told {
 /// Goes through the readings between two times.
 pub(crate) fn rehearse(
     store: &Store,
-    rules: Vec<Rule>,
+    rules: &[Rule],
     plan: Plan,
     external_url: &str,
     from_unix_ns: u64,
@@ -72,8 +72,8 @@ pub(crate) fn rehearse(
     }
     let failed =
         |words: String| Problem::bad_request(words, "ask for a shorter time, or other rules");
-    let metrics = feed::metrics(&rules);
-    let engine = Engine::new(rules.clone()).map_err(|faults| {
+    let metrics = feed::metrics(rules);
+    let engine = Engine::new(rules.to_vec()).map_err(|faults| {
         let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
         failed(words.join("\n"))
     })?;
@@ -105,7 +105,7 @@ pub(crate) fn rehearse(
         .map(|rule| {
             (
                 rule.name.clone(),
-                noise(rule, &run.changes, &Default::default()),
+                noise(rule, &run.changes, &BTreeMap::default()),
             )
         })
         .collect();

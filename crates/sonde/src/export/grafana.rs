@@ -25,11 +25,11 @@ pub fn run(arguments: &GrafanaArguments) -> anyhow::Result<String> {
     let files = write(&arguments.out, &dashboards)?;
     Ok(match arguments.format {
         Format::Json => text::json(&json!({ "files": files })),
-        Format::Text => dashboards
-            .iter()
-            .zip(&files)
-            .map(|(dashboard, file)| format!("{file}  {}\n", dashboard.title))
-            .collect(),
+        Format::Text => {
+            let titled = dashboards.iter().zip(&files);
+            let lines = titled.map(|(dashboard, file)| format!("{file}  {}", dashboard.title));
+            lines.collect::<Vec<_>>().join("\n") + "\n"
+        }
     })
 }
 

@@ -25,7 +25,7 @@ fn exporter(dialect: Dialect, receiver: &UdpSocket) -> Statsd {
 }
 
 fn datagram(receiver: &UdpSocket) -> String {
-    let mut bytes = [0; 65_536];
+    let mut bytes = vec![0; 65_536];
     let length = receiver.recv(&mut bytes).unwrap();
     assert!(length <= DATAGRAM_BYTES_MAX, "{length} bytes");
     String::from_utf8(bytes[..length].to_vec()).unwrap()

@@ -162,8 +162,10 @@ impl Sink {
 
     /// One under these rules.
     pub(super) fn with_rules(self, rules: &Arc<Rules>) -> Self {
-        let ruled = Ruled::new(rules);
-        Self { ruled, ..self }
+        Self {
+            ruled: Ruled::new(rules),
+            ..self
+        }
     }
 
     pub(super) fn finish(mut self) -> (Rows, Counts, Rejected) {

@@ -45,14 +45,14 @@ pub(super) fn router(intake: &Arc<Intake>) -> Router<Arc<Intake>> {
         .chain(datadog::WAYS)
         .chain(loki::WAYS)
         .chain(remote_write::WAYS);
-    let routes = ways.map(|way| {
+    let handlers = ways.map(|way| {
         let receive = move |State(intake): State<Arc<Intake>>, request: Request| {
             receive(intake, request, *way)
         };
         (way.path, any(receive))
     });
-    let router = routes.fold(Router::new(), |router, (path, route)| {
-        router.route(path, route)
+    let router = handlers.fold(Router::new(), |router, (path, handler)| {
+        router.route(path, handler)
     });
     router.with_state(Arc::clone(intake))
 }

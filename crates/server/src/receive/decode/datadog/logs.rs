@@ -60,7 +60,7 @@ fn log<'a>(
     members(Some(given), |Text(key), value| {
         if key == "dd" && value.get().starts_with('{') {
             return members(Some(value), |Text(key), value| {
-                log.correlation(key, value, attributes)
+                log.correlation(&key, value, attributes)
             });
         }
         log.member(key, value, attributes)
@@ -113,7 +113,7 @@ impl<'a> Log<'a> {
             "trace_id" => self.trace_id = trace_id(&plain::text(value)?),
             "span_id" => self.span_id = span_id(&plain::text(value)?),
             _ => match key.strip_prefix("dd.") {
-                Some(own) => self.correlation(Cow::Owned(own.to_owned()), value, attributes)?,
+                Some(own) => self.correlation(own, value, attributes)?,
                 None => plain::take(attributes, key, value)?,
             },
         }
@@ -123,11 +123,11 @@ impl<'a> Log<'a> {
     /// Takes what Datadog's libraries add to logs, under `dd.` or in an object `dd`.
     fn correlation(
         &mut self,
-        key: Cow<'a, str>,
+        key: &str,
         value: &'a RawValue,
         attributes: &mut Attributes<'a>,
     ) -> Result<(), Unreadable> {
-        match &*key {
+        match key {
             "trace_id" => self.trace_id = trace_id(&plain::text(value)?),
             "span_id" => self.span_id = span_id(&plain::text(value)?),
             "service" => self.service = plain::text(value)?,

@@ -58,6 +58,7 @@ struct Span<'a> {
     resource: Cow<'a, str>,
     kind: Cow<'a, str>,
     trace_id: u64,
+    #[expect(clippy::struct_field_names, reason = "it is the format's name")]
     span_id: u64,
     parent_id: u64,
     start_unix_ns: i64,

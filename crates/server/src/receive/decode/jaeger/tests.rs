@@ -48,6 +48,7 @@ mod model {
         #[prost(bytes = "vec", tag = "1")]
         pub(super) trace_id: Vec<u8>,
         #[prost(bytes = "vec", tag = "2")]
+        #[expect(clippy::struct_field_names, reason = "it is the format's name")]
         pub(super) span_id: Vec<u8>,
         #[prost(string, tag = "3")]
         pub(super) operation_name: String,
