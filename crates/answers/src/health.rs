@@ -5,7 +5,7 @@
 //! value ─▶ Level ─▶ a look's status ─▶ Track ─▶ what is shown ─▶ Status::worst ─▶ how the program is
 //! ```
 //!
-//! Everything is pure: the time comes in as a [`Duration`] since a start that the caller chooses, and nothing here reads a
+//! Everything is pure: the time comes in as a `Duration` since a start that the caller chooses, and nothing here reads a
 //! clock. The health checks of `radiosonde` drive it with the process's clock, tests with numbers.
 //!
 //! Invariants: a single look changes nothing that is known unless [`Patience`] says so; a check that was not looked at for

@@ -2,7 +2,7 @@
 //!
 //! * [`Messenger`]: one message to one receiver, over HTTP or by mail, and what became of it.
 //! * [`Alarms`]: rules and routing as one machine, and what is to be sent now.
-//! * [`file`]: both as written in TOML.
+//! * [`mod@file`]: both as written in TOML.
 //!
 //! Invariant: an address, a key or a password is in no error and in no `Debug` of this crate: an incoming webhook's URL is a
 //! secret.

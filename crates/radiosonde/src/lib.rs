@@ -24,7 +24,7 @@
 //! | a number that is counted, set or distributed | [`core::metrics`] |
 //! | the phases of a model's forward pass | [`latency`] |
 //! | pools, KV caches, weights | [`memory`], [`weights`] |
-//! | how the program is, for probes and load balancers | [`health`] |
+//! | how the program is, for probes and load balancers | [`mod@health`] |
 //! | calls to what may be away | [`breaker`] |
 //!
 //! # Where it goes

@@ -55,6 +55,10 @@ impl Table {
     }
 
     /// Whether `key` is written.
+    #[cfg_attr(
+        not(any(feature = "backends", feature = "brokers")),
+        expect(dead_code, reason = "kinds of these features ask for it")
+    )]
     pub(super) fn says(&self, key: &str) -> bool {
         let mut entries = self.raw.entries.iter();
         entries.any(|(written, _)| same(written, key))
@@ -113,6 +117,10 @@ impl Table {
 
     /// A secret: what `key` says, or the environment variable that `KEY_env` names, or the file that `KEY_file` names.
     /// Whoever reads the configuration file need not know it then.
+    #[cfg_attr(
+        not(any(feature = "backends", feature = "brokers")),
+        expect(dead_code, reason = "kinds of these features ask for it")
+    )]
     pub(super) fn secret(&mut self, [key, env_key, file_key]: [&'static str; 3]) -> Option<String> {
         self.secrets.push(key);
         let plain: Option<String> = self.take_some(key);
