@@ -49,9 +49,14 @@ mod receive {
             return syslog(request);
         };
         let told = Told::default();
-        if let Ok((rows, counts, rejected)) =
-            decode::decode(*signal, *encoding, &told, request, NOW_UNIX_NS)
-        {
+        if let Ok((rows, counts, rejected)) = decode::decode(
+            *signal,
+            *encoding,
+            &told,
+            request,
+            NOW_UNIX_NS,
+            &std::sync::Arc::default(),
+        ) {
             assert_eq!(
                 rows.len() as u64,
                 counts.spans + counts.logs + counts.points

@@ -50,7 +50,7 @@ use tokio::{
 use self::{
     body::{Compression, Share, Whole},
     clocks::Clocks,
-    decode::{Counts, Encoding, Rejected, Signal, Told, Written},
+    decode::{Counts, Encoding, Rejected, Signal, Told, remote_write::Written},
     ledger::{Ledger, Sender},
     refusal::{Kind, Refusal},
 };

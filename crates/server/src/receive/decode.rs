@@ -48,7 +48,6 @@ use std::sync::Arc;
 
 use radiosonde_store::Rows;
 
-pub(super) use self::remote_write::Written;
 pub(crate) use self::rules::Rules;
 use self::sink::Sink;
 pub(super) use self::sink::{Counts, Rejected, Unreadable};
