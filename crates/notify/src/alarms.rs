@@ -84,8 +84,7 @@ impl Alarms {
         self.router.reconcile(&firing, now_unix_ns);
     }
 
-    /// What is to be sent now, without a look at the rules.
-    pub fn due(&mut self, now_unix_ns: u64) -> Vec<Due> {
+    fn due(&mut self, now_unix_ns: u64) -> Vec<Due> {
         let notifications = self.router.advance(now_unix_ns);
         let due = |notification: Notification| {
             let receiver = self.plan.receiver(&notification.receiver)?.clone();
@@ -102,11 +101,6 @@ impl Alarms {
     /// What became of the notification with that number.
     pub fn answered(&mut self, id: u64, outcome: Outcome, now_unix_ns: u64) {
         self.router.answered(id, outcome, now_unix_ns);
-    }
-
-    /// When something is due next though no rule changes, in nanoseconds since the Unix epoch.
-    pub fn next_due(&self) -> Option<u64> {
-        self.router.next_due()
     }
 
     /// Every rule, and how it is.
